@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * One line an event: "2026-11-22T17:00:00.123Z I lease.start device=... price=...".
+ *
+ * To stderr. Call from shells and handlers only: library and core code returns errors instead, and a
+ * core emits log commands. Never pass a key, a prompt, a result or a file's content. Control
+ * characters in the text are replaced. Thread: any (one write(2) a line). */
+#ifndef SLUICE_PROTO_BASE_LOG_H
+#define SLUICE_PROTO_BASE_LOG_H
+
+enum sl_log_level { SL_LOG_ERROR = 1, SL_LOG_WARN, SL_LOG_INFO, SL_LOG_DEBUG };
+
+/* Default SL_LOG_INFO; set once at start, before threads are started. */
+void sl_log_set_level(enum sl_log_level level);
+/* event: a stable dotted name; the rest is key=value text. */
+void sl_log(enum sl_log_level level, const char *event, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+#endif
