@@ -12,8 +12,12 @@ target_compile_definitions(sluice_flags INTERFACE _GNU_SOURCE SLUICE_VERSION="${
 # -ffp-contract=off: the same estimate on every compiler (design 5).
 target_compile_options(sluice_flags INTERFACE
   -Wall -Wextra -Wshadow -Wformat=2 -Wmissing-prototypes -Wstrict-prototypes -Wvla -Wundef
-  -Wpointer-arith -Wwrite-strings -Wswitch-enum -Wconversion -Wno-sign-conversion -Wfloat-conversion -Wno-format-truncation
+  -Wpointer-arith -Wwrite-strings -Wswitch-enum -Wconversion -Wno-sign-conversion -Wfloat-conversion
   -fno-common -ffp-contract=off -fno-strict-aliasing -fstack-protector-strong)
+if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
+  # Texts for people are cut on purpose (sl_error, log lines).
+  target_compile_options(sluice_flags INTERFACE -Wno-format-truncation)
+endif()
 if(SLUICE_WERROR)
   target_compile_options(sluice_flags INTERFACE -Werror)
 endif()

@@ -44,11 +44,13 @@ struct sl_error {
 /* Fixed text of a status; accepts both signs. Never NULL. */
 const char *sl_status_text(int status);
 
-/* Sets the text and returns -status, so that `return sl_fail(err, SL_INVALID, "...")` reads well. */
+/* Sets the text and returns -status, so that `return sl_fail(err, SL_INVALID, "...")` reads well.
+ */
 int sl_fail(struct sl_error *err, enum sl_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Puts "prefix: " before the present text; returns err->status (or -SL_INVALID when err is NULL). */
+/* Puts "prefix: " before the present text; returns err->status (or -SL_INVALID when err is NULL).
+ */
 int sl_wrap(struct sl_error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* As sl_fail with SL_IO and ": <strerror(errno)>" added. Keeps errno. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * One line an event: "2026-11-22T17:00:00.123Z I lease.start device=... price=...".
  *
- * To stderr. Call from shells and handlers only: library and core code returns errors instead, and a
- * core emits log commands. Never pass a key, a prompt, a result or a file's content. Control
+ * To stderr. Call from shells and handlers only: library and core code returns errors instead, and
+ * a core emits log commands. Never pass a key, a prompt, a result or a file's content. Control
  * characters in the text are replaced. Thread: any (one write(2) a line). */
 #ifndef SLUICE_PROTO_BASE_LOG_H
 #define SLUICE_PROTO_BASE_LOG_H

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Integer money. One posting is int64 nano-USD; sums are 128-bit. No floats here, ever.
  *
- * Accrual: a flow is numerator/denominator nano-USD (e.g. hashes x price / (86400 x 1e15)); what does
- * not fill a whole nano-USD stays in a remainder that is stored in the posting's own transaction, so
- * that many tiny amounts add up exactly: sum of postings == one posting of the sum (rounded down).
- * One rounding rule everywhere: floor, remainder carried. */
+ * Accrual: a flow is numerator/denominator nano-USD (e.g. hashes x price / (86400 x 1e15)); what
+ * does not fill a whole nano-USD stays in a remainder that is stored in the posting's own
+ * transaction, so that many tiny amounts add up exactly: sum of postings == one posting of the sum
+ * (rounded down). One rounding rule everywhere: floor, remainder carried. */
 #ifndef SLUICE_PROTO_BASE_MONEY_H
 #define SLUICE_PROTO_BASE_MONEY_H
 

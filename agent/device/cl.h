@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The OpenCL side of one device, as its executors see it: context, the one in-order kernel queue
+ * (profiling on), a second queue for transfers, the stop word, program builds with an on-disk
+ * cache, and the device's clock. OpenCL 1.2 API, -cl-std=CL1.2.
+ *
+ * Thread: the device's thread only, except sl_cl_stop_set (any thread for SVM and mapped words).
+ * Ownership: everything belongs to the sl_cl; executors release what they created. */
+#ifndef SLUICE_AGENT_DEVICE_CL_H
+#define SLUICE_AGENT_DEVICE_CL_H
+
+#ifndef CL_TARGET_OPENCL_VERSION
+#define CL_TARGET_OPENCL_VERSION 200 /* 2.0 only for the probe of fine-grained SVM */
+#endif
+#include <CL/cl.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "agent/device/device.h"
+#include "proto/base/error.h"
+
+struct sl_cl {
+    cl_platform_id platform;
+    cl_device_id device; /* a sub-device when the device is split */
+    cl_context context;
+    cl_command_queue queue;    /* kernels; in-order, profiling */
+    cl_command_queue transfer; /* read-backs and uploads */
+    cl_mem stop_mem; /* the stop word as the kernels' first argument: const volatile uint* */
+    volatile uint32_t *stop_host; /* where the host writes it (SVM or mapped), else NULL */
+    bool stop_is_svm;             /* then kernels get it by clSetKernelArgSVMPointer */
+    enum sl_stop_method stop_method;
+    bool is_cpu;
+    uint32_t compute_units;
+    uint32_t vector_width_int;   /* CL_DEVICE_NATIVE_VECTOR_WIDTH_INT, at least 1 */
+    uint32_t vector_width_float; /* likewise */
+    size_t work_group_max;
+    uint64_t local_bytes;
+    bool force_gpu_kernels;  /* tests: take the GPU variants on a CPU device */
+    char cache_dir[256];     /* empty: no cache on disk */
+    char cache_key[256];     /* device name, driver, platform version: part of every cache key */
+    int64_t clock_offset_ns; /* device event time + offset = sl_mono time (design 5) */
+    uint32_t index;
+    struct sl_mailbox *events;
+};
+
+/* Kernel argument 0 is always the stop word. */
+int sl_cl_set_stop_arg(struct sl_cl *cl, cl_kernel kernel, struct sl_error *err);
+void sl_cl_stop_set(struct sl_cl *cl, bool stop);
+
+/* Builds `source` (embedded at build time, see agent/kernels) with `options`, from the on-disk
+ * cache when device, driver, source and options match. A corrupt entry is rebuilt. */
+int sl_cl_program(struct sl_cl *cl, const char *name, const char *source, const char *options,
+                  cl_program *ret_program, struct sl_error *err);
+/* Writes the program's binary to the cache again: PoCL adds specialised code at first launches, so
+ * this is called after warm-up. */
+void sl_cl_program_save(struct sl_cl *cl, const char *name, const char *source, const char *options,
+                        cl_program program);
+
+/* Buffer that is really there: filled with zeros once. */
+int sl_cl_buffer(struct sl_cl *cl, size_t bytes, cl_mem_flags flags, cl_mem *ret_mem,
+                 struct sl_error *err);
+
+/* Start and end of a finished event in sl_mono time. */
+int sl_cl_event_times(struct sl_cl *cl, cl_event event, int64_t *ret_start_ns, int64_t *ret_end_ns,
+                      struct sl_error *err);
+
+/* "CL_OUT_OF_RESOURCES" and so on; never NULL. */
+const char *sl_cl_error_name(cl_int code);
+/* sl_fail with SL_DEVICE and the code's name. */
+int sl_cl_fail(struct sl_error *err, cl_int code, const char *what);
+
+/* Hands an event to the loop; waits for room. Moves ownership. */
+void sl_cl_emit(struct sl_cl *cl, struct sl_device_event *event);
+
+#endif
