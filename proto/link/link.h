@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Transport between broker and agents as an interface: ZeroMQ (zmq_server.c, zmq_client.c) and in
+ * memory (mem.c, for tests and the simulator). It moves opaque messages of bytes and tells who sent
+ * them; it knows nothing of their content.
+ *
+ * A peer is known by its authenticated CURVE public key (Z85 text, 40 characters), never by a
+ * routing id. On the server several connections may carry one key at a time (a reconnect); `conn`
+ * tells them apart and is never reused. Thread: a link belongs to one thread. fd is edge-triggered
+ * for ZeroMQ: after each wake-up, and after each send, call recv until it returns -SL_AGAIN. */
+#ifndef SLUICE_PROTO_LINK_LINK_H
+#define SLUICE_PROTO_LINK_LINK_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proto/base/error.h"
+
+#define SL_LINK_KEY_MAX 41
+
+struct sl_link_peer {
+    char key[SL_LINK_KEY_MAX]; /* authenticated; on a client: the server's key */
+    uint64_t conn;
+};
+
+struct sl_link;
+
+struct sl_link_ops {
+    int (*fd)(struct sl_link *link); /* -1: none (in memory: the test drives it) */
+    /* One message; *ret_data is valid until the next call on this link. -SL_AGAIN: none now. */
+    int (*recv)(struct sl_link *link, struct sl_link_peer *ret_peer, const uint8_t **ret_data,
+                size_t *ret_size, struct sl_error *err);
+    /* -SL_AGAIN: the peer's queue is full; -SL_CLOSED: the peer is gone. peer is NULL on a client.
+     */
+    int (*send)(struct sl_link *link, const struct sl_link_peer *peer, const uint8_t *data,
+                size_t size, struct sl_error *err);
+    void (*destroy)(struct sl_link *link);
+};
+
+/* First member of every implementation. */
+struct sl_link {
+    const struct sl_link_ops *ops;
+};
+
+static inline int sl_link_fd(struct sl_link *link) {
+    return link->ops->fd(link);
+}
+static inline int sl_link_recv(struct sl_link *link, struct sl_link_peer *ret_peer,
+                               const uint8_t **ret_data, size_t *ret_size, struct sl_error *err) {
+    return link->ops->recv(link, ret_peer, ret_data, ret_size, err);
+}
+static inline int sl_link_send(struct sl_link *link, const struct sl_link_peer *peer,
+                               const uint8_t *data, size_t size, struct sl_error *err) {
+    return link->ops->send(link, peer, data, size, err);
+}
+static inline void sl_link_destroy(struct sl_link *link) {
+    if (link) {
+        link->ops->destroy(link);
+    }
+}
+
+/* ---- CURVE keys (keys.c). Z85 text; files hold "public" and "secret" lines, mode 0600. ---- */
+struct sl_link_keys {
+    char public_key[SL_LINK_KEY_MAX];
+    char secret_key[SL_LINK_KEY_MAX];
+};
+int sl_link_keys_generate(struct sl_link_keys *ret_keys, struct sl_error *err);
+/* Refuses to overwrite. */
+int sl_link_keys_write(const char *path, const struct sl_link_keys *keys, struct sl_error *err);
+/* Refuses a file that others may read, a malformed key, and the published example keys. */
+int sl_link_keys_read(const char *path, struct sl_link_keys *ret_keys, struct sl_error *err);
+/* SL_OK when `key` is a well-formed public key and not a published example. */
+int sl_link_key_check(const char *key, struct sl_error *err);
+
+/* ---- ZeroMQ (protocols: ZMTP 3.1 CURVE, ZAP RFC 27) ---- */
+struct sl_zmq_server_config {
+    const char *endpoint; /* "tcp://127.0.0.1:7600"; port 0 or "*" binds a free one */
+    struct sl_link_keys keys;
+    const char *allowed_path; /* one public key a line, '#' comments; read again when it changes */
+    int hwm;
+};
+/* Starts the ZAP handler (its own thread) before it binds. -SL_EXISTS when the port is in use. */
+int sl_zmq_server_create(const struct sl_zmq_server_config *config, struct sl_link **ret_link,
+                         struct sl_error *err);
+/* The endpoint really bound. */
+const char *sl_zmq_server_endpoint(struct sl_link *link);
+/* For the test that nobody is let in without the handler. */
+void sl_zmq_server_stop_zap(struct sl_link *link);
+/* Refused handshakes since the start. */
+uint64_t sl_zmq_server_refused(struct sl_link *link);
+
+struct sl_zmq_client_config {
+    const char *endpoint;
+    struct sl_link_keys keys;
+    char server_key[SL_LINK_KEY_MAX];
+};
+/* Connects in the background and reconnects by itself with jittered back-off. */
+int sl_zmq_client_create(const struct sl_zmq_client_config *config, struct sl_link **ret_link,
+                         struct sl_error *err);
+
+/* ---- in memory ---- */
+struct sl_mem_hub;
+/* Owns all queues; destroy after its links. depth: messages a direction may hold. */
+int sl_mem_hub_create(size_t depth, struct sl_mem_hub **ret_hub, struct sl_error *err);
+void sl_mem_hub_destroy(struct sl_mem_hub *hub);
+int sl_mem_server_create(struct sl_mem_hub *hub, struct sl_link **ret_link, struct sl_error *err);
+int sl_mem_client_create(struct sl_mem_hub *hub, const char *key, struct sl_link **ret_link,
+                         struct sl_error *err);
+/* Cuts or restores the line of every client with this key; queued messages are lost on a cut. */
+void sl_mem_hub_cut(struct sl_mem_hub *hub, const char *key, int cut);
+
+#endif

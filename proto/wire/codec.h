@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * struct sl_msg <-> bytes. The only user of the generated protobuf-c code.
+ *
+ * Decoding: the size is bounded first, the unpacker runs on a bounded arena that returns zeroed
+ * memory (protobuf-c 1.4.1 frees an uninitialised pointer otherwise), then every count, range, enum
+ * and text (UTF-8, no NUL in names) is checked. Unknown message kinds are refused with
+ * -SL_UNSUPPORTED, a higher version with the text of both versions. Thread: an arena belongs to one
+ * thread at a time. */
+#ifndef SLUICE_PROTO_WIRE_CODEC_H
+#define SLUICE_PROTO_WIRE_CODEC_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proto/base/cleanup.h"
+#include "proto/base/error.h"
+#include "proto/base/text.h"
+#include "proto/wire/msg.h"
+
+struct sl_msg_arena;
+/* budget_bytes bounds what one decoded message may take in memory (repeated fields amplify). */
+int sl_msg_arena_create(size_t budget_bytes, struct sl_msg_arena **ret_arena, struct sl_error *err);
+void sl_msg_arena_destroy(struct sl_msg_arena *arena);
+SL_DEFINE_AUTO(sl_msg_arena, sl_msg_arena_destroy)
+
+/* Appends the encoded envelope to *out. -SL_LIMIT or -SL_INVALID when the message breaks a limit:
+ * then nothing is appended. */
+int sl_msg_encode(const struct sl_msg *msg, struct sl_buf *out, struct sl_error *err);
+
+/* Decodes; *ret_msg points into the arena, which is reset first. */
+int sl_msg_decode(const uint8_t *data, size_t size, struct sl_msg_arena *arena,
+                  struct sl_msg *ret_msg, struct sl_error *err);
+
+const char *sl_msg_kind_name(enum sl_msg_kind kind);
+
+#endif
