@@ -12,6 +12,7 @@
 #define CL_TARGET_OPENCL_VERSION 200 /* 2.0 only for the probe of fine-grained SVM */
 #endif
 #include <CL/cl.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -38,8 +39,13 @@ struct sl_cl {
     char cache_dir[256];     /* empty: no cache on disk */
     char cache_key[256];     /* device name, driver, platform version: part of every cache key */
     int64_t clock_offset_ns; /* device event time + offset = sl_mono time (design 5) */
+    bool queued_clock;       /* an event's QUEUED time is good enough to map clocks while busy */
     uint32_t index;
     struct sl_mailbox *events;
+    struct sl_stop *stop; /* stop.h */
+    uint32_t stop_us_p50; /* measured: stop word set -> queue of two launches empty */
+    uint32_t stop_us_max;
+    atomic_bool closing; /* the loop no longer takes events: drop them instead of waiting */
 };
 
 /* Kernel argument 0 is always the stop word. */

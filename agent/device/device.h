@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "agent/stratum/work.h"
 #include "proto/base/clock.h"
 #include "proto/base/error.h"
 #include "proto/base/mailbox.h"
@@ -23,8 +24,6 @@
 
 #define SL_DEVICE_MODELS_MAX 16
 #define SL_DEVICE_TEXT_MAX 96
-
-struct sl_work_job; /* agent/stratum/work.h, reference-counted there */
 
 enum sl_stop_method {
     SL_STOP_UNKNOWN = 0,
@@ -105,7 +104,8 @@ struct sl_device_cmd {
     uint64_t epoch;
     enum sl_mode mode;
     uint64_t unit_id;
-    struct sl_work_job *job;     /* a reference, moves with the command; NULL: no pool work */
+    struct sl_job *job;          /* the device's own copy (sl_job_create), its one reference moves
+                                    with the command; NULL: no pool work */
     uint32_t extranonce2_slot;   /* this device's share of the extranonce2 space... */
     uint32_t extranonce2_slots;  /* ...out of so many */
     struct sl_device_unit *unit; /* moves with the command */
@@ -113,10 +113,10 @@ struct sl_device_cmd {
 
 enum sl_device_event_kind {
     SL_DEVEV_INVALID = 0,
-    SL_DEVEV_READY,     /* self-tests passed, everything measured: may be offered. info + stats */
-    SL_DEVEV_FAILED,    /* text says why; the device is not offered (any more) */
-    SL_DEVEV_HALTED,    /* the queue is empty after a halt; at = when */
-    SL_DEVEV_STARTED,   /* first kernel of (epoch, mode) started at `at` and has finished */
+    SL_DEVEV_READY,   /* self-tests passed, everything measured: may be offered. info + stats */
+    SL_DEVEV_FAILED,  /* text says why; the device is not offered (any more) */
+    SL_DEVEV_HALTED,  /* the queue is empty after a halt; at = when. One for all halts till then */
+    SL_DEVEV_STARTED, /* first kernel of (epoch, mode) started at `at` and has finished */
     SL_DEVEV_CANDIDATE, /* a nonce that the host has re-hashed and found at or below the target */
     SL_DEVEV_LINE,      /* one input of a unit is done */
     SL_DEVEV_UNIT_DONE, /* all lines of the unit have been reported */
@@ -124,11 +124,10 @@ enum sl_device_event_kind {
     SL_DEVEV_STATS,     /* about once a second while something runs, and on change */
 };
 
+/* sl_job's reference count is plain, so no job crosses to the loop: serial and session in the flat
+ * work say which job it was. */
 struct sl_device_candidate {
-    struct sl_work_job *job; /* a reference, moves with the event */
-    uint64_t extranonce2;
-    uint32_t version_bits;
-    uint32_t ntime;
+    struct sl_work work;
     uint32_t nonce;
 };
 

@@ -35,7 +35,8 @@ struct sl_executor_ops {
     const char *name;
     enum sl_mode mode;
     int (*prepare)(struct sl_executor *ex, struct sl_error *err);
-    /* A command for this mode (JOB, UNIT, DROP). Takes what it needs out of *cmd. */
+    /* JOB, UNIT and DROP for this mode, and every MODE command (so that units of lower epochs are
+     * dropped); also while another mode runs. Takes what it needs out of *cmd. */
     void (*command)(struct sl_executor *ex, struct sl_device_cmd *cmd);
     /* Enqueues the next launch without waiting. 1: filled *ret_launch; 0: nothing to do now;
      * negative: the device failed. Must not build, allocate device memory or block. */
@@ -48,12 +49,19 @@ struct sl_executor_ops {
     /* Adds what this executor knows (rates, totals) to the report. */
     void (*stats)(struct sl_executor *ex, struct sl_device_stats *stats);
     void (*destroy)(struct sl_executor *ex);
+    /* Optional. While on, enqueue has made-up work of the usual launch length without end and
+     * complete reports nothing: switching costs are measured with it before the device is offered.
+     */
+    void (*synthetic)(struct sl_executor *ex, bool on);
 };
 
 /* First member of every executor. */
 struct sl_executor {
     const struct sl_executor_ops *ops;
     struct sl_cl *cl;
+    /* Set by command: what is in the queue has become worthless. The device thread then sets the
+     * stop word, completes everything, calls halted, and goes on. */
+    bool cut;
 };
 
 /* The three executors. `launch_ms` is the length a launch aims at (50 with a stop word, 1 without).
