@@ -71,14 +71,13 @@ const struct gguf_key *gguf_key_find(const struct sl_gguf *file, const char *nam
     return NULL;
 }
 
-static int find(const struct sl_gguf *file, const char *name, const struct gguf_key **ret_key,
-                struct sl_error *err) {
+static const struct gguf_key *find(const struct sl_gguf *file, const char *name,
+                                   struct sl_error *err) {
     const struct gguf_key *key = gguf_key_find(file, name);
     if (!key) {
-        return sl_fail(err, SL_NOTFOUND, "the file has no key %s", name);
+        sl_fail(err, SL_NOTFOUND, "the file has no key %s", name);
     }
-    *ret_key = key;
-    return SL_OK;
+    return key;
 }
 
 static int wrong_type(const struct gguf_key *key, const char *name, const char *want,
@@ -110,12 +109,11 @@ bool sl_gguf_has(const struct sl_gguf *file, const char *key) {
 
 int sl_gguf_get_u32(const struct sl_gguf *file, const char *name, uint32_t *ret_value,
                     struct sl_error *err) {
-    const struct gguf_key *key;
+    const struct gguf_key *key = find(file, name, err);
     bool negative;
     uint64_t value;
-    int rc = find(file, name, &key, err);
-    if (rc) {
-        return rc;
+    if (!key) {
+        return -SL_NOTFOUND;
     }
     if (!integer_value(key, &negative, &value)) {
         return wrong_type(key, name, "a whole number", err);
@@ -130,10 +128,9 @@ int sl_gguf_get_u32(const struct sl_gguf *file, const char *name, uint32_t *ret_
 
 int sl_gguf_get_f32(const struct sl_gguf *file, const char *name, float *ret_value,
                     struct sl_error *err) {
-    const struct gguf_key *key;
-    int rc = find(file, name, &key, err);
-    if (rc) {
-        return rc;
+    const struct gguf_key *key = find(file, name, err);
+    if (!key) {
+        return -SL_NOTFOUND;
     }
     if (key->type == SL_GGUF_FLOAT32) {
         uint32_t bits;
@@ -156,10 +153,9 @@ int sl_gguf_get_f32(const struct sl_gguf *file, const char *name, float *ret_val
 
 int sl_gguf_get_bool(const struct sl_gguf *file, const char *name, bool *ret_value,
                      struct sl_error *err) {
-    const struct gguf_key *key;
-    int rc = find(file, name, &key, err);
-    if (rc) {
-        return rc;
+    const struct gguf_key *key = find(file, name, err);
+    if (!key) {
+        return -SL_NOTFOUND;
     }
     if (key->type != SL_GGUF_BOOL) {
         return wrong_type(key, name, "a truth value", err);
@@ -170,10 +166,9 @@ int sl_gguf_get_bool(const struct sl_gguf *file, const char *name, bool *ret_val
 
 int sl_gguf_get_text(const struct sl_gguf *file, const char *name, struct sl_gguf_text *ret_text,
                      struct sl_error *err) {
-    const struct gguf_key *key;
-    int rc = find(file, name, &key, err);
-    if (rc) {
-        return rc;
+    const struct gguf_key *key = find(file, name, err);
+    if (!key) {
+        return -SL_NOTFOUND;
     }
     if (key->type != SL_GGUF_TEXT) {
         return wrong_type(key, name, "a text", err);
@@ -184,10 +179,9 @@ int sl_gguf_get_text(const struct sl_gguf *file, const char *name, struct sl_ggu
 
 int sl_gguf_get_array(const struct sl_gguf *file, const char *name, enum sl_gguf_type type,
                       struct sl_gguf_array *ret_array, struct sl_error *err) {
-    const struct gguf_key *key;
-    int rc = find(file, name, &key, err);
-    if (rc) {
-        return rc;
+    const struct gguf_key *key = find(file, name, err);
+    if (!key) {
+        return -SL_NOTFOUND;
     }
     if (key->type != SL_GGUF_ARRAY) {
         return wrong_type(key, name, "an array", err);
