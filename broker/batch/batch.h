@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Batches as files: reading and checking a tenant's JSONL, the spool of its texts, and the writing
+ * of output and error files. Runs on worker threads; the spool's reader runs on the loop.
+ *
+ * Layout under the data directory: files/FILE_ID (uploads and outputs), lines/BATCH_ID (spool: one
+ * record a line with custom_id and texts, CRC, offsets; rebuilt from the input file if it is
+ * missing or damaged). Limits are OpenAI's: 50,000 lines, 200 MB, and ours: 1 MiB a line. */
+#ifndef SLUICE_BROKER_BATCH_BATCH_H
+#define SLUICE_BROKER_BATCH_BATCH_H
+
+#include "broker/core/core.h"
+#include "broker/core/types.h"
+#include "broker/store/store.h"
+
+/* ---- validate.c (worker) ---- */
+struct sl_batch_validation {
+    struct sl_core_lines lines; /* count 0: refused */
+    char model[SL_MSG_NAME_MAX];
+    char *errors; /* JSON array of {code, message, param, line}, malloc'ed; NULL when accepted */
+};
+/* Reads files/INPUT, checks every line (JSON, custom_id unique, method, url, model offered, input
+ * form), writes lines/BATCH durably. models: ids on offer. A negative status is our trouble (disk),
+ * not the tenant's: theirs ends in errors. Lines with a body of their own fault (unknown parameter,
+ * wrong encoding_format ...) are accepted and answered with a 400 of their own: the spool marks
+ * them. */
+int sl_batch_validate(const char *data_dir, const char *batch_id, const char *input_file_id,
+                      const char *endpoint, const char *const *models, uint32_t model_count,
+                      struct sl_batch_validation *ret_validation, struct sl_error *err);
+void sl_batch_validation_fini(struct sl_batch_validation *validation);
+
+/* ---- spool.c (any one thread per reader) ---- */
+struct sl_spool;
+int sl_spool_open(const char *data_dir, const char *batch_id, struct sl_spool **ret_spool,
+                  struct sl_error *err);
+void sl_spool_close(struct sl_spool *spool);
+SL_DEFINE_AUTO(sl_spool, sl_spool_close)
+uint32_t sl_spool_count(const struct sl_spool *spool);
+struct sl_spool_line {
+    const char *custom_id; /* JSON-escaped text without quotes, ready to be written */
+    uint32_t custom_id_bytes;
+    bool base64;         /* encoding_format */
+    bool single;         /* input was a string, not an array */
+    const char *refusal; /* JSON of the 4xx body for a line at fault, else NULL */
+    uint32_t refusal_bytes;
+    uint32_t input_count;
+    uint32_t worst_tokens;
+};
+/* -SL_NOTFOUND past the end, -SL_CORRUPT when the record is damaged. Pointers live with the spool.
+ */
+int sl_spool_line(struct sl_spool *spool, uint32_t line, struct sl_spool_line *ret_line,
+                  struct sl_error *err);
+/* Texts of a line into ret_inputs[line.input_count] (at most max). */
+int sl_spool_inputs(struct sl_spool *spool, uint32_t line, struct sl_msg_input *ret_inputs,
+                    uint32_t max, struct sl_error *err);
+void sl_spool_delete(const char *data_dir, const char *batch_id);
+
+/* ---- output.c (worker) ---- */
+/* Writes the output and error file of a batch from its stored results and spool: tmp, fsync,
+ * rename, directory fsync. Rows are filled; an id stays empty where no line belongs in that file.
+ * The ids are derived from the batch id, so that a repeat after a crash gives the same files. */
+int sl_batch_write_outputs(const char *data_dir, struct sl_reader *reader,
+                           const struct sl_batch_row *batch, struct sl_wall now,
+                           struct sl_file_row *ret_output, struct sl_file_row *ret_error,
+                           struct sl_error *err);
+
+#endif

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Read-only pictures of the core for screens and metrics: plain structs, filled on the loop thread,
+ * rendered as JSON by broker/http. Nothing here changes state. Money in nano-USD, rates per
+ * device-hour, unknown figures carry SL_SOURCE_UNKNOWN or a false flag and are shown as "unknown".
+ */
+#ifndef SLUICE_BROKER_CORE_VIEW_H
+#define SLUICE_BROKER_CORE_VIEW_H
+
+#include "broker/core/core.h"
+
+struct sl_view_node {
+    char node[SL_MSG_NAME_MAX];
+    char node_key[48];
+    char version[SL_MSG_NAME_MAX];
+    char state[16]; /* session state: hello, live, suspect, lost, quarantined */
+    int64_t report_age_ms;
+    uint32_t device_count;
+    struct sl_msg_pool pool;
+    uint64_t results_spooled;
+    uint64_t shares_spooled;
+};
+
+/* What one mode would earn on one device now. */
+struct sl_view_offer {
+    bool known;
+    char missing[48]; /* which figure is missing or stale */
+    int64_t gross_nusd_per_hour;
+    bool power_known;
+    enum sl_source power_source;
+    int64_t power_nusd_per_hour;
+    int64_t net_nusd_per_hour; /* gross where power is unknown */
+    int64_t switch_nusd;       /* lost by switching there once, at the measured cost */
+};
+
+struct sl_view_device {
+    struct sl_msg_device report; /* last absolute state */
+    char node[SL_MSG_NAME_MAX];
+    char state[16];      /* unproven, idle, hashing, leased, draining, faulty, lost */
+    enum sl_mode wanted; /* of the newest directive */
+    uint64_t epoch;
+    char batch[SL_ID_MAX]; /* that holds the lease */
+    int64_t price_nusd_per_mtok;
+    int64_t since_ms; /* in this mode */
+    int64_t ttl_left_ms;
+    enum sl_override_kind override_;
+    enum sl_mode pinned;
+    struct sl_view_offer offers[SL_MODE_COUNT];
+    char best_batch[SL_ID_MAX];
+    char rule[32];
+    char why[SL_WHY_MAX];
+    struct sl_wall decided;
+};
+
+struct sl_view_feed {
+    struct sl_core_feed feed;
+    bool known;
+    bool stale;
+    int64_t value_nano;
+    int64_t age_ms;
+    char health[SL_WHY_MAX]; /* empty: good */
+};
+
+struct sl_view_switches {
+    uint64_t count;  /* moves between hash and infer that reached their first kernel */
+    uint32_t p50_us; /* event read -> first kernel, over the last 4096; 0 while none */
+    uint32_t p99_us;
+};
+
+struct sl_view_money {
+    sl_i128 hash_nusd;         /* credited for accepted shares */
+    sl_i128 lease_nusd;        /* billed lines */
+    sl_i128 power_nusd;        /* cost; only devices whose watts are known */
+    sl_i128 always_hash_nusd;  /* shadow: every device hashing all the time (before power) */
+    sl_i128 always_lease_nusd; /* shadow: every device serves whenever a line waits, else idle */
+    bool power_complete;       /* false: some device's watts are unknown */
+};
+
+struct sl_view_status {
+    uint32_t sessions_live;
+    uint32_t devices_total;
+    uint32_t devices_by_mode[SL_MODE_COUNT];
+    uint32_t batches_open;
+    uint32_t lines_waiting;
+    uint32_t lines_issued;
+    uint64_t shares_accepted, shares_stale, shares_rejected, shares_unknown;
+    uint64_t hash_rate_hs;
+    uint64_t lines_done;
+    uint64_t tokens_done;
+    int64_t hash_factor_milli;
+    bool stopped; /* stop --all holds */
+    struct sl_view_switches switches;
+    struct sl_view_money money;
+};
+
+struct sl_view_batch {
+    char id[SL_ID_MAX];
+    char tenant[SL_TENANT_MAX];
+    enum sl_batch_state state;
+    int64_t bid_nusd_per_mtok;
+    uint32_t waiting;
+    uint32_t issued;
+    uint32_t done;
+    uint32_t failed;
+};
+
+void sl_view_status_get(const struct sl_broker_core *core, struct sl_now now,
+                        struct sl_view_status *ret_view);
+/* By index from 0; false past the end. */
+bool sl_view_node_get(const struct sl_broker_core *core, struct sl_now now, uint32_t index,
+                      struct sl_view_node *ret_view);
+bool sl_view_device_get(const struct sl_broker_core *core, struct sl_now now, uint32_t index,
+                        struct sl_view_device *ret_view);
+bool sl_view_feed_get(const struct sl_broker_core *core, struct sl_now now, uint32_t index,
+                      struct sl_view_feed *ret_view);
+bool sl_view_batch_get(const struct sl_broker_core *core, struct sl_now now, uint32_t index,
+                       struct sl_view_batch *ret_view); /* open batches, best bid first */
+
+#endif
