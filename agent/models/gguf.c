@@ -3,13 +3,9 @@
 #include "agent/models/gguf.h"
 
 #include <endian.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 
 #include "agent/models/gguf_internal.h"
 
@@ -399,40 +395,15 @@ int sl_gguf_open_memory(const void *bytes, size_t n_bytes, struct sl_gguf **ret_
     return rc;
 }
 
-/* O_NONBLOCK: a FIFO in a file's place must not hang us. */
-static int map_file(struct sl_gguf *f, const char *path, struct sl_error *err) {
-    struct stat st;
-    SL_AUTO_FD int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0) {
-        return errno == ELOOP ? sl_fail(err, SL_IO, "it is a symbolic link: name the file itself")
-                              : sl_fail_errno(err, "cannot open it");
-    }
-    if (fstat(fd, &st) < 0) {
-        return sl_fail_errno(err, "cannot read its size");
-    }
-    if (!S_ISREG(st.st_mode)) {
-        return sl_fail(err, SL_IO, "it is not a regular file");
-    }
-    if (st.st_size == 0) {
-        return sl_fail(err, SL_CORRUPT, "it is empty: fetch it again");
-    }
-    void *bytes = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-    if (bytes == MAP_FAILED) {
-        return sl_fail_errno(err, "cannot map it into memory");
-    }
-    f->bytes = (const uint8_t *)bytes;
-    f->n_bytes = (size_t)st.st_size;
-    f->mapped = true;
-    return SL_OK;
-}
-
 int sl_gguf_open(const char *path, struct sl_gguf **ret_file, struct sl_error *err) {
     SL_AUTO(sl_gguf) f = calloc(1, sizeof *f);
     if (!f) {
         return sl_fail(err, SL_NOMEM, "a GGUF file");
     }
-    int rc = map_file(f, path, err);
+    int rc = sl_mapping_open(path, &f->mapping, err);
     if (rc == SL_OK) {
+        f->bytes = f->mapping.bytes;
+        f->n_bytes = f->mapping.n;
         rc = parse(f, err);
     }
     if (rc) {
@@ -447,9 +418,7 @@ void sl_gguf_close(struct sl_gguf *file) {
     if (!file) {
         return;
     }
-    if (file->mapped) {
-        munmap((void *)(uintptr_t)file->bytes, file->n_bytes);
-    }
+    sl_mapping_close(&file->mapping);
     free(file->keys);
     free(file->tensors);
     free(file->by_name);

@@ -88,8 +88,9 @@ struct sl_gguf_tensor {
 
 struct sl_gguf;
 
-/* Maps and checks the file. -SL_IO, -SL_NOMEM, -SL_CORRUPT (not a sound GGUF file), -SL_LIMIT,
- * -SL_UNSUPPORTED (a version or type that we do not know); the text names key or tensor. */
+/* Maps and checks the file. -SL_NOTFOUND, -SL_IO, -SL_NOMEM, -SL_CORRUPT (not a sound GGUF file),
+ * -SL_LIMIT, -SL_UNSUPPORTED (a version or type that we do not know); the text names key or tensor.
+ */
 int sl_gguf_open(const char *path, struct sl_gguf **ret_file, struct sl_error *err);
 /* As open, on bytes that the caller keeps alive and that are aligned to 4096 or to the file's
  * alignment. */

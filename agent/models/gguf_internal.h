@@ -4,6 +4,7 @@
 #define SLUICE_AGENT_MODELS_GGUF_INTERNAL_H
 
 #include "agent/models/gguf.h"
+#include "agent/models/mapping.h"
 
 struct gguf_key {
     struct sl_gguf_text name;
@@ -14,9 +15,9 @@ struct gguf_key {
 };
 
 struct sl_gguf {
+    struct sl_mapping mapping; /* empty when the bytes are the caller's */
     const uint8_t *bytes;
     size_t n_bytes;
-    bool mapped; /* bytes are ours to unmap */
     uint32_t version;
     uint64_t alignment;
     struct gguf_key *keys; /* sorted by name */
