@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/stratum/message.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+void sl_message_clean(const char *text, char *out, size_t out_size) {
+    size_t n = 0;
+    for (const unsigned char *p = (const unsigned char *)text; *p && n + 1 < out_size;) {
+        size_t step = *p < 0x80 ? 1 : *p < 0xe0 ? 2 : *p < 0xf0 ? 3 : 4;
+        bool c1 = p[0] == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0;
+        if (*p < 0x20 || *p == 0x7f || c1) {
+            out[n++] = '?';
+        } else {
+            if (n + step >= out_size || strnlen((const char *)p, step) < step) {
+                break;
+            }
+            memcpy(out + n, p, step);
+            n += step;
+        }
+        p += step;
+    }
+    out[n] = '\0';
+}
+
+static enum sl_message_type method_type(const char *method) {
+    static const struct {
+        const char *method;
+        enum sl_message_type type;
+    } table[] = {
+        {"mining.notify", SL_MESSAGE_NOTIFY},
+        {"mining.set_difficulty", SL_MESSAGE_SET_DIFFICULTY},
+        {"mining.set_extranonce", SL_MESSAGE_SET_EXTRANONCE},
+        {"mining.set_version_mask", SL_MESSAGE_SET_VERSION_MASK},
+        {"client.reconnect", SL_MESSAGE_RECONNECT},
+        {"client.show_message", SL_MESSAGE_SHOW},
+        {"client.get_version", SL_MESSAGE_GET_VERSION},
+        {"mining.ping", SL_MESSAGE_PING},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        if (strcmp(method, table[i].method) == 0) {
+            return table[i].type;
+        }
+    }
+    return SL_MESSAGE_OTHER;
+}
+
+static int clamp_code(json_int_t code) {
+    return code > 1000000 ? 1000000 : code < -1000000 ? -1000000 : (int)code;
+}
+
+static void read_code_and_text(const json_t *code, const json_t *text,
+                               struct sl_message_error *out) {
+    if (json_is_integer(code)) {
+        out->code = clamp_code(json_integer_value(code));
+    }
+    if (json_is_string(text)) {
+        sl_message_clean(json_string_value(text), out->text, sizeof out->text);
+    }
+}
+
+/* An empty string, list or object, false and 0 say "no error" as null does; pools write them. */
+static void read_error(const json_t *error, struct sl_message_error *out) {
+    *out = (struct sl_message_error){0};
+    if (json_is_array(error) && json_array_size(error) > 0) {
+        out->present = true;
+        read_code_and_text(json_array_get(error, 0), json_array_get(error, 1), out);
+        if (!out->text[0] && json_is_string(json_array_get(error, 0))) {
+            read_code_and_text(NULL, json_array_get(error, 0), out);
+        }
+    } else if (json_is_object(error) && json_object_size(error) > 0) {
+        out->present = true;
+        read_code_and_text(json_object_get(error, "code"), json_object_get(error, "message"), out);
+    } else if (json_is_string(error) && json_string_length(error) > 0) {
+        out->present = true;
+        read_code_and_text(NULL, error, out);
+    } else if (json_is_integer(error) && json_integer_value(error) != 0) {
+        out->present = true;
+        read_code_and_text(error, NULL, out);
+    } else if (json_is_true(error) || json_is_real(error)) {
+        out->present = true;
+    }
+    if (out->present && !out->text[0]) {
+        sl_text_copy(out->text, sizeof out->text, "no reason given");
+    }
+}
+
+static int read_members(struct sl_message *message, struct sl_error *err) {
+    if (!json_is_object(message->root)) {
+        return sl_fail(err, SL_INVALID, "the pool sent JSON that is not an object");
+    }
+    json_t *id = json_object_get(message->root, "id");
+    message->id = json_is_null(id) ? NULL : id;
+    json_t *method = json_object_get(message->root, "method");
+    if (json_is_string(method)) {
+        message->method = json_string_value(method);
+        message->type = method_type(message->method);
+        message->params = json_object_get(message->root, "params");
+        if (json_is_null(message->params)) {
+            message->params = NULL;
+        }
+        if (message->params && !json_is_array(message->params) &&
+            message->type != SL_MESSAGE_OTHER) {
+            return sl_fail(err, SL_INVALID, "the pool sent %s with params that are not a list",
+                           message->method);
+        }
+        return SL_OK;
+    }
+    if (method && !json_is_null(method)) {
+        return sl_fail(err, SL_INVALID, "the pool sent a method that is not a string");
+    }
+    message->type = SL_MESSAGE_RESPONSE;
+    message->result = json_object_get(message->root, "result");
+    json_t *error = json_object_get(message->root, "error");
+    if (!message->result && !error) {
+        return sl_fail(err, SL_INVALID, "the pool sent neither a method nor a result");
+    }
+    read_error(error, &message->error);
+    return SL_OK;
+}
+
+int sl_message_parse(const char *line, size_t size, struct sl_message *ret_message,
+                     struct sl_error *err) {
+    json_error_t why;
+    struct sl_message message = {0};
+    message.root = json_loadb(line, size, JSON_DECODE_ANY, &why);
+    if (!message.root) {
+        char clean[JSON_ERROR_TEXT_LENGTH];
+        sl_message_clean(why.text, clean, sizeof clean);
+        return sl_fail(err, SL_INVALID, "the pool sent a line that is not JSON: %.120s", clean);
+    }
+    int rc = read_members(&message, err);
+    if (rc < 0) {
+        sl_message_fini(&message);
+        return rc;
+    }
+    *ret_message = message;
+    return SL_OK;
+}
+
+void sl_message_fini(struct sl_message *message) {
+    json_decref(message->root);
+    *message = (struct sl_message){0};
+}
+
+int64_t sl_message_id(const struct sl_message *message) {
+    if (json_is_integer(message->id)) {
+        return json_integer_value(message->id);
+    }
+    if (json_is_string(message->id)) {
+        const char *text = json_string_value(message->id);
+        size_t digits = strspn(text, "0123456789");
+        if (digits > 0 && digits < 19 && text[digits] == '\0') {
+            return strtoll(text, NULL, 10);
+        }
+    }
+    return -1;
+}
+
+bool sl_message_is_yes(const struct sl_message *message) {
+    return !message->error.present && message->result && !json_is_null(message->result) &&
+           !json_is_false(message->result);
+}
+
+enum sl_share_outcome sl_message_share_outcome(const struct sl_message *message) {
+    static const char *const stale[] = {"stale",       "job not found", "invalid job",
+                                        "unknown job", "no such job",   "job expired",
+                                        "old job"};
+    if (sl_message_is_yes(message)) {
+        return SL_SHARE_ACCEPTED;
+    }
+    if (message->error.code == 21) {
+        return SL_SHARE_STALE;
+    }
+    if (message->error.code >= 22 && message->error.code <= 25) {
+        return SL_SHARE_REJECTED;
+    }
+    for (size_t i = 0; i < sizeof stale / sizeof stale[0]; i++) {
+        if (strcasestr(message->error.text, stale[i])) {
+            return SL_SHARE_STALE;
+        }
+    }
+    return SL_SHARE_REJECTED;
+}
+
+static char *dump_line(json_t *root, size_t *ret_size) {
+    char *text = root ? json_dumps(root, JSON_COMPACT) : NULL;
+    json_decref(root);
+    if (!text) {
+        return NULL;
+    }
+    size_t size = strlen(text);
+    char *line = realloc(text, size + 2);
+    if (!line) {
+        free(text);
+        return NULL;
+    }
+    line[size] = '\n';
+    line[size + 1] = '\0';
+    *ret_size = size + 1;
+    return line;
+}
+
+char *sl_message_write_request(int64_t id, const char *method, json_t *params, size_t *ret_size) {
+    return dump_line(
+        json_pack("{s:I,s:s,s:o}", "id", (json_int_t)id, "method", method, "params", params),
+        ret_size);
+}
+
+char *sl_message_write_answer(json_t *id, json_t *result, json_t *error, size_t *ret_size) {
+    return dump_line(json_pack("{s:o,s:o,s:o}", "id", id, "result", result, "error", error),
+                     ret_size);
+}
