@@ -69,6 +69,11 @@ int sl_cl_buffer(struct sl_cl *cl, size_t bytes, cl_mem_flags flags, cl_mem *ret
 int sl_cl_event_times(struct sl_cl *cl, cl_event event, int64_t *ret_start_ns, int64_t *ret_end_ns,
                       struct sl_error *err);
 
+/* A device's or a platform's text, cut to the buffer; empty where the driver has none. */
+void sl_cl_device_text(cl_device_id device, cl_device_info what, char *ret_text, size_t size);
+void sl_cl_platform_text(cl_platform_id platform, cl_platform_info what, char *ret_text,
+                         size_t size);
+
 /* "CL_OUT_OF_RESOURCES" and so on; never NULL. */
 const char *sl_cl_error_name(cl_int code);
 /* sl_fail with SL_DEVICE and the code's name. */

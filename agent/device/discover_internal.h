@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What discovery keeps for those who open its devices: cl_device.c, tests, benchmarks. */
+#ifndef SLUICE_AGENT_DEVICE_DISCOVER_INTERNAL_H
+#define SLUICE_AGENT_DEVICE_DISCOVER_INTERNAL_H
+
+#include "agent/device/cl.h"
+#include "agent/device/discover.h"
+
+/* Where the device sits on the PCI buses, as far as the driver says. */
+struct sl_pci_place {
+    bool known;
+    uint32_t domain, bus, device, function;
+};
+
+struct sl_discovered {
+    cl_platform_id platform;
+    cl_device_id device;
+    bool is_sub;        /* made by clCreateSubDevices: released with the discovery */
+    uint32_t sub_index; /* 0 when not split */
+    uint32_t sub_count; /* 1 when not split */
+    struct sl_pci_place pci;
+    struct sl_device_info info;
+};
+
+struct sl_discovery {
+    struct sl_discover_config config; /* node and cache_dir point to the copies below */
+    char node[SL_DEVICE_TEXT_MAX];
+    char cache_dir[256];
+    uint32_t count;
+    struct sl_discovered devices[SL_DISCOVER_DEVICES_MAX];
+};
+
+/* identity.c: fills info.key and pci from what the driver says. `ordinal` counts the platform's
+ * devices and serves only where neither PCI place nor UUID is known. */
+void sl_identity_read(struct sl_discovered *d, const char *node, uint32_t ordinal);
+/* The pure part: the key's text. uuid NULL: not known. platform is the platform's name. */
+void sl_identity_key(const struct sl_discovered *d, const char *node, const char *platform,
+                     const uint8_t *uuid, uint32_t ordinal, char ret_key[SL_DEVICE_TEXT_MAX]);
+
+#endif
