@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The ledger's proof: every transfer is replayed from the first and compared with what the
+ * accounts, results and shares say. Read in one transaction, so that a running broker may be
+ * checked. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/store/store_internal.h"
+
+#define ACCOUNTS_MAX 4096
+
+struct replay {
+    uint32_t count;
+    struct sl_account_row *rows; /* [ACCOUNTS_MAX], replayed sums */
+    uint64_t next_id;
+    struct sl_error *err;
+    int rc;
+};
+
+static struct sl_account_row *find_account(struct replay *replay, const char *id) {
+    for (uint32_t i = 0; i < replay->count; i++) {
+        if (strcmp(replay->rows[i].id, id) == 0) {
+            return &replay->rows[i];
+        }
+    }
+    if (replay->count == ACCOUNTS_MAX) {
+        return NULL;
+    }
+    struct sl_account_row *row = &replay->rows[replay->count++];
+    sl_text_copy(row->id, sizeof row->id, id);
+    return row;
+}
+
+static int replay_transfer(void *arg, const void *row_arg) {
+    struct replay *replay = arg;
+    const struct sl_transfer_row *row = row_arg;
+    struct sl_account_row *debit = find_account(replay, row->debit);
+    struct sl_account_row *credit = find_account(replay, row->credit);
+    if (!debit || !credit) {
+        replay->rc = sl_fail(replay->err, SL_LIMIT, "more than %d accounts", ACCOUNTS_MAX);
+        return 1;
+    }
+    if (row->id != replay->next_id) {
+        replay->rc = sl_fail(replay->err, SL_CORRUPT, "transfer %llu is missing",
+                             (unsigned long long)replay->next_id);
+        return 1;
+    }
+    replay->next_id++;
+    debit->debits.v += row->amount.v;
+    credit->credits.v += row->amount.v;
+    return 0;
+}
+
+static int compare_account(void *arg, const void *row_arg) {
+    struct replay *replay = arg;
+    const struct sl_account_row *row = row_arg;
+    const struct sl_account_row *sum = find_account(replay, row->id);
+    if (!sum || sum->debits.v != row->debits.v || sum->credits.v != row->credits.v) {
+        replay->rc = sl_fail(replay->err, SL_CORRUPT,
+                             "account %s does not equal the sum of its transfers", row->id);
+        return 1;
+    }
+    return 0;
+}
+
+/* 0 rows is right for each of these. */
+static int expect_none(struct sl_reader *r, const char *sql, const char *what,
+                       struct sl_error *err) {
+    sqlite3_stmt *stmt = sl_statements_get(&r->statements, sql, err);
+    if (!stmt) {
+        return -SL_IO;
+    }
+    int rc = SL_OK;
+    int step = sqlite3_step(stmt);
+    if (step == SQLITE_ROW) {
+        char which[120];
+        sl_column_text(stmt, 0, which, sizeof which);
+        rc = sl_fail(err, SL_CORRUPT, "%s: %s", what, which);
+    } else if (step != SQLITE_DONE) {
+        rc = sl_store_fail(err, r->db, "checking the ledger");
+    }
+    sqlite3_reset(stmt);
+    return rc;
+}
+
+static int check_references(struct sl_reader *r, struct sl_error *err) {
+    static const struct {
+        const char *sql;
+        const char *what;
+    } rules[] = {
+        {"SELECT r.batch||'/'||r.line FROM results r LEFT JOIN transfers t ON t.kind=1 AND"
+         " t.ref=r.batch||'/'||r.line WHERE r.status=1 AND (t.id IS NULL OR"
+         " t.amount_nusd<>r.amount_nusd) LIMIT 1",
+         "a finished line without its posting, or with another amount"},
+        {"SELECT t.ref FROM transfers t WHERE t.kind=1 AND NOT EXISTS (SELECT 1 FROM results r"
+         " WHERE r.batch=substr(t.ref,1,instr(t.ref,'/')-1) AND"
+         " r.line=CAST(substr(t.ref,instr(t.ref,'/')+1) AS INTEGER) AND r.status=1) LIMIT 1",
+         "a posting for a line that has no result"},
+        {"SELECT s.node_key||'/'||s.share_id FROM shares s LEFT JOIN transfers t ON t.kind=2 AND"
+         " t.ref=s.node_key||'/'||s.share_id WHERE (s.outcome=1) <> (t.id IS NOT NULL) OR"
+         " (t.id IS NOT NULL AND t.amount_nusd<>s.amount_nusd) LIMIT 1",
+         "a share whose posting is missing, too much, or of another amount"},
+        {"SELECT id FROM batches b WHERE billed_nusd <> (SELECT coalesce(sum(amount_nusd),0) FROM"
+         " results WHERE batch=b.id AND status=1) LIMIT 1",
+         "a batch whose bill is not the sum of its lines"},
+    };
+    for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
+        int rc = expect_none(r, rules[i].sql, rules[i].what, err);
+        if (rc) {
+            return rc;
+        }
+    }
+    return SL_OK;
+}
+
+static int check_sums(struct sl_reader *r, struct replay *replay, struct sl_error *err) {
+    uint64_t after = 0;
+    do {
+        after = replay->next_id - 1;
+        int rc = sl_reader_transfers(r, after, 100000, replay_transfer, replay, err);
+        if (rc || replay->rc) {
+            return rc ? rc : replay->rc;
+        }
+    } while (replay->next_id - 1 > after);
+    uint32_t replayed = replay->count;
+    int rc = sl_reader_accounts(r, compare_account, replay, err);
+    if (rc || replay->rc) {
+        return rc ? rc : replay->rc;
+    }
+    sl_i128 debits = 0;
+    sl_i128 credits = 0;
+    for (uint32_t i = 0; i < replayed; i++) {
+        debits += replay->rows[i].debits.v;
+        credits += replay->rows[i].credits.v;
+    }
+    if (debits != credits) {
+        return sl_fail(err, SL_CORRUPT, "debits and credits differ");
+    }
+    return SL_OK;
+}
+
+int sl_reader_ledger_check(struct sl_reader *r, struct sl_error *err) {
+    struct replay replay = {.next_id = 1, .err = err};
+    replay.rows = calloc(ACCOUNTS_MAX, sizeof *replay.rows);
+    if (!replay.rows) {
+        return sl_fail(err, SL_NOMEM, "no memory to check the ledger");
+    }
+    int rc = SL_OK;
+    if (sqlite3_exec(r->db, "BEGIN", NULL, NULL, NULL) != SQLITE_OK) {
+        rc = sl_store_fail(err, r->db, "checking the ledger");
+    } else {
+        rc = check_sums(r, &replay, err);
+        if (rc == SL_OK) {
+            rc = check_references(r, err);
+        }
+        sqlite3_exec(r->db, "COMMIT", NULL, NULL, NULL);
+    }
+    free(replay.rows);
+    return rc;
+}

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The schema, its version and its migrations. Version N is reached by running steps[0..N-1]; a
+ * store written by a newer program is refused, never guessed at. */
+#include <stdio.h>
+#include <string.h>
+
+#include "broker/store/store_internal.h"
+
+/* Integers hold nano-USD and ms; sums that outgrow 64 bits and remainders are decimal texts. */
+static const char step_1[] =
+    "CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE keys(id TEXT PRIMARY KEY, hash BLOB NOT NULL UNIQUE, role INTEGER NOT NULL,"
+    " tenant TEXT NOT NULL, label TEXT NOT NULL, created_ms INTEGER NOT NULL,"
+    " revoked_ms INTEGER NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE files(seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, tenant TEXT NOT NULL,"
+    " filename TEXT NOT NULL, purpose TEXT NOT NULL, bytes INTEGER NOT NULL,"
+    " created_ms INTEGER NOT NULL, expires_ms INTEGER NOT NULL,"
+    " deleted INTEGER NOT NULL DEFAULT 0);"
+    "CREATE TABLE batches(seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, tenant TEXT NOT NULL,"
+    " input_file TEXT NOT NULL, output_file TEXT NOT NULL, error_file TEXT NOT NULL,"
+    " model TEXT NOT NULL, endpoint TEXT NOT NULL, state TEXT NOT NULL, after TEXT NOT NULL,"
+    " bid_nusd_per_mtok INTEGER NOT NULL, created_ms INTEGER, in_progress_ms INTEGER,"
+    " finalizing_ms INTEGER, completed_ms INTEGER, failed_ms INTEGER, expired_ms INTEGER,"
+    " cancelling_ms INTEGER, cancelled_ms INTEGER, deadline_ms INTEGER, lines_total INTEGER,"
+    " lines_completed INTEGER, lines_failed INTEGER, tokens INTEGER, remainder TEXT NOT NULL,"
+    " billed_nusd INTEGER NOT NULL, metadata TEXT, errors TEXT);"
+    "CREATE INDEX batches_by_state ON batches(state);"
+    "CREATE TABLE devices(key TEXT PRIMARY KEY, node TEXT NOT NULL, node_key TEXT NOT NULL,"
+    " epoch_max INTEGER NOT NULL, first_seen_ms INTEGER NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE directives(device TEXT NOT NULL, epoch INTEGER NOT NULL, mode TEXT NOT NULL,"
+    " batch TEXT NOT NULL, price_nusd_per_mtok INTEGER NOT NULL, rule TEXT NOT NULL,"
+    " why TEXT NOT NULL, inputs_digest BLOB NOT NULL, at_ms INTEGER NOT NULL,"
+    " PRIMARY KEY(device, epoch)) WITHOUT ROWID;"
+    "CREATE TABLE units(unit_id INTEGER PRIMARY KEY, node_key TEXT NOT NULL, device TEXT NOT NULL,"
+    " epoch INTEGER NOT NULL, batch TEXT NOT NULL, price_nusd_per_mtok INTEGER NOT NULL,"
+    " reserved_nusd INTEGER NOT NULL, lines BLOB NOT NULL, closed INTEGER NOT NULL);"
+    "CREATE INDEX units_open ON units(unit_id) WHERE closed = 0;"
+    "CREATE TABLE results(batch TEXT NOT NULL, line INTEGER NOT NULL, unit_id INTEGER NOT NULL,"
+    " status INTEGER NOT NULL, tokens INTEGER NOT NULL, vector_count INTEGER NOT NULL,"
+    " dim INTEGER NOT NULL, vectors BLOB, amount_nusd INTEGER NOT NULL, at_ms INTEGER NOT NULL,"
+    " PRIMARY KEY(batch, line)) WITHOUT ROWID;"
+    "CREATE TABLE transfers(id INTEGER PRIMARY KEY, kind INTEGER NOT NULL, debit TEXT NOT NULL,"
+    " credit TEXT NOT NULL, amount_nusd INTEGER NOT NULL CHECK(amount_nusd >= 0),"
+    " ref TEXT NOT NULL, at_ms INTEGER NOT NULL, UNIQUE(kind, ref));"
+    "CREATE TABLE accounts(id TEXT PRIMARY KEY, debits TEXT NOT NULL, credits TEXT NOT NULL)"
+    " WITHOUT ROWID;"
+    "CREATE TABLE shares(seq INTEGER PRIMARY KEY, node_key TEXT NOT NULL, share_id INTEGER NOT "
+    "NULL,"
+    " device TEXT NOT NULL, outcome INTEGER NOT NULL, code INTEGER NOT NULL,"
+    " work_hashes INTEGER NOT NULL, difficulty_nano INTEGER NOT NULL,"
+    " price_nusd_per_ph_day INTEGER NOT NULL, amount_nusd INTEGER NOT NULL,"
+    " at_ms INTEGER NOT NULL, UNIQUE(node_key, share_id));"
+    "CREATE TABLE overrides(subject TEXT PRIMARY KEY, kind INTEGER NOT NULL, mode TEXT NOT NULL,"
+    " actor TEXT NOT NULL, at_ms INTEGER NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE audit(seq INTEGER PRIMARY KEY, actor TEXT NOT NULL, action TEXT NOT NULL,"
+    " subject TEXT NOT NULL, detail TEXT NOT NULL, at_ms INTEGER NOT NULL);"
+    "CREATE TABLE prices(seq INTEGER PRIMARY KEY, feed TEXT NOT NULL, value_nano INTEGER NOT NULL,"
+    " as_of_ms INTEGER NOT NULL, seen_ms INTEGER NOT NULL);"
+    "CREATE INDEX prices_by_age ON prices(seen_ms);";
+
+static const char *const steps[SL_SCHEMA_VERSION] = {step_1};
+
+static int read_int(sqlite3 *db, const char *sql, int64_t *ret_value, struct sl_error *err) {
+    sqlite3_stmt *stmt = NULL;
+    if (sqlite3_prepare_v2(db, sql, -1, &stmt, NULL) != SQLITE_OK) {
+        return sl_store_fail(err, db, "reading the store");
+    }
+    int rc = sqlite3_step(stmt);
+    int64_t value = rc == SQLITE_ROW ? sqlite3_column_int64(stmt, 0) : 0;
+    sqlite3_finalize(stmt);
+    if (rc != SQLITE_ROW && rc != SQLITE_DONE) {
+        return sl_store_fail(err, db, "reading the store");
+    }
+    *ret_value = value;
+    return SL_OK;
+}
+
+static int quick_check(sqlite3 *db, const char *path, struct sl_error *err) {
+    sqlite3_stmt *stmt = NULL;
+    int rc = sqlite3_prepare_v2(db, "PRAGMA quick_check(1)", -1, &stmt, NULL);
+    if (rc == SQLITE_OK) {
+        rc = sqlite3_step(stmt);
+    }
+    bool good = rc == SQLITE_ROW && strcmp((const char *)sqlite3_column_text(stmt, 0), "ok") == 0;
+    char said[120] = "";
+    if (!good) {
+        sl_text_copy(said, sizeof said,
+                     rc == SQLITE_ROW ? (const char *)sqlite3_column_text(stmt, 0)
+                                      : sqlite3_errmsg(db));
+    }
+    sqlite3_finalize(stmt);
+    if (!good) {
+        return sl_fail(err, SL_CORRUPT,
+                       "the store %s is damaged (%s); restore a backup of it, or move it away to "
+                       "start with an empty ledger",
+                       path, said);
+    }
+    return SL_OK;
+}
+
+static int migrate(sqlite3 *db, int64_t from, struct sl_error *err) {
+    for (int64_t version = from; version < SL_SCHEMA_VERSION; version++) {
+        char set_version[64];
+        snprintf(set_version, sizeof set_version, "PRAGMA user_version = %d", (int)version + 1);
+        if (sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK ||
+            sqlite3_exec(db, steps[version], NULL, NULL, NULL) != SQLITE_OK ||
+            sqlite3_exec(db, set_version, NULL, NULL, NULL) != SQLITE_OK ||
+            sqlite3_exec(db, "COMMIT", NULL, NULL, NULL) != SQLITE_OK) {
+            return sl_store_fail(err, db, "preparing the store's tables");
+        }
+    }
+    return SL_OK;
+}
+
+int sl_schema_prepare(sqlite3 *db, const char *path, struct sl_error *err) {
+    int64_t version = 0;
+    /* A text that is not a database at all shows itself at the first read. */
+    if (read_int(db, "PRAGMA user_version", &version, err)) {
+        return sl_fail(err, SL_CORRUPT,
+                       "%s is not a Sluice store (%s); give another data_dir or move the file away",
+                       path, sqlite3_errmsg(db));
+    }
+    if (version > SL_SCHEMA_VERSION) {
+        return sl_fail(err, SL_UNSUPPORTED,
+                       "the store %s has schema %d and this program knows %d; run the newer "
+                       "sluice-broker",
+                       path, (int)version, SL_SCHEMA_VERSION);
+    }
+    if (version > 0) {
+        int rc = quick_check(db, path, err);
+        if (rc) {
+            return rc;
+        }
+    }
+    if (sqlite3_exec(db,
+                     "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
+                     "PRAGMA wal_autocheckpoint = 1000; PRAGMA foreign_keys = ON;",
+                     NULL, NULL, NULL) != SQLITE_OK) {
+        return sl_store_fail(err, db, "setting up the store");
+    }
+    return migrate(db, version, err);
+}

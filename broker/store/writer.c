@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The writer thread: group commit, checkpoints when nothing waits, and the end of the process's
+ * writing at the first failure. */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "broker/store/store_internal.h"
+#include "proto/base/clock.h"
+#include "proto/base/mailbox.h"
+
+#define GROUP_MAX 512
+#define QUEUE_MAX 16384
+#define TIMES_MAX 1024
+/* A checkpoint costs some ms of disk time, so it waits for a quiet moment, but not for ever. */
+#define CHECKPOINT_PAGES_QUIET 2000
+#define CHECKPOINT_PAGES_FORCED 30000
+
+struct sl_store {
+    sqlite3 *db;
+    struct sl_statements statements;
+    struct sl_mailbox *inbox; /* of struct sl_txn * */
+    pthread_t thread;
+    bool thread_started;
+    int lock_fd;
+    int wal_pages;
+    _Atomic bool failed;
+    void (*fatal)(void *arg, const char *reason);
+    void *fatal_arg;
+    pthread_mutex_t times_lock;
+    uint32_t times_us[TIMES_MAX]; /* ring of commit times */
+    uint32_t times_count;
+};
+
+int sl_store_fail(struct sl_error *err, sqlite3 *db, const char *what) {
+    int code = sqlite3_errcode(db) & 0xff;
+    const char *advice = code == SQLITE_FULL   ? "; the disk is full: make room and start again"
+                         : code == SQLITE_BUSY ? "; another program holds the store"
+                                               : "";
+    enum sl_status status = code == SQLITE_CORRUPT || code == SQLITE_NOTADB ? SL_CORRUPT : SL_IO;
+    return sl_fail(err, status, "%s failed: %s%s", what, sqlite3_errmsg(db), advice);
+}
+
+int sl_store_run(sqlite3 *db, sqlite3_stmt *stmt, const char *what, struct sl_error *err) {
+    int rc = sqlite3_step(stmt);
+    if (rc != SQLITE_DONE && rc != SQLITE_ROW) {
+        int status = sl_store_fail(err, db, what);
+        sqlite3_reset(stmt);
+        return status;
+    }
+    sqlite3_reset(stmt);
+    return SL_OK;
+}
+
+sqlite3_stmt *sl_statements_get(struct sl_statements *s, const char *sql, struct sl_error *err) {
+    for (uint32_t i = 0; i < s->count; i++) {
+        if (s->sql[i] == sql) {
+            sqlite3_reset(s->stmt[i]);
+            sqlite3_clear_bindings(s->stmt[i]);
+            return s->stmt[i];
+        }
+    }
+    sl_assert(s->count < SL_STATEMENTS_MAX);
+    sqlite3_stmt *stmt = NULL;
+    if (sqlite3_prepare_v3(s->db, sql, -1, SQLITE_PREPARE_PERSISTENT, &stmt, NULL) != SQLITE_OK) {
+        sl_store_fail(err, s->db, "preparing a statement");
+        return NULL;
+    }
+    s->sql[s->count] = sql;
+    s->stmt[s->count++] = stmt;
+    return stmt;
+}
+
+void sl_statements_fini(struct sl_statements *s) {
+    for (uint32_t i = 0; i < s->count; i++) {
+        sqlite3_finalize(s->stmt[i]);
+    }
+    s->count = 0;
+}
+
+static void note_commit_time(struct sl_store *store, int64_t ns) {
+    int64_t us = ns / 1000;
+    pthread_mutex_lock(&store->times_lock);
+    store->times_us[store->times_count++ % TIMES_MAX] = us > UINT32_MAX ? UINT32_MAX : (uint32_t)us;
+    pthread_mutex_unlock(&store->times_lock);
+}
+
+static int compare_u32(const void *a, const void *b) {
+    uint32_t x = *(const uint32_t *)a;
+    uint32_t y = *(const uint32_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+void sl_store_commit_times(struct sl_store *store, uint32_t *ret_p50_us, uint32_t *ret_p99_us) {
+    uint32_t sorted[TIMES_MAX];
+    pthread_mutex_lock(&store->times_lock);
+    uint32_t n = store->times_count < TIMES_MAX ? store->times_count : TIMES_MAX;
+    memcpy(sorted, store->times_us, n * sizeof sorted[0]);
+    pthread_mutex_unlock(&store->times_lock);
+    qsort(sorted, n, sizeof sorted[0], compare_u32);
+    *ret_p50_us = n ? sorted[n / 2] : 0;
+    *ret_p99_us = n ? sorted[(uint64_t)n * 99 / 100] : 0;
+}
+
+static int commit_group(struct sl_store *store, struct sl_txn **group, uint32_t count,
+                        struct sl_error *err) {
+    if (sqlite3_exec(store->db, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK) {
+        return sl_store_fail(err, store->db, "beginning a transaction");
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        for (uint32_t k = 0; k < group[i]->count; k++) {
+            int rc = sl_store_apply(&store->statements, &group[i]->ops[k], err);
+            if (rc) {
+                sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
+                return rc;
+            }
+        }
+    }
+    if (sqlite3_exec(store->db, "COMMIT", NULL, NULL, NULL) != SQLITE_OK) {
+        int rc = sl_store_fail(err, store->db, "committing to the store");
+        sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
+        return rc;
+    }
+    return SL_OK;
+}
+
+static int on_wal(void *arg, sqlite3 *db, const char *name, int pages) {
+    (void)db;
+    (void)name;
+    ((struct sl_store *)arg)->wal_pages = pages;
+    return SQLITE_OK;
+}
+
+static void checkpoint_if_due(struct sl_store *store) {
+    bool quiet = sl_mailbox_count(store->inbox) == 0;
+    if (store->wal_pages > (quiet ? CHECKPOINT_PAGES_QUIET : CHECKPOINT_PAGES_FORCED)) {
+        sqlite3_wal_checkpoint_v2(store->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+        store->wal_pages = 0; /* the next commit's hook tells the truth again */
+    }
+}
+
+/* After a failure nothing is written any more: what was not committed was never acknowledged. */
+static void fail_for_good(struct sl_store *store, const struct sl_error *err) {
+    if (!atomic_exchange(&store->failed, true)) {
+        sl_mailbox_close(store->inbox);
+        store->fatal(store->fatal_arg, err->text);
+    }
+}
+
+static void *writer_main(void *arg) {
+    struct sl_store *store = arg;
+    struct sl_txn *group[GROUP_MAX];
+    struct sl_txn *txn = NULL;
+    while (sl_mailbox_take_wait(store->inbox, -1, &txn) == SL_OK) {
+        uint32_t count = 0;
+        group[count++] = txn;
+        while (count < GROUP_MAX && sl_mailbox_take(store->inbox, &txn)) {
+            group[count++] = txn;
+        }
+        struct sl_error err;
+        struct sl_mono start = sl_clock_mono();
+        int rc = atomic_load(&store->failed) ? -SL_CLOSED : commit_group(store, group, count, &err);
+        if (rc == SL_OK) {
+            note_commit_time(store, sl_mono_since_ns(sl_clock_mono(), start));
+        } else if (rc != -SL_CLOSED) {
+            fail_for_good(store, &err);
+        }
+        for (uint32_t i = 0; i < count; i++) {
+            if (rc == SL_OK && group[i]->done) {
+                group[i]->done(group[i]->arg, group[i]->ticket);
+            }
+            sl_txn_destroy(group[i]);
+        }
+        if (rc == SL_OK) {
+            checkpoint_if_due(store);
+        }
+    }
+    return NULL;
+}
+
+static int lock_store(const char *path, int *ret_fd, struct sl_error *err) {
+    char lock_path[512];
+    if (snprintf(lock_path, sizeof lock_path, "%s.lock", path) >= (int)sizeof lock_path) {
+        return sl_fail(err, SL_LIMIT, "the path of the store is too long: %s", path);
+    }
+    int fd = open(lock_path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0) {
+        return sl_fail_errno(err, "cannot create %s; check data_dir and its permissions",
+                             lock_path);
+    }
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        close(fd);
+        return sl_fail(err, SL_EXISTS,
+                       "another sluice-broker uses the store %s; stop it first or give this one "
+                       "another data_dir",
+                       path);
+    }
+    *ret_fd = fd;
+    return SL_OK;
+}
+
+static int open_db(const char *path, sqlite3 **ret_db, struct sl_error *err) {
+    sqlite3 *db = NULL;
+    mode_t old = umask(0077);
+    int rc = sqlite3_open_v2(
+        path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
+    umask(old);
+    if (rc != SQLITE_OK) {
+        sl_fail(err, SL_IO, "cannot open the store %s: %s", path,
+                db ? sqlite3_errmsg(db) : "out of memory");
+        sqlite3_close(db);
+        return err ? err->status : -SL_IO;
+    }
+    sqlite3_extended_result_codes(db, 1);
+    sqlite3_busy_timeout(db, 5000);
+    *ret_db = db;
+    return SL_OK;
+}
+
+static int start(struct sl_store *store, const char *path, struct sl_error *err) {
+    int rc = lock_store(path, &store->lock_fd, err);
+    if (rc == SL_OK) {
+        rc = open_db(path, &store->db, err);
+    }
+    if (rc == SL_OK) {
+        rc = sl_schema_prepare(store->db, path, err);
+    }
+    if (rc) {
+        return rc;
+    }
+    store->statements.db = store->db;
+    sqlite3_wal_autocheckpoint(store->db, 0);
+    sqlite3_wal_hook(store->db, on_wal, store);
+    rc = sl_mailbox_create(sizeof(struct sl_txn *), QUEUE_MAX, &store->inbox, err);
+    if (rc) {
+        return rc;
+    }
+    if (pthread_create(&store->thread, NULL, writer_main, store) != 0) {
+        return sl_fail(err, SL_NOMEM, "cannot start the store's thread");
+    }
+    store->thread_started = true;
+    return SL_OK;
+}
+
+int sl_store_open(const char *path, void (*fatal)(void *arg, const char *reason), void *fatal_arg,
+                  struct sl_store **ret_store, struct sl_error *err) {
+    SL_AUTO(sl_store) store = calloc(1, sizeof *store);
+    if (!store) {
+        return sl_fail(err, SL_NOMEM, "no memory for the store");
+    }
+    store->lock_fd = -1;
+    store->fatal = fatal;
+    store->fatal_arg = fatal_arg;
+    pthread_mutex_init(&store->times_lock, NULL);
+    int rc = start(store, path, err);
+    if (rc) {
+        return rc;
+    }
+    *ret_store = sl_take(&store);
+    return SL_OK;
+}
+
+void sl_store_close(struct sl_store *store) {
+    if (!store) {
+        return;
+    }
+    if (store->inbox) {
+        sl_mailbox_close(store->inbox);
+    }
+    if (store->thread_started) {
+        pthread_join(store->thread, NULL);
+    }
+    if (store->inbox) {
+        struct sl_txn *txn = NULL;
+        while (sl_mailbox_take(store->inbox, &txn)) {
+            sl_txn_destroy(txn);
+        }
+        sl_mailbox_destroy(store->inbox);
+    }
+    sl_statements_fini(&store->statements);
+    if (store->db) {
+        if (!atomic_load(&store->failed)) {
+            sqlite3_wal_checkpoint_v2(store->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+        }
+        sqlite3_close(store->db);
+    }
+    if (store->lock_fd >= 0) {
+        close(store->lock_fd);
+    }
+    pthread_mutex_destroy(&store->times_lock);
+    free(store);
+}
+
+int sl_store_submit(struct sl_store *store, struct sl_txn *txn) {
+    int rc = sl_mailbox_put_wait(store->inbox, &txn);
+    if (rc) {
+        sl_txn_destroy(txn);
+    }
+    return rc;
+}

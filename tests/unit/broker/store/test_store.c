@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <sqlite3.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "broker/store/store.h"
+#include "proto/base/text.h"
+
+struct fixture {
+    char dir[64];
+    char path[96];
+    struct sl_store *store;
+    _Atomic uint64_t durable;
+    _Atomic int fatal;
+    char reason[SL_ERROR_TEXT_MAX];
+};
+
+static void on_done(void *arg, uint64_t ticket) {
+    atomic_store(&((struct fixture *)arg)->durable, ticket);
+}
+
+static void on_fatal(void *arg, const char *reason) {
+    struct fixture *f = arg;
+    sl_text_copy(f->reason, sizeof f->reason, reason);
+    atomic_store(&f->fatal, 1);
+}
+
+static int setup(void **state) {
+    struct fixture *f = calloc(1, sizeof *f);
+    strcpy(f->dir, "/tmp/sluice-store-XXXXXX");
+    if (!f || !mkdtemp(f->dir)) {
+        return -1;
+    }
+    snprintf(f->path, sizeof f->path, "%s/store.db", f->dir);
+    struct sl_error err;
+    if (sl_store_open(f->path, on_fatal, f, &f->store, &err)) {
+        fprintf(stderr, "%s\n", err.text);
+        return -1;
+    }
+    *state = f;
+    return 0;
+}
+
+static int teardown(void **state) {
+    struct fixture *f = *state;
+    sl_store_close(f->store);
+    char command[128];
+    snprintf(command, sizeof command, "rm -rf '%s'", f->dir);
+    int rc = system(command);
+    free(f);
+    return rc;
+}
+
+static void submit(struct fixture *f, const struct sl_op *ops, uint32_t count, uint64_t ticket) {
+    struct sl_txn *txn = NULL;
+    assert_int_equal(sl_txn_create(&txn, NULL), 0);
+    for (uint32_t i = 0; i < count; i++) {
+        assert_int_equal(sl_txn_add(txn, &ops[i], NULL), 0);
+    }
+    txn->ticket = ticket;
+    txn->done = on_done;
+    txn->arg = f;
+    assert_int_equal(sl_store_submit(f->store, txn), 0);
+}
+
+static void wait_for(struct fixture *f, uint64_t ticket) {
+    for (int i = 0; i < 5000 && atomic_load(&f->durable) < ticket && !atomic_load(&f->fatal); i++) {
+        usleep(1000);
+    }
+}
+
+static struct sl_op line_op(uint32_t line, int64_t amount) {
+    struct sl_op op = {.kind = SL_OP_RESULT};
+    strcpy(op.result.batch, "batch_1");
+    op.result.line = line;
+    op.result.status = SL_LINE_OK;
+    op.result.tokens = 7;
+    op.result.vector_count = 1;
+    op.result.dim = 2;
+    op.result.vectors = calloc(2, 4);
+    op.result.amount_nusd = amount;
+    return op;
+}
+
+static struct sl_op transfer_op(uint64_t id, const char *ref, int64_t amount) {
+    struct sl_op op = {.kind = SL_OP_TRANSFER};
+    op.transfer.id = id;
+    op.transfer.kind = SL_TRANSFER_LINE;
+    strcpy(op.transfer.debit, "tenant:demo");
+    strcpy(op.transfer.credit, "revenue:lease");
+    op.transfer.amount.v = amount;
+    strcpy(op.transfer.ref, ref);
+    return op;
+}
+
+static struct sl_op batch_op(int64_t billed) {
+    struct sl_op op = {.kind = SL_OP_BATCH, .batch = calloc(1, sizeof(struct sl_batch_row))};
+    strcpy(op.batch->id, "batch_1");
+    strcpy(op.batch->tenant, "demo");
+    op.batch->state = SL_BATCH_IN_PROGRESS;
+    op.batch->after_finalizing = SL_BATCH_COMPLETED;
+    op.batch->metadata = strdup("{\"a\":\"b\"}");
+    op.batch->accrual.rem = 999999;
+    op.batch->billed_nusd = billed;
+    return op;
+}
+
+static int count_rows(void *arg, const void *row) {
+    (void)row;
+    (*(int *)arg)++;
+    return 0;
+}
+
+static void what_is_posted_is_read_back_and_balances(void **state) {
+    struct fixture *f = *state;
+    struct sl_op ops[] = {batch_op(3000), line_op(0, 1000), transfer_op(1, "batch_1/0", 1000),
+                          line_op(1, 2000), transfer_op(2, "batch_1/1", 2000)};
+    submit(f, ops, 5, 1);
+    wait_for(f, 1);
+    assert_int_equal(atomic_load(&f->durable), 1);
+    SL_AUTO(sl_reader) r = NULL;
+    struct sl_error err;
+    assert_int_equal(sl_reader_open(f->path, &r, &err), 0);
+    struct sl_batch_row row = {0};
+    assert_int_equal(sl_reader_batch(r, "batch_1", &row, &err), 0);
+    assert_string_equal(row.metadata, "{\"a\":\"b\"}");
+    assert_true(row.accrual.rem == 999999);
+    sl_batch_row_fini(&row);
+    int rows = 0;
+    assert_int_equal(sl_reader_results(r, "batch_1", true, count_rows, &rows, &err), 0);
+    assert_int_equal(rows, 2);
+    struct sl_store_high high = {0};
+    assert_int_equal(sl_reader_high(r, &high, &err), 0);
+    assert_int_equal(high.transfer_id, 2);
+    if (sl_reader_ledger_check(r, &err)) {
+        fail_msg("%s", err.text);
+    }
+    bool more = false;
+    rows = 0;
+    assert_int_equal(sl_reader_batches(r, "demo", NULL, 1, count_rows, &rows, &more, &err), 0);
+    assert_true(rows == 1 && !more);
+    rows = 0;
+    assert_int_equal(sl_reader_batches(r, "other", NULL, 9, count_rows, &rows, &more, &err), 0);
+    assert_int_equal(rows, 0);
+}
+
+static void a_forged_amount_is_found(void **state) {
+    struct fixture *f = *state;
+    struct sl_op ops[] = {batch_op(1000), line_op(0, 1000), transfer_op(1, "batch_1/0", 1000)};
+    submit(f, ops, 3, 1);
+    wait_for(f, 1);
+    sl_store_close(f->store);
+    f->store = NULL;
+    static const char *const forgeries[] = {
+        "UPDATE transfers SET amount_nusd=999",
+        "UPDATE accounts SET credits='5' WHERE id='revenue:lease'",
+        "UPDATE results SET amount_nusd=1",
+        "DELETE FROM transfers",
+    };
+    for (size_t i = 0; i < sizeof forgeries / sizeof forgeries[0]; i++) {
+        sqlite3 *db = NULL;
+        assert_int_equal(sqlite3_open(f->path, &db), SQLITE_OK);
+        sqlite3_exec(db, "SAVEPOINT s", NULL, NULL, NULL);
+        char copy[160];
+        snprintf(copy, sizeof copy, "VACUUM INTO '%s/copy%zu.db'", f->dir, i);
+        sqlite3_exec(db, "RELEASE s", NULL, NULL, NULL);
+        assert_int_equal(sqlite3_exec(db, copy, NULL, NULL, NULL), SQLITE_OK);
+        sqlite3_close(db);
+        char path[128];
+        snprintf(path, sizeof path, "%s/copy%zu.db", f->dir, i);
+        assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+        assert_int_equal(sqlite3_exec(db, forgeries[i], NULL, NULL, NULL), SQLITE_OK);
+        sqlite3_close(db);
+        SL_AUTO(sl_reader) r = NULL;
+        struct sl_error err;
+        assert_int_equal(sl_reader_open(path, &r, &err), 0);
+        assert_int_equal(sl_reader_ledger_check(r, &err), -SL_CORRUPT);
+    }
+}
+
+static void broken_rules_stop_the_store_and_commit_nothing(void **state) {
+    struct fixture *f = *state;
+    struct sl_op first[] = {line_op(0, 1)};
+    submit(f, first, 1, 1);
+    wait_for(f, 1);
+    struct sl_op again[] = {transfer_op(1, "batch_1/0", 1), line_op(0, 1)};
+    submit(f, again, 2, 2);
+    wait_for(f, 2);
+    assert_int_equal(atomic_load(&f->fatal), 1);
+    assert_int_equal(atomic_load(&f->durable), 1);
+    SL_AUTO(sl_reader) r = NULL;
+    struct sl_error err;
+    assert_int_equal(sl_reader_open(f->path, &r, &err), 0);
+    struct sl_store_high high = {0};
+    assert_int_equal(sl_reader_high(r, &high, &err), 0);
+    assert_int_equal(high.transfer_id, 0);
+}
+
+static void epochs_only_rise(void **state) {
+    struct fixture *f = *state;
+    struct sl_op device = {.kind = SL_OP_DEVICE};
+    strcpy(device.device.key, "n/pocl/0");
+    device.device.epoch_max = 5;
+    struct sl_op directive = {.kind = SL_OP_DIRECTIVE};
+    strcpy(directive.directive.device, "n/pocl/0");
+    directive.directive.epoch = 6;
+    directive.directive.mode = SL_MODE_HASH;
+    struct sl_op ops[] = {device, directive};
+    submit(f, ops, 2, 1);
+    wait_for(f, 1);
+    assert_int_equal(atomic_load(&f->fatal), 0);
+    submit(f, &directive, 1, 2);
+    wait_for(f, 2);
+    assert_int_equal(atomic_load(&f->fatal), 1);
+    assert_non_null(strstr(f->reason, "epoch 6"));
+}
+
+static void a_second_broker_and_a_damaged_store_are_refused_by_name(void **state) {
+    struct fixture *f = *state;
+    struct sl_store *second = NULL;
+    struct sl_error err;
+    assert_int_equal(sl_store_open(f->path, on_fatal, f, &second, &err), -SL_EXISTS);
+    assert_non_null(strstr(err.text, f->path));
+    sl_store_close(f->store);
+    f->store = NULL;
+    FILE *file = fopen(f->path, "r+b");
+    assert_non_null(file);
+    fseek(file, 0, SEEK_SET);
+    fputs("this is no database at all", file);
+    fclose(file);
+    assert_int_equal(sl_store_open(f->path, on_fatal, f, &second, &err), -SL_CORRUPT);
+    assert_non_null(strstr(err.text, f->path));
+}
+
+static void a_newer_store_is_refused(void **state) {
+    struct fixture *f = *state;
+    sl_store_close(f->store);
+    f->store = NULL;
+    sqlite3 *db = NULL;
+    assert_int_equal(sqlite3_open(f->path, &db), SQLITE_OK);
+    sqlite3_exec(db, "PRAGMA user_version = 99", NULL, NULL, NULL);
+    sqlite3_close(db);
+    struct sl_store *store = NULL;
+    struct sl_error err;
+    assert_int_equal(sl_store_open(f->path, on_fatal, f, &store, &err), -SL_UNSUPPORTED);
+}
+
+int main(void) {
+#define STORE_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        STORE_TEST(what_is_posted_is_read_back_and_balances),
+        STORE_TEST(a_forged_amount_is_found),
+        STORE_TEST(broken_rules_stop_the_store_and_commit_nothing),
+        STORE_TEST(epochs_only_rise),
+        STORE_TEST(a_second_broker_and_a_damaged_store_are_refused_by_name),
+        STORE_TEST(a_newer_store_is_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
