@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 
 #include "proto/base/money.h"
@@ -33,8 +34,8 @@ static void an_amount_that_does_not_fit_changes_nothing(void **state) {
     struct sl_accrual accrual = {7};
     struct sl_nusd amount = {42};
     struct sl_error err;
-    assert_int_equal(
-        sl_accrue(&accrual, INT64_MAX, INT64_MAX, SL_DENOM_TOKEN, &amount, &err), -SL_LIMIT);
+    assert_int_equal(sl_accrue(&accrual, INT64_MAX, INT64_MAX, SL_DENOM_TOKEN, &amount, &err),
+                     -SL_LIMIT);
     assert_true(accrual.rem == 7 && amount.v == 42);
     assert_int_equal(sl_accrue(&accrual, -1, 1, SL_DENOM_TOKEN, &amount, &err), -SL_INVALID);
 }
