@@ -4,8 +4,13 @@
  * Decoding: the size is bounded first, the unpacker runs on a bounded arena that returns zeroed
  * memory (protobuf-c 1.4.1 frees an uninitialised pointer otherwise), then every count, range, enum
  * and text (UTF-8, no NUL in names) is checked. Unknown message kinds are refused with
- * -SL_UNSUPPORTED, a higher version with the text of both versions. Thread: an arena belongs to one
- * thread at a time. */
+ * -SL_UNSUPPORTED, a higher version with the text of both versions. Damaged bytes are -SL_CORRUPT.
+ *
+ * Encoding and decoding are exact inverses, with one exception: texts for people (name, driver and
+ * health of a device, state of the pool, reasons, text of an ack) come from drivers and are cut to
+ * length, so the encoder writes '?' for each byte in them that is no clean UTF-8 or a control
+ * character, rather than refuse a whole report. Slot 0 of arrays by mode is not sent, nor are the
+ * watts of an unknown source. Thread: an arena belongs to one thread at a time. */
 #ifndef SLUICE_PROTO_WIRE_CODEC_H
 #define SLUICE_PROTO_WIRE_CODEC_H
 
@@ -17,17 +22,21 @@
 #include "proto/base/text.h"
 #include "proto/wire/msg.h"
 
+/* Room for the largest message that keeps the limits; pages never touched cost nothing. */
+#define SL_MSG_ARENA_BYTES ((size_t)64 * 1024 * 1024)
+
 struct sl_msg_arena;
 /* budget_bytes bounds what one decoded message may take in memory (repeated fields amplify). */
 int sl_msg_arena_create(size_t budget_bytes, struct sl_msg_arena **ret_arena, struct sl_error *err);
 void sl_msg_arena_destroy(struct sl_msg_arena *arena);
 SL_DEFINE_AUTO(sl_msg_arena, sl_msg_arena_destroy)
 
-/* Appends the encoded envelope to *out. -SL_LIMIT or -SL_INVALID when the message breaks a limit:
- * then nothing is appended. */
+/* Appends the encoded envelope to *out. msg->version is SL_WIRE_VERSION. -SL_LIMIT or -SL_INVALID
+ * when the message breaks a limit: then nothing is appended. */
 int sl_msg_encode(const struct sl_msg *msg, struct sl_buf *out, struct sl_error *err);
 
-/* Decodes; *ret_msg points into the arena, which is reset first. */
+/* Decodes; *ret_msg points into the arena, which is reset first (and wiped: prompts do not linger).
+ */
 int sl_msg_decode(const uint8_t *data, size_t size, struct sl_msg_arena *arena,
                   struct sl_msg *ret_msg, struct sl_error *err);
 

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Work and what came of it: units of lines, results with vectors, shares. Part of msg.h, which says
+ * who owns what. */
+#ifndef SLUICE_PROTO_WIRE_MSG_WORK_H
+#define SLUICE_PROTO_WIRE_MSG_WORK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "proto/wire/msg_limits.h"
+
+/* ---- broker -> agent ---- */
+
+struct sl_msg_input {
+    const char *text; /* UTF-8, NUL may occur inside */
+    uint32_t bytes;
+};
+
+struct sl_msg_unit_line {
+    uint32_t line;
+    uint32_t input_count;
+    const struct sl_msg_input *inputs;
+};
+
+struct sl_msg_unit {
+    uint64_t unit_id;
+    char device[SL_MSG_KEY_MAX];
+    uint64_t epoch;
+    char model[SL_MSG_NAME_MAX];
+    uint32_t line_count;
+    const struct sl_msg_unit_line *lines;
+};
+
+/* ---- agent -> broker ---- */
+
+/* One finished input text of a line. */
+struct sl_msg_vector {
+    uint32_t input; /* index inside the line */
+    uint32_t tokens;
+    uint32_t dim;
+    const uint8_t *data; /* [dim * 4] little-endian IEEE binary32 */
+};
+
+enum sl_line_status {
+    SL_LINE_INVALID = 0,
+    SL_LINE_OK,
+    SL_LINE_TOO_LONG, /* over the model's limit: the tenant's error, not billed */
+    SL_LINE_BAD_MODEL,
+    SL_LINE_FAILED, /* the device gave a bad vector: the line is issued again elsewhere */
+};
+
+struct sl_msg_result_line {
+    uint32_t line;
+    enum sl_line_status status;
+    uint32_t tokens; /* exact usage of the whole line; for TOO_LONG the length that was too long */
+    uint32_t vector_count; /* inputs of the line, all of them */
+    const struct sl_msg_vector *vectors;
+};
+
+struct sl_msg_result {
+    uint64_t result_id; /* per agent, rising, durable: resent under the same id */
+    uint64_t unit_id;
+    char device[SL_MSG_KEY_MAX];
+    uint64_t age_ms; /* since it was finished */
+    uint32_t line_count;
+    const struct sl_msg_result_line *lines;
+    bool unit_done; /* no more lines of this unit will come */
+};
+
+enum sl_share_outcome {
+    SL_SHARE_INVALID = 0,
+    SL_SHARE_ACCEPTED,
+    SL_SHARE_STALE,
+    SL_SHARE_REJECTED,
+    SL_SHARE_UNKNOWN, /* submitted, never answered */
+};
+
+struct sl_msg_share {
+    uint64_t share_id; /* per agent, rising, durable */
+    char device[SL_MSG_KEY_MAX];
+    enum sl_share_outcome outcome;
+    int32_t code;         /* pool's error code, 0 when accepted */
+    uint64_t work_hashes; /* floor(difficulty * 2^48 / 0xffff) */
+    uint64_t difficulty_nano;
+    uint64_t age_ms; /* since the pool's answer */
+};
+
+struct sl_msg_shares {
+    uint32_t share_count;
+    const struct sl_msg_share *shares;
+};
+
+#endif
