@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * sluice-convert: makes the GGUF file that sluice-agent serves out of a HuggingFace model folder.
+ */
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/convert/convert.h"
+
+static void print_help(FILE *out) {
+    fputs("usage: sluice-convert --out FILE.gguf [--name NAME] [--pooling mean|cls] HF_FOLDER\n"
+          "\n"
+          "Converts a HuggingFace folder of a bert encoder (config.json, model.safetensors,\n"
+          "tokenizer.json or vocab.txt, 1_Pooling/config.json) to one GGUF file for\n"
+          "sluice-agent: F32 weights, vocabulary, pooling. What the engine would not compute\n"
+          "exactly is refused. FILE is replaced only when the new one is complete and checked.\n"
+          "\n"
+          "  --out FILE.gguf     where to write (needed)\n"
+          "  --name NAME         general.name in the file; default: FILE without .gguf\n"
+          "  --pooling mean|cls  for folders without 1_Pooling/config.json\n"
+          "  --help              this text\n"
+          "  --version           the version of Sluice\n"
+          "\n"
+          "Exit status: 0 done, 1 refused or failed (the reason is on standard error), 2 usage.\n",
+          out);
+}
+
+static int usage_error(const char *text) {
+    fprintf(stderr, "sluice-convert: %s; see sluice-convert --help\n", text);
+    return 2;
+}
+
+static int run(const struct sl_convert_request *request) {
+    struct sl_error err = {0};
+    struct sl_convert_report report;
+    if (sl_convert(request, &report, &err)) {
+        fprintf(stderr, "sluice-convert: %s\n", err.text);
+        return 1;
+    }
+    printf("%s: bert, %" PRIu32 " layers, %" PRIu32 " wide, %" PRIu32 " heads, %" PRIu32
+           " pieces, %" PRIu32 " tokens of context, %s pooling, %" PRIu64 " weights\n",
+           request->out, report.config.n_layer, report.config.n_embd, report.config.n_head,
+           report.config.n_vocab, report.config.n_ctx,
+           report.config.pooling == SL_BERT_POOL_MEAN ? "mean" : "cls", report.weights);
+    if (!report.normalizes) {
+        printf(
+            "note: the folder does not ask for unit vectors; Sluice gives unit vectors anyway\n");
+    }
+    return 0;
+}
+
+int main(int argc, char **argv) {
+    static const struct option options[] = {
+        {"out", required_argument, NULL, 'o'},     {"name", required_argument, NULL, 'n'},
+        {"pooling", required_argument, NULL, 'p'}, {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'v'},       {NULL, 0, NULL, 0},
+    };
+    struct sl_convert_request request = {0};
+    int option;
+    while ((option = getopt_long(argc, argv, "o:h", options, NULL)) != -1) {
+        if (option == 'o') {
+            request.out = optarg;
+        } else if (option == 'n') {
+            request.name = optarg;
+        } else if (option == 'p' && strcmp(optarg, "mean") == 0) {
+            request.pooling = SL_BERT_POOL_MEAN;
+        } else if (option == 'p' && strcmp(optarg, "cls") == 0) {
+            request.pooling = SL_BERT_POOL_CLS;
+        } else if (option == 'p') {
+            return usage_error("--pooling is mean or cls");
+        } else if (option == 'h') {
+            print_help(stdout);
+            return 0;
+        } else if (option == 'v') {
+            printf("sluice-convert %s\n", SLUICE_VERSION);
+            return 0;
+        } else {
+            return usage_error("unknown option");
+        }
+    }
+    if (!request.out || request.out[0] == '\0') {
+        return usage_error("--out FILE.gguf is missing");
+    }
+    if (argc - optind != 1) {
+        return usage_error("name exactly one model folder");
+    }
+    request.folder = argv[optind];
+    return run(&request);
+}
