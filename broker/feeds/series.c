@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/feeds/series.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "proto/base/money.h"
+
+#define COLUMNS_MAX 64
+#define FIELD_MAX 128
+
+struct line {
+    const char *at;
+    size_t len;
+    int number;
+};
+
+static bool next_line(const char *text, size_t size, size_t *offset, struct line *line) {
+    if (*offset >= size) {
+        return false;
+    }
+    const char *start = text + *offset;
+    const char *end = memchr(start, '\n', size - *offset);
+    size_t len = end ? (size_t)(end - start) : size - *offset;
+    *offset += len + (end ? 1 : 0);
+    if (len > 0 && start[len - 1] == '\r') {
+        len--;
+    }
+    line->at = start;
+    line->len = len;
+    line->number++;
+    return true;
+}
+
+/* Field `index` of a comma-separated line; quotes are not used by any price recording we read. */
+static bool field_at(const struct line *line, int index, char out[FIELD_MAX]) {
+    const char *at = line->at;
+    const char *end = line->at + line->len;
+    for (int i = 0; i < index; i++) {
+        const char *comma = memchr(at, ',', (size_t)(end - at));
+        if (!comma) {
+            return false;
+        }
+        at = comma + 1;
+    }
+    const char *comma = memchr(at, ',', (size_t)(end - at));
+    size_t len = (size_t)((comma ? comma : end) - at);
+    if (len >= FIELD_MAX) {
+        return false;
+    }
+    memcpy(out, at, len);
+    out[len] = '\0';
+    return strlen(out) == len;
+}
+
+static int find_column(const struct line *header, const char *wanted) {
+    char name[FIELD_MAX];
+    for (int i = 0; i < COLUMNS_MAX && field_at(header, i, name); i++) {
+        if (strcmp(name, wanted) == 0) {
+            return i;
+        }
+    }
+    return -1;
+}
+
+struct columns {
+    const char *name;
+    const char *value_name;
+    int time;
+    int value;
+    bool negative_ok;
+};
+
+/* 1: a row, 0: a gap, negative: an error. */
+static int parse_row(const struct columns *columns, const struct line *line,
+                     struct sl_series_row *ret_row, struct sl_error *err) {
+    char time_text[FIELD_MAX];
+    char value_text[FIELD_MAX];
+    if (line->len == 0) {
+        return 0;
+    }
+    if (!field_at(line, columns->time, time_text) || !field_at(line, columns->value, value_text)) {
+        return sl_fail(err, SL_INVALID, "%s:%d: the row has too few or too long fields",
+                       columns->name, line->number);
+    }
+    if (value_text[0] == '\0') {
+        return 0;
+    }
+    struct sl_series_row row;
+    if (sl_wall_parse(time_text, &row.at)) {
+        return sl_fail(err, SL_INVALID, "%s:%d: '%.40s' is not a time such as 2025-01-31T12:00:00Z",
+                       columns->name, line->number, time_text);
+    }
+    struct sl_error why;
+    if (sl_decimal_parse_lenient(value_text, 9, &row.value_nano, &why)) {
+        return sl_fail(err, SL_INVALID, "%s:%d: %s: %s", columns->name, line->number,
+                       columns->value_name, why.text);
+    }
+    if (row.value_nano < 0 && !columns->negative_ok) {
+        return sl_fail(err, SL_INVALID, "%s:%d: %s must not be negative, and is %.40s",
+                       columns->name, line->number, columns->value_name, value_text);
+    }
+    *ret_row = row;
+    return 1;
+}
+
+static int append_row(struct sl_series *series, size_t *cap, struct sl_series_row row,
+                      const char *name, struct sl_error *err) {
+    if (series->count == SL_SERIES_ROWS_MAX) {
+        return sl_fail(err, SL_LIMIT, "%s has more than %d rows", name, SL_SERIES_ROWS_MAX);
+    }
+    if (series->count == *cap) {
+        size_t grown = *cap ? *cap * 2 : 512;
+        struct sl_series_row *rows = realloc(series->rows, grown * sizeof *rows);
+        if (!rows) {
+            return sl_fail(err, SL_NOMEM, "no memory for %s", name);
+        }
+        series->rows = rows;
+        *cap = grown;
+    }
+    series->rows[series->count++] = row;
+    return SL_OK;
+}
+
+int sl_series_parse(const char *name, const char *text, size_t size, const char *time_column,
+                    const char *value_column, bool negative_ok, struct sl_series **ret_series,
+                    struct sl_error *err) {
+    size_t offset = 0;
+    struct line line = {0};
+    if (!next_line(text, size, &offset, &line)) {
+        return sl_fail(err, SL_INVALID, "%s is empty; its first line names the columns", name);
+    }
+    struct columns columns = {.name = name,
+                              .value_name = value_column,
+                              .time = find_column(&line, time_column),
+                              .value = find_column(&line, value_column),
+                              .negative_ok = negative_ok};
+    if (columns.time < 0 || columns.value < 0) {
+        return sl_fail(err, SL_INVALID, "%s:1: there is no column '%s'", name,
+                       columns.time < 0 ? time_column : value_column);
+    }
+    SL_AUTO(sl_series) series = calloc(1, sizeof *series);
+    if (!series) {
+        return sl_fail(err, SL_NOMEM, "no memory for %s", name);
+    }
+    size_t cap = 0;
+    while (next_line(text, size, &offset, &line)) {
+        struct sl_series_row row = {0};
+        int got = parse_row(&columns, &line, &row, err);
+        if (got < 0) {
+            return got;
+        }
+        int rc = got ? append_row(series, &cap, row, name, err) : SL_OK;
+        if (rc) {
+            return rc;
+        }
+    }
+    if (series->count == 0) {
+        return sl_fail(err, SL_INVALID, "%s has no row with a value in '%s'", name, value_column);
+    }
+    *ret_series = sl_take(&series);
+    return SL_OK;
+}
+
+void sl_series_destroy(struct sl_series *series) {
+    if (series) {
+        free(series->rows);
+        free(series);
+    }
+}
+
+void sl_replay_init(struct sl_replay *replay, struct sl_series *series, int64_t speed_milli,
+                    bool loop, struct sl_mono now) {
+    *replay = (struct sl_replay){
+        .series = series, .speed_milli = speed_milli, .loop = loop, .started = now};
+}
+
+void sl_replay_fini(struct sl_replay *replay) {
+    sl_series_destroy(replay->series);
+    replay->series = NULL;
+}
+
+void sl_replay_update(struct sl_replay *replay, struct sl_series *series, struct sl_mono now) {
+    const struct sl_series *old = replay->series;
+    bool appended = series->count > old->count &&
+                    memcmp(series->rows, old->rows, old->count * sizeof old->rows[0]) == 0;
+    /* A file that a live feed keeps replacing stays live: its last row is the news. */
+    bool changed = series->count != old->count ||
+                   memcmp(series->rows, old->rows, old->count * sizeof old->rows[0]) != 0;
+    if (appended || (replay->live && changed)) {
+        replay->live = true;
+        replay->live_since = now;
+    }
+    sl_series_destroy(replay->series);
+    replay->series = series;
+}
+
+/* Recorded ms that have passed since the replay began. */
+static int64_t recorded_ms(const struct sl_replay *replay, struct sl_mono now) {
+    sl_i128 ns = (sl_i128)sl_mono_since_ns(now, replay->started) * replay->speed_milli;
+    return (int64_t)(ns / 1000 / SL_NS_PER_MS);
+}
+
+static int64_t real_ms(const struct sl_replay *replay, int64_t recorded) {
+    return replay->speed_milli > 0 ? (int64_t)((sl_i128)recorded * 1000 / replay->speed_milli) : 0;
+}
+
+void sl_replay_at(const struct sl_replay *replay, struct sl_mono now,
+                  struct sl_replay_point *ret_point) {
+    const struct sl_series *s = replay->series;
+    const struct sl_series_row *last = &s->rows[s->count - 1];
+    if (replay->live) {
+        *ret_point = (struct sl_replay_point){
+            .value_nano = last->value_nano,
+            .recorded = last->at,
+            .age_ms = sl_mono_since_ns(now, replay->live_since) / SL_NS_PER_MS,
+            .next_ms = -1,
+        };
+        return;
+    }
+    int64_t span = last->at.ms - s->rows[0].at.ms;
+    int64_t passed = recorded_ms(replay, now);
+    if (replay->loop && span > 0) {
+        /* The last row stays in force as long as the one before it did. */
+        int64_t tail = s->count > 1 ? last->at.ms - s->rows[s->count - 2].at.ms : 0;
+        passed %= span + (tail > 0 ? tail : 1);
+    }
+    int64_t position = s->rows[0].at.ms + passed;
+    size_t low = 0;
+    size_t high = s->count;
+    while (high - low > 1) { /* last row at or before the position; rows are in time order */
+        size_t middle = low + (high - low) / 2;
+        if (s->rows[middle].at.ms <= position) {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    *ret_point = (struct sl_replay_point){
+        .value_nano = s->rows[low].value_nano,
+        .recorded = s->rows[low].at,
+        .age_ms = real_ms(replay, position - s->rows[low].at.ms),
+        .next_ms = low + 1 < s->count ? real_ms(replay, s->rows[low + 1].at.ms - position)
+                   : replay->loop     ? real_ms(replay, 1)
+                                      : -1,
+    };
+    if (ret_point->age_ms < 0) {
+        ret_point->age_ms = 0;
+    }
+}

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "broker/feeds/feed.h"
+
+static void units_become_the_roles_own(void **state) {
+    (void)state;
+    int64_t value = 0;
+    assert_int_equal(sl_feed_convert(SL_UNIT_USD_PER_TH_DAY, 50000000, &value, NULL), 0);
+    assert_int_equal(value, INT64_C(50000000000)); /* 0.05 USD/TH = 50 USD/PH */
+    assert_int_equal(sl_feed_convert(SL_UNIT_USD_PER_MWH, INT64_C(30000000000), &value, NULL), 0);
+    assert_int_equal(value, 30000000);
+    assert_int_equal(sl_feed_convert(SL_UNIT_USD_PER_TH_DAY, INT64_MAX, &value, NULL), -SL_LIMIT);
+}
+
+static void a_unit_that_does_not_fit_its_role_is_refused(void **state) {
+    (void)state;
+    struct sl_feed_config config = {.id = "x",
+                                    .role = SL_FEED_HASHPRICE - 1,
+                                    .unit = SL_UNIT_USD_PER_KWH,
+                                    .kind = SL_FEED_CSV,
+                                    .path = "p",
+                                    .value_column = "v"};
+    assert_int_equal(sl_feed_check(&config, NULL), -SL_INVALID);
+    config.unit = SL_UNIT_USD_PER_PH_DAY;
+    assert_int_equal(sl_feed_check(&config, NULL), 0);
+}
+
+static void a_dot_path_finds_its_number(void **state) {
+    (void)state;
+    static const char text[] = "{\"data\":[{\"p\":\"49.5\"},{\"p\":1.25,\"q\":3}],\"n\":null}";
+    static const struct {
+        const char *path;
+        int rc;
+        int64_t value;
+    } cases[] = {
+        {"data.0.p", 0, INT64_C(49500000000)},
+        {"data.1.p", 0, 1250000000},
+        {"data.1.q", 0, 3000000000},
+        {"data.2.p", -SL_INVALID, 0},
+        {"n", -SL_INVALID, 0},
+        {"data", -SL_INVALID, 0},
+        {"data..p", -SL_INVALID, 0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        int64_t value = 0;
+        assert_int_equal(sl_feed_json_value(text, sizeof text - 1, cases[i].path, &value, NULL),
+                         cases[i].rc);
+        assert_int_equal(value, cases[i].value);
+    }
+    int64_t value = 0;
+    assert_int_equal(sl_feed_json_value("{", 1, "a", &value, NULL), -SL_INVALID);
+    assert_int_equal(sl_feed_json_value("{\"a\":NaN}", 9, "a", &value, NULL), -SL_INVALID);
+}
+
+static void write_file(const char *path, const char *mode, const char *text) {
+    FILE *file = fopen(path, mode);
+    assert_non_null(file);
+    fputs(text, file);
+    fclose(file);
+}
+
+static struct sl_feed_event next_event(struct sl_mailbox *events) {
+    struct sl_feed_event event = {0};
+    assert_int_equal(sl_mailbox_take_wait(events, 2 * SL_NS_PER_S, &event), 0);
+    return event;
+}
+
+static void a_file_is_followed_as_it_changes(void **state) {
+    (void)state;
+    char dir[] = "/tmp/sluice-feed-XXXXXX";
+    assert_non_null(mkdtemp(dir));
+    struct sl_feed_config config = {.id = "hashprice",
+                                    .role = SL_FEED_HASHPRICE - 1,
+                                    .kind = SL_FEED_CSV,
+                                    .unit = SL_UNIT_USD_PER_PH_DAY,
+                                    .time_column = "timestamp",
+                                    .value_column = "usd",
+                                    .speed_milli = 1000};
+    snprintf(config.path, sizeof config.path, "%s/h.csv", dir);
+    write_file(config.path, "w", "timestamp,usd\n2025-01-01,1\n2025-01-02,2\n");
+    struct sl_mailbox *events = NULL;
+    struct sl_feed *feed = NULL;
+    assert_int_equal(sl_mailbox_create(sizeof(struct sl_feed_event), 64, &events, NULL), 0);
+    assert_int_equal(sl_feed_start(3, &config, events, &feed, NULL), 0);
+    struct sl_feed_event event = next_event(events);
+    assert_true(event.ok && event.feed == 3 && event.value_nano == 1000000000);
+    write_file(config.path, "a", "2025-01-03,77\n");
+    event = next_event(events);
+    assert_true(event.ok && event.value_nano == INT64_C(77000000000));
+    write_file(config.path, "a", "2025-01-04,rubbish\n");
+    event = next_event(events);
+    assert_true(!event.ok && strstr(event.text, "h.csv:5"));
+    char other[300];
+    snprintf(other, sizeof other, "%s.new", config.path);
+    write_file(other, "w", "timestamp,usd\n2025-01-01,5"); /* no newline at its end */
+    assert_int_equal(rename(other, config.path), 0);
+    event = next_event(events);
+    assert_true(event.ok && event.value_nano == INT64_C(5000000000));
+    sl_feed_stop(feed);
+    sl_mailbox_destroy(events);
+    unlink(config.path);
+    rmdir(dir);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(units_become_the_roles_own),
+        cmocka_unit_test(a_unit_that_does_not_fit_its_role_is_refused),
+        cmocka_unit_test(a_dot_path_finds_its_number),
+        cmocka_unit_test(a_file_is_followed_as_it_changes),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

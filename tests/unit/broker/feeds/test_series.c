@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "broker/feeds/series.h"
+
+#define DAY_MS INT64_C(86400000)
+
+static struct sl_series *parse(const char *text) {
+    struct sl_series *series = NULL;
+    struct sl_error err;
+    if (sl_series_parse("t.csv", text, strlen(text), "timestamp", "usd", false, &series, &err)) {
+        fail_msg("%s", err.text);
+    }
+    return series;
+}
+
+static void bad_rows_are_named_by_line(void **state) {
+    (void)state;
+    static const struct {
+        const char *text;
+        const char *said;
+    } cases[] = {
+        {"", "is empty"},
+        {"timestamp,eur\n2025-01-01,1\n", "no column 'usd'"},
+        {"timestamp,usd\n", "no row"},
+        {"timestamp,usd\n2025-01-01,1\n2025-01-02,-3\n", "t.csv:3: usd must not be negative"},
+        {"timestamp,usd\n2025-01-01,nan\n", "t.csv:2: usd"},
+        {"timestamp,usd\n2025-01-01,12x\n", "t.csv:2: usd"},
+        {"timestamp,usd\nyesterday,1\n", "t.csv:2: 'yesterday' is not a time"},
+        {"timestamp,usd\n2025-02-30,1\n", "is not a time"},
+        {"timestamp,usd\n2025-01-01\n", "t.csv:2: the row has too few"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct sl_series *series = NULL;
+        struct sl_error err;
+        assert_int_not_equal(sl_series_parse("t.csv", cases[i].text, strlen(cases[i].text),
+                                             "timestamp", "usd", false, &series, &err),
+                             0);
+        if (!strstr(err.text, cases[i].said)) {
+            fail_msg("'%s' lacks '%s'", err.text, cases[i].said);
+        }
+    }
+}
+
+static void recorded_days_pass_at_the_chosen_speed(void **state) {
+    (void)state;
+    struct sl_replay replay;
+    struct sl_replay_point point;
+    /* A day in 2 s: 43,200 times real time. */
+    sl_replay_init(&replay,
+                   parse("timestamp,usd\r\n2025-01-01,10\r\n2025-01-02,\r\n2025-01-03,30.5\n"),
+                   43200000, false, (struct sl_mono){0});
+    sl_replay_at(&replay, (struct sl_mono){0}, &point);
+    assert_int_equal(point.value_nano, INT64_C(10000000000));
+    assert_int_equal(point.next_ms, 4000);
+    sl_replay_at(&replay, (struct sl_mono){3 * SL_NS_PER_S}, &point);
+    assert_int_equal(point.value_nano, INT64_C(10000000000));
+    assert_int_equal(point.age_ms, 3000);
+    sl_replay_at(&replay, (struct sl_mono){4 * SL_NS_PER_S}, &point);
+    assert_int_equal(point.value_nano, INT64_C(30500000000));
+    assert_int_equal(point.next_ms, -1);
+    sl_replay_at(&replay, (struct sl_mono){100 * SL_NS_PER_S}, &point);
+    assert_int_equal(point.value_nano, INT64_C(30500000000));
+    assert_int_equal(point.age_ms, 96000); /* the recording is over: it grows old */
+    sl_replay_fini(&replay);
+}
+
+static void a_loop_begins_again(void **state) {
+    (void)state;
+    struct sl_replay replay;
+    struct sl_replay_point point;
+    sl_replay_init(&replay, parse("timestamp,usd\n2025-01-01,1\n2025-01-02,2\n"), 86400000, true,
+                   (struct sl_mono){0}); /* a day a second */
+    for (int turn = 0; turn < 3; turn++) {
+        sl_replay_at(&replay, (struct sl_mono){turn * 2 * SL_NS_PER_S + 10}, &point);
+        assert_int_equal(point.value_nano, INT64_C(1000000000));
+        sl_replay_at(&replay, (struct sl_mono){(turn * 2 + 1) * SL_NS_PER_S + 10}, &point);
+        assert_int_equal(point.value_nano, INT64_C(2000000000));
+    }
+    sl_replay_fini(&replay);
+}
+
+static void an_appended_row_is_in_force_at_once(void **state) {
+    (void)state;
+    struct sl_replay replay;
+    struct sl_replay_point point;
+    sl_replay_init(&replay, parse("timestamp,usd\n2025-01-01,1\n2025-06-01,2\n"), 1000, false,
+                   (struct sl_mono){0});
+    struct sl_mono now = {5 * SL_NS_PER_S};
+    sl_replay_update(&replay, parse("timestamp,usd\n2025-01-01,1\n2025-06-01,2\n2025-02-01,9\n"),
+                     now);
+    sl_replay_at(&replay, now, &point);
+    assert_int_equal(point.value_nano, INT64_C(9000000000));
+    assert_int_equal(point.age_ms, 0);
+    assert_int_equal(point.next_ms, -1);
+    sl_replay_fini(&replay);
+}
+
+static void a_replaced_file_counts_at_the_same_position(void **state) {
+    (void)state;
+    struct sl_replay replay;
+    struct sl_replay_point point;
+    sl_replay_init(&replay, parse("timestamp,usd\n2025-01-01,1\n2025-01-02,2\n2025-01-03,3\n"),
+                   86400000, false, (struct sl_mono){0});
+    struct sl_mono now = {SL_NS_PER_S + 10};
+    sl_replay_update(&replay, parse("timestamp,usd\n2025-01-01,10\n2025-01-02,20\n2025-01-03,30\n"),
+                     now);
+    sl_replay_at(&replay, now, &point);
+    assert_int_equal(point.value_nano, INT64_C(20000000000));
+    /* One row only, whatever its time: it counts. */
+    sl_replay_update(&replay, parse("timestamp,usd\n2026-11-22T10:00:00Z,7\n"), now);
+    sl_replay_at(&replay, now, &point);
+    assert_int_equal(point.value_nano, INT64_C(7000000000));
+    sl_replay_fini(&replay);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(bad_rows_are_named_by_line),
+        cmocka_unit_test(recorded_days_pass_at_the_chosen_speed),
+        cmocka_unit_test(a_loop_begins_again),
+        cmocka_unit_test(an_appended_row_is_in_force_at_once),
+        cmocka_unit_test(a_replaced_file_counts_at_the_same_position),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
