@@ -86,6 +86,7 @@ struct sl_agent_cmd {
     char key[SL_JOURNAL_KEY_MAX];
     size_t key_size;
     uint64_t ticket;
+    bool urgent; /* JOURNAL: something waits for it */
     uint8_t *data;
     size_t size;
     struct sl_agent_tokens *tokens;

@@ -2,10 +2,11 @@
  * The agent's durable memory: an append-only file of checked batches in the data directory, read
  * as a map (space, key) -> value. It is what makes epochs fence, shares count and results survive.
  *
- * Durability. The loop queues puts and deletes with rising tickets; the journal's thread writes
+ * Durability. The loop queues changes with rising tickets; the journal's thread writes
  * everything queued as one batch with one fdatasync (group commit), then tells in the `done`
  * mailbox up to which ticket all is durable. The file is filled with zeros ahead of its end, so
- * that a commit changes no metadata and costs one bare fdatasync.
+ * that a commit changes no metadata and costs one bare fdatasync. What nobody waits for (results,
+ * deletes) lingers a little for company, so that an epoch seldom meets a sync under way.
  *
  * Damage. A batch carries its number and CRC-32C sums and is written only after the one before it
  * is durable. So an incomplete last batch (a power failure; its missing sectors read as zeros) was
@@ -16,7 +17,7 @@
  * Compaction writes the live records to a new file, syncs it, renames it over the old one and syncs
  * the directory. The directory is locked against a second agent.
  *
- * Thread: put, delete and close from one thread (the loop); everything else before start. */
+ * Thread: queue and close from one thread (the loop); everything else before start. */
 #ifndef SLUICE_AGENT_JOURNAL_JOURNAL_H
 #define SLUICE_AGENT_JOURNAL_JOURNAL_H
 
@@ -42,6 +43,7 @@ struct sl_journal_ops {
     ssize_t (*write)(void *context, int fd, const void *data, size_t size, int64_t offset);
     int (*sync)(void *context, int fd); /* fdatasync, or fsync of a directory */
     int (*rename)(void *context, const char *from, const char *to);
+    int (*make_dir)(void *context, const char *path, int mode);
     int (*lock)(void *context, int fd); /* exclusive, without waiting; -EWOULDBLOCK when taken */
 };
 /* The real ones. */
@@ -52,6 +54,7 @@ struct sl_journal_config {
     const struct sl_journal_ops *ops; /* NULL: the real ones */
     uint64_t compact_bytes;           /* not before the file has so many; 0: 16 MiB */
     uint64_t grow_bytes;              /* zeros ahead of the end; 0: 1 MiB */
+    int64_t linger_ms;                /* of records that are not urgent; 0: 100 ms */
 };
 
 /* All tickets up to and including `ticket` are durable since `at`. A negative status is the end. */
@@ -95,15 +98,20 @@ int sl_journal_replay(struct sl_journal *journal, sl_journal_visit_fn visit, voi
 int sl_journal_start(struct sl_journal *journal, struct sl_mailbox *done, bool threaded,
                      struct sl_error *err);
 
-/* Queues one change under a ticket that is higher than all before (equal is allowed: they become
- * durable together or later). key and value are copied. -SL_AGAIN: the queue is full;
- * -SL_CLOSED: it failed before; -SL_LIMIT: key or value too large. */
-int sl_journal_put(struct sl_journal *journal, enum sl_journal_space space, const void *key,
-                   size_t key_size, const void *value, size_t value_size, uint64_t ticket,
-                   struct sl_error *err);
-/* Deleting an absent key is allowed and writes nothing that lasts. */
-int sl_journal_delete(struct sl_journal *journal, enum sl_journal_space space, const void *key,
-                      size_t key_size, uint64_t ticket, struct sl_error *err);
+/* One change: a put, or a delete where value is NULL. Deleting an absent key is allowed. */
+struct sl_journal_change {
+    enum sl_journal_space space;
+    const void *key; /* [key_size], copied */
+    size_t key_size;
+    const void *value; /* [value_size], copied; NULL: delete */
+    size_t value_size;
+    uint64_t ticket; /* never lower than the one before */
+    bool urgent;     /* somebody waits for it: commit at once */
+};
+/* -SL_AGAIN: the queue is full (the disk hangs); -SL_CLOSED: the journal failed before; -SL_LIMIT:
+ * key or value too large. */
+int sl_journal_queue(struct sl_journal *journal, const struct sl_journal_change *change,
+                     struct sl_error *err);
 
 /* Commits what is queued now; for a journal without a thread. True when there was something. */
 bool sl_journal_commit(struct sl_journal *journal);
