@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What the tests of the inference executor share: an opened device in each variant, buffers from
+ * host arrays, and a small generator of numbers. Each test program includes it once. */
+#ifndef SLUICE_TESTS_INFER_RIG_H
+#define SLUICE_TESTS_INFER_RIG_H
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/device/cl_open.h"
+#include "agent/device/stop.h"
+#include "proto/base/clock.h"
+
+#include <cmocka.h>
+
+/* The ways in which a device can be taken: every one must give the right answer. */
+struct rig_variant {
+    const char *name;
+    bool gpu;
+    uint32_t vector; /* 0: as the device says */
+};
+static const struct rig_variant RIG_VARIANTS[] = {
+    {"native vectors", false, 0},
+    {"8 floats, as on AVX2", false, 8},
+    {"4 floats, as on SSE and NEON", false, 4},
+    {"GPU kernels", true, 0},
+};
+#define RIG_VARIANT_COUNT (sizeof RIG_VARIANTS / sizeof *RIG_VARIANTS)
+
+/* The first OpenCL device, or its first core where it is split. `cl` is zeroed by rig_close. */
+static inline void rig_open(struct sl_cl *cl, bool split, struct sl_mailbox *events) {
+    struct sl_cl_spec spec = {.events = events};
+    assert_int_equal(clGetPlatformIDs(1, &spec.platform, NULL), CL_SUCCESS);
+    assert_int_equal(clGetDeviceIDs(spec.platform, CL_DEVICE_TYPE_ALL, 1, &spec.device, NULL),
+                     CL_SUCCESS);
+    if (split) {
+        cl_device_partition_property by[] = {CL_DEVICE_PARTITION_EQUALLY, 1, 0};
+        cl_device_id parts[64];
+        cl_uint count = 0;
+        if (clCreateSubDevices(spec.device, by, 64, parts, &count) == CL_SUCCESS && count > 0) {
+            spec.device = parts[0];
+        }
+    }
+    struct sl_error err = {0};
+    if (sl_cl_open(cl, &spec, &err) != SL_OK) {
+        fail_msg("no OpenCL device: %s", err.text);
+    }
+}
+
+static inline void rig_take_variant(struct sl_cl *cl, const struct rig_variant *variant) {
+    cl->force_gpu_kernels = variant->gpu;
+    if (variant->vector) {
+        cl->vector_width_float = variant->vector;
+    }
+}
+
+/* xorshift64*: the same numbers everywhere. */
+static inline uint64_t rig_random(uint64_t *state) {
+    *state ^= *state >> 12;
+    *state ^= *state << 25;
+    *state ^= *state >> 27;
+    return *state * UINT64_C(2685821657736338717);
+}
+
+static inline float rig_uniform(uint64_t *state, float low, float high) {
+    return low + (high - low) * (float)(rig_random(state) >> 40) / (float)(1 << 24);
+}
+
+static inline float *rig_floats(size_t n, uint64_t *state, float low, float high) {
+    float *out = malloc((n ? n : 1) * sizeof *out);
+    assert_non_null(out);
+    for (size_t i = 0; i < n; i++) {
+        out[i] = rig_uniform(state, low, high);
+    }
+    return out;
+}
+
+static inline cl_mem rig_buffer(struct sl_cl *cl, const void *data, size_t bytes) {
+    cl_mem mem = NULL;
+    struct sl_error err = {0};
+    assert_int_equal(sl_cl_buffer(cl, bytes, CL_MEM_READ_WRITE, &mem, &err), SL_OK);
+    if (data) {
+        assert_int_equal(
+            clEnqueueWriteBuffer(cl->queue, mem, CL_TRUE, 0, bytes, data, 0, NULL, NULL),
+            CL_SUCCESS);
+    }
+    return mem;
+}
+
+static inline void rig_read(struct sl_cl *cl, cl_mem mem, void *out, size_t bytes) {
+    assert_int_equal(clEnqueueReadBuffer(cl->queue, mem, CL_TRUE, 0, bytes, out, 0, NULL, NULL),
+                     CL_SUCCESS);
+}
+
+#endif
