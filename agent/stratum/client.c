@@ -192,7 +192,7 @@ void sl_stratum_refuse(struct sl_stratum *client, const char *text, struct sl_mo
     sl_stratum_close_waiting(client, true, "the pool refused the authorisation");
     int64_t wait_ms = client->config.refused_retry_ms;
     for (uint32_t i = 0; i < client->refusals && wait_ms < REFUSED_RETRY_MAX_MS; i++) {
-        wait_ms *= 2;
+        wait_ms = wait_ms < REFUSED_RETRY_MAX_MS / 2 ? wait_ms * 2 : REFUSED_RETRY_MAX_MS;
     }
     client->refusals++;
     go_home(client);

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/agent/stratum/rig.h"
+
+static void the_subscriptions_list_may_look_like_anything(void **state) {
+    (void)state;
+    static const struct {
+        const char *list;
+        const char *session_id; /* sent with the next subscribe */
+    } cases[] = {
+        {"[[\"mining.set_difficulty\",\"d\"],[\"mining.notify\",\"n\"]]", ",\"n\""},
+        {"[[\"mining.notify\",\"n\"],[\"mining.set_difficulty\",\"d\"]]", ",\"n\""},
+        {"[[\"mining.notify\",\"n\"]]", ",\"n\""},
+        {"[[\"mining.set_difficulty\",\"d\"]]", ",\"d\""},
+        {"[\"mining.notify\",\"n\"]", ",\"n\""},
+        {"null", ""},
+        {"[]", ""},
+        {"\"n\"", ""},
+        {"[[7,8],[\"mining.notify\"],[]]", ""},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct rig rig;
+        char text[300];
+        rig_init(&rig);
+        rig_connect(&rig);
+        snprintf(text, sizeof text, "{\"id\":2,\"result\":[%s,\"0a\",2],\"error\":null}\n",
+                 cases[i].list);
+        rig_say(&rig, text);
+        assert_int_equal(rig_state(&rig), SL_STRATUM_AUTHORIZING);
+        sl_stratum_disconnected(rig.client, "", rig.now);
+        rig_pass_to_deadline(&rig);
+        sl_stratum_connected(rig.client, rig.now);
+        snprintf(text, sizeof text, "\"mining.subscribe\",\"params\":[\"t/1\"%s]",
+                 cases[i].session_id);
+        assert_true(strstr(rig_did(&rig), text));
+        rig_fini(&rig);
+    }
+}
+
+static void a_refused_subscribe_drops_the_session_id(void **state) {
+    (void)state;
+    struct rig rig;
+    rig_init(&rig);
+    rig_ready(&rig);
+    sl_stratum_disconnected(rig.client, "", rig.now);
+    rig_pass_to_deadline(&rig);
+    sl_stratum_connected(rig.client, rig.now);
+    assert_true(strstr(rig_did(&rig), "[\"t/1\",\"s1\"]"));
+    rig_say(&rig, "{\"id\":5,\"result\":null,\"error\":[20,\"unknown session\",null]}\n");
+    assert_int_equal(rig_state(&rig), SL_STRATUM_WAITING);
+    assert_true(rig_logged(&rig, "refused mining.subscribe: unknown session"));
+    rig_pass_to_deadline(&rig);
+    sl_stratum_connected(rig.client, rig.now);
+    assert_true(strstr(rig_did(&rig), "\"params\":[\"t/1\"]"));
+    rig_fini(&rig);
+}
+
+static void requests_of_the_pool_are_answered_with_their_id(void **state) {
+    (void)state;
+    static const struct {
+        const char *request;
+        const char *answer;
+    } cases[] = {
+        {"{\"id\":8,\"method\":\"client.get_version\",\"params\":[]}\n",
+         "> {\"id\":8,\"result\":\"t/1\",\"error\":null}\n"},
+        {"{\"id\":\"a\",\"method\":\"mining.ping\"}\n",
+         "> {\"id\":\"a\",\"result\":\"pong\",\"error\":null}\n"},
+        {"{\"id\":9,\"method\":\"mining.ping\",\"params\":null}\n",
+         "> {\"id\":9,\"result\":\"pong\",\"error\":null}\n"},
+        {"{\"id\":null,\"method\":\"mining.ping\",\"params\":[]}\n", ""},
+        {"{\"id\":1,\"method\":\"client.show_message\",\"params\":[\"hi\"]}\n",
+         "> {\"id\":1,\"result\":true,\"error\":null}\n"},
+        {"{\"id\":null,\"method\":\"client.show_message\",\"params\":[\"hi\"]}\n", ""},
+        {"{\"id\":[1,2],\"method\":\"mining.other\",\"params\":{\"a\":1}}\n",
+         "> {\"id\":[1,2],\"result\":null,\"error\":[-3,\"Method not found\",null]}\n"},
+        {"{\"method\":\"mining.other\"}\n", ""},
+    };
+    struct rig rig;
+    rig_init(&rig);
+    rig_ready(&rig);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        rig_say(&rig, cases[i].request);
+        assert_string_equal(rig_did(&rig), cases[i].answer);
+        assert_int_equal(rig_state(&rig), SL_STRATUM_READY);
+    }
+    rig_fini(&rig);
+}
+
+static void messages_are_cleaned_and_limited(void **state) {
+    (void)state;
+    struct rig rig;
+    rig_init(&rig);
+    rig_ready(&rig);
+    rig_say(&rig, "{\"id\":null,\"method\":\"client.show_message\",\"params\":"
+                  "[\"a\\u001b[31m\\nb\\u0085c\\u007f \xc3\xa4\"]}\n");
+    assert_true(rig_logged(&rig, "message of the pool: a?[31m?b?c? \xc3\xa4\n"));
+    for (int i = 0; i < 1000; i++) {
+        rig_say(&rig, "{\"method\":\"client.show_message\",\"params\":[\"spam\"]}\n");
+    }
+    size_t lines = 0;
+    for (const char *p = rig.logs.data; (p = strstr(p, "spam")); p++) {
+        lines++;
+    }
+    assert_true(lines > 0 && lines <= 50);
+    rig_fini(&rig);
+}
+
+static void reconnects_stay_within_the_domain(void **state) {
+    (void)state;
+    static const struct {
+        const char *params;
+        const char *then; /* NULL: ignored */
+        int64_t wait_ms;  /* at least */
+    } cases[] = {
+        {"[]", "connect eu.miners.example 3333\n", 0},
+        {"[null,null,5]", "connect eu.miners.example 3333\n", 5000},
+        {"[\"\",3334,0]", "connect eu.miners.example 3334\n", 0},
+        {"[\"us.miners.example\",\"3335\",2.5]", "connect us.miners.example 3335\n", 2000},
+        {"[\"us.miners.example\",3335,99999999]", "connect us.miners.example 3335\n", 3600000},
+        {"[\"us.miners.example\",3335,-4]", "connect us.miners.example 3335\n", 0},
+        {"[\"evil.example\",3333,0]", NULL, 0},
+        {"[\"miners.example.evil.example\",3333]", NULL, 0},
+        {"[\"us.miners.example\",0]", NULL, 0},
+        {"[\"us.miners.example\",65536]", NULL, 0},
+        {"[\"us.miners.example\",\"33x\"]", NULL, 0},
+        {"[7,3333]", NULL, 0},
+        {"[\"us.miners.example\",{}]", NULL, 0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct rig rig;
+        char line[300];
+        rig_init(&rig);
+        rig_ready(&rig);
+        snprintf(line, sizeof line, "{\"id\":null,\"method\":\"client.reconnect\",\"params\":%s}\n",
+                 cases[i].params);
+        rig_say(&rig, line);
+        if (!cases[i].then) {
+            assert_string_equal(rig_did(&rig), "");
+            assert_int_equal(rig_state(&rig), SL_STRATUM_READY);
+            assert_true(rig_logged(&rig, "ignored"));
+        } else {
+            assert_string_equal(rig_did(&rig), "close\nno_work\n");
+            assert_true(rig_pass_to_deadline(&rig) >= cases[i].wait_ms);
+            assert_string_equal(rig_did(&rig), cases[i].then);
+        }
+        rig_fini(&rig);
+    }
+}
+
+static void a_dead_end_leads_back_home(void **state) {
+    (void)state;
+    struct rig rig;
+    rig_init(&rig);
+    rig_ready(&rig);
+    rig_say(&rig, "{\"id\":null,\"method\":\"client.reconnect\",\"params\":[\"us.miners.example\","
+                  "3335]}\n");
+    rig_did(&rig);
+    rig_pass_to_deadline(&rig);
+    assert_string_equal(rig_did(&rig), "connect us.miners.example 3335\n");
+    sl_stratum_disconnected(rig.client, "refused", rig.now);
+    rig_pass_to_deadline(&rig);
+    assert_string_equal(rig_did(&rig), "connect eu.miners.example 3333\n");
+    rig_fini(&rig);
+}
+
+/* A pool that always sends us on must not keep us busy. */
+static void endless_reconnects_back_off(void **state) {
+    (void)state;
+    struct rig rig;
+    int64_t total = 0;
+    rig_init(&rig);
+    sl_stratum_start(rig.client, rig.now);
+    for (int i = 0; i < 40; i++) {
+        sl_stratum_connected(rig.client, rig.now);
+        rig_say(&rig, "{\"method\":\"client.reconnect\",\"params\":[]}\n");
+        total += rig_pass_to_deadline(&rig);
+    }
+    assert_true(total > 40 * 15000);
+    rig_fini(&rig);
+}
+
+static void configure_answers_of_every_kind(void **state) {
+    (void)state;
+    static const struct {
+        const char *answer;
+        bool rolling;
+        uint32_t mask;
+    } cases[] = {
+        {"\"result\":{\"version-rolling\":true,\"version-rolling.mask\":\"1fffe000\"}", true,
+         0x1fffe000},
+        {"\"result\":{\"version-rolling\":true,\"version-rolling.mask\":\"ffffffff\"}", true,
+         0x1fffe000},
+        {"\"result\":{\"version-rolling\":true,\"version-rolling.mask\":\"00006000\"}", true,
+         0x6000},
+        {"\"result\":{\"version-rolling\":true,\"version-rolling.mask\":\"00000000\"}", true, 0},
+        {"\"result\":{\"version-rolling\":false}", false, 0},
+        {"\"result\":{\"version-rolling\":\"not here\"}", false, 0},
+        {"\"result\":{}", false, 0},
+        {"\"result\":null,\"error\":[20,\"unknown method\",null]", false, 0},
+        {"\"result\":false,\"error\":\"no\"", false, 0},
+        {"\"result\":true", false, 0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct rig rig;
+        struct sl_stratum_status status;
+        char line[200];
+        rig_init(&rig);
+        rig_connect(&rig);
+        snprintf(line, sizeof line, "{\"id\":1,%s}\n", cases[i].answer);
+        rig_say(&rig, line);
+        sl_stratum_status(rig.client, &status);
+        assert_int_equal(status.state, SL_STRATUM_SUBSCRIBING);
+        assert_int_equal(status.version_rolling, cases[i].rolling);
+        assert_int_equal(status.version_mask, cases[i].mask);
+        rig_fini(&rig);
+    }
+    /* A pool that answers configure late, or never, is mined on all the same. */
+    struct rig rig;
+    rig_init(&rig);
+    rig_connect(&rig);
+    rig_say(&rig, RIG_SUBSCRIBED("0a") "{\"id\":3,\"result\":true}\n");
+    rig_say(&rig, RIG_JOB("j1", RIG_PREV_A, "true"));
+    rig_did(&rig);
+    rig_say(&rig, "{\"id\":1,\"result\":{\"version-rolling\":true,\"version-rolling.mask\":"
+                  "\"00006000\"}}\n");
+    assert_string_equal(rig_did(&rig), "job 2 j1 - 1\n");
+    assert_int_equal(rig.job->terms.version_mask, 0x6000);
+    rig_fini(&rig);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_subscriptions_list_may_look_like_anything),
+        cmocka_unit_test(a_refused_subscribe_drops_the_session_id),
+        cmocka_unit_test(requests_of_the_pool_are_answered_with_their_id),
+        cmocka_unit_test(messages_are_cleaned_and_limited),
+        cmocka_unit_test(reconnects_stay_within_the_domain),
+        cmocka_unit_test(a_dead_end_leads_back_home),
+        cmocka_unit_test(endless_reconnects_back_off),
+        cmocka_unit_test(configure_answers_of_every_kind),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
