@@ -20,7 +20,8 @@ const char *sl_status_text(int status) {
 }
 
 /* A cut text ends in '+', so that nobody mistakes it for the whole. */
-static void format_text(char text[SL_ERROR_TEXT_MAX], const char *format, va_list args) {
+__attribute__((format(printf, 2, 0))) static void format_text(char text[SL_ERROR_TEXT_MAX],
+                                                              const char *format, va_list args) {
     int n = vsnprintf(text, SL_ERROR_TEXT_MAX, format, args);
     if (n >= SL_ERROR_TEXT_MAX) {
         text[SL_ERROR_TEXT_MAX - 2] = '+';

@@ -38,8 +38,7 @@ static int check_name(const struct check *c, const char *text, size_t size, cons
         return sl_fail(c->err, SL_INVALID, "%s is empty", field);
     }
     for (size_t i = 0; i < len; i++) {
-        unsigned char ch = (unsigned char)text[i];
-        if (ch < 0x20 || ch == 0x7F) {
+        if (!sl_msg_printable(text + i)) {
             return sl_fail(c->err, SL_INVALID, "%s holds a control character", field);
         }
     }
@@ -56,7 +55,7 @@ static int check_people(const struct check *c, const char *text, size_t size, co
         return rc;
     }
     for (size_t i = 0; i < len; i++) {
-        if (!sl_msg_text_char((unsigned char)text[i])) {
+        if (!sl_msg_printable(text + i) && text[i] != '\n' && text[i] != '\t') {
             return sl_fail(c->err, SL_INVALID, "%s holds a control character", field);
         }
     }

@@ -69,8 +69,8 @@ static ProtobufCBinaryData text_of(const char *text) {
 
 /* Length of the character at `text`, or 0 when it is none that a text for people may hold. */
 static size_t people_char(const char *text, size_t left) {
-    if (!sl_msg_text_char((unsigned char)text[0])) {
-        return 0;
+    if (!sl_msg_printable(text)) {
+        return text[0] == '\n' || text[0] == '\t' ? 1 : 0;
     }
     for (size_t n = 1; n <= 4 && n <= left; n++) {
         if (sl_utf8_valid(text, n)) {
@@ -430,7 +430,7 @@ static void put_body(struct scratch *s, const struct sl_msg *msg, Sluice__V1__En
         BODY(GOODBYE, goodbye);
     case SL_MSG_INVALID:
     default:
-        sl_assert(!"a checked message has a kind");
+        sl_assert(false && "a checked message has a kind");
     }
 #undef BODY
 }

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <string.h>
+
+#include "proto/wire/codec.h"
+#include "random_msg.h"
+
+static void round_trip(struct random_msg *r, struct sl_msg_arena *arena, enum sl_msg_kind kind,
+                       bool big) {
+    const struct sl_msg *msg = random_msg_next(r, kind, big);
+    SL_AUTO_BUF struct sl_buf out = {0};
+    struct sl_error err = {0};
+    int rc = sl_msg_encode(msg, &out, &err);
+    if (rc) {
+        fail_msg("encode %s: %s", sl_msg_kind_name(kind), err.text);
+    }
+    struct sl_msg back;
+    rc = sl_msg_decode((const uint8_t *)out.data, out.len, arena, &back, &err);
+    if (rc) {
+        fail_msg("decode %s: %s", sl_msg_kind_name(kind), err.text);
+    }
+    if (!msg_equal(msg, &back)) {
+        fail_msg("%s came back changed", sl_msg_kind_name(kind));
+    }
+    SL_AUTO_BUF struct sl_buf again = {0};
+    assert_int_equal(sl_msg_encode(&back, &again, &err), 0);
+    assert_int_equal(again.len, out.len);
+    assert_memory_equal(again.data, out.data, out.len); /* same content, same bytes */
+}
+
+static void every_message_survives_encoding_and_decoding(void **state) {
+    (void)state;
+    SL_AUTO(sl_msg_arena) arena = NULL;
+    assert_int_equal(sl_msg_arena_create(SL_MSG_ARENA_BYTES, &arena, NULL), 0);
+    struct random_msg *r = random_msg_create(20260115);
+    for (int kind = SL_MSG_HELLO; kind <= SL_MSG_GOODBYE; kind++) {
+        for (int i = 0; i < 500; i++) {
+            round_trip(r, arena, (enum sl_msg_kind)kind, false);
+        }
+        for (int i = 0; i < 10; i++) {
+            round_trip(r, arena, (enum sl_msg_kind)kind, true);
+        }
+    }
+    random_msg_destroy(r);
+}
+
+static void equality_sees_a_difference(void **state) {
+    (void)state;
+    /* The test above is only worth what msg_equal is: two random messages must differ. */
+    struct random_msg *a = random_msg_create(1);
+    struct random_msg *b = random_msg_create(2);
+    for (int kind = SL_MSG_HELLO; kind <= SL_MSG_GOODBYE; kind++) {
+        const struct sl_msg *x = random_msg_next(a, (enum sl_msg_kind)kind, false);
+        struct sl_msg y = *random_msg_next(b, (enum sl_msg_kind)kind, false);
+        assert_true(msg_equal(x, x));
+        y.session = x->session;
+        y.sequence = x->sequence;
+        assert_false(msg_equal(x, &y));
+    }
+    random_msg_destroy(a);
+    random_msg_destroy(b);
+}
+
+static void encoding_appends(void **state) {
+    (void)state;
+    struct sl_msg msg = {.version = SL_WIRE_VERSION, .kind = SL_MSG_GOODBYE};
+    SL_AUTO_BUF struct sl_buf out = {0};
+    sl_buf_append(&out, "before", 6);
+    assert_int_equal(sl_msg_encode(&msg, &out, NULL), 0);
+    assert_true(out.len > 6);
+    assert_memory_equal(out.data, "before", 6);
+}
+
+static void the_first_bytes_are_as_documented(void **state) {
+    (void)state;
+    /* What another implementation reads from sluice.proto: field 1 varint 1, field 3 varint 5,
+     * field 20 {2: true}. */
+    struct sl_msg msg = {.version = 1, .sequence = 5, .kind = SL_MSG_GOODBYE};
+    msg.goodbye.retry = true;
+    static const uint8_t expected[] = {0x08, 0x01, 0x18, 0x05, 0xA2, 0x01, 0x02, 0x10, 0x01};
+    SL_AUTO_BUF struct sl_buf out = {0};
+    assert_int_equal(sl_msg_encode(&msg, &out, NULL), 0);
+    assert_int_equal(out.len, sizeof expected);
+    assert_memory_equal(out.data, expected, sizeof expected);
+}
+
+static void kinds_have_names(void **state) {
+    (void)state;
+    for (int a = SL_MSG_HELLO; a <= SL_MSG_GOODBYE; a++) {
+        assert_string_not_equal(sl_msg_kind_name((enum sl_msg_kind)a), "invalid");
+        for (int b = SL_MSG_HELLO; b < a; b++) {
+            assert_string_not_equal(sl_msg_kind_name((enum sl_msg_kind)a),
+                                    sl_msg_kind_name((enum sl_msg_kind)b));
+        }
+    }
+    assert_string_equal(sl_msg_kind_name(SL_MSG_INVALID), "invalid");
+    assert_string_equal(sl_msg_kind_name((enum sl_msg_kind)99), "invalid");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_message_survives_encoding_and_decoding),
+        cmocka_unit_test(equality_sees_a_difference),
+        cmocka_unit_test(encoding_appends),
+        cmocka_unit_test(the_first_bytes_are_as_documented),
+        cmocka_unit_test(kinds_have_names),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
