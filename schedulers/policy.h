@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The interface of every switching policy: a total, pure function from a snapshot and a flat state
+ * to a plan. No I/O, no clock, no globals, no heap, no failure return; same inputs, same bytes.
+ *
+ * A snapshot holds columns of [count] (structure of arrays), integers only. Devices may come in any
+ * order: a plan never depends on it. Money is nano-USD per device-hour. The state belongs to the
+ * caller, starts zeroed, and may be stored and compared as bytes. Adding a policy: one file, one
+ * row in policy.c, one golden test. Thread: any. */
+#ifndef SLUICE_SCHEDULERS_POLICY_H
+#define SLUICE_SCHEDULERS_POLICY_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proto/base/mode.h"
+
+/* What an operator ordered; it outranks prices. Highest first in force when several apply. */
+enum sl_policy_order {
+    SL_ORDER_NONE = 0,
+    SL_ORDER_PIN,   /* stay in `pinned` */
+    SL_ORDER_FAULT, /* not an order of people: the device is not to be trusted with work */
+    SL_ORDER_DRAIN, /* idle */
+    SL_ORDER_STOP,  /* idle, all of them */
+};
+
+/* Bits of the column `offer`, per mode. */
+#define SL_OFFER_POSSIBLE 1u /* it could do this now: the pool is there, a batch waits */
+#define SL_OFFER_PRICED 2u   /* every price the figures need is known and fresh */
+#define SL_OFFER_POWER 4u    /* power is known; without it a mode's value is its gross */
+
+struct sl_policy_params {
+    int64_t threshold_ppm;
+    int64_t dwell_min_ms;
+    int64_t switch_horizon_ms;
+    int64_t safe_mode; /* enum sl_mode */
+};
+
+#define SL_POLICY_COLUMNS(X)                                                                       \
+    X(int64_t, in_mode_ms)   /* since the last move caused by price; large when there was none */  \
+    X(uint32_t, id)          /* of the caller; says nothing about the order */                     \
+    X(uint8_t, present)      /* enum sl_mode; 0: holds no directive */                             \
+    X(uint8_t, lease_open)   /* 1: the batch that it serves still has work for it */               \
+    X(uint8_t, order_kind)   /* enum sl_policy_order */                                            \
+    X(uint8_t, order_pinned) /* enum sl_mode */
+
+#define SL_POLICY_MODE_COLUMNS(X)                                                                  \
+    X(int64_t, gross_nusd_h) /* revenue after fees, before power */                                \
+    X(int64_t, power_nusd_h) /* may be negative where power is */                                  \
+    X(int64_t, switch_us)    /* measured, from the present mode; 0: not measured */                \
+    X(uint8_t, offer)
+
+#define SL_PLAN_COLUMNS(X)                                                                         \
+    X(int64_t, present_nusd_h) /* value of the present mode as compared */                         \
+    X(int64_t, best_nusd_h)    /* value of `best` */                                               \
+    X(int64_t, switch_nusd_h)  /* switching there once, spread over the horizon */                 \
+    X(int64_t, margin_nusd_h)  /* threshold on the present value */                                \
+    X(int64_t, dwell_left_ms)                                                                      \
+    X(uint8_t, mode)  /* enum sl_mode: what the device shall do */                                 \
+    X(uint8_t, rule)  /* enum sl_rule */                                                           \
+    X(uint8_t, best)  /* the mode worth most; 0 where prices did not count */                      \
+    X(uint8_t, marks) /* SL_MARK_* */
+
+#define SL_POLICY_COLUMN(type, name) type *name;
+#define SL_POLICY_MODE_COLUMN(type, name) type *name[SL_MODE_COUNT];
+
+struct sl_policy_input {
+    struct sl_policy_params params;
+    uint32_t count;
+    SL_POLICY_COLUMNS(SL_POLICY_COLUMN)
+    SL_POLICY_MODE_COLUMNS(SL_POLICY_MODE_COLUMN)
+};
+
+enum sl_rule {
+    SL_RULE_INVALID = 0,
+    SL_RULE_STOP,
+    SL_RULE_DRAIN,
+    SL_RULE_FAULT,
+    SL_RULE_PIN,
+    SL_RULE_HOLD,      /* a needed price is stale: nothing moves because of prices */
+    SL_RULE_START,     /* it did nothing before */
+    SL_RULE_LEASE_END, /* what it did is not there any more: no line, no pool */
+    SL_RULE_STAY,      /* nothing beats the present mode by enough */
+    SL_RULE_DWELL,     /* something does, but it moved a moment ago */
+    SL_RULE_THRESHOLD, /* moved because it earns more */
+    SL_RULE_IDLE,      /* nothing pays for its power */
+};
+
+#define SL_MARK_GROSS 1u          /* compared without power, since some power is unknown */
+#define SL_MARK_SWITCH_UNKNOWN 2u /* switching cost not measured, left out */
+#define SL_MARK_IMPOSSIBLE 4u     /* the wanted (pinned, safe) mode is not possible now */
+#define SL_MARK_SAFE_MODE 8u
+
+struct sl_plan {
+    uint32_t count;
+    SL_PLAN_COLUMNS(SL_POLICY_COLUMN)
+};
+
+struct sl_policy {
+    const char *name;
+    uint32_t version;        /* rises whenever the same inputs could give another plan */
+    size_t state_bytes;      /* for the whole fleet */
+    size_t state_per_device; /* and per device; the state is both, in this order */
+    void (*decide)(const struct sl_policy_input *in, void *state, struct sl_plan *out);
+};
+
+/* NULL when there is no policy of that name. Index order is fixed; NULL past the end. */
+const struct sl_policy *sl_policy_find(const char *name);
+const struct sl_policy *sl_policy_at(size_t index);
+const char *sl_rule_name(enum sl_rule rule);
+
+/* Memory for columns of `cap` devices, given by the caller and aligned for int64_t; place only sets
+ * the pointers (count is left alone). */
+size_t sl_policy_input_bytes(uint32_t cap);
+void sl_policy_input_place(struct sl_policy_input *in, void *memory, uint32_t cap);
+size_t sl_plan_bytes(uint32_t cap);
+void sl_plan_place(struct sl_plan *plan, void *memory, uint32_t cap);
+
+/* Calls `add` with the bytes of everything a plan depends on, in a fixed order: for digests. */
+void sl_policy_input_bytes_each(const struct sl_policy_input *in,
+                                void (*add)(void *arg, const void *bytes, size_t size), void *arg);
+
+/* threshold.c */
+extern const struct sl_policy sl_policy_threshold;
+
+#endif

@@ -1,0 +1,1 @@
+sluice_unit_tests(schedulers USES sluice_schedulers sluice_base)
