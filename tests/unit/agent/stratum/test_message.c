@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/stratum/message.h"
+
+static void lines_are_told_apart(void **state) {
+    (void)state;
+    static const struct {
+        const char *line;
+        enum sl_message_type type; /* 0: refused */
+        int64_t id;
+    } cases[] = {
+        {"{\"id\":1,\"result\":true,\"error\":null}", SL_MESSAGE_RESPONSE, 1},
+        {"{\"id\":\"17\",\"result\":null}", SL_MESSAGE_RESPONSE, 17},
+        {"{\"error\":null}", SL_MESSAGE_RESPONSE, -1},
+        {"{\"id\":null,\"method\":\"mining.notify\",\"params\":[]}", SL_MESSAGE_NOTIFY, -1},
+        {"{\"method\":\"mining.set_difficulty\",\"params\":[1]}", SL_MESSAGE_SET_DIFFICULTY, -1},
+        {"{\"method\":\"mining.set_extranonce\"}", SL_MESSAGE_SET_EXTRANONCE, -1},
+        {"{\"method\":\"mining.set_version_mask\"}", SL_MESSAGE_SET_VERSION_MASK, -1},
+        {"{\"method\":\"client.reconnect\"}", SL_MESSAGE_RECONNECT, -1},
+        {"{\"method\":\"client.show_message\"}", SL_MESSAGE_SHOW, -1},
+        {"{\"id\":3,\"method\":\"client.get_version\"}", SL_MESSAGE_GET_VERSION, 3},
+        {"{\"id\":3,\"method\":\"mining.ping\"}", SL_MESSAGE_PING, 3},
+        {"{\"id\":3,\"method\":\"Mining.Ping\"}", SL_MESSAGE_OTHER, 3},
+        {"{\"id\":3,\"method\":\"x\",\"params\":{}}", SL_MESSAGE_OTHER, 3},
+        {" {\"id\":1,\"result\":true}\r", SL_MESSAGE_RESPONSE, 1},
+        {"{\"id\":1,\"method\":null,\"result\":true}", SL_MESSAGE_RESPONSE, 1},
+        {"{\"id\":1,\"method\":5,\"result\":true}", 0, 0},
+        {"{\"id\":1}", 0, 0},
+        {"{}", 0, 0},
+        {"[]", 0, 0},
+        {"null", 0, 0},
+        {"\"text\"", 0, 0},
+        {"{\"id\":1,\"result\":true", 0, 0},
+        {"{\"id\":1,\"result\":true}}", 0, 0},
+        {"{\"id\":99999999999999999999,\"result\":true}", 0, 0},
+        {"{\"id\":1,\"result\":1e999}", 0, 0},
+        {"{\"id\":1,\"result\":\"\\ud800\"}", 0, 0},
+        {"{\"id\":1,\"result\":\"\\u0000\"}", 0, 0},
+        {"{\"id\":1,\"result\":\"\xff\"}", 0, 0},
+        {"{\"method\":\"mining.notify\",\"params\":{}}", 0, 0},
+        {"{\"method\":\"mining.notify\",\"params\":\"x\"}", 0, 0},
+        {"GET / HTTP/1.1", 0, 0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct sl_message message;
+        struct sl_error err = {0};
+        int rc = sl_message_parse(cases[i].line, strlen(cases[i].line), &message, &err);
+        if (!cases[i].type) {
+            assert_int_equal(rc, -SL_INVALID);
+            assert_true(strstr(err.text, "the pool sent"));
+            continue;
+        }
+        assert_int_equal(rc, SL_OK);
+        assert_int_equal(message.type, cases[i].type);
+        assert_int_equal(sl_message_id(&message), cases[i].id);
+        sl_message_fini(&message);
+    }
+    struct sl_message message;
+    assert_int_equal(sl_message_parse("{\"id\":\0}", 8, &message, NULL), -SL_INVALID);
+}
+
+static void deep_nesting_is_refused(void **state) {
+    (void)state;
+    enum { DEPTH = 100000 };
+    char *line = malloc(2 * DEPTH + 64);
+    struct sl_message message;
+    size_t n = (size_t)sprintf(line, "{\"id\":1,\"result\":");
+    memset(line + n, '[', DEPTH);
+    memset(line + n + DEPTH, ']', DEPTH);
+    line[n + 2 * DEPTH] = '}';
+    assert_int_equal(sl_message_parse(line, n + 2 * DEPTH + 1, &message, NULL), -SL_INVALID);
+    free(line);
+}
+
+static void text_for_logs_is_cleaned(void **state) {
+    (void)state;
+    static const struct {
+        const char *text;
+        size_t size;
+        const char *clean;
+    } cases[] = {
+        {"plain", 20, "plain"},
+        {"a\tb\r\nc\x1b[0m\x7f", 20, "a?b??c?[0m?"},
+        {"\xc2\x9b"
+         "1m",
+         20, "?1m"},
+        {"\xc3\xa4\xc3\xb6", 4, "\xc3\xa4"}, /* a character is not cut in two */
+        {"\xf0\x9f\x98\x80x", 4, ""},
+        {"\xf0\x9f\x98\x80x", 6, "\xf0\x9f\x98\x80x"},
+        {"abcdef", 4, "abc"},
+        {"", 1, ""},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char out[20];
+        memset(out, '#', sizeof out);
+        sl_message_clean(cases[i].text, out, cases[i].size);
+        assert_string_equal(out, cases[i].clean);
+    }
+}
+
+static void written_lines_escape_what_users_type(void **state) {
+    (void)state;
+    size_t size = 0;
+    char *line = sl_message_write_request(7, "mining.authorize",
+                                          json_pack("[s]", "a\"b\\\n\xc3\xa4"), &size);
+    assert_string_equal(line, "{\"id\":7,\"method\":\"mining.authorize\",\"params\":"
+                              "[\"a\\\"b\\\\\\n\xc3\xa4\"]}\n");
+    assert_int_equal(size, strlen(line));
+    free(line);
+    line = sl_message_write_answer(json_integer(INT64_MAX), json_true(), json_null(), &size);
+    assert_string_equal(line, "{\"id\":9223372036854775807,\"result\":true,\"error\":null}\n");
+    free(line);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(lines_are_told_apart),
+        cmocka_unit_test(deep_nesting_is_refused),
+        cmocka_unit_test(text_for_logs_is_cleaned),
+        cmocka_unit_test(written_lines_escape_what_users_type),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
