@@ -92,8 +92,8 @@ struct sl_gguf;
  * -SL_LIMIT, -SL_UNSUPPORTED (a version or type that we do not know); the text names key or tensor.
  */
 int sl_gguf_open(const char *path, struct sl_gguf **ret_file, struct sl_error *err);
-/* As open, on bytes that the caller keeps alive and that are aligned to 4096 or to the file's
- * alignment. */
+/* As open, on bytes that the caller keeps alive. Tensor data is then aligned only as far as bytes
+ * are (malloc: 16 bytes). */
 int sl_gguf_open_memory(const void *bytes, size_t n_bytes, struct sl_gguf **ret_file,
                         struct sl_error *err);
 void sl_gguf_close(struct sl_gguf *file);
