@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/executors/hash_kernel.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/kernels/kernels.h"
+
+#define READ_BYTES ((2 + SL_HASH_RING) * sizeof(cl_uint))
+
+enum argument {
+    ARG_STOP,
+    ARG_RAN,
+    ARG_RESULTS,
+    ARG_HEAD,
+    ARG_MID,
+    ARG_SCHED,
+    ARG_BASE,
+    ARG_TOP,
+    ARG_ROUNDS
+};
+
+static uint32_t rotr(uint32_t x, unsigned n) {
+    return (x >> n) | (x << (32 - n));
+}
+static uint32_t big0(uint32_t x) {
+    return rotr(x, 2) ^ rotr(x, 13) ^ rotr(x, 22);
+}
+static uint32_t big1(uint32_t x) {
+    return rotr(x, 6) ^ rotr(x, 11) ^ rotr(x, 25);
+}
+static uint32_t small0(uint32_t x) {
+    return rotr(x, 7) ^ rotr(x, 18) ^ (x >> 3);
+}
+static uint32_t small1(uint32_t x) {
+    return rotr(x, 17) ^ rotr(x, 19) ^ (x >> 10);
+}
+static uint32_t choose(uint32_t x, uint32_t y, uint32_t z) {
+    return (x & y) ^ (~x & z);
+}
+static uint32_t majority(uint32_t x, uint32_t y, uint32_t z) {
+    return (x & y) ^ (x & z) ^ (y & z);
+}
+
+static uint32_t read_be32(const uint8_t *at) {
+    return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
+}
+
+void sl_hash_input_make(const uint32_t midstate[8], const uint8_t tail[12],
+                        const struct sl_u256 *target, struct sl_hash_input *ret_input) {
+    static const uint32_t k[4] = {0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5};
+    uint32_t s[8];
+    const uint32_t w[3] = {read_be32(tail), read_be32(tail + 4), read_be32(tail + 8)};
+    memcpy(s, midstate, sizeof s);
+    /* Rounds 0 to 2, and round 3 as if its word were 0: the nonce is added to a and e alone. */
+    for (int i = 0; i < 4; i++) {
+        uint32_t t1 = s[7] + big1(s[4]) + choose(s[4], s[5], s[6]) + k[i] + (i < 3 ? w[i] : 0);
+        uint32_t t2 = big0(s[0]) + majority(s[0], s[1], s[2]);
+        memmove(s + 1, s, 7 * sizeof s[0]);
+        s[4] += t1;
+        s[0] = t1 + t2;
+    }
+    struct sl_hash_input in;
+    memset(&in, 0, sizeof in);
+    memcpy(in.head.s, s, sizeof s);
+    memcpy(in.mid.s, midstate, sizeof s);
+    /* W15 is 640, the length in bits; W4 the padding's first bit; W5 to W14 are 0. */
+    uint32_t w16 = small0(w[1]) + w[0];
+    uint32_t w17 = small1(640) + small0(w[2]) + w[1];
+    in.sched.s[0] = w16;
+    in.sched.s[1] = w17;
+    in.sched.s[2] = small1(w16) + w[2];
+    in.sched.s[3] = small1(w17) + small0(0x80000000);
+    in.sched.s[4] = 640 + small0(w16);
+    in.sched.s[5] = w16 + small0(w17);
+    in.top = (cl_uint)(target->limb[3] >> 32);
+    *ret_input = in;
+}
+
+static void format_options(const struct sl_hash_kernel *kernel, char *text, size_t size) {
+    snprintf(text, size, "-DVW=%u -DRING=%uu", kernel->width, (unsigned)SL_HASH_RING);
+}
+
+static void format_name(const struct sl_hash_kernel *kernel, char *text, size_t size) {
+    snprintf(text, size, "sha256d-%u", kernel->width);
+}
+
+static int set_constant_args(struct sl_hash_kernel *k, struct sl_error *err) {
+    int status = sl_cl_set_stop_arg(k->cl, k->kernel, err);
+    if (status != SL_OK) {
+        return status;
+    }
+    cl_uint rounds = k->rounds;
+    cl_int rc = clSetKernelArg(k->kernel, ARG_RAN, sizeof k->results, &k->results);
+    if (rc == CL_SUCCESS) {
+        rc = clSetKernelArg(k->kernel, ARG_RESULTS, sizeof k->results, &k->results);
+    }
+    if (rc == CL_SUCCESS) {
+        rc = clSetKernelArg(k->kernel, ARG_ROUNDS, sizeof rounds, &rounds);
+    }
+    return rc == CL_SUCCESS ? SL_OK : sl_cl_fail(err, rc, "cannot set up the hash kernel");
+}
+
+int sl_hash_kernel_open(struct sl_cl *cl, uint32_t width, uint32_t local, uint32_t rounds,
+                        struct sl_hash_kernel *ret_kernel, struct sl_error *err) {
+    struct sl_hash_kernel k = {.cl = cl, .width = width, .local = local, .rounds = rounds};
+    char options[64];
+    char name[32];
+    cl_int code = CL_SUCCESS;
+    int rc = SL_OK;
+    format_options(&k, options, sizeof options);
+    format_name(&k, name, sizeof name);
+    for (int i = 0; i < SL_HASH_SLOTS; i++) {
+        k.read_back[i] = calloc(1, READ_BYTES);
+        if (!k.read_back[i]) {
+            rc = sl_fail(err, SL_NOMEM, "no memory for the hash kernel");
+        }
+    }
+    rc = rc == SL_OK ? sl_cl_program(cl, name, sl_kernel_sha256d, options, &k.program, err) : rc;
+    if (rc == SL_OK) {
+        k.kernel = clCreateKernel(k.program, "sha256d", &code);
+        rc = code == CL_SUCCESS ? SL_OK : sl_cl_fail(err, code, "cannot make the hash kernel");
+    }
+    rc = rc == SL_OK ? sl_cl_buffer(cl, READ_BYTES, CL_MEM_READ_WRITE, &k.results, err) : rc;
+    rc = rc == SL_OK ? set_constant_args(&k, err) : rc;
+    if (rc != SL_OK) {
+        sl_hash_kernel_close(&k);
+        return rc;
+    }
+    *ret_kernel = k;
+    return SL_OK;
+}
+
+void sl_hash_kernel_close(struct sl_hash_kernel *kernel) {
+    if (kernel->results) {
+        clReleaseMemObject(kernel->results);
+    }
+    if (kernel->kernel) {
+        clReleaseKernel(kernel->kernel);
+    }
+    if (kernel->program) {
+        clReleaseProgram(kernel->program);
+    }
+    for (int i = 0; i < SL_HASH_SLOTS; i++) {
+        free(kernel->read_back[i]);
+    }
+    memset(kernel, 0, sizeof *kernel);
+}
+
+void sl_hash_kernel_save(struct sl_hash_kernel *kernel) {
+    char options[64];
+    char name[32];
+    format_options(kernel, options, sizeof options);
+    format_name(kernel, name, sizeof name);
+    sl_cl_program_save(kernel->cl, name, sl_kernel_sha256d, options, kernel->program);
+}
+
+int sl_hash_kernel_enqueue(struct sl_hash_kernel *k, const struct sl_hash_input *input,
+                           uint32_t base, uint32_t groups, struct sl_hash_launch *ret_launch,
+                           struct sl_error *err) {
+    const size_t local = k->local;
+    const size_t global = (size_t)groups * local;
+    cl_uint first = base;
+    cl_event kernel = NULL;
+    cl_event read = NULL;
+    cl_int rc = clSetKernelArg(k->kernel, ARG_HEAD, sizeof input->head, &input->head);
+    rc |= clSetKernelArg(k->kernel, ARG_MID, sizeof input->mid, &input->mid);
+    rc |= clSetKernelArg(k->kernel, ARG_SCHED, sizeof input->sched, &input->sched);
+    rc |= clSetKernelArg(k->kernel, ARG_BASE, sizeof first, &first);
+    rc |= clSetKernelArg(k->kernel, ARG_TOP, sizeof input->top, &input->top);
+    if (rc != CL_SUCCESS) {
+        return sl_cl_fail(err, CL_INVALID_KERNEL_ARGS, "cannot set up the hash kernel");
+    }
+    rc =
+        clEnqueueNDRangeKernel(k->cl->queue, k->kernel, 1, NULL, &global, &local, 0, NULL, &kernel);
+    if (rc != CL_SUCCESS) {
+        return sl_cl_fail(err, rc, "cannot start the hash kernel");
+    }
+    /* In order behind the kernel, so the next launch cannot write into what is being read. */
+    rc = clEnqueueReadBuffer(k->cl->queue, k->results, CL_FALSE, 0, READ_BYTES,
+                             k->read_back[k->next_slot], 0, NULL, &read);
+    if (rc != CL_SUCCESS) {
+        clReleaseEvent(kernel);
+        return sl_cl_fail(err, rc, "cannot read the hash kernel's results");
+    }
+    *ret_launch = (struct sl_hash_launch){kernel, read, k->next_slot, base, groups};
+    k->next_slot = (k->next_slot + 1) % SL_HASH_SLOTS;
+    return SL_OK;
+}
+
+int sl_hash_kernel_collect(struct sl_hash_kernel *k, struct sl_hash_launch *launch,
+                           struct sl_hash_found *ret_found, struct sl_error *err) {
+    cl_int rc = clWaitForEvents(1, &launch->read);
+    clReleaseEvent(launch->read);
+    clReleaseEvent(launch->kernel);
+    launch->read = NULL;
+    launch->kernel = NULL;
+    if (rc != CL_SUCCESS) {
+        return sl_cl_fail(err, rc, "a hash launch failed");
+    }
+    const cl_uint *back = k->read_back[launch->slot];
+    struct sl_hash_found found = {
+        .groups_ran = back[0] - k->groups_seen,
+        .count = back[1] - k->found_seen,
+        .ring = back + 2,
+        .first = k->found_seen % SL_HASH_RING,
+    };
+    if (found.count > SL_HASH_RING) {
+        found.lost = found.count - SL_HASH_RING;
+        found.count = SL_HASH_RING;
+        found.first = back[1] % SL_HASH_RING;
+    }
+    k->groups_seen = back[0];
+    k->found_seen = back[1];
+    if (found.groups_ran > launch->groups) {
+        return sl_fail(err, SL_DEVICE,
+                       "the device counted %u work-groups of a launch of %u: its memory or driver "
+                       "is faulty",
+                       found.groups_ran, launch->groups);
+    }
+    *ret_found = found;
+    return SL_OK;
+}
