@@ -12,6 +12,23 @@
 #include "broker/core/types.h"
 #include "broker/store/store.h"
 
+#define SL_BATCH_FILE_BYTES_MAX (INT64_C(200) * 1024 * 1024)
+#define SL_BATCH_LINE_BYTES_MAX (1024 * 1024) /* without its line end */
+#define SL_BATCH_INPUTS_TOTAL_MAX 50000       /* texts of a whole batch */
+#define SL_BATCH_ERRORS_MAX 1000              /* entries of errors.data[] */
+#define SL_BATCH_PATH_MAX 1024
+#define SL_BATCH_FILES_DIR "files"
+#define SL_BATCH_SPOOL_DIR "lines"
+
+/* "DATA_DIR/FOLDER/ID" into path[SL_BATCH_PATH_MAX]. Refuses an id that is not made of letters,
+ * digits, '-' and '_', so that no request can name another path. */
+int sl_batch_path(const char *data_dir, const char *folder, const char *id, char *path,
+                  struct sl_error *err);
+/* Makes DATA_DIR/FOLDER (0700) if it is missing. */
+int sl_batch_make_dir(const char *data_dir, const char *folder, struct sl_error *err);
+/* fsync of the folder itself: a rename is durable only after it. */
+int sl_batch_sync_dir(const char *data_dir, const char *folder, struct sl_error *err);
+
 /* ---- validate.c (worker) ---- */
 struct sl_batch_validation {
     struct sl_core_lines lines; /* count 0: refused */
@@ -19,8 +36,10 @@ struct sl_batch_validation {
     char *errors; /* JSON array of {code, message, param, line}, malloc'ed; NULL when accepted */
 };
 /* Reads files/INPUT, checks every line (JSON, custom_id unique, method, url, model offered, input
- * form), writes lines/BATCH durably. models: ids on offer. A negative status is our trouble (disk),
- * not the tenant's: theirs ends in errors. Lines with a body of their own fault (unknown parameter,
+ * form), writes lines/BATCH durably. models: ids on offer; model_count 0: there is no catalogue, so
+ * that any one model is accepted. A spool that is there and whole already is used as it is (after a
+ * restart; the input file may be gone by then). A negative status is our trouble (disk), not the
+ * tenant's: theirs ends in errors. Lines with a body of their own fault (unknown parameter,
  * wrong encoding_format ...) are accepted and answered with a 400 of their own: the spool marks
  * them. */
 int sl_batch_validate(const char *data_dir, const char *batch_id, const char *input_file_id,

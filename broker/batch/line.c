@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/batch/line.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proto/base/text.h"
+
+/* What a lone surrogate is replaced by, so that the rest of its line can be read. */
+#define REPLACEMENT_ESCAPE "\\ufffd"
+#define REPLACEMENT_UTF8 "\xEF\xBF\xBD"
+
+void sl_batch_line_fault(struct sl_batch_line *line, const char *code, const char *param,
+                         const char *format, ...) {
+    if (line->code[0] != '\0') {
+        return;
+    }
+    sl_text_copy(line->code, sizeof line->code, code);
+    sl_text_copy(line->param, sizeof line->param, param ? param : "");
+    va_list args;
+    va_start(args, format);
+    vsnprintf(line->message, sizeof line->message, format, args);
+    va_end(args);
+    /* A cut text may end inside a character, and a parser's text may quote broken bytes. */
+    size_t n = strlen(line->message);
+    while (n > 0 && !sl_utf8_valid(line->message, n)) {
+        line->message[--n] = '\0';
+    }
+}
+
+void sl_batch_line_fini(struct sl_batch_line *line) {
+    json_decref(line->root);
+    free(line->refusal);
+    *line = (struct sl_batch_line){0};
+}
+
+static bool is_blank(const char *text, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        if (text[i] != ' ' && text[i] != '\t' && text[i] != '\r') {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The parser recurses; its own cap of 2,048 is far more than any request needs. */
+static bool is_too_deep(const char *text, size_t n) {
+    uint32_t depth = 0;
+    bool in_string = false;
+    for (size_t i = 0; i < n; i++) {
+        char c = text[i];
+        if (in_string) {
+            if (c == '\\') {
+                i++;
+            } else if (c == '"') {
+                in_string = false;
+            }
+        } else if (c == '"') {
+            in_string = true;
+        } else if (c == '{' || c == '[') {
+            if (++depth > SL_BATCH_DEPTH_MAX) {
+                return true;
+            }
+        } else if ((c == '}' || c == ']') && depth > 0) {
+            depth--;
+        }
+    }
+    return false;
+}
+
+/* Code unit of the \uXXXX escape at text[at], or -1. */
+static int escape_unit(const char *text, size_t n, size_t at) {
+    char digits[5] = {0};
+    uint8_t bytes[2];
+    if (at + 6 > n || text[at] != '\\' || text[at + 1] != 'u') {
+        return -1;
+    }
+    memcpy(digits, text + at + 2, 4);
+    if (sl_hex_decode(digits, bytes, 2) != SL_OK) {
+        return -1;
+    }
+    return bytes[0] << 8 | bytes[1];
+}
+
+/* Replaces lone surrogate escapes in place; true when there was one. Backslashes occur in strings
+ * only, or the text is no JSON anyway. */
+static bool replace_lone_surrogates(char *text, size_t n) {
+    bool found = false;
+    for (size_t i = 0; i + 1 < n; i++) {
+        if (text[i] != '\\') {
+            continue;
+        }
+        int unit = escape_unit(text, n, i);
+        if (unit < 0xD800 || unit > 0xDFFF) {
+            i++;
+            continue;
+        }
+        int next = escape_unit(text, n, i + 6);
+        if (unit < 0xDC00 && next >= 0xDC00 && next <= 0xDFFF) {
+            i += 11;
+            continue;
+        }
+        memcpy(text + i, REPLACEMENT_ESCAPE, 6);
+        found = true;
+        i += 5;
+    }
+    return found;
+}
+
+static json_t *parse(const char *text, size_t n, json_error_t *ret_error) {
+    return json_loadb(text, n, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, ret_error);
+}
+
+/* JSON of the line into line->root; *ret_surrogate when it held a lone surrogate. */
+static int parse_line(struct sl_batch_line *line, const char *text, size_t n, bool *ret_surrogate,
+                      struct sl_error *err) {
+    if (is_too_deep(text, n)) {
+        sl_batch_line_fault(line, "invalid_json_line", NULL,
+                            "This line nests arrays or objects deeper than %d levels.",
+                            SL_BATCH_DEPTH_MAX);
+        return SL_OK;
+    }
+    json_error_t error;
+    line->root = parse(text, n, &error);
+    if (!line->root && memmem(text, n, "\\u", 2)) {
+        SL_AUTO_FREE char *copy = malloc(n + 1);
+        if (!copy) {
+            return sl_fail(err, SL_NOMEM, "checking a line of %zu bytes", n);
+        }
+        memcpy(copy, text, n);
+        json_error_t ignored;
+        if (replace_lone_surrogates(copy, n)) {
+            line->root = parse(copy, n, &ignored);
+            *ret_surrogate = line->root != NULL;
+        }
+    }
+    if (!line->root) {
+        const char *what =
+            sl_utf8_valid(error.text, strlen(error.text)) ? error.text : "not valid UTF-8";
+        sl_batch_line_fault(line, "invalid_json_line", NULL,
+                            "This line is not parseable as valid JSON (column %d: %s).",
+                            error.column, what);
+    } else if (!json_is_object(line->root)) {
+        sl_batch_line_fault(line, "invalid_json_line", NULL,
+                            "This line is valid JSON but not an object: write one request object.");
+    }
+    return SL_OK;
+}
+
+static const json_t *require_string(struct sl_batch_line *line, const json_t *object,
+                                    const char *key, const char *param) {
+    const json_t *value = json_object_get(object, key);
+    if (!value) {
+        sl_batch_line_fault(line, "missing_required_parameter", param,
+                            "Missing required parameter: '%s'.", param);
+        return NULL;
+    }
+    if (!json_is_string(value)) {
+        sl_batch_line_fault(line, "invalid_type", param, "'%s' must be a string.", param);
+        return NULL;
+    }
+    return value;
+}
+
+static bool string_is(const json_t *value, const char *expected) {
+    size_t n = strlen(expected);
+    return json_string_length(value) == n && memcmp(json_string_value(value), expected, n) == 0;
+}
+
+static void check_custom_id(struct sl_batch_line *line, bool surrogate) {
+    const json_t *id = require_string(line, line->root, "custom_id", "custom_id");
+    if (!id) {
+        return;
+    }
+    size_t n = json_string_length(id);
+    if (n == 0 || n > SL_BATCH_CUSTOM_ID_MAX) {
+        sl_batch_line_fault(line, "invalid_custom_id", "custom_id",
+                            "'custom_id' must have 1 to %d bytes, this one has %zu.",
+                            SL_BATCH_CUSTOM_ID_MAX, n);
+    } else if (surrogate && strstr(json_string_value(id), REPLACEMENT_UTF8)) {
+        sl_batch_line_fault(line, "invalid_json_line", "custom_id",
+                            "'custom_id' holds a lone surrogate escape, which is no character.");
+    }
+    line->custom_id = json_object_get(line->root, "custom_id");
+}
+
+static void check_model(struct sl_batch_line *line, const json_t *body) {
+    const json_t *model = require_string(line, body, "model", "body.model");
+    if (!model) {
+        return;
+    }
+    size_t n = json_string_length(model);
+    if (n == 0 || n >= SL_MSG_NAME_MAX || strlen(json_string_value(model)) != n) {
+        sl_batch_line_fault(line, "model_not_found", "body.model",
+                            "'body.model' must name a model that /v1/models lists.");
+        return;
+    }
+    line->model = json_string_value(model);
+}
+
+static void check_envelope(struct sl_batch_line *line, const char *endpoint, bool surrogate) {
+    check_custom_id(line, surrogate);
+    const json_t *method = require_string(line, line->root, "method", "method");
+    if (method && !string_is(method, "POST")) {
+        sl_batch_line_fault(line, "invalid_method", "method", "'method' must be \"POST\".");
+    }
+    const json_t *url = require_string(line, line->root, "url", "url");
+    if (url && !string_is(url, endpoint)) {
+        sl_batch_line_fault(line, "url_mismatch", "url",
+                            "'url' must be the endpoint of the batch, \"%s\".", endpoint);
+    }
+    const json_t *body = json_object_get(line->root, "body");
+    if (!json_is_object(body)) {
+        sl_batch_line_fault(line, body ? "invalid_type" : "missing_required_parameter", "body",
+                            "'body' must be an object with the request's parameters.");
+        return;
+    }
+    check_model(line, body);
+}
+
+static const char *unknown_key(json_t *root) {
+    static const char *const known[] = {"custom_id", "method", "url", "body"};
+    const char *key = NULL;
+    json_t *value = NULL;
+    json_object_foreach(root, key, value) {
+        bool found = false;
+        for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+            found = found || strcmp(key, known[i]) == 0;
+        }
+        if (!found) {
+            return key;
+        }
+    }
+    return NULL;
+}
+
+static int refuse_line(struct sl_batch_line *line, const char *code, const char *param,
+                       const char *message, struct sl_error *err) {
+    line->refusal = sl_batch_error_body("invalid_request_error", code, param, message);
+    return line->refusal ? SL_OK : sl_fail(err, SL_NOMEM, "refusing a line");
+}
+
+int sl_batch_line_check(const char *text, size_t bytes, const char *endpoint,
+                        struct sl_batch_line *ret_line, struct sl_error *err) {
+    struct sl_batch_line line = {0};
+    bool surrogate = false;
+    int rc = SL_OK;
+    if (is_blank(text, bytes)) {
+        sl_batch_line_fault(&line, "empty_line", NULL,
+                            "This line is empty: remove it, every line is one request.");
+    } else {
+        rc = parse_line(&line, text, bytes, &surrogate, err);
+    }
+    if (rc == SL_OK && line.code[0] == '\0') {
+        check_envelope(&line, endpoint, surrogate);
+    }
+    if (rc == SL_OK && line.code[0] == '\0') {
+        const char *extra = unknown_key(line.root);
+        if (surrogate) {
+            rc = refuse_line(&line, "invalid_value", "input",
+                             "The request holds a lone surrogate escape (\\ud800 to \\udfff "
+                             "without its partner), which is no character.",
+                             err);
+        } else if (extra) {
+            char message[160];
+            snprintf(message, sizeof message, "Unknown parameter: '%.80s'.", extra);
+            rc = refuse_line(&line, "unknown_parameter", NULL, message, err);
+        } else {
+            rc = sl_batch_line_check_body(&line, json_object_get(line.root, "body"), err);
+        }
+    }
+    if (rc != SL_OK) {
+        sl_batch_line_fini(&line);
+        return rc;
+    }
+    *ret_line = line;
+    return SL_OK;
+}
