@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Double SHA-256 (FIPS 180-4) of 80-byte block headers that differ in their nonce only.
  *
- * A header holds its nonce little-endian and SHA-256 reads words big-endian: "nonce" here is the word.
- * VW nonces at a time in one vector (1, 2, 4, 8, 16). One work-item tries `rounds` vectors, one
- * work-group local_size * rounds * VW consecutive nonces, starting at base + group * that.
- * What no nonce changes is worked out on the host (hash_kernel.c), named here by the FIPS index:
- *   head: state after rounds 0-2 and the nonce-free part of round 3 of the header's second block
- *         {a3 + T, a2, a1, a0, e3 + T, e2, e1, e0}: round 3 only adds the nonce to a and e;
- *   mid:  the midstate, added at the end of the first hash;
- *   sched: {W16, W17, then the nonce-free parts of W18, W19, W31 and W32, 0, 0}.
- * The second hash stops as soon as the digest's last word, the number's top 32 bits, is known: that
- * takes 61 of its 64 rounds, and only one in 2^32 / (top + 1) nonces goes on from there.
+ * A header holds its nonce little-endian and SHA-256 reads words big-endian: "nonce" here is the
+ * word. VW nonces at a time in one vector (1, 2, 4, 8, 16). One work-item tries `rounds` vectors,
+ * one work-group local_size * rounds * VW consecutive nonces, starting at base + group * that. What
+ * no nonce changes is worked out on the host (hash_kernel.c), named here by the FIPS index: head:
+ * state after rounds 0-2 and the nonce-free part of round 3 of the header's second block {a3 + T,
+ * a2, a1, a0, e3 + T, e2, e1, e0}: round 3 only adds the nonce to a and e; mid:  the midstate,
+ * added at the end of the first hash; sched: {W16, W17, then the nonce-free parts of W18, W19, W31
+ * and W32, 0, 0}. The second hash stops as soon as the digest's last word, the number's top 32
+ * bits, is known: that takes 61 of its 64 rounds, and only one in 2^32 / (top + 1) nonces goes on
+ * from there.
  *
  * results[0] counts work-groups that ran and results[1] candidates; both only ever grow, so that
  * nothing needs clearing between launches. The last RING candidates follow from results[2]. */
@@ -121,15 +121,16 @@ __kernel void sha256d(STOP_ARGS, __global uint *results, uint8 head, uint8 mid, 
         lanes w[16];
         lanes t;
 
-        /* First hash, rounds 4 to 15: the block is tail, nonce, padding. */
-        lanes a = nonce + head.s0;
-        lanes b = FROM_UINT(head.s1);
-        lanes c = FROM_UINT(head.s2);
-        lanes d = FROM_UINT(head.s3);
-        lanes e = nonce + head.s4;
-        lanes f = FROM_UINT(head.s5);
-        lanes g = FROM_UINT(head.s6);
-        lanes h = FROM_UINT(head.s7);
+        /* First hash, rounds 4 to 15: the block is tail, nonce, padding. The names of the state
+         * rotate by one with every round, so at round 4 the FIPS a is called e, and so on. */
+        lanes e = nonce + head.s0;
+        lanes f = FROM_UINT(head.s1);
+        lanes g = FROM_UINT(head.s2);
+        lanes h = FROM_UINT(head.s3);
+        lanes a = nonce + head.s4;
+        lanes b = FROM_UINT(head.s5);
+        lanes c = FROM_UINT(head.s6);
+        lanes d = FROM_UINT(head.s7);
         w[4] = FROM_UINT(0x80000000u);
         w[5] = w[6] = w[7] = w[8] = w[9] = w[10] = w[11] = w[12] = w[13] = w[14] = FROM_UINT(0u);
         w[15] = FROM_UINT(640u);
