@@ -23,8 +23,8 @@ struct sl_stratum_action *sl_stratum_queue(struct sl_stratum *client,
     return &node->action;
 }
 
-static void queue_text(struct sl_stratum *client, enum sl_log_level level, const char *format,
-                       va_list args) {
+static __attribute__((format(printf, 3, 0))) void
+queue_text(struct sl_stratum *client, enum sl_log_level level, const char *format, va_list args) {
     struct sl_stratum_action *action = sl_stratum_queue(client, SL_STRATUM_LOG);
     action->level = level;
     vsnprintf(action->text, sizeof action->text, format, args);

@@ -85,6 +85,8 @@ static void a_new_extranonce_holds_from_the_next_job(void **state) {
     assert_string_equal(rig_did(&rig), "share 2 stale local 0\n");
     rig_submit(&rig, 3);
     assert_true(strstr(rig_did(&rig), "\"j1\",\"000000000000\""));
+    rig_say(&rig, RIG_JOB("j1", RIG_PREV_A, "false")); /* it moved once only */
+    assert_string_equal(rig_did(&rig), "job 3 j1 - 0.5\n");
     rig_fini(&rig);
 }
 
@@ -113,6 +115,43 @@ static void a_new_version_mask_holds_at_once(void **state) {
     assert_string_equal(rig_did(&rig), "share 9 stale local 0\n");
     assert_int_equal(sl_stratum_submit(rig.client, &plain, rig.now, NULL), SL_OK);
     assert_true(strstr(rig_did(&rig), "\"00000008\",\"00000000\"]}"));
+    rig_fini(&rig);
+}
+
+/* The pool builds the header with the mask of now: bits that stood in the job's own version when
+ * they were outside the mask must be sent once they are inside. */
+static void a_wider_mask_needs_the_jobs_own_bits(void **state) {
+    (void)state;
+    struct rig rig;
+    rig_init(&rig);
+    rig_ready(&rig);
+    rig_say(&rig,
+            "{\"id\":null,\"method\":\"mining.set_version_mask\",\"params\":[\"00006000\"]}\n"
+            "{\"method\":\"mining.notify\",\"params\":[\"j2\",\"" RIG_PREV_A "\",\"" RIG_COINB1
+            "\",\"" RIG_COINB2 "\",[],\"20400000\",\"1c2ac4af\",\"504e86b9\",false]}\n");
+    struct sl_share share = rig_share(&rig, 1);
+    rig_say(&rig,
+            "{\"id\":null,\"method\":\"mining.set_version_mask\",\"params\":[\"00c06000\"]}\n");
+    rig_did(&rig);
+    assert_int_equal(sl_stratum_submit(rig.client, &share, rig.now, NULL), SL_OK);
+    assert_true(strstr(rig_did(&rig), "\"00000001\",\"00400000\"]}"));
+    rig_fini(&rig);
+}
+
+static void a_reconnect_forgets_what_was_negotiated(void **state) {
+    (void)state;
+    struct rig rig;
+    rig_init(&rig);
+    rig_ready(&rig);
+    rig_say(&rig, DIFFICULTY("0.25"));
+    sl_stratum_disconnected(rig.client, "", rig.now);
+    rig_pass_to_deadline(&rig);
+    sl_stratum_connected(rig.client, rig.now); /* this time nobody answers configure (id 4) */
+    rig_say(&rig, "{\"id\":5,\"result\":[[],\"0b\",4]}\n{\"id\":6,\"result\":true}\n");
+    rig_say(&rig, RIG_JOB("j2", RIG_PREV_A, "false"));
+    assert_true(strstr(rig_did(&rig), "job 2 j2 clean 1\n"));
+    rig_submit(&rig, 1);
+    assert_true(strstr(rig_did(&rig), "\"504e86b9\",\"00000001\"]}"));
     rig_fini(&rig);
 }
 
@@ -162,6 +201,8 @@ int main(void) {
         cmocka_unit_test(clean_is_also_a_changed_prevhash),
         cmocka_unit_test(a_new_extranonce_holds_from_the_next_job),
         cmocka_unit_test(a_new_version_mask_holds_at_once),
+        cmocka_unit_test(a_wider_mask_needs_the_jobs_own_bits),
+        cmocka_unit_test(a_reconnect_forgets_what_was_negotiated),
         cmocka_unit_test(a_mask_that_was_not_negotiated_is_not_used),
         cmocka_unit_test(old_jobs_are_forgotten_in_the_end),
     };
