@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Pictures of the core as text, made on the loop's thread: JSON for /api/v1, Prometheus text for
+ * /metrics. The only part of broker/http that looks into the core. Keys are listed in docs/api.md.
+ */
+#ifndef SLUICE_BROKER_HTTP_VIEWS_H
+#define SLUICE_BROKER_HTTP_VIEWS_H
+
+#include "broker/core/view.h"
+#include "broker/http/json.h"
+#include "broker/http/server.h"
+
+/* Renders and replies. */
+void sl_http_answer_view(struct sl_http *http, const struct sl_broker_core *core, struct sl_now now,
+                         const struct sl_http_request *request);
+
+/* malloc'ed text, NULL without memory. -SL_NOTFOUND in *ret_status for an unknown device; the text
+ * then is for people. */
+char *sl_http_view_text(const struct sl_broker_core *core, struct sl_now now,
+                        enum sl_http_view view, const char *arg, int *ret_status);
+
+/* Parts, one per file. */
+void sl_view_device_json(struct sl_json *json, const struct sl_view_device *device);
+void sl_view_metrics_text(struct sl_buf *buf, const struct sl_broker_core *core, struct sl_now now);
+
+#endif
