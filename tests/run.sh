@@ -1,0 +1,101 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Installs what is missing, builds, and runs every test. Last line: N passed, M failed, K skipped.
+#
+#   tests/run.sh            everything: gcc and clang with warnings as errors, unit tests, sanitizers,
+#                           static analysis, formatting, end-to-end tests
+#   tests/run.sh --quick    unit tests and house rules of one build
+#   tests/run.sh --asan     unit tests under AddressSanitizer, UBSan and LeakSanitizer
+#   tests/run.sh --no-deps  (with any of them) trust that everything is installed
+set -uo pipefail
+cd "$(dirname "$0")/.."
+root=$PWD
+
+what=all
+deps=yes
+for option in "$@"; do
+  case "$option" in
+    --quick) what=quick ;;
+    --asan) what=asan ;;
+    --no-deps) deps=no ;;
+    -h | --help) sed -n '3,10s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    *) echo "run.sh: unknown option '$option'; see --help" >&2; exit 2 ;;
+  esac
+done
+[ $deps = no ] || deploy/install-deps.sh --tests || exit 1
+
+out=$root/tests/out
+mkdir -p "$out"
+rm -f "$out"/*.xml "$out"/*.log "$out"/results.txt
+results=$out/results.txt
+: >"$results"
+jobs=$(nproc)
+
+say() { printf '\n== %s (%s)\n' "$1" "$(date +%H:%M:%S)"; }
+
+# record NAME STATUS [REASON]: one counted result.
+record() { printf '%s\t%s\t%s\n' "$2" "$1" "${3:-}" >>"$results"; }
+
+# step NAME COMMAND...: a step that is one test by itself.
+step() {
+  local name=$1
+  shift
+  say "$name"
+  if "$@" >"$out/$name.log" 2>&1; then
+    record "$name" passed
+  else
+    record "$name" failed "see tests/out/$name.log"
+    tail -n 40 "$out/$name.log"
+  fi
+}
+
+configure_and_build() {
+  cmake --preset "$1" && cmake --build "build/$1" -j "$jobs"
+}
+
+# unit_tests PRESET [ctest options]: every ctest entry counts.
+unit_tests() {
+  local preset=$1
+  shift
+  say "tests of build $preset"
+  ctest --preset "$preset" --test-dir "build/$preset" -j "$jobs" --output-junit "$out/$preset.xml" \
+    --timeout 300 "$@" >"$out/ctest-$preset.log" 2>&1
+  python3 tests/count.py "$out/$preset.xml" "$preset" >>"$results" ||
+    record "tests-$preset" failed "no test report; see tests/out/ctest-$preset.log"
+  grep -E '\*\*\*Failed|\*\*\*Timeout|\*\*\*Exception' "$out/ctest-$preset.log"
+  tail -n 4 "$out/ctest-$preset.log"
+}
+
+case $what in
+  quick)
+    step build configure_and_build ci
+    unit_tests ci -L unit
+    ;;
+  asan)
+    step build-asan configure_and_build asan
+    unit_tests asan
+    ;;
+  all)
+    step build-gcc configure_and_build ci
+    unit_tests ci
+    step build-asan configure_and_build asan
+    unit_tests asan
+    step build-tsan configure_and_build tsan
+    unit_tests tsan -L tsan
+    step build-clang configure_and_build ci-clang
+    step format tests/static.sh format
+    step cppcheck tests/static.sh cppcheck
+    step clang-tidy tests/static.sh clang-tidy
+    say "end-to-end"
+    python3 tests/e2e/run.py --build build/ci --results "$results" || true
+    ;;
+esac
+
+say "result"
+grep -P '^failed\t' "$results" | sed 's/^failed\t/FAILED: /'
+grep -P '^skipped\t' "$results" | sed 's/^skipped\t/skipped: /'
+passed=$(grep -cP '^passed\t' "$results")
+failed=$(grep -cP '^failed\t' "$results")
+skipped=$(grep -cP '^skipped\t' "$results")
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

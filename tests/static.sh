@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Static checks: tests/static.sh format|cppcheck|clang-tidy (needs build/ci-clang for the last).
+set -uo pipefail
+cd "$(dirname "$0")/.."
+mapfile -t sources < <(git ls-files -- '*.c' '*.h' '*.cl')
+[ ${#sources[@]} -gt 0 ] || mapfile -t sources < <(find proto schedulers broker agent tests -name '*.[ch]')
+case "${1:-}" in
+  format) clang-format --dry-run --Werror "${sources[@]}" ;;
+  cppcheck)
+    cppcheck --quiet --std=c11 --language=c --enable=warning,portability --inline-suppr \
+      --error-exitcode=1 --suppressions-list=tests/cppcheck.supp -j "$(nproc)" -I . \
+      proto schedulers broker agent
+    ;;
+  clang-tidy)
+    printf '%s\n' "${sources[@]}" | grep -E '^(proto|schedulers|broker|agent)/.*\.c$' |
+      xargs -P "$(nproc)" -n 8 clang-tidy --quiet -p build/ci-clang --warnings-as-errors='*'
+    ;;
+  *) echo "static.sh: say format, cppcheck or clang-tidy" >&2; exit 2 ;;
+esac
