@@ -62,6 +62,7 @@ struct sl_executor {
     /* Set by command: what is in the queue has become worthless. The device thread then sets the
      * stop word, completes everything, calls halted, and goes on. */
     bool cut;
+    uint64_t epoch; /* of the mode that runs, for events; kept by the device thread */
 };
 
 /* The three executors. `launch_ms` is the length a launch aims at (50 with a stop word, 1 without).

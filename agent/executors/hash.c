@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The hash executor: takes headers from the newest job, keeps two launches queued, counts what ran,
+ * and re-hashes every candidate before the loop hears of it. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/executors/hash_internal.h"
+
+#define WORDS ((uint64_t)1 << 32)
+/* The reported rate follows work with this time constant. */
+#define RATE_FADE_NS 10e9
+/* A launch finds this many times fewer candidates than the ring holds, on average. */
+#define RING_MARGIN 8
+
+uint32_t sl_hash_launch_groups(const struct sl_hash_executor *hash, uint32_t top) {
+    const double per_group = sl_hash_nonces_per_group(&hash->kernel);
+    double groups = (double)hash->launch_ms * 1e6 / hash->ns_per_group;
+    double most =
+        (double)(SL_HASH_RING - 64) / RING_MARGIN * (double)WORDS / ((double)top + 1.0) / per_group;
+    groups = fmin(groups, most);
+    groups = fmin(groups, (double)WORDS / per_group);
+    return groups < 1.0 ? 1 : (uint32_t)groups;
+}
+
+static void drop_job(struct sl_hash_executor *hash) {
+    sl_job_unref(hash->job);
+    hash->job = NULL;
+    hash->has_work = false;
+    hash->exhausted = false;
+}
+
+static void take_job(struct sl_hash_executor *hash, struct sl_device_cmd *cmd) {
+    struct sl_job *old = hash->job;
+    struct sl_job *job = sl_take(&cmd->job);
+    /* What is queued is worth finishing unless its shares would be stale. */
+    bool stale = old && (!job || job->clean || job->session != old->session ||
+                         memcmp(job->prevhash, old->prevhash, sizeof job->prevhash) != 0);
+    bool layout = cmd->extranonce2_slot != hash->slot || cmd->extranonce2_slots != hash->slots;
+    drop_job(hash);
+    hash->job = job;
+    if (job && (layout || hash->cursor.slots == 0)) {
+        hash->slot = cmd->extranonce2_slot;
+        hash->slots = cmd->extranonce2_slots;
+        if (sl_work_cursor_init(&hash->cursor, hash->slot, hash->slots, NULL) != SL_OK) {
+            /* No part of the space is ours, so there is nothing to search. */
+            memset(&hash->cursor, 0, sizeof hash->cursor);
+            hash->exhausted = true;
+        }
+    }
+    hash->base.cut = hash->base.cut || (stale && hash->flight_count > 0 && !hash->synthetic);
+}
+
+static void hash_command(struct sl_executor *ex, struct sl_device_cmd *cmd) {
+    struct sl_hash_executor *hash = (struct sl_hash_executor *)ex;
+    if (cmd->kind == SL_DEVCMD_JOB) {
+        take_job(hash, cmd);
+    }
+}
+
+/* False when there is nothing to hash. */
+static bool next_input(struct sl_hash_executor *hash) {
+    if (hash->has_work && hash->next_word < WORDS) {
+        return true;
+    }
+    if (hash->synthetic) {
+        hash->next_word = 0;
+        return hash->has_work;
+    }
+    if (!hash->job || hash->exhausted) {
+        return false;
+    }
+    if (sl_work_next(&hash->cursor, hash->job, &hash->work, NULL) != SL_OK) {
+        /* Used up until the next job; the pool sends one at least every few minutes. */
+        hash->exhausted = true;
+        hash->has_work = false;
+        return false;
+    }
+    sl_hash_input_make(hash->work.midstate, hash->work.header + 64, &hash->work.target,
+                       &hash->input);
+    hash->has_work = true;
+    hash->next_word = 0;
+    return true;
+}
+
+static int hash_enqueue(struct sl_executor *ex, struct sl_launch *ret_launch,
+                        struct sl_error *err) {
+    struct sl_hash_executor *hash = (struct sl_hash_executor *)ex;
+    if (hash->flight_count == SL_HASH_AHEAD || !next_input(hash)) {
+        return 0;
+    }
+    const uint32_t per_group = sl_hash_nonces_per_group(&hash->kernel);
+    uint64_t left = (WORDS - hash->next_word) / per_group;
+    uint64_t groups = sl_hash_launch_groups(hash, hash->input.top);
+    groups = groups < left ? groups : left;
+    uint32_t at = (hash->flight_first + hash->flight_count) % SL_HASH_AHEAD;
+    struct sl_hash_flight *flight = &hash->flights[at];
+    int rc = sl_hash_kernel_enqueue(&hash->kernel, &hash->input, (uint32_t)hash->next_word,
+                                    (uint32_t)groups, &flight->launch, err);
+    if (rc != SL_OK) {
+        return rc;
+    }
+    flight->work = hash->work;
+    flight->synthetic = hash->synthetic;
+    hash->flight_count++;
+    hash->next_word += groups * per_group;
+    /* One reference each for first and last; the executor keeps its own until it collects. */
+    clRetainEvent(flight->launch.kernel);
+    clRetainEvent(flight->launch.kernel);
+    ret_launch->first = flight->launch.kernel;
+    ret_launch->last = flight->launch.kernel;
+    ret_launch->tag = at;
+    return 1;
+}
+
+static uint32_t top_of_hash(const uint8_t hash[32]) {
+    return (uint32_t)hash[31] << 24 | (uint32_t)hash[30] << 16 | (uint32_t)hash[29] << 8 | hash[28];
+}
+
+static void check_candidate(struct sl_hash_executor *hash, const struct sl_work *work,
+                            uint32_t nonce) {
+    uint8_t digest[32];
+    sl_work_hash(work, nonce, digest);
+    if (!sl_hash_meets(digest, &work->target)) {
+        /* The device looks at the top 32 bits only; above those it is wrong. */
+        if (top_of_hash(digest) > (uint32_t)(work->target.limb[3] >> 32)) {
+            hash->candidates_bad++;
+        }
+        return;
+    }
+    struct sl_device_event event = {.kind = SL_DEVEV_CANDIDATE,
+                                    .epoch = hash->base.epoch,
+                                    .mode = SL_MODE_HASH,
+                                    .at = sl_clock_mono()};
+    event.candidate.work = *work;
+    event.candidate.nonce = nonce;
+    sl_cl_emit(hash->base.cl, &event);
+}
+
+static void count_launch(struct sl_hash_executor *hash, const struct sl_launch *launch,
+                         const struct sl_hash_launch *own, uint32_t ran) {
+    double ns = (double)(launch->end_ns - launch->start_ns);
+    double nonces = (double)ran * sl_hash_nonces_per_group(&hash->kernel);
+    if (ns <= 0.0) {
+        return;
+    }
+    double keep = exp(-ns / RATE_FADE_NS);
+    hash->rate_nonces = hash->rate_nonces * keep + nonces;
+    hash->rate_ns = hash->rate_ns * keep + ns;
+    if (ran == own->groups) {
+        /* Slowly, so that one disturbed launch does not change the length of all. */
+        hash->ns_per_group += (ns / ran - hash->ns_per_group) / 8;
+    }
+}
+
+static int hash_complete(struct sl_executor *ex, struct sl_launch *launch, struct sl_error *err) {
+    struct sl_hash_executor *hash = (struct sl_hash_executor *)ex;
+    struct sl_hash_flight *flight = &hash->flights[hash->flight_first];
+    struct sl_hash_launch own = flight->launch;
+    struct sl_hash_found found;
+    sl_assert(hash->flight_count > 0 && launch->tag == hash->flight_first);
+    hash->flight_first = (hash->flight_first + 1) % SL_HASH_AHEAD;
+    hash->flight_count--;
+    int rc = sl_hash_kernel_collect(&hash->kernel, &own, &found, err);
+    if (rc != SL_OK) {
+        return rc;
+    }
+    count_launch(hash, launch, &own, found.groups_ran);
+    if (flight->synthetic) {
+        return SL_OK;
+    }
+    hash->hashes_total += (uint64_t)found.groups_ran * sl_hash_nonces_per_group(&hash->kernel);
+    hash->candidates_lost += found.lost;
+    for (uint32_t i = 0; i < found.count; i++) {
+        check_candidate(hash, &flight->work, sl_hash_found_nonce(&found, i));
+    }
+    return SL_OK;
+}
+
+/* Only groups that ran were counted, and nonces are plentiful: nothing is repeated. */
+static int hash_halted(struct sl_executor *ex, struct sl_error *err) {
+    (void)ex;
+    (void)err;
+    return SL_OK;
+}
+
+static void hash_stats(struct sl_executor *ex, struct sl_device_stats *stats) {
+    const struct sl_hash_executor *hash = (const struct sl_hash_executor *)ex;
+    if (hash->rate_ns > 0.0) {
+        stats->hash_rate_hs = (uint64_t)(hash->rate_nonces / hash->rate_ns * 1e9);
+    }
+    stats->hashes_total = hash->hashes_total;
+    stats->candidates_bad = hash->candidates_bad + hash->candidates_lost;
+}
+
+/* A header that no pool asked for, with a target that next to nothing meets. */
+static void hash_synthetic(struct sl_executor *ex, bool on) {
+    struct sl_hash_executor *hash = (struct sl_hash_executor *)ex;
+    static const uint8_t tail[12] = {0};
+    hash->synthetic = on;
+    hash->has_work = on;
+    hash->next_word = 0;
+    memset(&hash->work, 0, sizeof hash->work);
+    if (on) {
+        sl_hash_input_make(hash->work.midstate, tail, &hash->work.target, &hash->input);
+    }
+}
+
+static void hash_destroy(struct sl_executor *ex) {
+    struct sl_hash_executor *hash = (struct sl_hash_executor *)ex;
+    struct sl_hash_found found;
+    while (hash->flight_count > 0) {
+        struct sl_hash_launch *launch = &hash->flights[hash->flight_first].launch;
+        sl_hash_kernel_collect(&hash->kernel, launch, &found, NULL);
+        hash->flight_first = (hash->flight_first + 1) % SL_HASH_AHEAD;
+        hash->flight_count--;
+    }
+    if (hash->open) {
+        sl_hash_kernel_close(&hash->kernel);
+    }
+    drop_job(hash);
+    free(hash);
+}
+
+static const struct sl_executor_ops hash_ops = {
+    .name = "sha256d",
+    .mode = SL_MODE_HASH,
+    .prepare = sl_hash_prepare,
+    .command = hash_command,
+    .enqueue = hash_enqueue,
+    .complete = hash_complete,
+    .halted = hash_halted,
+    .stats = hash_stats,
+    .destroy = hash_destroy,
+    .synthetic = hash_synthetic,
+};
+
+int sl_hash_executor_create(struct sl_cl *cl, uint32_t launch_ms, struct sl_executor **ret_ex,
+                            struct sl_error *err) {
+    sl_assert(launch_ms > 0);
+    struct sl_hash_executor *hash = calloc(1, sizeof *hash);
+    if (!hash) {
+        return sl_fail(err, SL_NOMEM, "no memory for the hash executor");
+    }
+    hash->base.ops = &hash_ops;
+    hash->base.cl = cl;
+    hash->launch_ms = launch_ms;
+    hash->ns_per_group = 1e5; /* until it is measured */
+    *ret_ex = &hash->base;
+    return SL_OK;
+}
