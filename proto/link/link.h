@@ -29,8 +29,8 @@ struct sl_link_ops {
     /* One message; *ret_data is valid until the next call on this link. -SL_AGAIN: none now. */
     int (*recv)(struct sl_link *link, struct sl_link_peer *ret_peer, const uint8_t **ret_data,
                 size_t *ret_size, struct sl_error *err);
-    /* -SL_AGAIN: the peer's queue is full; -SL_CLOSED: the peer is gone. peer is NULL on a client.
-     */
+    /* -SL_AGAIN: the queue is full, or (client) there is no connection now: nothing waits for one.
+     * -SL_CLOSED: the peer is gone. -SL_LIMIT: over SL_MSG_BYTES_MAX. peer is NULL on a client. */
     int (*send)(struct sl_link *link, const struct sl_link_peer *peer, const uint8_t *data,
                 size_t size, struct sl_error *err);
     void (*destroy)(struct sl_link *link);
@@ -76,9 +76,12 @@ struct sl_zmq_server_config {
     const char *endpoint; /* "tcp://127.0.0.1:7600"; port 0 or "*" binds a free one */
     struct sl_link_keys keys;
     const char *allowed_path; /* one public key a line, '#' comments; read again when it changes */
-    int hwm;
+    int hwm;                  /* messages that wait for one agent; <= 0: 1000 */
 };
-/* Starts the ZAP handler (its own thread) before it binds. -SL_EXISTS when the port is in use. */
+/* Starts the ZAP handler (its own thread) before it binds. -SL_EXISTS when the port is in use.
+ * A key taken out of the file is refused from then on; on a connection that it still has, messages
+ * are discarded and sends fail with -SL_CLOSED. A peer that chose a routing id is ignored.
+ * Destroying a link waits up to 200 ms for what was sent. */
 int sl_zmq_server_create(const struct sl_zmq_server_config *config, struct sl_link **ret_link,
                          struct sl_error *err);
 /* The endpoint really bound. */

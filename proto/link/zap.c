@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "proto/link/zap.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+#include <zmq.h>
+
+#include "proto/base/clock.h"
+#include "proto/base/log.h"
+#include "proto/link/link.h"
+
+#define ENDPOINT "inproc://zeromq.zap.01"
+#define FRAME_MAX 256
+#define LOG_INTERVAL_NS (5 * SL_NS_PER_S)
+
+/* A request is version, request id, domain, address, identity, mechanism, credentials. */
+enum { VERSION, REQUEST_ID, DOMAIN, ADDRESS, IDENTITY, MECHANISM, KEY, FRAMES };
+
+struct frame {
+    size_t size;
+    char data[FRAME_MAX];
+};
+
+struct sl_zap {
+    void *socket;
+    struct sl_allow *allow;
+    char domain[64];
+    int stop_fd;
+    pthread_t thread;
+    bool running;
+    atomic_uint_least64_t refused;
+    /* Of the thread alone. */
+    struct sl_mono logged;
+    uint64_t unlogged;
+    struct frame request[FRAMES];
+};
+
+/* False when it is not a request at all. Over-long frames keep their true size, so they match
+ * nothing. */
+static bool receive(struct sl_zap *zap) {
+    int count = 0;
+    int more = 1;
+    size_t option_size = sizeof more;
+    while (more) {
+        struct frame extra;
+        struct frame *f = count < FRAMES ? &zap->request[count] : &extra;
+        int n = zmq_recv(zap->socket, f->data, FRAME_MAX, 0);
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n < 0 || zmq_getsockopt(zap->socket, ZMQ_RCVMORE, &more, &option_size) != 0) {
+            return false;
+        }
+        f->size = (size_t)n;
+        count++;
+    }
+    return count == FRAMES;
+}
+
+static bool frame_is(const struct frame *f, const char *text) {
+    return f->size == strlen(text) && memcmp(f->data, text, f->size) == 0;
+}
+
+/* True when the peer may come in; key gets its public key in Z85. */
+static bool judge(struct sl_zap *zap, char *key) {
+    const struct frame *f = zap->request;
+    if (!frame_is(&f[VERSION], "1.0") || !frame_is(&f[DOMAIN], zap->domain) ||
+        !frame_is(&f[MECHANISM], "CURVE") || f[KEY].size != 32) {
+        return false;
+    }
+    if (!zmq_z85_encode(key, (const uint8_t *)f[KEY].data, 32)) {
+        return false;
+    }
+    return sl_allow_has(zap->allow, key, true);
+}
+
+static void note_refusal(struct sl_zap *zap, const char *key) {
+    atomic_fetch_add(&zap->refused, 1);
+    struct sl_mono now = sl_clock_mono();
+    zap->unlogged++;
+    /* A refused agent tries again every few seconds: one line now and then is enough. */
+    if (zap->logged.ns != 0 && sl_mono_since_ns(now, zap->logged) < LOG_INTERVAL_NS) {
+        return;
+    }
+    sl_log(SL_LOG_WARN, "link.refused",
+           "key=%s count=%llu hint=add_its_public_key_to_the_file_of_allowed_keys",
+           key[0] ? key : "none", (unsigned long long)zap->unlogged);
+    zap->logged = now;
+    zap->unlogged = 0;
+}
+
+static void answer(struct sl_zap *zap, const char *status, const char *text, const char *user) {
+    const struct frame *id = &zap->request[REQUEST_ID];
+    size_t id_size = id->size < FRAME_MAX ? id->size : FRAME_MAX;
+    /* A failure to answer leaves that handshake to its timeout; nobody gets in by it. */
+    if (zmq_send(zap->socket, "1.0", 3, ZMQ_SNDMORE) < 0 ||
+        zmq_send(zap->socket, id->data, id_size, ZMQ_SNDMORE) < 0 ||
+        zmq_send(zap->socket, status, strlen(status), ZMQ_SNDMORE) < 0 ||
+        zmq_send(zap->socket, text, strlen(text), ZMQ_SNDMORE) < 0 ||
+        zmq_send(zap->socket, user, strlen(user), ZMQ_SNDMORE) < 0 ||
+        zmq_send(zap->socket, "", 0, 0) < 0) {
+        sl_log(SL_LOG_WARN, "link.zap.answer_failed", "problem=%s", zmq_strerror(errno));
+    }
+}
+
+static void serve(struct sl_zap *zap) {
+    memset(zap->request, 0, sizeof zap->request);
+    char key[SL_LINK_KEY_MAX] = "";
+    if (!receive(zap)) {
+        note_refusal(zap, key);
+        answer(zap, "500", "malformed request", "");
+    } else if (judge(zap, key)) {
+        answer(zap, "200", "OK", key);
+    } else {
+        note_refusal(zap, key);
+        answer(zap, "400", "key is not allowed", "");
+    }
+}
+
+static void *run(void *arg) {
+    struct sl_zap *zap = arg;
+    for (;;) {
+        zmq_pollitem_t items[] = {{zap->socket, 0, ZMQ_POLLIN, 0},
+                                  {NULL, zap->stop_fd, ZMQ_POLLIN, 0}};
+        int n = zmq_poll(items, 2, -1);
+        if (n < 0 && errno != EINTR) {
+            return NULL;
+        }
+        if (n > 0 && items[1].revents) {
+            return NULL;
+        }
+        if (n > 0 && items[0].revents) {
+            serve(zap);
+        }
+    }
+}
+
+static int start_thread(struct sl_zap *zap) {
+    /* Signals belong to the program's loop. */
+    sigset_t all;
+    sigset_t before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int rc = pthread_create(&zap->thread, NULL, run, zap);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    zap->running = rc == 0;
+    return rc ? -1 : 0;
+}
+
+int sl_zap_start(void *context, const char *domain, struct sl_allow *allow, struct sl_zap **ret_zap,
+                 struct sl_error *err) {
+    sl_assert(domain[0] != '\0' && strlen(domain) < sizeof(((struct sl_zap *)0)->domain));
+    struct sl_zap *zap = calloc(1, sizeof *zap);
+    if (!zap) {
+        return sl_fail(err, SL_NOMEM, "no memory to check keys of agents");
+    }
+    memcpy(zap->domain, domain, strlen(domain) + 1);
+    zap->allow = allow;
+    zap->stop_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    zap->socket = zmq_socket(context, ZMQ_REP);
+    int no_linger = 0;
+    if (zap->stop_fd < 0 || !zap->socket ||
+        zmq_setsockopt(zap->socket, ZMQ_LINGER, &no_linger, sizeof no_linger) != 0 ||
+        zmq_bind(zap->socket, ENDPOINT) != 0 || start_thread(zap) != 0) {
+        int saved = errno;
+        sl_zap_destroy(zap);
+        return sl_fail(err, SL_IO, "cannot start the check of agents' keys: %s",
+                       zmq_strerror(saved));
+    }
+    *ret_zap = zap;
+    return SL_OK;
+}
+
+void sl_zap_stop(struct sl_zap *zap) {
+    if (zap->running) {
+        uint64_t one = 1;
+        ssize_t n = write(zap->stop_fd, &one, sizeof one);
+        sl_assert(n == sizeof one);
+        pthread_join(zap->thread, NULL);
+        zap->running = false;
+    }
+    if (zap->socket) {
+        zmq_close(zap->socket);
+        zap->socket = NULL;
+    }
+}
+
+void sl_zap_destroy(struct sl_zap *zap) {
+    if (!zap) {
+        return;
+    }
+    sl_zap_stop(zap);
+    if (zap->stop_fd >= 0) {
+        close(zap->stop_fd);
+    }
+    free(zap);
+}
+
+uint64_t sl_zap_refused(struct sl_zap *zap) {
+    return atomic_load(&zap->refused);
+}

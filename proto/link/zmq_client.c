@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The agent's end: DEALER, CURVE client. ZeroMQ connects and reconnects in the background. */
+#include "proto/link/link.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <zmq.h>
+
+#include "proto/link/zmq_options.h"
+#include "proto/wire/msg_limits.h"
+
+struct zmq_client {
+    struct sl_link link; /* first */
+    void *context;
+    void *dealer;
+    zmq_msg_t message; /* what recv returned last */
+    struct sl_link_peer server;
+};
+
+static struct zmq_client *client_of(struct sl_link *link) {
+    return (struct zmq_client *)link;
+}
+
+static int client_fd(struct sl_link *link) {
+    int fd = -1;
+    size_t size = sizeof fd;
+    int rc = zmq_getsockopt(client_of(link)->dealer, ZMQ_FD, &fd, &size);
+    sl_assert(rc == 0);
+    return fd;
+}
+
+static int client_recv(struct sl_link *link, struct sl_link_peer *ret_peer,
+                       const uint8_t **ret_data, size_t *ret_size, struct sl_error *err) {
+    struct zmq_client *c = client_of(link);
+    bool inside = false; /* of a message of several frames, which is none of ours */
+    for (;;) {
+        if (zmq_msg_recv(&c->message, c->dealer, ZMQ_DONTWAIT) < 0) {
+            if (errno == EINTR) {
+                continue;
+            }
+            return errno == EAGAIN ? -SL_AGAIN
+                                   : sl_fail(err, SL_CLOSED, "the broker's socket is closed");
+        }
+        bool more = zmq_msg_more(&c->message);
+        bool whole = !inside && !more;
+        inside = more;
+        if (whole) {
+            *ret_peer = c->server;
+            *ret_data = zmq_msg_data(&c->message);
+            *ret_size = zmq_msg_size(&c->message);
+            return SL_OK;
+        }
+    }
+}
+
+static int client_send(struct sl_link *link, const struct sl_link_peer *peer, const uint8_t *data,
+                       size_t size, struct sl_error *err) {
+    (void)peer;
+    struct zmq_client *c = client_of(link);
+    if (size > SL_MSG_BYTES_MAX) {
+        return sl_fail(err, SL_LIMIT, "a message of %zu bytes, at most %d can be sent", size,
+                       SL_MSG_BYTES_MAX);
+    }
+    for (;;) {
+        if (zmq_send(c->dealer, data, size, ZMQ_DONTWAIT) >= 0) {
+            return SL_OK;
+        }
+        if (errno == EAGAIN) {
+            return sl_fail(err, SL_AGAIN, "no connection to the broker, or its queue is full");
+        }
+        if (errno != EINTR) {
+            return sl_fail(err, SL_CLOSED, "cannot send to the broker: %s", zmq_strerror(errno));
+        }
+    }
+}
+
+static void client_destroy(struct sl_link *link) {
+    struct zmq_client *c = client_of(link);
+    zmq_msg_close(&c->message);
+    if (c->dealer) {
+        zmq_close(c->dealer);
+    }
+    sl_zmq_context_end(c->context);
+    free(c);
+}
+
+static const struct sl_link_ops client_ops = {
+    .fd = client_fd,
+    .recv = client_recv,
+    .send = client_send,
+    .destroy = client_destroy,
+};
+
+/* base .. base + spread - 1; without randomness the base, which is only less polite. */
+static int jittered(int base, int spread) {
+    unsigned random = 0;
+    if (getrandom(&random, sizeof random, GRND_NONBLOCK) != (ssize_t)sizeof random) {
+        return base;
+    }
+    return base + (int)(random % (unsigned)spread);
+}
+
+static int set_options(struct zmq_client *c, const struct sl_zmq_client_config *config,
+                       struct sl_error *err) {
+    const struct sl_zmq_option options[] = {
+        /* Nothing queues for a broker that is away: commands and reports would arrive stale. */
+        {ZMQ_IMMEDIATE, 1, "ZMQ_IMMEDIATE"},
+        /* Doubles from the first to the second; differs by agent, so that a fleet does not come
+         * back in step after the broker's restart. */
+        {ZMQ_RECONNECT_IVL, jittered(100, 100), "ZMQ_RECONNECT_IVL"},
+        {ZMQ_RECONNECT_IVL_MAX, jittered(4000, 1000), "ZMQ_RECONNECT_IVL_MAX"},
+        {ZMQ_CONNECT_TIMEOUT, 5000, "ZMQ_CONNECT_TIMEOUT"},
+    };
+    int rc = sl_zmq_set_common(c->dealer, 0, err);
+    rc = rc ? rc : sl_zmq_set(c->dealer, options, sizeof options / sizeof options[0], err);
+    rc = rc ? rc
+            : sl_zmq_set_text(c->dealer, ZMQ_CURVE_SERVERKEY, config->server_key, "broker's key",
+                              err);
+    rc = rc ? rc
+            : sl_zmq_set_text(c->dealer, ZMQ_CURVE_PUBLICKEY, config->keys.public_key, "public key",
+                              err);
+    return rc ? rc
+              : sl_zmq_set_text(c->dealer, ZMQ_CURVE_SECRETKEY, config->keys.secret_key,
+                                "secret key", err);
+}
+
+static int check_keys(const struct sl_zmq_client_config *config, struct sl_error *err) {
+    int rc = sl_link_key_check(config->server_key, err);
+    if (rc) {
+        sl_wrap(err, "the broker's public key");
+        return rc;
+    }
+    rc = sl_link_key_check(config->keys.public_key, err);
+    rc = rc ? rc : sl_link_key_check(config->keys.secret_key, err);
+    if (rc) {
+        sl_wrap(err, "the agent's keys");
+    }
+    return rc;
+}
+
+static int open_client(struct zmq_client *c, const struct sl_zmq_client_config *config,
+                       struct sl_error *err) {
+    int rc = check_keys(config, err);
+    rc = rc ? rc : sl_zmq_context(&c->context, err);
+    if (rc) {
+        return rc;
+    }
+    c->dealer = zmq_socket(c->context, ZMQ_DEALER);
+    if (!c->dealer) {
+        return sl_fail(err, SL_IO, "cannot make a ZeroMQ socket: %s", zmq_strerror(errno));
+    }
+    rc = set_options(c, config, err);
+    if (rc) {
+        return rc;
+    }
+    if (zmq_connect(c->dealer, config->endpoint) != 0) {
+        return sl_fail(err, SL_INVALID,
+                       "cannot use the broker's address %s: %s; an address is like "
+                       "tcp://127.0.0.1:7600",
+                       config->endpoint, zmq_strerror(errno));
+    }
+    return SL_OK;
+}
+
+int sl_zmq_client_create(const struct sl_zmq_client_config *config, struct sl_link **ret_link,
+                         struct sl_error *err) {
+    struct zmq_client *c = calloc(1, sizeof *c);
+    if (!c) {
+        return sl_fail(err, SL_NOMEM, "no memory for the broker's socket");
+    }
+    c->link.ops = &client_ops;
+    zmq_msg_init(&c->message);
+    memcpy(c->server.key, config->server_key, sizeof c->server.key);
+    c->server.conn = 1;
+    int rc = open_client(c, config, err);
+    if (rc) {
+        client_destroy(&c->link);
+        return rc;
+    }
+    *ret_link = &c->link;
+    return SL_OK;
+}

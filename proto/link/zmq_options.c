@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "proto/link/zmq_options.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <string.h>
+#include <zmq.h>
+
+#include "proto/wire/msg_limits.h"
+
+/* CURVE wraps a message in a frame of its own: 33 bytes more. */
+#define ENVELOPE_ROOM 256
+
+int sl_zmq_set(void *socket, const struct sl_zmq_option *options, size_t n, struct sl_error *err) {
+    for (size_t i = 0; i < n; i++) {
+        const struct sl_zmq_option *o = &options[i];
+        if (zmq_setsockopt(socket, o->option, &o->value, sizeof o->value) != 0) {
+            return sl_fail(err, SL_UNSUPPORTED, "this libzmq does not take %s = %d: %s", o->name,
+                           o->value, zmq_strerror(errno));
+        }
+    }
+    return SL_OK;
+}
+
+int sl_zmq_set_text(void *socket, int option, const char *value, const char *name,
+                    struct sl_error *err) {
+    if (zmq_setsockopt(socket, option, value, strlen(value)) != 0) {
+        /* The value may be a secret. */
+        return sl_fail(err, SL_INVALID, "libzmq does not take this %s: %s", name,
+                       zmq_strerror(errno));
+    }
+    return SL_OK;
+}
+
+int sl_zmq_set_common(void *socket, int hwm, struct sl_error *err) {
+    int depth = hwm > 0 ? hwm : SL_ZMQ_HWM_DEFAULT;
+    const struct sl_zmq_option options[] = {
+        {ZMQ_SNDHWM, depth, "ZMQ_SNDHWM"},
+        {ZMQ_RCVHWM, depth, "ZMQ_RCVHWM"},
+        /* They find a dead peer below TCP's many minutes; the sessions' own reports find a program
+         * that hangs while its I/O thread lives. */
+        {ZMQ_HEARTBEAT_IVL, 2000, "ZMQ_HEARTBEAT_IVL"},
+        {ZMQ_HEARTBEAT_TIMEOUT, 6000, "ZMQ_HEARTBEAT_TIMEOUT"},
+        {ZMQ_HEARTBEAT_TTL, 6000, "ZMQ_HEARTBEAT_TTL"},
+        /* Half-open handshakes are cheap to make and cost memory. */
+        {ZMQ_HANDSHAKE_IVL, 5000, "ZMQ_HANDSHAKE_IVL"},
+        /* Long enough for a goodbye to leave, short enough not to hold up an end. */
+        {ZMQ_LINGER, 200, "ZMQ_LINGER"},
+        {ZMQ_IPV6, 1, "ZMQ_IPV6"},
+    };
+    int64_t size_max = (int64_t)SL_MSG_BYTES_MAX + ENVELOPE_ROOM;
+    if (zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &size_max, sizeof size_max) != 0) {
+        return sl_fail(err, SL_UNSUPPORTED, "this libzmq does not take ZMQ_MAXMSGSIZE: %s",
+                       zmq_strerror(errno));
+    }
+    return sl_zmq_set(socket, options, sizeof options / sizeof options[0], err);
+}
+
+int sl_zmq_context(void **ret_context, struct sl_error *err) {
+    if (!zmq_has("curve")) {
+        return sl_fail(err, SL_UNSUPPORTED,
+                       "this libzmq was built without CURVE; install the distribution's libzmq5");
+    }
+    void *context = zmq_ctx_new();
+    if (!context) {
+        return sl_fail(err, SL_NOMEM, "cannot start ZeroMQ: %s", zmq_strerror(errno));
+    }
+    *ret_context = context;
+    return SL_OK;
+}
+
+void sl_zmq_context_end(void *context) {
+    while (context && zmq_ctx_term(context) != 0 && errno == EINTR) {}
+}
