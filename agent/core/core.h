@@ -60,7 +60,7 @@ struct sl_agent_config {
     uint32_t model_count;
     const struct sl_agent_model *models;  /* [model_count] */
     const struct sl_stratum_config *pool; /* NULL: no pool, so hashing is refused */
-    const char *pool_url;                 /* for screens: no user, no password */
+    const char *pool_url;                 /* for screens: no user, no password; may be NULL */
 };
 
 enum sl_agent_cmd_kind {
@@ -130,8 +130,10 @@ void sl_agent_pool_received(struct sl_agent_core *core, struct sl_now now, const
                             size_t size);
 void sl_agent_pool_disconnected(struct sl_agent_core *core, struct sl_now now, const char *reason);
 void sl_agent_timer(struct sl_agent_core *core, struct sl_now now);
-/* SIGTERM: devices are halted, what is finished is stored, then EXIT follows within seconds. */
-void sl_agent_stop(struct sl_agent_core *core, struct sl_now now);
+/* Devices are halted at once. code 0 (SIGTERM): what is finished is stored first, shares get a
+ * second for their answers, then EXIT follows. Else (a failed journal): EXIT follows immediately.
+ */
+void sl_agent_stop(struct sl_agent_core *core, struct sl_now now, int code, const char *reason);
 
 /* ---- commands ---- */
 

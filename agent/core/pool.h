@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The Stratum client as the core sees it: one connection for all devices of the node. A thin layer,
+ * so that the client's vocabulary and the wire's stay apart. Thread: the core's. */
+#ifndef SLUICE_AGENT_CORE_POOL_H
+#define SLUICE_AGENT_CORE_POOL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "agent/stratum/work.h"
+#include "proto/base/clock.h"
+#include "proto/base/error.h"
+#include "proto/base/log.h"
+
+struct sl_stratum_config;
+struct agent_pool;
+
+enum agent_pool_action_kind {
+    POOL_INVALID = 0,
+    POOL_CONNECT, /* text (host), port */
+    POOL_SEND,    /* data[size], borrowed until the next call */
+    POOL_CLOSE,
+    POOL_JOB,     /* job, borrowed */
+    POOL_NO_WORK, /* nothing to hash until the next job */
+    POOL_SHARE,   /* share_id, outcome (enum sl_share_outcome of the wire), sent, code */
+    POOL_LOG,     /* level, text */
+};
+
+struct agent_pool_action {
+    enum agent_pool_action_kind kind;
+    const char *data;
+    size_t size;
+    uint16_t port;
+    struct sl_job *job;
+    uint64_t share_id;
+    int outcome;
+    bool sent;
+    int code;
+    enum sl_log_level level;
+    char text[256];
+};
+
+struct agent_pool_status {
+    bool connected; /* jobs come, shares may be sent */
+    uint32_t unanswered;
+    uint64_t difficulty_nano;
+    char state[256]; /* why not connected, for people; empty when it is */
+};
+
+int agent_pool_create(const struct sl_stratum_config *config, uint64_t seed,
+                      struct agent_pool **ret_pool, struct sl_error *err);
+void agent_pool_destroy(struct agent_pool *pool);
+void agent_pool_start(struct agent_pool *pool, struct sl_mono now);
+void agent_pool_stop(struct agent_pool *pool, struct sl_mono now);
+void agent_pool_on_connected(struct agent_pool *pool, struct sl_mono now);
+void agent_pool_on_received(struct agent_pool *pool, const void *data, size_t size,
+                            struct sl_mono now);
+void agent_pool_on_disconnected(struct agent_pool *pool, const char *reason, struct sl_mono now);
+void agent_pool_on_timer(struct agent_pool *pool, struct sl_mono now);
+/* -SL_AGAIN: too many are open; another failure: the share can never be sent. */
+int agent_pool_submit(struct agent_pool *pool, const struct sl_work *work, uint32_t nonce,
+                      uint64_t share_id, struct sl_mono now, struct sl_error *err);
+bool agent_pool_take(struct agent_pool *pool, struct agent_pool_action *ret_action);
+bool agent_pool_deadline(const struct agent_pool *pool, struct sl_mono *ret_when);
+void agent_pool_get_status(const struct agent_pool *pool, struct agent_pool_status *ret_status);
+
+#endif

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The spool of results: journalled, sent, sent again until the broker has them durably.
+ *
+ * A result goes out without waiting for our own disk: the broker acknowledges when its store has
+ * it, and if we crash before either disk has it, the lines are simply issued again. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/core/core_internal.h"
+#include "agent/core/records.h"
+
+#define RESEND_MS 5000
+#define LOOK_MS 1000
+#define WINDOW_BYTES (8u << 20)
+
+static uint64_t age_ms(struct sl_now now, int64_t finished_ms) {
+    int64_t age = now.wall.ms - finished_ms;
+    return age < 0 ? 0 : age > SL_MSG_SPAN_MS_MAX ? (uint64_t)SL_MSG_SPAN_MS_MAX : (uint64_t)age;
+}
+
+static void append(struct agent_results *results, struct agent_result *entry) {
+    if (!results->last) {
+        results->last = &results->first;
+    }
+    *results->last = entry;
+    results->last = &entry->next;
+    results->count++;
+    results->bytes += entry->size;
+}
+
+static struct agent_result *entry_create(uint64_t id, int64_t finished_ms, const void *bytes,
+                                         size_t size) {
+    struct agent_result *entry = agent_alloc(sizeof *entry + size);
+    entry->id = id;
+    entry->finished_ms = finished_ms;
+    entry->size = size;
+    memcpy(entry->bytes, bytes, size);
+    return entry;
+}
+
+static void send_bytes(struct sl_agent_core *core, struct sl_now now, struct agent_result *entry,
+                       const void *bytes, size_t size) {
+    struct sl_agent_cmd *cmd = agent_queue(core, SL_AGENT_SEND);
+    cmd->data = agent_alloc(size);
+    memcpy(cmd->data, bytes, size);
+    cmd->size = size;
+    entry->sent_ns = now.mono.ns;
+    core->results.in_flight_bytes += entry->size;
+}
+
+/* The stored bytes with the stamp of this session and the present age. */
+static bool send_again(struct sl_agent_core *core, struct sl_now now, struct agent_result *entry) {
+    struct sl_msg msg;
+    struct sl_error err;
+    struct sl_buf *buf = &core->encoded;
+    buf->len = 0;
+    if (sl_msg_decode(entry->bytes, entry->size, core->arena, &msg, &err) != SL_OK) {
+        agent_log(core, SL_LOG_ERROR, "result.unreadable", "result=%llu %s",
+                  (unsigned long long)entry->id, err.text);
+        return false;
+    }
+    msg.session = core->session.id;
+    msg.sequence = ++core->session.sequence;
+    msg.result.age_ms = age_ms(now, entry->finished_ms);
+    if (sl_msg_encode(&msg, buf, &err) != SL_OK) {
+        agent_log(core, SL_LOG_ERROR, "result.unsent", "result=%llu %s",
+                  (unsigned long long)entry->id, err.text);
+        return false;
+    }
+    send_bytes(core, now, entry, buf->data, buf->len);
+    return true;
+}
+
+static void journal_result(struct sl_agent_core *core, struct agent_result *entry) {
+    uint8_t *value = agent_alloc(AGENT_RESULT_HEAD + entry->size);
+    agent_put_le(value, (uint64_t)entry->finished_ms, AGENT_RESULT_HEAD);
+    memcpy(value + AGENT_RESULT_HEAD, entry->bytes, entry->size);
+    agent_journal_id(core, SL_JOURNAL_RESULT, entry->id, value, AGENT_RESULT_HEAD + entry->size,
+                     false);
+    free(value);
+    entry->journalled = true;
+}
+
+int agent_result_add(struct sl_agent_core *core, struct sl_now now, struct sl_msg_result *result,
+                     struct sl_error *err) {
+    bool send = agent_live(core) && core->results.in_flight_bytes < WINDOW_BYTES;
+    struct sl_msg msg = {.version = SL_WIRE_VERSION,
+                         .kind = SL_MSG_RESULT,
+                         .session = core->session.id,
+                         .sequence = core->session.sequence + 1};
+    result->result_id = core->results.next_id;
+    msg.result = *result;
+    struct sl_buf *buf = &core->encoded;
+    buf->len = 0;
+    int rc = sl_msg_encode(&msg, buf, err);
+    if (rc) {
+        return rc;
+    }
+    core->results.next_id++;
+    struct agent_result *entry = entry_create(result->result_id, now.wall.ms, buf->data, buf->len);
+    append(&core->results, entry);
+    if (send) {
+        core->session.sequence++;
+        send_bytes(core, now, entry, entry->bytes, entry->size);
+    }
+    /* The mere end of a unit needs no disk: after a crash the next hello tells what is held. */
+    if (result->line_count > 0) {
+        journal_result(core, entry);
+    }
+    if (core->results.resend_ns == 0) {
+        core->results.resend_ns = sl_mono_after_ms(now.mono, LOOK_MS).ns;
+    }
+    return SL_OK;
+}
+
+int agent_result_replay(struct sl_agent_core *core, uint64_t id, const uint8_t *value, size_t size,
+                        struct sl_error *err) {
+    struct sl_msg msg;
+    if (size < AGENT_RESULT_HEAD ||
+        sl_msg_decode(value + AGENT_RESULT_HEAD, size - AGENT_RESULT_HEAD, core->arena, &msg,
+                      err) != SL_OK ||
+        msg.kind != SL_MSG_RESULT || msg.result.result_id != id) {
+        return sl_fail(err, SL_CORRUPT, "the journal's result %llu is none",
+                       (unsigned long long)id);
+    }
+    struct agent_result *entry = entry_create(id, (int64_t)agent_get_le(value, AGENT_RESULT_HEAD),
+                                              value + AGENT_RESULT_HEAD, size - AGENT_RESULT_HEAD);
+    entry->journalled = true;
+    append(&core->results, entry);
+    return SL_OK;
+}
+
+/* Unlinks and frees *link. */
+static void forget(struct sl_agent_core *core, struct agent_result **link) {
+    struct agent_results *results = &core->results;
+    struct agent_result *entry = *link;
+    *link = entry->next;
+    if (!*link) {
+        results->last = link;
+    }
+    results->count--;
+    results->bytes -= entry->size;
+    results->in_flight_bytes -= entry->sent_ns ? entry->size : 0;
+    if (entry->journalled) {
+        agent_journal_id(core, SL_JOURNAL_RESULT, entry->id, NULL, 0, false);
+    }
+    free(entry);
+}
+
+void agent_results_acked(struct sl_agent_core *core, struct sl_now now, const uint64_t *ids,
+                         uint32_t count) {
+    for (uint32_t i = 0; i < count; i++) {
+        struct agent_result **link = &core->results.first;
+        while (*link && (*link)->id != ids[i]) {
+            link = &(*link)->next;
+        }
+        if (*link) {
+            forget(core, link);
+        }
+    }
+    agent_results_pump(core, now);
+}
+
+void agent_results_pump(struct sl_agent_core *core, struct sl_now now) {
+    struct agent_results *results = &core->results;
+    results->resend_ns = results->count ? sl_mono_after_ms(now.mono, LOOK_MS).ns : 0;
+    if (!agent_live(core)) {
+        return;
+    }
+    struct agent_result **link = &results->first;
+    while (*link) {
+        struct agent_result *entry = *link;
+        bool late = entry->sent_ns && now.mono.ns - entry->sent_ns >= RESEND_MS * SL_NS_PER_MS;
+        if (late) {
+            results->in_flight_bytes -= entry->size;
+            entry->sent_ns = 0;
+        }
+        if (!entry->sent_ns) {
+            if (results->in_flight_bytes >= WINDOW_BYTES) {
+                return;
+            }
+            if (!send_again(core, now, entry)) {
+                forget(core, link);
+                continue;
+            }
+        }
+        link = &entry->next;
+    }
+}
+
+void agent_results_restart(struct sl_agent_core *core) {
+    for (struct agent_result *entry = core->results.first; entry; entry = entry->next) {
+        entry->sent_ns = 0;
+    }
+    core->results.in_flight_bytes = 0;
+}
+
+int64_t agent_results_deadline(const struct sl_agent_core *core) {
+    return core->results.resend_ns && agent_live(core) ? core->results.resend_ns : AGENT_NEVER;
+}
+
+void agent_results_free(struct agent_results *results) {
+    while (results->first) {
+        struct agent_result *next = results->first->next;
+        free(results->first);
+        results->first = next;
+    }
+}

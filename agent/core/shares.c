@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Shares: durable before they are submitted, one outcome each, reported until acknowledged. So
+ * recorded accepted <= the pool's count <= accepted + unknown, whatever crashes when. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/core/core_internal.h"
+#include "agent/core/records.h"
+
+#define BATCH_MS 50
+#define RETRY_MS 100
+#define RESEND_MS 5000
+#define SHARES_MAX 1000000
+
+static void append(struct agent_share_list *list, struct agent_share *share) {
+    if (!list->last) {
+        list->last = &list->first;
+    }
+    share->next = NULL;
+    *list->last = share;
+    list->last = &share->next;
+    list->count++;
+}
+
+static struct agent_share *take_out(struct agent_share_list *list, uint64_t id) {
+    struct agent_share **link = &list->first;
+    while (*link && (*link)->id != id) {
+        link = &(*link)->next;
+    }
+    struct agent_share *share = *link;
+    if (share) {
+        *link = share->next;
+        if (!*link) {
+            list->last = link;
+        }
+        list->count--;
+    }
+    return share;
+}
+
+static uint64_t journal_share(struct sl_agent_core *core, const struct agent_share *share,
+                              bool urgent) {
+    uint8_t value[AGENT_SHARE_BYTES_MAX];
+    size_t size = agent_share_encode(share, value);
+    return agent_journal_id(core, SL_JOURNAL_SHARE, share->id, value, size, urgent);
+}
+
+/* difficulty = expected hashes * 65535 / 2^48 */
+static uint64_t difficulty_nano(uint64_t hashes) {
+    return (uint64_t)(((unsigned __int128)hashes * 65535 * 1000000000u + (UINT64_C(1) << 47)) >>
+                      48);
+}
+
+void agent_share_found(struct sl_agent_core *core, struct sl_now now,
+                       const struct agent_device *device,
+                       const struct sl_device_candidate *candidate) {
+    (void)now;
+    struct agent_shares *shares = &core->shares;
+    if (!core->pool || core->pool_stopped ||
+        shares->open.count + shares->settled.count >= SHARES_MAX) {
+        agent_log(core, SL_LOG_WARN, "share.dropped", "device=%s %s", device->info.key,
+                  core->pool ? "too many wait already, or the agent stops" : "there is no pool");
+        return;
+    }
+    struct agent_share *share = agent_alloc(sizeof *share);
+    share->id = shares->next_id++;
+    sl_text_copy(share->device, sizeof share->device, device->info.key);
+    share->state = SHARE_STORING;
+    share->work_hashes = candidate->work.hashes_per_share;
+    share->difficulty_nano = difficulty_nano(share->work_hashes);
+    share->find = agent_alloc(sizeof *share->find);
+    share->find->work = candidate->work;
+    share->find->nonce = candidate->nonce;
+    share->ticket = journal_share(core, share, true);
+    append(&shares->open, share);
+}
+
+/* Moves the share from open to settled; its journal record gets the outcome. */
+static void settle(struct sl_agent_core *core, struct sl_now now, struct agent_share *share,
+                   enum sl_share_outcome outcome, int32_t code) {
+    struct agent_shares *shares = &core->shares;
+    free(share->find);
+    share->find = NULL;
+    share->state = SHARE_SETTLED;
+    share->outcome = outcome;
+    share->code = code;
+    share->settled_ms = now.wall.ms;
+    journal_share(core, share, false);
+    append(&shares->settled, share);
+    shares->accepted += outcome == SL_SHARE_ACCEPTED;
+    shares->stale += outcome == SL_SHARE_STALE;
+    shares->rejected += outcome == SL_SHARE_REJECTED;
+    shares->unknown += outcome == SL_SHARE_UNKNOWN;
+    shares->work_accepted += outcome == SL_SHARE_ACCEPTED ? share->work_hashes : 0;
+    int64_t soon = sl_mono_after_ms(now.mono, BATCH_MS).ns;
+    if (shares->send_ns == 0 || shares->send_ns > soon) {
+        shares->send_ns = soon;
+    }
+}
+
+/* Hands durable shares to the pool client. */
+static void submit_stored(struct sl_agent_core *core, struct sl_now now) {
+    struct agent_shares *shares = &core->shares;
+    shares->retry_ns = 0;
+    for (struct agent_share *share = shares->open.first, *next; share; share = next) {
+        next = share->next;
+        if (share->state != SHARE_STORED) {
+            continue;
+        }
+        struct sl_error err;
+        share->state = SHARE_SUBMITTED;
+        int rc = agent_pool_submit(core->pool, &share->find->work, share->find->nonce, share->id,
+                                   now.mono, &err);
+        if (rc == -SL_AGAIN) {
+            share->state = SHARE_STORED;
+            shares->retry_ns = sl_mono_after_ms(now.mono, RETRY_MS).ns;
+            return;
+        }
+        if (rc != SL_OK) {
+            agent_log(core, SL_LOG_WARN, "share.unsent", "share=%llu %s",
+                      (unsigned long long)share->id, err.text);
+            take_out(&shares->open, share->id);
+            settle(core, now, share, SL_SHARE_STALE, 0);
+            continue;
+        }
+        shares->submitted++;
+        free(share->find);
+        share->find = NULL;
+    }
+}
+
+void agent_shares_durable(struct sl_agent_core *core, struct sl_now now) {
+    bool any = false;
+    for (struct agent_share *share = core->shares.open.first; share; share = share->next) {
+        if (share->state == SHARE_STORING && share->ticket <= core->durable) {
+            share->state = SHARE_STORED;
+            any = true;
+        }
+    }
+    if (any) {
+        submit_stored(core, now);
+    }
+}
+
+void agent_share_settled(struct sl_agent_core *core, struct sl_now now, uint64_t id,
+                         enum sl_share_outcome outcome, bool sent, int32_t code) {
+    struct agent_share *share = take_out(&core->shares.open, id);
+    if (share) {
+        core->shares.submitted -= sent ? 0 : 1;
+        settle(core, now, share, outcome, code);
+    }
+}
+
+int agent_share_replay(struct sl_agent_core *core, struct sl_now now, uint64_t id,
+                       const uint8_t *value, size_t size, struct sl_error *err) {
+    (void)now;
+    struct agent_share *share = agent_alloc(sizeof *share);
+    share->id = id;
+    if (!agent_share_decode(value, size, share)) {
+        free(share);
+        return sl_fail(err, SL_CORRUPT, "the journal's share %llu is none", (unsigned long long)id);
+    }
+    bool settled = share->outcome != SL_SHARE_INVALID;
+    share->state = settled ? SHARE_SETTLED : SHARE_SUBMITTED;
+    append(settled ? &core->shares.settled : &core->shares.open, share);
+    return SL_OK;
+}
+
+void agent_shares_start(struct sl_agent_core *core, struct sl_now now) {
+    while (core->shares.open.first) {
+        struct agent_share *share = take_out(&core->shares.open, core->shares.open.first->id);
+        settle(core, now, share, SL_SHARE_UNKNOWN, 0);
+    }
+}
+
+void agent_shares_acked(struct sl_agent_core *core, const uint64_t *ids, uint32_t count) {
+    for (uint32_t i = 0; i < count; i++) {
+        struct agent_share *share = take_out(&core->shares.settled, ids[i]);
+        if (share) {
+            agent_journal_id(core, SL_JOURNAL_SHARE, share->id, NULL, 0, false);
+            free(share);
+        }
+    }
+}
+
+/* Up to one message of settled shares that were not sent, or long ago. True: there are more. */
+static bool send_batch(struct sl_agent_core *core, struct sl_now now) {
+    struct sl_msg_share out[SL_MSG_SHARES_MAX];
+    struct sl_msg msg = {.kind = SL_MSG_SHARES};
+    msg.shares.shares = out;
+    bool more = false;
+    for (struct agent_share *share = core->shares.settled.first; share; share = share->next) {
+        if (share->sent_ns && now.mono.ns - share->sent_ns < RESEND_MS * SL_NS_PER_MS) {
+            continue;
+        }
+        if (msg.shares.share_count == SL_MSG_SHARES_MAX) {
+            more = true;
+            break;
+        }
+        int64_t age = now.wall.ms - share->settled_ms;
+        struct sl_msg_share *to = &out[msg.shares.share_count++];
+        *to = (struct sl_msg_share){
+            .share_id = share->id,
+            .outcome = share->outcome,
+            .code = share->code,
+            .work_hashes = share->work_hashes,
+            .difficulty_nano = share->difficulty_nano,
+            .age_ms = age < 0                    ? 0
+                      : age > SL_MSG_SPAN_MS_MAX ? (uint64_t)SL_MSG_SPAN_MS_MAX
+                                                 : (uint64_t)age,
+        };
+        sl_text_copy(to->device, sizeof to->device, share->device);
+        share->sent_ns = now.mono.ns;
+    }
+    if (msg.shares.share_count > 0) {
+        agent_send(core, &msg);
+    }
+    return more;
+}
+
+void agent_shares_timer(struct sl_agent_core *core, struct sl_now now) {
+    struct agent_shares *shares = &core->shares;
+    if (shares->retry_ns && shares->retry_ns <= now.mono.ns) {
+        submit_stored(core, now);
+    }
+    if (shares->send_ns == 0 || now.mono.ns < shares->send_ns || !agent_live(core)) {
+        return;
+    }
+    bool more = send_batch(core, now);
+    shares->send_ns =
+        shares->settled.count ? sl_mono_after_ms(now.mono, more ? BATCH_MS : 1000).ns : 0;
+}
+
+void agent_shares_restart(struct sl_agent_core *core, struct sl_now now) {
+    for (struct agent_share *share = core->shares.settled.first; share; share = share->next) {
+        share->sent_ns = 0;
+    }
+    core->shares.send_ns = core->shares.settled.count ? now.mono.ns : 0;
+}
+
+int64_t agent_shares_deadline(const struct sl_agent_core *core) {
+    const struct agent_shares *shares = &core->shares;
+    int64_t send = shares->send_ns && agent_live(core) ? shares->send_ns : AGENT_NEVER;
+    return shares->retry_ns && shares->retry_ns < send ? shares->retry_ns : send;
+}
+
+static void free_list(struct agent_share_list *list) {
+    while (list->first) {
+        struct agent_share *next = list->first->next;
+        free(list->first->find);
+        free(list->first);
+        list->first = next;
+    }
+}
+
+void agent_shares_free(struct agent_shares *shares) {
+    free_list(&shares->open);
+    free_list(&shares->settled);
+}
