@@ -59,9 +59,8 @@ static struct stamp stamp_of(const struct stat *st) {
 }
 
 static bool stamp_same(const struct stamp *a, const struct stamp *b) {
-    return a->settled && a->mtime.tv_sec == b->mtime.tv_sec &&
-           a->mtime.tv_nsec == b->mtime.tv_nsec && a->size == b->size && a->inode == b->inode &&
-           a->device == b->device;
+    return a->mtime.tv_sec == b->mtime.tv_sec && a->mtime.tv_nsec == b->mtime.tv_nsec &&
+           a->size == b->size && a->inode == b->inode && a->device == b->device;
 }
 
 static int list_add(struct key_list *list, const char *key) {
@@ -78,29 +77,14 @@ static int list_add(struct key_list *list, const char *key) {
     return SL_OK;
 }
 
-/* '#' is also a Z85 character. A comment in the form of a key is most likely a key; a ruler such
- * as "#-----" has few different characters. */
-static bool comment_is_key(const char *line) {
-    bool seen[256] = {false};
-    int different = 0;
-    for (const char *c = line; *c; c++) {
-        different += seen[(unsigned char)*c] ? 0 : 1;
-        seen[(unsigned char)*c] = true;
-    }
-    return different > 8 && sl_link_key_check(line, NULL) == SL_OK;
-}
-
+/* '#' is a Z85 character too, but no key starts with it: it would make the first group exceed 2^32.
+ */
 static int parse_line(char *line, struct key_list *list, struct sl_error *err) {
     size_t n = strlen(line);
     while (n > 0 && strchr(" \t\r", line[n - 1])) {
         line[--n] = '\0';
     }
     line += strspn(line, " \t");
-    if (*line == '#' && comment_is_key(line)) {
-        return sl_fail(err, SL_INVALID,
-                       "this looks like a key but starts with '#', which makes it "
-                       "a comment; make another key");
-    }
     if (*line == '\0' || *line == '#') {
         return SL_OK;
     }
@@ -115,17 +99,19 @@ static int parse_line(char *line, struct key_list *list, struct sl_error *err) {
     return rc;
 }
 
-/* strict: the first malformed line is an error; otherwise it is logged and skipped. */
-static int parse(const char *path, char *text, bool strict, struct key_list *list,
+/* What a malformed line is: an error, or skipped; skipped loudly only when the file is new. */
+enum parse_mode { PARSE_STRICT, PARSE_LOUD, PARSE_QUIET };
+
+static int parse(const char *path, char *text, enum parse_mode mode, struct key_list *list,
                  struct sl_error *err) {
     char *rest = text;
     for (int number = 1; rest; number++) {
         struct sl_error local = {0};
         int rc = parse_line(strsep(&rest, "\n"), list, &local);
-        if (rc && (strict || rc == -SL_NOMEM)) {
+        if (rc && (mode == PARSE_STRICT || rc == -SL_NOMEM)) {
             return sl_fail(err, (enum sl_status) - rc, "%s:%d: %s", path, number, local.text);
         }
-        if (rc) {
+        if (rc && mode == PARSE_LOUD) {
             sl_log(SL_LOG_WARN, "link.allowed.bad_line", "file=%s line=%d problem=%s", path, number,
                    local.text);
         }
@@ -167,12 +153,12 @@ static int load(const char *path, struct stamp *ret_stamp, char **ret_text, stru
     return SL_OK;
 }
 
-static int reload(struct sl_allow *allow, bool strict, struct sl_error *err) {
+static int reload(struct sl_allow *allow, enum parse_mode mode, struct sl_error *err) {
     SL_AUTO_FREE char *text = NULL;
     struct key_list list = {0};
     struct stamp stamp;
     int rc = load(allow->path, &stamp, &text, err);
-    rc = rc ? rc : parse(allow->path, text, strict, &list, err);
+    rc = rc ? rc : parse(allow->path, text, mode, &list, err);
     if (rc) {
         free(list.keys);
         return rc;
@@ -197,7 +183,7 @@ int sl_allow_create(const char *path, struct sl_allow **ret_allow, struct sl_err
     }
     SL_AUTO(sl_allow) allow = made;
     allow->path = copy;
-    int rc = reload(allow, true, err);
+    int rc = reload(allow, PARSE_STRICT, err);
     if (rc) {
         return rc;
     }
@@ -226,10 +212,11 @@ static void look(struct sl_allow *allow) {
         rc = sl_fail_errno(&err, "cannot read %s", allow->path);
     } else {
         struct stamp stamp = stamp_of(&st);
-        if (!allow->unreadable && stamp_same(&allow->stamp, &stamp)) {
+        bool same = !allow->unreadable && stamp_same(&allow->stamp, &stamp);
+        if (same && allow->stamp.settled) {
             return;
         }
-        rc = reload(allow, false, &err);
+        rc = reload(allow, same ? PARSE_QUIET : PARSE_LOUD, &err);
     }
     if (rc) {
         if (!allow->unreadable) {

@@ -56,14 +56,10 @@ int sl_link_key_check(const char *key, struct sl_error *err) {
 
 int sl_link_keys_generate(struct sl_link_keys *ret_keys, struct sl_error *err) {
     struct sl_link_keys keys;
-    do {
-        if (zmq_curve_keypair(keys.public_key, keys.secret_key) != 0) {
-            return sl_fail(err, SL_UNSUPPORTED,
-                           "this libzmq was built without CURVE; install the "
-                           "distribution's libzmq5");
-        }
-        /* '#' is a Z85 character, and it starts a comment in the file of allowed keys. */
-    } while (keys.public_key[0] == '#');
+    if (zmq_curve_keypair(keys.public_key, keys.secret_key) != 0) {
+        return sl_fail(err, SL_UNSUPPORTED,
+                       "this libzmq was built without CURVE; install the distribution's libzmq5");
+    }
     *ret_keys = keys;
     explicit_bzero(&keys, sizeof keys);
     return SL_OK;

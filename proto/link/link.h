@@ -96,7 +96,8 @@ struct sl_zmq_client_config {
     struct sl_link_keys keys;
     char server_key[SL_LINK_KEY_MAX];
 };
-/* Connects in the background and reconnects by itself with jittered back-off. */
+/* Connects in the background and reconnects by itself with jittered back-off, as long as the owner
+ * goes on trying to send (it notices by that when libzmq gave up). */
 int sl_zmq_client_create(const struct sl_zmq_client_config *config, struct sl_link **ret_link,
                          struct sl_error *err);
 

@@ -9,13 +9,23 @@
 #include <sys/random.h>
 #include <zmq.h>
 
+#include "proto/base/clock.h"
 #include "proto/link/zmq_options.h"
 #include "proto/wire/msg_limits.h"
+
+/* libzmq gives an address up for ever when something there does not speak its protocol, for
+ * instance another program that took the broker's port for a while. So when nothing can be sent for
+ * this long, the address is dropped and taken up again. */
+#define RENEW_NS (5 * SL_NS_PER_S)
 
 struct zmq_client {
     struct sl_link link; /* first */
     void *context;
     void *dealer;
+    char *endpoint;
+    struct sl_mono stuck_since; /* 0: the last send went out */
+    bool stuck_long;
+    char public_key[SL_LINK_KEY_MAX];
     zmq_msg_t message; /* what recv returned last */
     struct sl_link_peer server;
 };
@@ -56,6 +66,19 @@ static int client_recv(struct sl_link *link, struct sl_link_peer *ret_peer,
     }
 }
 
+static void renew_when_stuck(struct zmq_client *c) {
+    struct sl_mono now = sl_clock_mono();
+    if (c->stuck_since.ns == 0) {
+        c->stuck_since = now;
+    }
+    if (sl_mono_since_ns(now, c->stuck_since) > RENEW_NS) {
+        c->stuck_since = now;
+        c->stuck_long = true;
+        (void)zmq_disconnect(c->dealer, c->endpoint); /* fails when libzmq forgot it itself */
+        (void)zmq_connect(c->dealer, c->endpoint);    /* the address was good before */
+    }
+}
+
 static int client_send(struct sl_link *link, const struct sl_link_peer *peer, const uint8_t *data,
                        size_t size, struct sl_error *err) {
     (void)peer;
@@ -66,10 +89,20 @@ static int client_send(struct sl_link *link, const struct sl_link_peer *peer, co
     }
     for (;;) {
         if (zmq_send(c->dealer, data, size, ZMQ_DONTWAIT) >= 0) {
+            c->stuck_since.ns = 0;
+            c->stuck_long = false;
             return SL_OK;
         }
         if (errno == EAGAIN) {
-            return sl_fail(err, SL_AGAIN, "no connection to the broker, or its queue is full");
+            renew_when_stuck(c);
+            return c->stuck_long
+                       ? sl_fail(err, SL_AGAIN,
+                                 "no connection to the broker at %s; if it runs, see that its file "
+                                 "of allowed keys holds this agent's public key %s and that its "
+                                 "own key is the one configured here",
+                                 c->endpoint, c->public_key)
+                       : sl_fail(err, SL_AGAIN,
+                                 "no connection to the broker, or its queue is full");
         }
         if (errno != EINTR) {
             return sl_fail(err, SL_CLOSED, "cannot send to the broker: %s", zmq_strerror(errno));
@@ -84,6 +117,7 @@ static void client_destroy(struct sl_link *link) {
         zmq_close(c->dealer);
     }
     sl_zmq_context_end(c->context);
+    free(c->endpoint);
     free(c);
 }
 
@@ -143,10 +177,15 @@ static int check_keys(const struct sl_zmq_client_config *config, struct sl_error
 
 static int open_client(struct zmq_client *c, const struct sl_zmq_client_config *config,
                        struct sl_error *err) {
-    int rc = check_keys(config, err);
+    int rc = sl_zmq_check_endpoint(config->endpoint, false, err);
+    rc = rc ? rc : check_keys(config, err);
     rc = rc ? rc : sl_zmq_context(&c->context, err);
     if (rc) {
         return rc;
+    }
+    c->endpoint = strdup(config->endpoint);
+    if (!c->endpoint) {
+        return sl_fail(err, SL_NOMEM, "no memory for the broker's socket");
     }
     c->dealer = zmq_socket(c->context, ZMQ_DEALER);
     if (!c->dealer) {
@@ -175,6 +214,7 @@ int sl_zmq_client_create(const struct sl_zmq_client_config *config, struct sl_li
     zmq_msg_init(&c->message);
     memcpy(c->server.key, config->server_key, sizeof c->server.key);
     c->server.conn = 1;
+    memcpy(c->public_key, config->keys.public_key, sizeof c->public_key);
     int rc = open_client(c, config, err);
     if (rc) {
         client_destroy(&c->link);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <zmq.h>
 
@@ -54,6 +55,27 @@ int sl_zmq_set_common(void *socket, int hwm, struct sl_error *err) {
                        zmq_strerror(errno));
     }
     return sl_zmq_set(socket, options, sizeof options / sizeof options[0], err);
+}
+
+static bool port_good(const char *port, bool any_port) {
+    if (any_port && (strcmp(port, "*") == 0 || strcmp(port, "0") == 0)) {
+        return true;
+    }
+    size_t n = strspn(port, "0123456789");
+    return n >= 1 && n <= 5 && port[n] == '\0' && port[0] != '0' && atoi(port) <= 65535;
+}
+
+/* libzmq takes some malformed addresses and then never connects. */
+int sl_zmq_check_endpoint(const char *endpoint, bool any_port, struct sl_error *err) {
+    static const char scheme[] = "tcp://";
+    size_t n = sizeof scheme - 1;
+    const char *colon = strrchr(endpoint, ':');
+    if (strncmp(endpoint, scheme, n) != 0 || colon <= endpoint + n ||
+        !port_good(colon + 1, any_port)) {
+        return sl_fail(err, SL_INVALID, "'%s' is no address; one is like tcp://127.0.0.1:7600",
+                       endpoint);
+    }
+    return SL_OK;
 }
 
 int sl_zmq_context(void **ret_context, struct sl_error *err) {

@@ -3,6 +3,7 @@
 #ifndef SLUICE_PROTO_LINK_ZMQ_OPTIONS_H
 #define SLUICE_PROTO_LINK_ZMQ_OPTIONS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "proto/base/error.h"
@@ -21,6 +22,8 @@ int sl_zmq_set_text(void *socket, int option, const char *value, const char *nam
                     struct sl_error *err);
 /* Limits, heartbeats and time limits. hwm <= 0: the default. */
 int sl_zmq_set_common(void *socket, int hwm, struct sl_error *err);
+/* "tcp://HOST:PORT"; -SL_INVALID otherwise. any_port: 0 and * are possible too (to listen on). */
+int sl_zmq_check_endpoint(const char *endpoint, bool any_port, struct sl_error *err);
 /* A context without CURVE is refused. */
 int sl_zmq_context(void **ret_context, struct sl_error *err);
 /* zmq_ctx_term, whatever signals arrive. */

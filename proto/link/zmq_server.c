@@ -222,7 +222,11 @@ static int bind_router(struct zmq_server *s, const char *endpoint, struct sl_err
 
 static int open_server(struct zmq_server *s, const struct sl_zmq_server_config *config,
                        struct sl_error *err) {
-    int rc = sl_link_key_check(config->keys.secret_key, err);
+    int rc = sl_zmq_check_endpoint(config->endpoint, true, err);
+    if (rc) {
+        return rc;
+    }
+    rc = sl_link_key_check(config->keys.secret_key, err);
     if (rc) {
         sl_wrap(err, "the broker's secret key");
         return rc;
