@@ -99,7 +99,7 @@ int sl_stratum_add_notify(struct sl_stratum *client, const json_t *params, struc
         }
     }
     sl_notify_store_fini(&store);
-    if (rc < 0) {
+    if (!job) {
         return rc;
     }
     client->last_serial = job->serial;

@@ -236,7 +236,7 @@ static void on_authorize(struct sl_tp_session *session, json_t *id, const json_t
     }
     bool first = session->worker_count == 0;
     if (!sl_tp_session_knows(session, worker)) {
-        strcpy(session->workers[session->worker_count++], worker);
+        sl_text_copy(session->workers[session->worker_count++], sizeof session->workers[0], worker);
     }
     if (first && session->difficulty == 0) {
         session->difficulty = configured_difficulty(options, worker);
