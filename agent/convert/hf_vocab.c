@@ -127,7 +127,7 @@ static int read_vocab_json(const json_t *root, struct sl_hf_vocab *vocab, struct
 static int check_pieces(const struct sl_hf_vocab *vocab, struct sl_error *err) {
     for (uint32_t i = 0; i < vocab->count; i++) {
         const char *piece = vocab->pieces[i];
-        size_t n = strlen(piece);
+        size_t n = piece ? strlen(piece) : 0;
         if (n == 0 || n > MAX_PIECE_BYTES) {
             return sl_fail(err, SL_CORRUPT,
                            "piece %" PRIu32

@@ -43,9 +43,7 @@ int json_file_open(const char *folder, const char *name, struct json_file *ret_f
         return sl_fail(err, SL_NOMEM, "a path");
     }
     int rc = parse(path, name, &root, &why);
-    if (rc == -SL_NOTFOUND) {
-        rc = SL_OK;
-    } else if (rc) {
+    if (rc && rc != -SL_NOTFOUND) {
         return sl_fail(err, (enum sl_status) - rc, "%s: %s", path, why.text);
     }
     *ret_file = (struct json_file){name, root};

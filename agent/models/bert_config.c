@@ -310,6 +310,7 @@ int sl_bert_model_load(const struct sl_gguf *file, struct sl_bert_model **ret_mo
     if (rc) {
         return rc;
     }
+    sl_assert(config.n_layer > 0); /* read_config has checked it */
     SL_AUTO(sl_bert_model) model = calloc(1, sizeof *model);
     struct sl_bert_layer *layers = calloc(config.n_layer, sizeof *layers);
     if (!model || !layers) {

@@ -236,7 +236,7 @@ static int read_alignment(struct sl_gguf *f, struct sl_error *err) {
  * data. */
 static int take_tensor(struct cursor *c, uint64_t alignment, struct sl_gguf_tensor *t,
                        uint64_t *ret_offset, struct sl_error *err) {
-    struct sl_gguf_text name = {0};
+    struct sl_gguf_text name = {"", 0};
     uint32_t type;
     uint64_t n = 1;
     int rc = take_name(c, SL_GGUF_MAX_NAME_BYTES, "a tensor's name", &name, err);
@@ -293,7 +293,7 @@ static int compare_places(const void *a, const void *b) {
 }
 
 static int check_overlaps(struct sl_gguf *f, struct sl_error *err) {
-    qsort(f->by_name, f->n_tensors, sizeof f->by_name[0], compare_places);
+    qsort(f->by_name, f->n_tensors, sizeof(void *), compare_places);
     for (size_t i = 1; i < f->n_tensors; i++) {
         const struct sl_gguf_tensor *a = f->by_name[i - 1];
         const struct sl_gguf_tensor *b = f->by_name[i];
@@ -301,7 +301,7 @@ static int check_overlaps(struct sl_gguf *f, struct sl_error *err) {
             return sl_fail(err, SL_CORRUPT, "tensors %s and %s overlap", a->name, b->name);
         }
     }
-    qsort(f->by_name, f->n_tensors, sizeof f->by_name[0], compare_names);
+    qsort(f->by_name, f->n_tensors, sizeof(void *), compare_names);
     for (size_t i = 1; i < f->n_tensors; i++) {
         if (strcmp(f->by_name[i - 1]->name, f->by_name[i]->name) == 0) {
             return sl_fail(err, SL_CORRUPT, "tensor %s stands twice", f->by_name[i]->name);
@@ -332,7 +332,7 @@ static int parse_tensors(struct sl_gguf *f, struct cursor *c, uint64_t count,
                          struct sl_error *err) {
     SL_AUTO_FREE uint64_t *offsets = calloc(count + 1, sizeof *offsets);
     f->tensors = calloc(count + 1, sizeof *f->tensors);
-    f->by_name = calloc(count + 1, sizeof *f->by_name);
+    f->by_name = calloc(count + 1, sizeof(void *));
     if (!offsets || !f->tensors || !f->by_name) {
         return sl_fail(err, SL_NOMEM, "the table of a GGUF file's tensors");
     }
