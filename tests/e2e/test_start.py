@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Starting, refusing to start, and stopping: every refusal says what is wrong and what to do."""
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import unittest
+
+from sluice_site import Site, free_port
+from support import BUILD, MODELS, STILL, SiteCase
+
+
+def run(*args, env=None, timeout=60):
+    return subprocess.run(args, capture_output=True, text=True, timeout=timeout,
+                          env={**os.environ, **(env or {})})
+
+
+class Configuration(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.out = tempfile.mkdtemp(prefix="sluice-e2e-")
+        cls.site = Site(BUILD, cls.out, MODELS, **STILL)
+        cls.site.prepare()
+
+    @classmethod
+    def tearDownClass(cls):
+        shutil.rmtree(cls.out, ignore_errors=True)
+
+    def refused(self, program, name, change, wanted, line_of=None):
+        with open(self.site.path(name)) as f:
+            text = change(f.read())
+        path = self.site.path("bad.yaml")
+        with open(path, "w") as f:
+            f.write(text)
+        done = run(self.site.binary(program), "--config", path, "--check-config")
+        self.assertNotEqual(done.returncode, 0, text)
+        self.assertIn(wanted, done.stderr)
+        if line_of:
+            number = next(i for i, l in enumerate(text.split("\n"), 1) if line_of in l)
+            self.assertIn(f"{path}:{number}", done.stderr)
+
+    def test_good_configurations_are_good_and_print(self):
+        for program, name in (("sluice-broker", "broker.yaml"), ("sluice-agent", "agent.yaml")):
+            done = run(self.site.binary(program), "--config", self.site.path(name), "--check-config")
+            self.assertEqual(done.returncode, 0, done.stderr)
+            printed = run(self.site.binary(program), "--config", self.site.path(name), "--print-config")
+            self.assertEqual(printed.returncode, 0, printed.stderr)
+            again = self.site.path("again.yaml")
+            with open(again, "w") as f:
+                f.write(printed.stdout)
+            self.assertEqual(run(self.site.binary(program), "--config", again, "--print-config").stdout,
+                             printed.stdout)
+
+    def test_bad_values_are_refused_with_their_line(self):
+        cases = [
+            ("broker.yaml", "threshold: 2", "threshold: 2 %", "threshold"),
+            ("broker.yaml", "threshold: 2", "threshold: 80x", "threshold"),
+            ("broker.yaml", "speed: 1", "speed: 010", "speed"),
+            ("broker.yaml", "loop: false", "loop: maybe", "loop"),
+            ("broker.yaml", "dwell_min: 300ms", "dwell_min: 300", "dwell_min"),
+            ("broker.yaml", "log_level: info", "log_levle: info", "log_levle"),
+            ("agent.yaml", "split_cpu: 2", "split_cpu: two", "split_cpu"),
+            ("agent.yaml", "split_cpu: 2", "split_cpu: 2\n  rated_watts:\n    hash: 65 kW", "hash: 65 kW"),
+            ("agent.yaml", "max_tokens: 256", "max_tokens: 0x10", "max_tokens"),
+        ]
+        for name, old, new, line_of in cases:
+            with self.subTest(new=new):
+                program = "sluice-" + name.split(".")[0]
+                self.refused(program, name, lambda t: t.replace(old, new, 1), line_of.split(":")[0], line_of)
+
+    def test_sample_configurations_are_read(self):
+        for program, name in (("sluice-broker", "broker.yaml"), ("sluice-agent", "agent.yaml")):
+            path = os.path.join(os.path.dirname(__file__), "..", "..", "deploy", "config", name)
+            done = run(self.site.binary(program), "--config", path, "--print-config")
+            self.assertEqual(done.returncode, 0, done.stderr)
+
+    def test_usage(self):
+        for program in ("sluice-broker", "sluice-agent", "sluice", "sluice-test-pool"):
+            self.assertEqual(run(self.site.binary(program), "--help").returncode, 0)
+            self.assertEqual(run(self.site.binary(program), "--no-such-option").returncode, 2)
+        for program in ("sluice-broker", "sluice-agent"):
+            done = run(self.site.binary(program), "--config", "/nonexistent.yaml")
+            self.assertNotEqual(done.returncode, 0)
+            self.assertIn("/nonexistent.yaml", done.stderr)
+
+
+class Refusals(unittest.TestCase):
+    def setUp(self):
+        self.out = tempfile.mkdtemp(prefix="sluice-e2e-")
+        self.site = Site(BUILD, self.out, MODELS, **STILL)
+        self.site.prepare()
+
+    def tearDown(self):
+        self.site.stop_all()
+        shutil.rmtree(self.out, ignore_errors=True)
+
+    def start(self, name, env=None):
+        return run(*self.site.commands()[name], env=env)
+
+    def test_ports_in_use(self):
+        for port in (self.site.http_port, self.site.agents_port):
+            with socket.socket() as s:
+                s.bind(("127.0.0.1", port))
+                s.listen()
+                done = self.start("broker")
+                self.assertEqual(done.returncode, 1)
+                self.assertIn(str(port), done.stderr)
+
+    def test_a_second_broker_and_a_second_agent_on_one_folder(self):
+        self.site.start_broker()
+        done = self.start("broker")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("another sluice-broker", done.stderr)
+
+    def test_a_key_file_that_others_may_read(self):
+        os.chmod(self.site.path("broker.key"), 0o644)
+        done = self.start("broker")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("broker.key", done.stderr)
+
+    def test_no_opencl_platform(self):
+        empty = self.site.path("no-icds")
+        os.makedirs(empty)
+        done = self.start("agent", env={"OCL_ICD_VENDORS": empty})
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("OpenCL", done.stderr)
+        self.assertIn("install", done.stderr)
+
+    def test_a_damaged_store(self):
+        self.site.start_broker()
+        self.assertTrue(self.site.stop("broker"))
+        with open(self.site.store, "r+b") as f:
+            f.write(b"not a database, not at all")
+        done = self.start("broker")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("store.db", done.stderr)
+
+    def test_damaged_models(self):
+        good = os.path.join(MODELS, "all-MiniLM-L6-v2.gguf")
+        with open(good, "rb") as f:
+            head = f.read(1 << 20)
+        for damage in (head[:1000], head, b"GGUF" + b"\xff" * 4096, b""):
+            bad = self.site.path("bad.gguf")
+            with open(bad, "wb") as f:
+                f.write(damage)
+            with open(self.site.path("agent.yaml")) as f:
+                text = f.read().replace(good, bad)
+            with open(self.site.path("agent.yaml"), "w") as f:
+                f.write(text)
+            done = self.start("agent")
+            self.assertEqual(done.returncode, 1, done.stderr)
+            self.assertIn("bad.gguf", done.stderr)
+            with open(self.site.path("agent.yaml"), "w") as f:
+                f.write(text.replace(bad, good))
+
+
+class Stopping(SiteCase):
+    options = {"fake_devices": 2}
+
+    def test_sigterm_ends_everything_with_0(self):
+        for name in ("agent", "broker", "pool"):
+            with self.subTest(name=name):
+                pid = self.site.pid(name)
+                os.kill(pid, signal.SIGTERM)
+                self.assertTrue(self.site.wait_for(lambda: not os.path.exists(f"/proc/{pid}") or
+                                                   open(f"/proc/{pid}/stat").read().split(") ")[1][0] == "Z", 10))
+        self.assertNotIn("assert", self.site.log_tail("broker", 50))
+        self.check_exit_codes()
+
+    def check_exit_codes(self):
+        """The same once more as children, whose exit codes can be seen."""
+        out = tempfile.mkdtemp(prefix="sluice-e2e-")
+        site = Site(BUILD, out, MODELS, **STILL, fake_devices=2)
+        site.prepare()
+        processes = []
+        try:
+            for name in ("pool", "broker", "agent"):
+                with open(site.path("logs", name), "w") as log:
+                    processes.append((name, subprocess.Popen(site.commands()[name], stdout=log, stderr=log)))
+                site.wait_for(lambda: site.port_open(site.pool_port if name == "pool" else site.http_port), 10)
+            site.wait_for(lambda: False, 2)
+            for name, process in reversed(processes):
+                process.send_signal(signal.SIGTERM)
+                self.assertEqual(process.wait(15), 0, name)
+        finally:
+            for _, process in processes:
+                if process.poll() is None:
+                    process.kill()
+            shutil.rmtree(out, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    unittest.main()
