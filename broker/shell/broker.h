@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The broker's shell: the libuv loop around the core. It turns sockets, feeds, the store's answers
+ * and HTTP requests into events, and carries out the core's commands. All members belong to the
+ * loop's thread; other threads only put into the mailboxes. */
+#ifndef SLUICE_BROKER_SHELL_BROKER_H
+#define SLUICE_BROKER_SHELL_BROKER_H
+
+#include <uv.h>
+
+#include "broker/batch/batch.h"
+#include "broker/core/core.h"
+#include "broker/core/view.h"
+#include "broker/feeds/feed.h"
+#include "broker/http/server.h"
+#include "broker/shell/config.h"
+#include "broker/store/store.h"
+#include "proto/base/mailbox.h"
+#include "proto/link/link.h"
+#include "proto/wire/codec.h"
+
+#define SL_BROKER_SPOOLS_MAX 64
+
+struct sl_open_spool {
+    char batch[SL_ID_MAX];
+    struct sl_spool *spool;
+    uint64_t used; /* turn of the last use: the oldest is closed when the table is full */
+};
+
+struct sl_broker {
+    struct sl_broker_config config;
+    char store_path[300];
+    struct sl_broker_core *core;
+    struct sl_store *store;
+    struct sl_reader *reader; /* the loop's own: start-up */
+    struct sl_link *link;
+    struct sl_http *http;
+    struct sl_msg_arena *arena;
+    struct sl_buf outgoing;
+    struct sl_feed *feeds[SL_CORE_FEEDS_MAX];
+    struct sl_mailbox *durable;     /* of uint64_t tickets */
+    struct sl_mailbox *feed_events; /* of struct sl_feed_event */
+    struct sl_mailbox *fatal;       /* of char[SL_ERROR_TEXT_MAX] */
+    struct sl_open_spool spools[SL_BROKER_SPOOLS_MAX];
+    uint64_t turn;
+    uv_loop_t loop;
+    uv_timer_t timer;
+    uv_prepare_t prepare;
+    uv_poll_t link_poll;
+    uv_poll_t durable_poll;
+    uv_poll_t feed_poll;
+    uv_poll_t fatal_poll;
+    uv_poll_t http_poll;
+    uv_signal_t signals[2];
+    uint32_t work_running; /* validations and outputs on the worker threads */
+    bool stopping;
+    int exit_code;
+};
+
+/* start.c: opens everything in order and restores the core; broker_fini undoes it in any state. */
+int sl_broker_start(struct sl_broker *broker, struct sl_error *err);
+void sl_broker_fini(struct sl_broker *broker);
+/* loop.c: runs until SIGTERM, SIGINT or a fatal error; returns the exit code. */
+int sl_broker_loop_init(struct sl_broker *broker, struct sl_error *err);
+int sl_broker_loop_run(struct sl_broker *broker);
+/* commands.c: carries out everything the core wants done now. */
+void sl_broker_carry_out(struct sl_broker *broker);
+/* work.c: validations and outputs on worker threads. */
+void sl_broker_validate(struct sl_broker *broker, const char *batch);
+void sl_broker_finalize(struct sl_broker *broker, const char *batch);
+/* A step of the core with the present time, then its commands. Takes over what the event owns. */
+void sl_broker_step(struct sl_broker *broker, struct sl_core_event *event);
+/* Stores' callbacks; run on the store's thread. */
+void sl_broker_on_durable(void *arg, uint64_t ticket);
+void sl_broker_on_fatal(void *arg, const char *reason);
+/* Ends the loop with an exit code after saying goodbye to all agents. */
+void sl_broker_stop(struct sl_broker *broker, int exit_code);
+
+#endif

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Carrying out the core's commands, in order. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/shell/broker.h"
+#include "proto/base/log.h"
+
+static void send_msg(struct sl_broker *broker, const struct sl_link_peer *peer,
+                     const struct sl_msg *msg) {
+    struct sl_error err;
+    broker->outgoing.len = 0;
+    int rc = sl_msg_encode(msg, &broker->outgoing, &err);
+    if (rc) {
+        sl_log(SL_LOG_ERROR, "wire.encode", "kind=%s %s", sl_msg_kind_name(msg->kind), err.text);
+        return;
+    }
+    /* A full or gone peer is no error here: epochs, ttl and resending make a lost message harmless.
+     */
+    rc = sl_link_send(broker->link, peer, (const uint8_t *)broker->outgoing.data,
+                      broker->outgoing.len, &err);
+    if (rc) {
+        sl_log(SL_LOG_DEBUG, "link.unsent", "agent=%s kind=%s %s", peer->key,
+               sl_msg_kind_name(msg->kind), sl_status_text(rc));
+    }
+}
+
+static struct sl_spool *find_spool(struct sl_broker *broker, const char *batch,
+                                   struct sl_error *err) {
+    struct sl_open_spool *oldest = &broker->spools[0];
+    for (size_t i = 0; i < SL_BROKER_SPOOLS_MAX; i++) {
+        struct sl_open_spool *slot = &broker->spools[i];
+        if (slot->spool && strcmp(slot->batch, batch) == 0) {
+            slot->used = broker->turn;
+            return slot->spool;
+        }
+        if (!slot->spool || (oldest->spool && slot->used < oldest->used)) {
+            oldest = slot;
+        }
+    }
+    struct sl_spool *spool = NULL;
+    if (sl_spool_open(broker->config.data_dir, batch, &spool, err)) {
+        return NULL;
+    }
+    sl_spool_close(oldest->spool);
+    oldest->spool = spool;
+    oldest->used = broker->turn;
+    sl_text_copy(oldest->batch, sizeof oldest->batch, batch);
+    return spool;
+}
+
+/* Texts of a unit's lines; *inputs is one malloc'ed block for all of them. */
+static int gather_inputs(struct sl_spool *spool, const struct sl_unit_row *unit,
+                         struct sl_msg_unit_line *lines, struct sl_msg_input **ret_inputs,
+                         struct sl_error *err) {
+    uint32_t total = 0;
+    for (uint32_t i = 0; i < unit->line_count; i++) {
+        struct sl_spool_line line;
+        int rc = sl_spool_line(spool, unit->lines[i], &line, err);
+        if (rc) {
+            return rc;
+        }
+        lines[i] =
+            (struct sl_msg_unit_line){.line = unit->lines[i], .input_count = line.input_count};
+        total += line.input_count;
+    }
+    struct sl_msg_input *inputs = calloc(total ? total : 1, sizeof *inputs);
+    if (!inputs) {
+        return sl_fail(err, SL_NOMEM, "no memory for the texts of a unit");
+    }
+    uint32_t at = 0;
+    for (uint32_t i = 0; i < unit->line_count; i++) {
+        int rc = sl_spool_inputs(spool, unit->lines[i], inputs + at, total - at, err);
+        if (rc) {
+            free(inputs);
+            return rc;
+        }
+        lines[i].inputs = inputs + at;
+        at += lines[i].input_count;
+    }
+    *ret_inputs = inputs;
+    return SL_OK;
+}
+
+static void send_unit(struct sl_broker *broker, const struct sl_core_command *command) {
+    const struct sl_unit_row *unit = &command->unit;
+    struct sl_msg_unit_line lines[SL_MSG_LINES_MAX];
+    struct sl_msg_input *inputs = NULL;
+    struct sl_error err;
+    struct sl_spool *spool = find_spool(broker, unit->batch, &err);
+    if (!spool || gather_inputs(spool, unit, lines, &inputs, &err)) {
+        sl_log(SL_LOG_ERROR, "unit.texts", "batch=%s unit=%llu %s", unit->batch,
+               (unsigned long long)unit->unit_id, err.text);
+        return;
+    }
+    struct sl_msg msg = *command->msg; /* envelope: version, session, sequence */
+    msg.kind = SL_MSG_UNIT;
+    msg.unit = (struct sl_msg_unit){
+        .unit_id = unit->unit_id,
+        .epoch = unit->epoch,
+        .line_count = unit->line_count,
+        .lines = lines,
+    };
+    sl_text_copy(msg.unit.device, sizeof msg.unit.device, unit->device);
+    sl_text_copy(msg.unit.model, sizeof msg.unit.model, command->model);
+    send_msg(broker, &command->peer, &msg);
+    free(inputs);
+}
+
+static void forget_batch(struct sl_broker *broker, const char *batch) {
+    for (size_t i = 0; i < SL_BROKER_SPOOLS_MAX; i++) {
+        struct sl_open_spool *slot = &broker->spools[i];
+        if (slot->spool && strcmp(slot->batch, batch) == 0) {
+            sl_spool_close(slot->spool);
+            *slot = (struct sl_open_spool){0};
+        }
+    }
+    sl_spool_delete(broker->config.data_dir, batch);
+}
+
+static void submit_txn(struct sl_broker *broker, struct sl_core_command *command) {
+    struct sl_txn *txn = command->txn;
+    command->txn = NULL;
+    txn->done = sl_broker_on_durable;
+    txn->arg = broker;
+    sl_store_submit(broker->store, txn); /* a failed store has called fatal already */
+}
+
+void sl_broker_carry_out(struct sl_broker *broker) {
+    struct sl_core_command command;
+    while (sl_broker_core_next(broker->core, &command)) {
+        switch (command.kind) {
+        case SL_CCMD_SEND:
+            send_msg(broker, &command.peer, command.msg);
+            break;
+        case SL_CCMD_SEND_UNIT:
+            send_unit(broker, &command);
+            break;
+        case SL_CCMD_STORE:
+            submit_txn(broker, &command);
+            break;
+        case SL_CCMD_REPLY:
+            sl_http_reply(broker->http, command.cookie, command.status, command.text);
+            break;
+        case SL_CCMD_VALIDATE:
+            sl_broker_validate(broker, command.batch);
+            break;
+        case SL_CCMD_FINALIZE:
+            sl_broker_finalize(broker, command.batch);
+            break;
+        case SL_CCMD_FORGET:
+            forget_batch(broker, command.batch);
+            break;
+        case SL_CCMD_LOG:
+            sl_log(command.level, command.event, "%s", command.text);
+            break;
+        case SL_CCMD_INVALID:
+        default:
+            sl_assert(!"the core gave a command without a kind");
+        }
+        sl_core_command_fini(&command);
+    }
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The broker's configuration file: one schema table (config.c), one plain struct. */
+#ifndef SLUICE_BROKER_SHELL_CONFIG_H
+#define SLUICE_BROKER_SHELL_CONFIG_H
+
+#include "broker/core/core.h"
+#include "broker/feeds/feed.h"
+#include "proto/conf/conf.h"
+
+struct sl_tenant_config {
+    char id[SL_TENANT_MAX];
+    int64_t default_bid_nusd;
+    int64_t budget_nusd; /* < 0: unlimited */
+};
+
+struct sl_catalogue_config {
+    char id[SL_MSG_NAME_MAX];
+};
+
+struct sl_broker_config {
+    char data_dir[256];
+    int64_t log_level; /* enum sl_log_level - 1 */
+    char agents_listen[128];
+    char key_file[256];
+    char allowed_file[256];
+    char http_listen[128];
+    char http_port_file[256]; /* where the port really bound is written; empty: nowhere */
+    int64_t lease_ttl_ms;
+    int64_t report_ms;
+    int64_t lost_ms;
+    int64_t safe_mode; /* 0 idle, 1 hash */
+    int64_t safe_mode_max_ms;
+    int64_t threshold_ppm;
+    int64_t dwell_ms;
+    int64_t horizon_ms;
+    int64_t batch_life_ms;
+    int64_t unit_lines;
+    int64_t units_ahead;
+    int64_t hash_factor_milli;
+    int64_t tariff; /* 0 unknown, 1 fixed, 2 feed */
+    int64_t tariff_nusd_per_kwh;
+    struct sl_feed_config feeds[SL_CORE_FEEDS_MAX];
+    uint32_t feed_count;
+    struct sl_tenant_config tenants[SL_CORE_TENANTS_MAX];
+    uint32_t tenant_count;
+    struct sl_catalogue_config models[SL_CORE_MODELS_MAX];
+    uint32_t model_count;
+};
+
+extern const struct sl_conf_option sl_broker_schema[];
+
+/* Reads and checks; -SL_INVALID texts name file and line where there is one. */
+int sl_broker_config_read(const char *path, struct sl_broker_config *ret_config,
+                          struct sl_error *err);
+/* The part that the core works with. */
+void sl_broker_config_core(const struct sl_broker_config *config, struct sl_core_config *ret_core);
+
+#endif

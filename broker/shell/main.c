@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * sluice-broker: the one process of a site that decides. */
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "broker/shell/broker.h"
+#include "proto/base/log.h"
+
+static const char usage[] =
+    "Usage: sluice-broker --config FILE [--check-config | --print-config]\n"
+    "       sluice-broker keygen --out FILE\n"
+    "\n"
+    "Decides for every device of a site whether it hashes, serves a lease or stands idle, and "
+    "keeps\n"
+    "the ledger.\n"
+    "\n"
+    "  --config FILE    configuration (YAML); see deploy/config/broker.yaml\n"
+    "  --check-config   read the configuration, say what is wrong with it, and exit\n"
+    "  --print-config   print the effective configuration with explanations, and exit\n"
+    "  --version        print the version\n"
+    "  --help           this text\n"
+    "  keygen           make the CURVE keys with which agents know this broker; prints the public\n"
+    "                   key for the agents' configuration\n"
+    "\n"
+    "SIGTERM or SIGINT says goodbye to the agents, makes everything durable and exits with 0.\n";
+
+static int keygen(int argc, char **argv) {
+    if (argc != 4 || strcmp(argv[2], "--out") != 0) {
+        fprintf(stderr, "sluice-broker keygen: say where to write: --out FILE\n");
+        return 2;
+    }
+    struct sl_link_keys keys;
+    struct sl_error err;
+    if (sl_link_keys_generate(&keys, &err) || sl_link_keys_write(argv[3], &keys, &err)) {
+        fprintf(stderr, "sluice-broker: %s\n", err.text);
+        return 1;
+    }
+    printf("%s\n", keys.public_key);
+    return 0;
+}
+
+struct options {
+    const char *config_path;
+    bool check;
+    bool print;
+};
+
+/* -1: go on; else the exit code. */
+static int parse_options(int argc, char **argv, struct options *options) {
+    static const struct option longs[] = {
+        {"config", required_argument, NULL, 'c'}, {"check-config", no_argument, NULL, 'k'},
+        {"print-config", no_argument, NULL, 'p'}, {"version", no_argument, NULL, 'v'},
+        {"help", no_argument, NULL, 'h'},         {0},
+    };
+    int c;
+    while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
+        switch (c) {
+        case 'c':
+            options->config_path = optarg;
+            break;
+        case 'k':
+            options->check = true;
+            break;
+        case 'p':
+            options->print = true;
+            break;
+        case 'v':
+            printf("sluice-broker %s\n", SLUICE_VERSION);
+            return 0;
+        case 'h':
+            fputs(usage, stdout);
+            return 0;
+        default:
+            fputs(usage, stderr);
+            return 2;
+        }
+    }
+    if (optind < argc || !options->config_path) {
+        fprintf(stderr, "sluice-broker: %s\n\n%s",
+                optind < argc ? "unexpected argument" : "--config FILE is needed", usage);
+        return 2;
+    }
+    return -1;
+}
+
+static int serve(struct sl_broker *broker) {
+    struct sl_error err;
+    sl_log_set_level((enum sl_log_level)(broker->config.log_level + 1));
+    signal(SIGPIPE, SIG_IGN);
+    umask(0077);
+    int code = 1;
+    if (sl_broker_start(broker, &err)) {
+        fprintf(stderr, "sluice-broker: %s\n", err.text);
+    } else {
+        code = sl_broker_loop_run(broker);
+    }
+    sl_broker_fini(broker);
+    return code;
+}
+
+int main(int argc, char **argv) {
+    if (argc > 1 && strcmp(argv[1], "keygen") == 0) {
+        return keygen(argc, argv);
+    }
+    struct options options = {0};
+    int code = parse_options(argc, argv, &options);
+    if (code >= 0) {
+        return code;
+    }
+    struct sl_broker *broker = calloc(1, sizeof *broker);
+    struct sl_error err;
+    if (!broker) {
+        fprintf(stderr, "sluice-broker: out of memory\n");
+        return 1;
+    }
+    if (sl_broker_config_read(options.config_path, &broker->config, &err)) {
+        fprintf(stderr, "sluice-broker: %s\n", err.text);
+        code = 2;
+    } else if (options.print) {
+        sl_conf_print(stdout, sl_broker_schema, &broker->config);
+        code = 0;
+    } else if (options.check) {
+        printf("%s: good\n", options.config_path);
+        code = 0;
+    } else {
+        code = serve(broker);
+    }
+    free(broker);
+    return code;
+}

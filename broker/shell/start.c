@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Opening everything in order, and the core's memory restored from the store before anybody is let
+ * in. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "broker/shell/broker.h"
+#include "proto/base/log.h"
+
+static int make_dir(const char *path, struct sl_error *err) {
+    if (mkdir(path, 0700) != 0 && errno != EEXIST) {
+        return sl_fail_errno(err, "cannot create %s; check data_dir and its permissions", path);
+    }
+    return SL_OK;
+}
+
+static int make_dirs(struct sl_broker *broker, struct sl_error *err) {
+    static const char *const parts[] = {"", "/files", "/lines"};
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        char path[300];
+        snprintf(path, sizeof path, "%s%s", broker->config.data_dir, parts[i]);
+        int rc = make_dir(path, err);
+        if (rc) {
+            return rc;
+        }
+    }
+    snprintf(broker->store_path, sizeof broker->store_path, "%s/store.db", broker->config.data_dir);
+    return SL_OK;
+}
+
+static int restore_device(void *core, const void *row) {
+    return sl_broker_core_restore_device(core, row);
+}
+static int restore_override(void *core, const void *row) {
+    return sl_broker_core_restore_override(core, row);
+}
+static int restore_batch(void *core, const void *row) {
+    return sl_broker_core_restore_batch(core, row);
+}
+static int restore_unit(void *core, const void *row) {
+    return sl_broker_core_restore_unit(core, row);
+}
+static int restore_result(void *core, const void *row) {
+    return sl_broker_core_restore_result(core, row);
+}
+static int restore_share(void *core, const void *row) {
+    return sl_broker_core_restore_share(core, row);
+}
+static int restore_account(void *core, const void *row) {
+    return sl_broker_core_restore_account(core, row);
+}
+
+/* Results of batches that are still open: which lines are done. */
+struct open_batches {
+    struct sl_broker *broker;
+    struct sl_reader *results; /* a second connection, since the first is in the middle of a list */
+    struct sl_error *err;
+    int rc;
+};
+
+static int restore_results_of(void *arg, const void *row) {
+    struct open_batches *open = arg;
+    const struct sl_batch_row *batch = row;
+    open->rc = sl_reader_results(open->results, batch->id, false, restore_result,
+                                 open->broker->core, open->err);
+    return open->rc != SL_OK;
+}
+
+/* So many recent shares tell a resent one from a new one. */
+#define SHARES_RESTORED 200000
+
+static int restore_counters(struct sl_broker *broker, struct sl_error *err) {
+    struct sl_store_high high = {0};
+    int rc = sl_reader_high(broker->reader, &high, err);
+    if (rc) {
+        return rc;
+    }
+    sl_broker_core_restore_high(broker->core, &high);
+    for (const char *const *key = sl_broker_core_meta_keys(); *key; key++) {
+        char value[192];
+        if (sl_reader_meta(broker->reader, *key, value, sizeof value) == SL_OK) {
+            rc = sl_broker_core_restore_meta(broker->core, *key, value);
+            if (rc) {
+                return sl_fail(err, SL_CORRUPT, "the store's counter '%s' is damaged", *key);
+            }
+        }
+    }
+    return SL_OK;
+}
+
+static int restore(struct sl_broker *broker, struct sl_error *err) {
+    struct sl_reader *r = broker->reader;
+    struct sl_broker_core *core = broker->core;
+    SL_AUTO(sl_reader) second = NULL;
+    int rc = sl_reader_open(broker->store_path, &second, err);
+    rc = rc ? rc : restore_counters(broker, err);
+    rc = rc ? rc : sl_reader_devices(r, restore_device, core, err);
+    rc = rc ? rc : sl_reader_overrides(r, restore_override, core, err);
+    rc = rc ? rc : sl_reader_accounts(r, restore_account, core, err);
+    rc = rc ? rc : sl_reader_open_batches(r, restore_batch, core, err);
+    struct open_batches open = {.broker = broker, .results = second, .err = err};
+    rc = rc ? rc : sl_reader_open_batches(r, restore_results_of, &open, err);
+    rc = rc ? rc : open.rc;
+    rc = rc ? rc : sl_reader_open_units(r, restore_unit, core, err);
+    rc = rc ? rc : sl_reader_shares(r, SHARES_RESTORED, restore_share, core, err);
+    return rc;
+}
+
+static int open_store(struct sl_broker *broker, struct sl_error *err) {
+    int rc = sl_mailbox_create(sizeof(uint64_t), 65536, &broker->durable, err);
+    rc = rc ? rc : sl_mailbox_create(SL_ERROR_TEXT_MAX, 4, &broker->fatal, err);
+    rc = rc ? rc
+            : sl_store_open(broker->store_path, sl_broker_on_fatal, broker, &broker->store, err);
+    rc = rc ? rc : sl_reader_open(broker->store_path, &broker->reader, err);
+    if (rc) {
+        return rc;
+    }
+    struct sl_core_config *core_config = calloc(1, sizeof *core_config);
+    if (!core_config) {
+        return sl_fail(err, SL_NOMEM, "no memory for the core's configuration");
+    }
+    sl_broker_config_core(&broker->config, core_config);
+    rc = sl_broker_core_create(core_config, &broker->core, err);
+    free(core_config);
+    return rc ? rc : restore(broker, err);
+}
+
+static int open_link(struct sl_broker *broker, struct sl_error *err) {
+    struct sl_zmq_server_config config = {
+        .endpoint = broker->config.agents_listen,
+        .allowed_path = broker->config.allowed_file,
+        .hwm = 10000,
+    };
+    int rc = sl_link_keys_read(broker->config.key_file, &config.keys, err);
+    rc = rc ? rc : sl_msg_arena_create(16u * 1024 * 1024, &broker->arena, err);
+    return rc ? rc : sl_zmq_server_create(&config, &broker->link, err);
+}
+
+static int open_http(struct sl_broker *broker, struct sl_error *err) {
+    struct sl_http_config config = {
+        .listen = broker->config.http_listen,
+        .port_file = broker->config.http_port_file,
+        .data_dir = broker->config.data_dir,
+        .store_path = broker->store_path,
+        .store = broker->store,
+        .model_count = broker->config.model_count,
+        .tenant_count = broker->config.tenant_count,
+    };
+    for (uint32_t i = 0; i < config.model_count; i++) {
+        config.models[i] = broker->config.models[i].id;
+    }
+    for (uint32_t i = 0; i < config.tenant_count; i++) {
+        config.tenants[i] = broker->config.tenants[i].id;
+    }
+    return sl_http_create(&config, &broker->http, err);
+}
+
+static int start_feeds(struct sl_broker *broker, struct sl_error *err) {
+    int rc = sl_mailbox_create(sizeof(struct sl_feed_event), 1024, &broker->feed_events, err);
+    for (uint32_t i = 0; rc == SL_OK && i < broker->config.feed_count; i++) {
+        rc =
+            sl_feed_start(i, &broker->config.feeds[i], broker->feed_events, &broker->feeds[i], err);
+    }
+    return rc;
+}
+
+int sl_broker_start(struct sl_broker *broker, struct sl_error *err) {
+    if (uv_loop_init(&broker->loop) != 0) {
+        return sl_fail(err, SL_IO, "the event loop cannot be started");
+    }
+    int rc = make_dirs(broker, err);
+    rc = rc ? rc : open_store(broker, err);
+    rc = rc ? rc : open_link(broker, err);
+    rc = rc ? rc : open_http(broker, err);
+    rc = rc ? rc : start_feeds(broker, err);
+    rc = rc ? rc : sl_broker_loop_init(broker, err);
+    if (rc == SL_OK) {
+        sl_log(SL_LOG_INFO, "broker.start", "version=%s agents=%s http=%s store=%s", SLUICE_VERSION,
+               sl_zmq_server_endpoint(broker->link), sl_http_url(broker->http), broker->store_path);
+    }
+    return rc;
+}
+
+static void close_handle(uv_handle_t *handle, void *arg) {
+    (void)arg;
+    if (!uv_is_closing(handle)) {
+        uv_close(handle, NULL);
+    }
+}
+
+void sl_broker_fini(struct sl_broker *broker) {
+    /* Nobody may ask any more; then what was decided becomes durable; then all is closed. */
+    sl_http_destroy(broker->http);
+    for (uint32_t i = 0; i < SL_CORE_FEEDS_MAX; i++) {
+        sl_feed_stop(broker->feeds[i]);
+    }
+    uv_walk(&broker->loop, close_handle, NULL);
+    uv_run(&broker->loop, UV_RUN_DEFAULT); /* lets jobs on worker threads end */
+    sl_store_close(broker->store);
+    sl_reader_close(broker->reader);
+    sl_link_destroy(broker->link);
+    sl_broker_core_destroy(broker->core);
+    for (size_t i = 0; i < SL_BROKER_SPOOLS_MAX; i++) {
+        sl_spool_close(broker->spools[i].spool);
+    }
+    sl_msg_arena_destroy(broker->arena);
+    sl_buf_fini(&broker->outgoing);
+    sl_mailbox_destroy(broker->durable);
+    sl_mailbox_destroy(broker->feed_events);
+    sl_mailbox_destroy(broker->fatal);
+    uv_loop_close(&broker->loop);
+}

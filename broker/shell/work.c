@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Long work on libuv's worker threads: reading a tenant's lines, writing a batch's output. Each job
+ * has a store connection of its own; its answer is an event on the loop's thread. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/shell/broker.h"
+#include "proto/base/log.h"
+
+struct job {
+    uv_work_t work;
+    struct sl_broker *broker;
+    bool finalize;
+    char batch[SL_ID_MAX];
+    const char *models[SL_CORE_MODELS_MAX];
+    struct sl_core_event *event;
+};
+
+static int validate(struct job *job, const struct sl_batch_row *row, struct sl_error *err) {
+    const struct sl_broker_config *config = &job->broker->config;
+    struct sl_batch_validation validation = {0};
+    int rc = sl_batch_validate(config->data_dir, row->id, row->input_file, row->endpoint,
+                               job->models, config->model_count, &validation, err);
+    if (rc) {
+        return rc;
+    }
+    job->event->kind = SL_CEV_VALIDATED;
+    job->event->lines = validation.lines;
+    job->event->errors = validation.errors;
+    sl_text_copy(job->event->model, sizeof job->event->model, validation.model);
+    return SL_OK;
+}
+
+static void run(uv_work_t *work) {
+    struct job *job = work->data;
+    SL_AUTO(sl_reader) reader = NULL;
+    struct sl_batch_row row = {0};
+    struct sl_error err;
+    int rc = sl_reader_open(job->broker->store_path, &reader, &err);
+    if (rc == SL_OK) {
+        rc = sl_reader_batch(reader, job->batch, &row, &err);
+    }
+    if (rc == SL_OK && job->finalize) {
+        rc = sl_batch_write_outputs(job->broker->config.data_dir, reader, &row, sl_clock_wall(),
+                                    &job->event->output, &job->event->error, &err);
+        job->event->kind = SL_CEV_FINALIZED;
+    } else if (rc == SL_OK) {
+        rc = validate(job, &row, &err);
+    }
+    if (rc) {
+        job->event->kind = SL_CEV_INVALID;
+        sl_text_copy(job->event->text, sizeof job->event->text, err.text);
+    }
+    sl_batch_row_fini(&row);
+}
+
+static void after(uv_work_t *work, int status) {
+    (void)status;
+    struct job *job = work->data;
+    struct sl_broker *broker = job->broker;
+    broker->work_running--;
+    if (job->event->kind == SL_CEV_INVALID) { /* our trouble, not the tenant's: the disk */
+        sl_log(SL_LOG_ERROR, "batch.work", "batch=%s %s", job->batch, job->event->text);
+        sl_broker_stop(broker, 1);
+    } else {
+        sl_broker_step(broker, job->event);
+    }
+    free(job->event);
+    free(job);
+}
+
+static void queue(struct sl_broker *broker, const char *batch, bool finalize) {
+    struct job *job = calloc(1, sizeof *job);
+    struct sl_core_event *event = calloc(1, sizeof *event);
+    if (!job || !event) {
+        free(job);
+        free(event);
+        sl_broker_on_fatal(broker, "no memory to work on a batch");
+        return;
+    }
+    job->work.data = job;
+    job->broker = broker;
+    job->finalize = finalize;
+    job->event = event;
+    sl_text_copy(job->batch, sizeof job->batch, batch);
+    sl_text_copy(event->batch, sizeof event->batch, batch);
+    for (uint32_t i = 0; i < broker->config.model_count; i++) {
+        job->models[i] = broker->config.models[i].id;
+    }
+    broker->work_running++;
+    uv_queue_work(&broker->loop, &job->work, run, after);
+}
+
+void sl_broker_validate(struct sl_broker *broker, const char *batch) {
+    queue(broker, batch, false);
+}
+
+void sl_broker_finalize(struct sl_broker *broker, const char *batch) {
+    queue(broker, batch, true);
+}
