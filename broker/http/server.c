@@ -1,0 +1,400 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The daemon: libmicrohttpd's callbacks, start and stop. */
+#include "broker/http/server.h"
+
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "broker/batch/batch.h"
+#include "broker/http/internal.h"
+#include "broker/http/multipart.h"
+
+#define REQUESTS_MAX 256
+#define HEADER_BYTES (32 * 1024)
+#define IDLE_S 75u
+#define MULTIPART_EXTRA (64 * 1024) /* boundaries and part headers around a file */
+
+static void *on_uri(void *cls, const char *uri, struct MHD_Connection *connection) {
+    (void)connection;
+    return sl_call_create(cls, uri);
+}
+
+static void on_completed(void *cls, struct MHD_Connection *connection, void **call,
+                         enum MHD_RequestTerminationCode code) {
+    (void)cls;
+    (void)connection;
+    (void)code;
+    sl_call_destroy(*call);
+    *call = NULL;
+}
+
+static struct MHD_Response *make_response(struct sl_http_call *call) {
+    struct MHD_Response *response = NULL;
+    if (call->file >= 0) {
+        response = MHD_create_response_from_fd64((uint64_t)call->file_bytes, call->file);
+        call->file = response ? -1 : call->file; /* closed by the response */
+        return response;
+    }
+    size_t n = call->out.buf.len;
+    char *text = sl_take(&call->out.buf.data);
+    call->out.buf = (struct sl_buf){0};
+    response = MHD_create_response_from_buffer(n, text, MHD_RESPMEM_MUST_FREE);
+    if (!response) {
+        free(text);
+    }
+    return response;
+}
+
+static enum MHD_Result send_answer(struct sl_http_call *call) {
+    struct MHD_Response *response = make_response(call);
+    if (!response) {
+        return MHD_NO;
+    }
+    MHD_add_response_header(response, "Content-Type", call->content_type);
+    MHD_add_response_header(response, "x-request-id", call->request_id);
+    MHD_add_response_header(response, "Cache-Control", "no-store");
+    MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
+    if (call->retry != SL_RETRY_UNSAID) {
+        MHD_add_response_header(response, "x-should-retry",
+                                call->retry == SL_RETRY_YES ? "true" : "false");
+    }
+    if (call->retry_after_s > 0) {
+        char seconds[16];
+        snprintf(seconds, sizeof seconds, "%d", call->retry_after_s);
+        MHD_add_response_header(response, "Retry-After", seconds);
+    }
+    if (call->allow) {
+        MHD_add_response_header(response, "Allow", call->allow);
+    }
+    if (call->status == 401) {
+        MHD_add_response_header(response, "WWW-Authenticate", "Bearer");
+    }
+    if (call->disposition[0] != '\0') {
+        MHD_add_response_header(response, "Content-Disposition", call->disposition);
+    }
+    pthread_mutex_lock(&call->http->lock);
+    call->http->answers[call->status / 100 % 6]++;
+    pthread_mutex_unlock(&call->http->lock);
+    enum MHD_Result rc = MHD_queue_response(call->connection, (unsigned)call->status, response);
+    MHD_destroy_response(response);
+    return rc;
+}
+
+static int64_t body_limit(const struct sl_http_call *call) {
+    return call->route && (call->route->flags & SL_ROUTE_UPLOAD)
+               ? SL_BATCH_FILE_BYTES_MAX + MULTIPART_EXTRA
+               : SL_CALL_JSON_MAX;
+}
+
+static void refuse_size(struct sl_http_call *call) {
+    sl_call_error(call, 413, "request_too_large", NULL, "The body may have at most %lld bytes.",
+                  (long long)body_limit(call));
+}
+
+/* The headers are there. An answer that is known now is sent after the body was read (a client that
+ * is still writing would not see it), unless the body is said to be long. */
+static enum MHD_Result begin(struct sl_http_call *call, const char *method) {
+    call->stage = SL_CALL_BODY;
+    if (call->status == 0) {
+        sl_http_route(call, method);
+    }
+    const char *length =
+        MHD_lookup_connection_value(call->connection, MHD_HEADER_KIND, "Content-Length");
+    int64_t bytes = length ? strtoll(length, NULL, 10) : 0;
+    if (call->status == 0 && bytes > body_limit(call)) {
+        refuse_size(call);
+    }
+    if (call->status == 0 && (call->route->flags & SL_ROUTE_UPLOAD)) {
+        struct sl_error err = {0};
+        int rc = sl_upload_create(call->connection, call->http->data_dir, &call->upload, &err);
+        if (rc == -SL_INVALID) {
+            sl_call_error(call, 400, "invalid_multipart", NULL, "%s", err.text);
+        } else if (rc != SL_OK) {
+            sl_call_trouble(call, &err);
+        }
+    }
+    return call->status != 0 && bytes > SL_CALL_DISCARD_MAX ? send_answer(call) : MHD_YES;
+}
+
+static enum MHD_Result take_body(struct sl_http_call *call, const char *data, size_t *bytes) {
+    call->body_bytes += (int64_t)*bytes;
+    if (call->status == 0 && call->body_bytes > body_limit(call)) {
+        refuse_size(call);
+    }
+    if (call->status != 0) { /* read on, so that the answer is seen; but not for ever */
+        int64_t most = SL_CALL_DISCARD_MAX + (call->upload ? SL_BATCH_FILE_BYTES_MAX : 0);
+        if (call->body_bytes > most) {
+            return MHD_NO;
+        }
+    } else if (call->upload) {
+        sl_upload_feed(call->upload, data, *bytes);
+    } else {
+        sl_buf_append(&call->body, data, *bytes);
+        if (call->body.failed) {
+            sl_call_error(call, 503, "out_of_memory", NULL, "The broker has no memory: try again.");
+        }
+    }
+    *bytes = 0;
+    return MHD_YES;
+}
+
+static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, const char *url,
+                                  const char *method, const char *version, const char *data,
+                                  size_t *bytes, void **call_pointer) {
+    (void)cls;
+    (void)url;
+    (void)version;
+    struct sl_http_call *call = *call_pointer;
+    if (!call) {
+        return MHD_NO; /* no memory when the request came */
+    }
+    call->connection = connection;
+    switch (call->stage) {
+    case SL_CALL_NEW:
+        return begin(call, method);
+    case SL_CALL_BODY:
+        if (*bytes > 0) {
+            return take_body(call, data, bytes);
+        }
+        return call->status != 0 || sl_http_dispatch(call) ? send_answer(call) : MHD_YES;
+    case SL_CALL_READY:
+        return send_answer(call);
+    case SL_CALL_WAITING:
+    default:
+        return MHD_YES;
+    }
+}
+
+/* "host:port" or "[v6]:port" into an address. */
+static int parse_listen(const char *listen, struct sockaddr_storage *ret_address,
+                        socklen_t *ret_bytes, struct sl_error *err) {
+    char host[128];
+    const char *colon = strrchr(listen, ':');
+    if (!colon || (size_t)(colon - listen) >= sizeof host) {
+        return sl_fail(err, SL_INVALID, "http.listen '%s': write ADDRESS:PORT", listen);
+    }
+    snprintf(host, sizeof host, "%.*s", (int)(colon - listen), listen);
+    size_t n = strlen(host);
+    if (n > 1 && host[0] == '[' && host[n - 1] == ']') {
+        memmove(host, host + 1, n - 2);
+        host[n - 2] = '\0';
+    }
+    struct addrinfo hints = {.ai_family = AF_UNSPEC,
+                             .ai_socktype = SOCK_STREAM,
+                             .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE};
+    struct addrinfo *found = NULL;
+    if (strcmp(host, "localhost") == 0) {
+        sl_text_copy(host, sizeof host, "127.0.0.1");
+    }
+    if (getaddrinfo(host, colon + 1, &hints, &found) != 0 || !found) {
+        return sl_fail(err, SL_INVALID,
+                       "http.listen '%s': write a numeric address and a port, such as "
+                       "127.0.0.1:7680",
+                       listen);
+    }
+    memcpy(ret_address, found->ai_addr, found->ai_addrlen);
+    *ret_bytes = found->ai_addrlen;
+    freeaddrinfo(found);
+    return SL_OK;
+}
+
+static int open_socket(const char *listen_text, int *ret_fd, struct sl_error *err) {
+    struct sockaddr_storage address = {0};
+    socklen_t bytes = 0;
+    int rc = parse_listen(listen_text, &address, &bytes, err);
+    if (rc != SL_OK) {
+        return rc;
+    }
+    SL_AUTO_FD int fd = socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int on = 1;
+    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0) {
+        return sl_fail_errno(err, "opening a socket for %s", listen_text);
+    }
+    if (bind(fd, (struct sockaddr *)&address, bytes) != 0 || listen(fd, 128) != 0) {
+        if (errno == EADDRINUSE) {
+            return sl_fail(err, SL_EXISTS,
+                           "http.listen %s: the port is in use; stop the other program, or choose "
+                           "another port (0 takes a free one)",
+                           listen_text);
+        }
+        return sl_fail_errno(err, "http.listen %s", listen_text);
+    }
+    *ret_fd = fd;
+    fd = -1;
+    return SL_OK;
+}
+
+static int note_address(struct sl_http *http, int fd, const char *port_file, struct sl_error *err) {
+    struct sockaddr_storage address = {0};
+    socklen_t bytes = sizeof address;
+    char host[96];
+    char port[16];
+    if (getsockname(fd, (struct sockaddr *)&address, &bytes) != 0 ||
+        getnameinfo((struct sockaddr *)&address, bytes, host, sizeof host, port, sizeof port,
+                    NI_NUMERICHOST | NI_NUMERICSERV) != 0) {
+        return sl_fail_errno(err, "reading the address of the HTTP socket");
+    }
+    http->port = (uint16_t)strtoul(port, NULL, 10);
+    bool v6 = address.ss_family == AF_INET6;
+    snprintf(http->url, sizeof http->url, "http://%s%s%s:%s", v6 ? "[" : "", host, v6 ? "]" : "",
+             port);
+    if (!port_file || port_file[0] == '\0') {
+        return SL_OK;
+    }
+    char tmp[SL_BATCH_PATH_MAX];
+    snprintf(tmp, sizeof tmp, "%.1000s.tmp", port_file);
+    SL_AUTO_FILE FILE *file = fopen(tmp, "we");
+    if (!file || fprintf(file, "%s\n", port) < 0 || fflush(file) != 0 ||
+        rename(tmp, port_file) != 0) {
+        return sl_fail_errno(err, "writing http.port_file %s", port_file);
+    }
+    return SL_OK;
+}
+
+static int start_daemon(struct sl_http *http, const char *listen_text, const char *port_file,
+                        struct sl_error *err) {
+    SL_AUTO_FD int fd = -1;
+    int rc = open_socket(listen_text, &fd, err);
+    rc = rc ? rc : note_address(http, fd, port_file, err);
+    if (rc != SL_OK) {
+        return rc;
+    }
+    http->daemon = MHD_start_daemon(
+        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request, http,
+        MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_URI_LOG_CALLBACK, on_uri, http,
+        MHD_OPTION_NOTIFY_COMPLETED, on_completed, http, MHD_OPTION_CONNECTION_LIMIT,
+        (unsigned)SL_HTTP_CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, IDLE_S,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEADER_BYTES, MHD_OPTION_END);
+    if (!http->daemon) {
+        return sl_fail(err, SL_NOMEM, "the HTTP server cannot be started");
+    }
+    fd = -1; /* the daemon's now */
+    return SL_OK;
+}
+
+/* Uploads that a crash left unfinished. */
+static void remove_leftovers(const struct sl_http *http) {
+    char path[SL_BATCH_PATH_MAX];
+    snprintf(path, sizeof path, "%s/%s", http->data_dir, SL_BATCH_FILES_DIR);
+    DIR *dir = opendir(path);
+    for (struct dirent *entry; dir && (entry = readdir(dir));) {
+        if (strncmp(entry->d_name, "tmp-", 4) == 0) {
+            unlinkat(dirfd(dir), entry->d_name, 0);
+        }
+    }
+    if (dir) {
+        closedir(dir);
+    }
+}
+
+static void copy_config(struct sl_http *http, const struct sl_http_config *config) {
+    sl_text_copy(http->data_dir, sizeof http->data_dir, config->data_dir);
+    sl_text_copy(http->store_path, sizeof http->store_path, config->store_path);
+    http->store = config->store;
+    http->started = sl_clock_wall();
+    http->model_count = config->model_count;
+    for (uint32_t i = 0; i < config->model_count; i++) {
+        sl_text_copy(http->models[i], sizeof http->models[i], config->models[i]);
+    }
+    http->tenant_count = config->tenant_count;
+    for (uint32_t i = 0; i < config->tenant_count; i++) {
+        sl_text_copy(http->tenants[i], sizeof http->tenants[i], config->tenants[i]);
+    }
+    http->host_count = config->host_count;
+    for (uint32_t i = 0; i < config->host_count; i++) {
+        sl_text_copy(http->hosts[i], sizeof http->hosts[i], config->hosts[i]);
+    }
+}
+
+int sl_http_create(const struct sl_http_config *config, struct sl_http **ret_http,
+                   struct sl_error *err) {
+    if (sodium_init() < 0) {
+        return sl_fail(err, SL_IO, "libsodium cannot be started: no source of random numbers");
+    }
+    SL_AUTO(sl_http) http = calloc(1, sizeof *http);
+    if (!http || pthread_mutex_init(&http->lock, NULL) != 0) {
+        free(sl_take(&http));
+        return sl_fail(err, SL_NOMEM, "no memory for the HTTP server");
+    }
+    copy_config(http, config);
+    SL_AUTO(sl_reader) reader = NULL;
+    int rc = sl_keys_init(&http->keys, err);
+    rc = rc ? rc : sl_batch_make_dir(http->data_dir, SL_BATCH_FILES_DIR, err);
+    rc = rc ? rc
+            : sl_mailbox_create(sizeof(struct sl_http_request), REQUESTS_MAX, &http->requests, err);
+    rc = rc ? rc
+            : sl_mailbox_create(sizeof(struct sl_http_call *), SL_HTTP_PENDING_MAX, &http->jobs,
+                                err);
+    rc = rc ? rc : sl_reader_open(http->store_path, &reader, err);
+    rc = rc ? rc : sl_http_ensure_operator_key(http, reader, err);
+    if (rc == SL_OK) {
+        remove_leftovers(http);
+        rc = sl_http_workers_start(http, err);
+    }
+    rc = rc ? rc : start_daemon(http, config->listen, config->port_file, err);
+    if (rc == SL_OK) {
+        *ret_http = sl_take(&http);
+    }
+    return rc;
+}
+
+/* Every path out of a wait ends in an answer once `stopping` is set and the mailboxes are closed.
+ */
+static void answer_all(struct sl_http *http) {
+    const struct timespec pause = {.tv_nsec = 2 * SL_NS_PER_MS};
+    while (atomic_load(&http->suspended) > 0) {
+        sl_http_reap(http, true);
+        nanosleep(&pause, NULL);
+    }
+}
+
+void sl_http_destroy(struct sl_http *http) {
+    if (!http) {
+        return;
+    }
+    atomic_store(&http->stopping, true);
+    if (http->requests) {
+        sl_mailbox_close(http->requests);
+    }
+    if (http->daemon) {
+        answer_all(http);
+    }
+    sl_http_workers_stop(http);
+    if (http->daemon) {
+        answer_all(http);
+        MHD_stop_daemon(http->daemon);
+    }
+    struct sl_http_request left;
+    while (http->requests && sl_mailbox_take(http->requests, &left)) {
+        if (left.event.row) {
+            sl_batch_row_fini(left.event.row);
+            free(left.event.row);
+        }
+    }
+    sl_mailbox_destroy(http->requests);
+    sl_mailbox_destroy(http->jobs);
+    sl_keys_fini(&http->keys);
+    pthread_mutex_destroy(&http->lock);
+    free(http);
+}
+
+struct sl_mailbox *sl_http_requests(struct sl_http *http) {
+    return http->requests;
+}
+
+const char *sl_http_url(const struct sl_http *http) {
+    return http->url;
+}
+
+uint16_t sl_http_port(const struct sl_http *http) {
+    return http->port;
+}

@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/http/views.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void write_modes(struct sl_json *json, const struct sl_view_status *status) {
+    sl_json_open(json, "devices_by_mode", '{');
+    for (int mode = SL_MODE_IDLE; mode < SL_MODE_COUNT; mode++) {
+        sl_json_uint(json, sl_mode_name((enum sl_mode)mode), status->devices_by_mode[mode]);
+    }
+    sl_json_close(json, '}');
+}
+
+/* No switch was measured yet: unknown, not zero. */
+static void write_switches(struct sl_json *json, const char *key,
+                           const struct sl_view_switches *switches) {
+    sl_json_open(json, key, '{');
+    sl_json_uint(json, "count", switches->count);
+    if (switches->count == 0) {
+        sl_json_null(json, "p50_us");
+        sl_json_null(json, "p99_us");
+    } else {
+        sl_json_uint(json, "p50_us", switches->p50_us);
+        sl_json_uint(json, "p99_us", switches->p99_us);
+    }
+    sl_json_close(json, '}');
+}
+
+static void write_money(struct sl_json *json, const struct sl_view_money *money) {
+    sl_json_open(json, "revenue_usd", '{');
+    sl_json_usd(json, "hash", money->hash_nusd);
+    sl_json_usd(json, "lease", money->lease_nusd);
+    sl_json_usd(json, "power", money->power_nusd);
+    sl_json_usd(json, "always_hash", money->always_hash_nusd);
+    sl_json_usd(json, "always_lease", money->always_lease_nusd);
+    sl_json_close(json, '}');
+    sl_json_bool(json, "power_complete", money->power_complete);
+}
+
+static void write_status(struct sl_json *json, const struct sl_broker_core *core,
+                         struct sl_now now) {
+    struct sl_view_status status;
+    sl_view_status_get(core, now, &status);
+    sl_json_open(json, NULL, '{');
+    sl_json_text(json, "version", SLUICE_VERSION);
+    sl_json_time(json, "now", now.wall);
+    sl_json_uint(json, "sessions_live", status.sessions_live);
+    sl_json_uint(json, "devices_total", status.devices_total);
+    write_modes(json, &status);
+    sl_json_bool(json, "stopped", status.stopped);
+    sl_json_uint(json, "batches_open", status.batches_open);
+    sl_json_uint(json, "lines_waiting", status.lines_waiting);
+    sl_json_uint(json, "lines_issued", status.lines_issued);
+    sl_json_uint(json, "lines_done", status.lines_done);
+    sl_json_uint(json, "tokens_done", status.tokens_done);
+    sl_json_open(json, "shares", '{');
+    sl_json_uint(json, "accepted", status.shares_accepted);
+    sl_json_uint(json, "stale", status.shares_stale);
+    sl_json_uint(json, "rejected", status.shares_rejected);
+    sl_json_uint(json, "unknown", status.shares_unknown);
+    sl_json_close(json, '}');
+    sl_json_uint(json, "hashrate_hs", status.hash_rate_hs);
+    sl_json_decimal(json, "hash_factor", (uint64_t)status.hash_factor_milli, 3);
+    write_switches(json, "switches", &status.switches);
+    write_money(json, &status.money);
+    sl_json_close(json, '}');
+}
+
+static void write_pool(struct sl_json *json, const char *key, const char *node,
+                       const struct sl_msg_pool *pool) {
+    sl_json_open(json, key, '{');
+    if (node) {
+        sl_json_text(json, "node", node);
+    }
+    sl_json_name(json, "url", pool->url);
+    sl_json_bool(json, "connected", pool->connected);
+    sl_json_bool(json, "has_job", pool->has_job);
+    sl_json_text(json, "state", pool->state);
+    sl_json_decimal(json, "difficulty", pool->difficulty_nano, 9);
+    sl_json_uint(json, "shares_submitted", pool->shares_submitted);
+    sl_json_uint(json, "shares_accepted", pool->shares_accepted);
+    sl_json_uint(json, "shares_stale", pool->shares_stale);
+    sl_json_uint(json, "shares_rejected", pool->shares_rejected);
+    sl_json_uint(json, "shares_unknown", pool->shares_unknown);
+    sl_json_uint(json, "work_accepted_hashes", pool->work_accepted);
+    sl_json_close(json, '}');
+}
+
+static void write_nodes(struct sl_json *json, const struct sl_broker_core *core,
+                        struct sl_now now) {
+    struct sl_view_node node;
+    sl_json_open(json, NULL, '{');
+    sl_json_open(json, "nodes", '[');
+    for (uint32_t i = 0; sl_view_node_get(core, now, i, &node); i++) {
+        sl_json_open(json, NULL, '{');
+        sl_json_text(json, "node", node.node);
+        sl_json_text(json, "public_key", node.node_key);
+        sl_json_text(json, "version", node.version);
+        sl_json_text(json, "state", node.state);
+        sl_json_int(json, "report_age_ms", node.report_age_ms);
+        sl_json_uint(json, "devices", node.device_count);
+        sl_json_uint(json, "results_spooled", node.results_spooled);
+        sl_json_uint(json, "shares_spooled", node.shares_spooled);
+        write_pool(json, "pool", NULL, &node.pool);
+        sl_json_close(json, '}');
+    }
+    sl_json_close(json, ']');
+    sl_json_close(json, '}');
+}
+
+static void write_pools(struct sl_json *json, const struct sl_broker_core *core,
+                        struct sl_now now) {
+    struct sl_view_node node;
+    sl_json_open(json, NULL, '{');
+    sl_json_open(json, "pools", '[');
+    for (uint32_t i = 0; sl_view_node_get(core, now, i, &node); i++) {
+        write_pool(json, NULL, node.node, &node.pool);
+    }
+    sl_json_close(json, ']');
+    sl_json_close(json, '}');
+}
+
+static void write_devices(struct sl_json *json, const struct sl_broker_core *core,
+                          struct sl_now now) {
+    struct sl_view_device device;
+    sl_json_open(json, NULL, '{');
+    sl_json_open(json, "devices", '[');
+    for (uint32_t i = 0; sl_view_device_get(core, now, i, &device); i++) {
+        sl_view_device_json(json, &device);
+    }
+    sl_json_close(json, ']');
+    sl_json_close(json, '}');
+}
+
+static int write_device(struct sl_json *json, const struct sl_broker_core *core, struct sl_now now,
+                        const char *key) {
+    struct sl_view_device device;
+    for (uint32_t i = 0; sl_view_device_get(core, now, i, &device); i++) {
+        if (strcmp(device.report.key, key) == 0) {
+            sl_view_device_json(json, &device);
+            return SL_OK;
+        }
+    }
+    return -SL_NOTFOUND;
+}
+
+static const char *feed_unit(enum sl_feed_role role) {
+    switch (role) {
+    case SL_FEED_HASHPRICE:
+        return "USD/PH/s/day (sha256d)";
+    case SL_FEED_POWER:
+        return "USD/kWh";
+    case SL_FEED_LEASE_REF:
+        return "USD/GPU-hour";
+    case SL_FEED_INVALID:
+    default:
+        return NULL;
+    }
+}
+
+static void write_feed(struct sl_json *json, const struct sl_view_feed *feed) {
+    static const char *const roles[] = {NULL, "hashprice", "power", "lease_reference"};
+    sl_json_open(json, NULL, '{');
+    sl_json_text(json, "id", feed->feed.id);
+    sl_json_text(json, "role",
+                 feed->feed.role <= SL_FEED_LEASE_REF ? roles[feed->feed.role] : NULL);
+    sl_json_text(json, "unit", feed_unit(feed->feed.role));
+    if (feed->known) {
+        char value[64];
+        sl_json_text(json, "value", sl_nusd_format(feed->value_nano, value));
+        sl_json_int(json, "age_ms", feed->age_ms);
+    } else {
+        sl_json_null(json, "value");
+        sl_json_null(json, "age_ms");
+    }
+    sl_json_int(json, "age_max_ms", feed->feed.age_max_ms);
+    sl_json_bool(json, "stale", feed->stale);
+    sl_json_name(json, "trouble", feed->health);
+    sl_json_close(json, '}');
+}
+
+static void write_open_batch(struct sl_json *json, const struct sl_view_batch *batch) {
+    sl_json_open(json, NULL, '{');
+    sl_json_text(json, "id", batch->id);
+    sl_json_text(json, "tenant", batch->tenant);
+    sl_json_text(json, "status", sl_batch_state_name(batch->state));
+    sl_json_usd(json, "bid_usd_per_mtok", batch->bid_nusd_per_mtok);
+    sl_json_uint(json, "waiting", batch->waiting);
+    sl_json_uint(json, "issued", batch->issued);
+    sl_json_uint(json, "done", batch->done);
+    sl_json_uint(json, "failed", batch->failed);
+    sl_json_close(json, '}');
+}
+
+/* Prices are for everybody; a tenant sees its own batches, an operator (tenant empty) all. */
+static void write_market(struct sl_json *json, const struct sl_broker_core *core, struct sl_now now,
+                         const char *tenant) {
+    struct sl_view_feed feed;
+    struct sl_view_batch batch;
+    sl_json_open(json, NULL, '{');
+    sl_json_time(json, "now", now.wall);
+    sl_json_open(json, "feeds", '[');
+    for (uint32_t i = 0; sl_view_feed_get(core, now, i, &feed); i++) {
+        write_feed(json, &feed);
+    }
+    sl_json_close(json, ']');
+    sl_json_open(json, "batches", '[');
+    for (uint32_t i = 0; sl_view_batch_get(core, now, i, &batch); i++) {
+        if (tenant[0] == '\0' || strcmp(tenant, batch.tenant) == 0) {
+            write_open_batch(json, &batch);
+        }
+    }
+    sl_json_close(json, ']');
+    sl_json_close(json, '}');
+}
+
+/* Ids that some device offers, each once. */
+static void write_models(struct sl_json *json, const struct sl_broker_core *core,
+                         struct sl_now now) {
+    char seen[SL_CORE_MODELS_MAX][SL_MSG_NAME_MAX];
+    uint32_t count = 0;
+    struct sl_view_device device;
+    sl_json_open(json, NULL, '[');
+    for (uint32_t i = 0; sl_view_device_get(core, now, i, &device); i++) {
+        for (uint32_t m = 0; m < device.report.model_count; m++) {
+            const char *id = device.report.models[m].id;
+            uint32_t at = 0;
+            while (at < count && strcmp(seen[at], id) != 0) {
+                at++;
+            }
+            if (at == count && count < SL_CORE_MODELS_MAX) {
+                sl_text_copy(seen[count++], SL_MSG_NAME_MAX, id);
+                sl_json_text(json, NULL, id);
+            }
+        }
+    }
+    sl_json_close(json, ']');
+}
+
+/* Tokens of all devices by the time they spent on leases; unknown before the first lease. */
+static void write_token_rate(struct sl_json *json, const struct sl_broker_core *core,
+                             struct sl_now now) {
+    struct sl_view_device device;
+    uint64_t rate_milli = 0;
+    bool known = false;
+    for (uint32_t i = 0; sl_view_device_get(core, now, i, &device); i++) {
+        uint64_t busy_ms = device.report.busy_ms[SL_MODE_INFER];
+        if (busy_ms > 0 && device.report.tokens_total > 0) {
+            rate_milli += (uint64_t)((sl_i128)device.report.tokens_total * 1000000 / busy_ms);
+            known = true;
+        }
+    }
+    if (known) {
+        sl_json_decimal(json, "tokens_per_s", rate_milli, 3);
+    } else {
+        sl_json_null(json, "tokens_per_s");
+    }
+}
+
+static void write_summary(struct sl_json *json, const struct sl_broker_core *core,
+                          struct sl_now now) {
+    struct sl_view_status status;
+    sl_view_status_get(core, now, &status);
+    sl_json_uint(json, "hashrate_hs", status.hash_rate_hs);
+    write_token_rate(json, core, now);
+    sl_json_uint(json, "switches", status.switches.count);
+    if (status.switches.count > 0) {
+        sl_json_decimal(json, "switch_ms_p50", status.switches.p50_us, 3);
+        sl_json_decimal(json, "switch_ms_p99", status.switches.p99_us, 3);
+    } else {
+        sl_json_null(json, "switch_ms_p50");
+        sl_json_null(json, "switch_ms_p99");
+    }
+    sl_json_open(json, "revenue_nusd", '{');
+    sl_json_i128(json, "hash", status.money.hash_nusd);
+    sl_json_i128(json, "lease", status.money.lease_nusd);
+    sl_json_i128(json, "power", status.money.power_nusd);
+    sl_json_i128(json, "always_hash", status.money.always_hash_nusd);
+    sl_json_i128(json, "always_lease", status.money.always_lease_nusd);
+    sl_json_close(json, '}');
+}
+
+static int render(struct sl_json *json, const struct sl_broker_core *core, struct sl_now now,
+                  enum sl_http_view view, const char *arg) {
+    struct sl_view_status status;
+    switch (view) {
+    case SL_HTTP_VIEW_HEALTH:
+        sl_json_raw(json, NULL, "{\"status\":\"ok\"}");
+        return SL_OK;
+    case SL_HTTP_VIEW_STATUS:
+        write_status(json, core, now);
+        return SL_OK;
+    case SL_HTTP_VIEW_NODES:
+        write_nodes(json, core, now);
+        return SL_OK;
+    case SL_HTTP_VIEW_DEVICES:
+        write_devices(json, core, now);
+        return SL_OK;
+    case SL_HTTP_VIEW_DEVICE:
+        return write_device(json, core, now, arg);
+    case SL_HTTP_VIEW_MARKET:
+        write_market(json, core, now, arg);
+        return SL_OK;
+    case SL_HTTP_VIEW_POOLS:
+        write_pools(json, core, now);
+        return SL_OK;
+    case SL_HTTP_VIEW_MODELS:
+        write_models(json, core, now);
+        return SL_OK;
+    case SL_HTTP_VIEW_SWITCHES:
+        sl_view_status_get(core, now, &status);
+        write_switches(json, NULL, &status.switches);
+        return SL_OK;
+    case SL_HTTP_VIEW_SUMMARY:
+        write_summary(json, core, now);
+        return SL_OK;
+    case SL_HTTP_VIEW_METRICS:
+        sl_view_metrics_text(&json->buf, core, now);
+        return SL_OK;
+    case SL_HTTP_VIEW_INVALID:
+    default:
+        return -SL_UNSUPPORTED;
+    }
+}
+
+char *sl_http_view_text(const struct sl_broker_core *core, struct sl_now now,
+                        enum sl_http_view view, const char *arg, int *ret_status) {
+    struct sl_json json = {0};
+    int rc = render(&json, core, now, view, arg);
+    if (rc == -SL_NOTFOUND) {
+        sl_json_fini(&json);
+        sl_buf_printf(&json.buf, "No such device: '%s'.", arg);
+    }
+    if (json.buf.failed || !json.buf.data) {
+        sl_json_fini(&json);
+        *ret_status = rc == SL_OK ? -SL_NOMEM : rc;
+        return NULL;
+    }
+    *ret_status = rc;
+    return json.buf.data;
+}
+
+void sl_http_answer_view(struct sl_http *http, const struct sl_broker_core *core, struct sl_now now,
+                         const struct sl_http_request *request) {
+    int status = SL_OK;
+    char *text = sl_http_view_text(core, now, request->view, request->arg, &status);
+    sl_http_reply(http, request->cookie, status, text);
+    free(text);
+}
