@@ -1,0 +1,434 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Batches from a tenant's request to their final state. Finished lines are kept and billed however
+ * a batch ends. Ending: nothing is issued any more, units under way are called back, and when none
+ * is open the output is written; what comes later is acknowledged and dropped. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/core/core_internal.h"
+#include "proto/base/text.h"
+
+struct sl_core_tenant_state *sl_core_tenant_get(struct sl_broker_core *core, const char *id) {
+    for (uint32_t i = 0; i < core->tenant_count; i++) {
+        if (strcmp(core->tenants[i]->config.id, id) == 0) {
+            return core->tenants[i];
+        }
+    }
+    sl_core_grow(&core->tenants, core->tenant_count, &core->tenant_cap, sizeof(void *));
+    struct sl_core_tenant_state *tenant = sl_core_calloc(1, sizeof *tenant);
+    sl_text_copy(tenant->config.id, sizeof tenant->config.id, id);
+    tenant->config.budget_nusd = -1;
+    tenant->config.default_bid_nusd_per_mtok = -1;
+    char account[SL_TENANT_MAX + 16] = "tenant:";
+    sl_text_copy(account + 7, sizeof account - 7, id);
+    tenant->account = sl_core_account(core, account);
+    core->tenants[core->tenant_count++] = tenant;
+    return tenant;
+}
+
+struct sl_core_batch *sl_core_batch_find(const struct sl_broker_core *core, const char *id) {
+    for (uint32_t i = 0; i < core->batch_count; i++) {
+        if (strcmp(core->batches[i]->row.id, id) == 0) {
+            return core->batches[i];
+        }
+    }
+    return NULL;
+}
+
+static char *copy_text(const char *text) {
+    if (!text) {
+        return NULL;
+    }
+    size_t size = strlen(text) + 1;
+    return memcpy(sl_core_calloc(size, 1), text, size);
+}
+
+struct sl_core_batch *sl_core_batch_add(struct sl_broker_core *core,
+                                        const struct sl_batch_row *row) {
+    struct sl_core_batch *batch = sl_core_calloc(1, sizeof *batch);
+    batch->row = *row;
+    batch->row.metadata = copy_text(row->metadata);
+    batch->row.errors = copy_text(row->errors);
+    batch->tenant = sl_core_tenant_get(core, row->tenant);
+    sl_core_grow(&core->batches, core->batch_count, &core->batch_cap, sizeof(void *));
+    core->batches[core->batch_count++] = batch;
+    return batch;
+}
+
+void sl_core_batch_lines(struct sl_core_batch *batch, uint32_t count) {
+    batch->row.lines_total = count;
+    batch->line_state = sl_core_calloc(count, sizeof *batch->line_state);
+    batch->line_tries = sl_core_calloc(count, sizeof *batch->line_tries);
+    batch->line_unit = sl_core_calloc(count, sizeof *batch->line_unit);
+    batch->waiting = count;
+}
+
+void sl_core_batch_free(struct sl_core_batch *batch) {
+    for (uint32_t i = 0; i < batch->unit_count; i++) {
+        free(batch->units[i]);
+    }
+    free(batch->units);
+    free(batch->line_state);
+    free(batch->line_tries);
+    free(batch->line_unit);
+    free(batch->worst);
+    sl_batch_row_fini(&batch->row);
+    free(batch);
+}
+
+void sl_core_batch_store(struct sl_broker_core *core, const struct sl_core_batch *batch) {
+    struct sl_batch_row *row = sl_core_calloc(1, sizeof *row);
+    *row = batch->row;
+    row->metadata = copy_text(batch->row.metadata);
+    row->errors = copy_text(batch->row.errors);
+    struct sl_op op = {.kind = SL_OP_BATCH, .batch = row};
+    sl_core_op(core, &op);
+}
+
+void sl_core_batch_order(struct sl_broker_core *core, const struct sl_core_batch *batch,
+                         enum sl_core_command_kind kind, uint64_t ticket) {
+    struct sl_core_item *item = sl_core_put(core, kind, ticket);
+    sl_text_copy(item->command.batch, sizeof item->command.batch, batch->row.id);
+    sl_text_copy(item->command.model, sizeof item->command.model, batch->row.model);
+}
+
+void sl_core_batch_line_back(struct sl_core_batch *batch, uint32_t line) {
+    batch->line_state[line] = SL_CLINE_WAITING;
+    batch->line_unit[line] = 0;
+    batch->issued--;
+    batch->waiting++;
+    batch->hint = line < batch->hint ? line : batch->hint;
+}
+
+/* Takes it out of every table; its units and lines go with it. */
+static void forget(struct sl_broker_core *core, struct sl_core_batch *batch) {
+    sl_assert(batch->open_units == 0);
+    sl_core_shadow_settle(core, batch);
+    for (uint32_t dev = 0; dev < core->fleet.count; dev++) {
+        if (core->fleet.batch[dev] == batch) {
+            core->fleet.batch[dev] = NULL;
+        }
+    }
+    core->best_count = 0; /* the last tick's choice may point at it */
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < core->unit_count; i++) {
+        if (core->units[i]->batch != batch) {
+            core->units[kept++] = core->units[i];
+        }
+    }
+    core->unit_count = kept;
+    kept = 0;
+    for (uint32_t i = 0; i < core->batch_count; i++) {
+        if (core->batches[i] != batch) {
+            core->batches[kept++] = core->batches[i];
+        }
+    }
+    core->batch_count = kept;
+    sl_core_batch_free(batch);
+    sl_core_arm(core);
+}
+
+static struct sl_wall *final_time(struct sl_batch_row *row, enum sl_batch_state state) {
+    switch (state) {
+    case SL_BATCH_COMPLETED:
+        return &row->completed;
+    case SL_BATCH_EXPIRED:
+        return &row->expired;
+    case SL_BATCH_CANCELLED:
+        return &row->cancelled;
+    case SL_BATCH_FAILED:
+    case SL_BATCH_INVALID:
+    case SL_BATCH_VALIDATING:
+    case SL_BATCH_IN_PROGRESS:
+    case SL_BATCH_FINALIZING:
+    case SL_BATCH_CANCELLING:
+    default:
+        return &row->failed;
+    }
+}
+
+/* The last write of a batch, then it is gone from here. */
+static void finish(struct sl_broker_core *core, struct sl_core_batch *batch,
+                   enum sl_batch_state state) {
+    batch->row.state = state;
+    *final_time(&batch->row, state) = core->now.wall;
+    sl_core_batch_store(core, batch);
+    sl_core_batch_order(core, batch, SL_CCMD_FORGET, sl_core_ticket(core));
+    sl_core_log(core, SL_LOG_INFO, "batch.final", "batch=%s state=%s done=%u failed=%u of=%u",
+                batch->row.id, sl_batch_state_name(state), batch->row.lines_completed,
+                batch->row.lines_failed, batch->row.lines_total);
+    forget(core, batch);
+}
+
+static void finalize_if_quiet(struct sl_broker_core *core, struct sl_core_batch *batch) {
+    if (!batch->settling || batch->sealed || batch->open_units > 0) {
+        return;
+    }
+    batch->sealed = true;
+    if (batch->row.lines_total == 0) {
+        finish(core, batch, batch->row.after_finalizing); /* cancelled before it had a line */
+        return;
+    }
+    sl_core_batch_order(core, batch, SL_CCMD_FINALIZE,
+                        core->txn ? sl_core_ticket(core) : core->ticket);
+}
+
+static void settle(struct sl_broker_core *core, struct sl_core_batch *batch,
+                   enum sl_batch_state after) {
+    batch->row.after_finalizing = after;
+    if (after == SL_BATCH_CANCELLED) {
+        batch->row.state = SL_BATCH_CANCELLING;
+        batch->row.cancelling = core->now.wall;
+    } else {
+        batch->row.state = SL_BATCH_FINALIZING;
+        batch->row.finalizing = core->now.wall;
+    }
+    batch->settling = true;
+    sl_core_batch_store(core, batch);
+    sl_core_unit_drop_all(core, batch);
+    if (after == SL_BATCH_COMPLETED) {
+        /* No line is open: what its agents may still do for it is worthless. */
+        for (uint32_t i = 0; i < batch->unit_count; i++) {
+            sl_core_unit_close(core, batch->units[i]);
+        }
+    }
+    finalize_if_quiet(core, batch);
+    sl_core_arm(core);
+}
+
+void sl_core_batch_check(struct sl_broker_core *core, struct sl_core_batch *batch) {
+    if (batch->settling) {
+        finalize_if_quiet(core, batch);
+    } else if (batch->row.state == SL_BATCH_IN_PROGRESS && batch->lines_known &&
+               batch->row.lines_completed + batch->row.lines_failed == batch->row.lines_total) {
+        settle(core, batch, SL_BATCH_COMPLETED);
+    }
+}
+
+bool sl_core_batch_issuable(const struct sl_broker_core *core, const struct sl_core_batch *batch) {
+    if (batch->row.state != SL_BATCH_IN_PROGRESS || !batch->lines_known || batch->settling ||
+        batch->waiting == 0 || core->now.wall.ms >= batch->row.deadline.ms) {
+        return false;
+    }
+    for (uint32_t line = batch->hint; line < batch->row.lines_total; line++) {
+        if (batch->line_state[line] == SL_CLINE_WAITING) {
+            return sl_core_unit_cost(batch->worst[line], batch->row.bid_nusd_per_mtok) <=
+                   sl_core_tenant_left(core, batch->tenant);
+        }
+    }
+    return false;
+}
+
+static int check_new(struct sl_broker_core *core, struct sl_batch_row *row, const char **ret_why) {
+    struct sl_core_tenant_state *tenant = sl_core_tenant_get(core, row->tenant);
+    if (core->batch_count >= SL_CORE_BATCHES_MAX) {
+        *ret_why = "too many batches are open; try again when some are done";
+        return -SL_LIMIT;
+    }
+    if (sl_core_batch_find(core, row->id)) {
+        *ret_why = "a batch of this id exists already";
+        return -SL_EXISTS;
+    }
+    if (row->bid_nusd_per_mtok < 0) {
+        row->bid_nusd_per_mtok = tenant->config.default_bid_nusd_per_mtok;
+    }
+    if (row->bid_nusd_per_mtok <= 0 || row->bid_nusd_per_mtok > SL_BID_MAX_NUSD) {
+        *ret_why = "the batch has no usable bid and its tenant has no default: give "
+                   "metadata sluice.bid_usd_per_mtok, more than 0 and at most 1000000";
+        return -SL_INVALID;
+    }
+    if (row->deadline.ms != 0 && row->deadline.ms <= core->now.wall.ms) {
+        *ret_why = "the deadline has passed already";
+        return -SL_INVALID;
+    }
+    return SL_OK;
+}
+
+void sl_core_batch_create(struct sl_broker_core *core, struct sl_core_event *event) {
+    struct sl_batch_row *row = event->row;
+    event->row = NULL;
+    const char *why = NULL;
+    int rc = check_new(core, row, &why);
+    if (rc) {
+        sl_core_reply(core, event->cookie, 0, rc, "%s", why);
+    } else {
+        row->state = SL_BATCH_VALIDATING;
+        row->created = row->created.ms ? row->created : core->now.wall;
+        if (row->deadline.ms == 0) {
+            row->deadline.ms = row->created.ms + core->config.batch_life_ms;
+        }
+        struct sl_core_batch *batch = sl_core_batch_add(core, row);
+        sl_core_batch_store(core, batch);
+        uint64_t ticket = sl_core_ticket(core);
+        sl_core_reply(core, event->cookie, ticket, SL_OK, "%s", row->id);
+        sl_core_batch_order(core, batch, SL_CCMD_VALIDATE, ticket);
+    }
+    sl_batch_row_fini(row);
+    free(row);
+}
+
+/* The bounds of all lines are known; those refused at validation count as failed, once. */
+static void take_lines(struct sl_core_batch *batch, struct sl_core_event *event, bool first) {
+    batch->worst = event->lines.worst_tokens;
+    event->lines.worst_tokens = NULL;
+    batch->lines_known = true;
+    for (uint32_t line = 0; line < batch->row.lines_total; line++) {
+        batch->worst_total += batch->worst[line];
+        if (batch->line_state[line] == SL_CLINE_DONE) {
+            batch->worst_done += batch->worst[line];
+        } else if (batch->worst[line] == 0 && batch->line_state[line] == SL_CLINE_WAITING) {
+            batch->line_state[line] = SL_CLINE_FAILED;
+            batch->waiting--;
+            batch->row.lines_failed += first ? 1 : 0;
+        }
+    }
+}
+
+static void fail(struct sl_broker_core *core, struct sl_core_batch *batch, char *errors) {
+    free(batch->row.errors);
+    batch->row.errors = copy_text(errors);
+    batch->settling = true;
+    batch->sealed = true; /* closing its units must not finalize it */
+    for (uint32_t i = 0; i < batch->unit_count; i++) {
+        sl_core_unit_close(core, batch->units[i]);
+    }
+    finish(core, batch, SL_BATCH_FAILED);
+}
+
+void sl_core_batch_validated(struct sl_broker_core *core, struct sl_core_event *event) {
+    struct sl_core_batch *batch = sl_core_batch_find(core, event->batch);
+    if (!batch || batch->lines_known) {
+        return;
+    }
+    if (batch->row.state == SL_BATCH_CANCELLING) {
+        finish(core, batch, SL_BATCH_CANCELLED); /* cancelled before it had a line */
+        return;
+    }
+    bool first = batch->row.state == SL_BATCH_VALIDATING;
+    bool fits = first || event->lines.count == batch->row.lines_total;
+    bool usable = event->lines.count > 0 && event->lines.count <= SL_BATCH_LINES_MAX &&
+                  event->lines.worst_tokens;
+    if (!usable || !fits) {
+        fail(core, batch, event->errors);
+        return;
+    }
+    sl_core_shadow_advance(core);
+    if (first) {
+        sl_core_batch_lines(batch, event->lines.count);
+        sl_text_copy(batch->row.model, sizeof batch->row.model, event->model);
+        batch->row.state = SL_BATCH_IN_PROGRESS;
+        batch->row.in_progress = core->now.wall;
+    }
+    take_lines(batch, event, first);
+    if (first) {
+        sl_core_batch_store(core, batch);
+    }
+    sl_core_batch_check(core, batch);
+    sl_core_arm(core);
+}
+
+static void store_file(struct sl_broker_core *core, const struct sl_file_row *row) {
+    if (row->id[0] != '\0') {
+        struct sl_op op = {.kind = SL_OP_FILE, .file = *row};
+        sl_core_op(core, &op);
+    }
+}
+
+void sl_core_batch_finalized(struct sl_broker_core *core, const struct sl_core_event *event) {
+    struct sl_core_batch *batch = sl_core_batch_find(core, event->batch);
+    if (!batch || !batch->sealed) {
+        return;
+    }
+    store_file(core, &event->output);
+    store_file(core, &event->error);
+    sl_text_copy(batch->row.output_file, sizeof batch->row.output_file, event->output.id);
+    sl_text_copy(batch->row.error_file, sizeof batch->row.error_file, event->error.id);
+    finish(core, batch, batch->row.after_finalizing);
+}
+
+static void audit(struct sl_broker_core *core, const char *actor, const char *action,
+                  const char *subject, const char *detail) {
+    struct sl_op op = {.kind = SL_OP_AUDIT};
+    sl_text_copy(op.audit.actor, sizeof op.audit.actor, actor);
+    sl_text_copy(op.audit.action, sizeof op.audit.action, action);
+    sl_text_copy(op.audit.subject, sizeof op.audit.subject, subject);
+    sl_text_copy(op.audit.detail, sizeof op.audit.detail, detail);
+    op.audit.at = core->now.wall;
+    sl_core_op(core, &op);
+}
+
+/* The batch that a request may touch, or a reply that says why not. A tenant is not told whether a
+ * stranger's batch exists. */
+static struct sl_core_batch *requested(struct sl_broker_core *core,
+                                       const struct sl_core_event *event) {
+    struct sl_core_batch *batch = sl_core_batch_find(core, event->batch);
+    bool theirs =
+        batch && (event->tenant[0] == '\0' || strcmp(batch->row.tenant, event->tenant) == 0);
+    if (!theirs) {
+        sl_core_reply(core, event->cookie, 0, -SL_NOTFOUND, "no open batch %s", event->batch);
+        return NULL;
+    }
+    return batch;
+}
+
+void sl_core_batch_bid(struct sl_broker_core *core, const struct sl_core_event *event) {
+    struct sl_core_batch *batch = requested(core, event);
+    if (!batch) {
+        return;
+    }
+    int64_t bid = event->bid_nusd_per_mtok;
+    if (bid <= 0 || bid > SL_BID_MAX_NUSD) {
+        sl_core_reply(core, event->cookie, 0, -SL_INVALID,
+                      "a bid must be more than 0 and at most 1000000 USD per million tokens");
+        return;
+    }
+    if (batch->row.state != SL_BATCH_VALIDATING && batch->row.state != SL_BATCH_IN_PROGRESS) {
+        sl_core_reply(core, event->cookie, 0, -SL_BADSTATE, "batch %s is %s: its bid is settled",
+                      batch->row.id, sl_batch_state_name(batch->row.state));
+        return;
+    }
+    if (bid != batch->row.bid_nusd_per_mtok) {
+        sl_core_shadow_advance(core);
+        char detail[64];
+        sl_nusd_format(bid, detail);
+        batch->row.bid_nusd_per_mtok = bid;
+        sl_core_batch_store(core, batch);
+        audit(core, event->actor, "bid", batch->row.id, detail);
+        sl_core_arm(core);
+    }
+    sl_core_reply(core, event->cookie, sl_core_ticket(core), SL_OK, "%s", batch->row.id);
+}
+
+void sl_core_batch_cancel(struct sl_broker_core *core, const struct sl_core_event *event) {
+    struct sl_core_batch *batch = requested(core, event);
+    if (!batch) {
+        return;
+    }
+    enum sl_batch_state state = batch->row.state;
+    if (state == SL_BATCH_FINALIZING) {
+        sl_core_reply(core, event->cookie, 0, -SL_BADSTATE, "batch %s is being completed",
+                      batch->row.id);
+        return;
+    }
+    audit(core, event->actor, "cancel", batch->row.id, "");
+    if (state == SL_BATCH_VALIDATING) {
+        batch->row.state = SL_BATCH_CANCELLING;
+        batch->row.cancelling = core->now.wall;
+        batch->row.after_finalizing = SL_BATCH_CANCELLED;
+        sl_core_batch_store(core, batch);
+    } else if (state == SL_BATCH_IN_PROGRESS) {
+        settle(core, batch, SL_BATCH_CANCELLED);
+    }
+    sl_core_reply(core, event->cookie, sl_core_ticket(core), SL_OK, "%s", event->batch);
+}
+
+void sl_core_batch_sweep(struct sl_broker_core *core) {
+    for (uint32_t i = core->batch_count; i > 0; i--) {
+        struct sl_core_batch *batch = core->batches[i - 1];
+        if (batch->row.state == SL_BATCH_IN_PROGRESS && !batch->settling &&
+            core->now.wall.ms >= batch->row.deadline.ms) {
+            sl_core_log(core, SL_LOG_INFO, "batch.deadline", "batch=%s", batch->row.id);
+            settle(core, batch, SL_BATCH_EXPIRED);
+        }
+    }
+}

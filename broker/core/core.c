@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Life of the core and its one entrance: an event changes state, the tick decides if something that
+ * a decision depends on has changed, and the step's transaction is closed. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/core/core_internal.h"
+
+#define SWEEP_MS_MAX 250
+#define SWEEP_MS_MIN 5
+
+void *sl_core_calloc(size_t count, size_t size) {
+    void *memory = calloc(count ? count : 1, size);
+    sl_assert(memory && "out of memory: the broker stops, a restart continues from its store");
+    return memory;
+}
+
+void sl_core_grow(void *array_ptr, uint32_t count, uint32_t *cap, size_t size) {
+    if (count < *cap) {
+        return;
+    }
+    uint32_t wanted = *cap ? *cap * 2 : 16;
+    sl_assert(wanted > *cap);
+    void *old = NULL;
+    memcpy(&old, array_ptr, sizeof old);
+    char *memory = realloc(old, (size_t)wanted * size);
+    sl_assert(memory && "out of memory: the broker stops, a restart continues from its store");
+    memset(memory + (size_t)*cap * size, 0, (size_t)(wanted - *cap) * size);
+    memcpy(array_ptr, &memory, sizeof memory);
+    *cap = wanted;
+}
+
+void sl_core_arm(struct sl_broker_core *core) {
+    if (!core->armed) {
+        core->armed = true;
+        core->armed_ns = core->read_ns;
+    }
+}
+
+/* What clocks may drift apart and messages may be under way, on top of a ttl. */
+int64_t sl_core_margin_ns(const struct sl_broker_core *core) {
+    return (core->config.lease_ttl_ms / 10 + 200) * SL_NS_PER_MS;
+}
+
+static void set_defaults(struct sl_core_config *c) {
+    struct {
+        int64_t *value;
+        int64_t unset;
+    } const spans[] = {
+        {&c->lease_ttl_ms, 5000},
+        {&c->report_ms, 1000},
+        {&c->safe_mode_max_ms, INT64_C(6) * 3600 * 1000},
+        {&c->switch_horizon_ms, 60000},
+        {&c->hash_factor_milli, 1000},
+        {&c->batch_life_ms, INT64_C(24) * 3600 * 1000},
+    };
+    for (size_t i = 0; i < sizeof spans / sizeof spans[0]; i++) {
+        *spans[i].value = *spans[i].value ? *spans[i].value : spans[i].unset;
+    }
+    c->session_lost_ms = c->session_lost_ms ? c->session_lost_ms : 5 * c->report_ms;
+    c->safe_mode = c->safe_mode ? c->safe_mode : SL_MODE_HASH;
+    c->unit_lines = c->unit_lines ? c->unit_lines : 32;
+    c->units_ahead = c->units_ahead ? c->units_ahead : 2;
+}
+
+static int check_config(const struct sl_core_config *c, struct sl_error *err) {
+    const struct {
+        const char *name;
+        int64_t value, min, max;
+    } ranges[] = {
+        {"lease_ttl_ms", c->lease_ttl_ms, 50, SL_MSG_SPAN_MS_MAX},
+        {"report_ms", c->report_ms, 10, 3600000},
+        {"session_lost_ms", c->session_lost_ms, c->report_ms, SL_MSG_SPAN_MS_MAX},
+        {"safe_mode_max_ms", c->safe_mode_max_ms, 0, SL_MSG_SPAN_MS_MAX},
+        {"threshold_ppm", c->threshold_ppm, 0, 1000000000},
+        {"dwell_min_ms", c->dwell_min_ms, 0, SL_MSG_SPAN_MS_MAX},
+        {"switch_horizon_ms", c->switch_horizon_ms, 1, SL_MSG_SPAN_MS_MAX},
+        {"hash_factor_milli", c->hash_factor_milli, 1, INT64_C(1000000000000000)},
+        {"batch_life_ms", c->batch_life_ms, 1, SL_MSG_SPAN_MS_MAX},
+        {"unit_lines", c->unit_lines, 1, SL_MSG_LINES_MAX},
+        {"units_ahead", c->units_ahead, 1, 64},
+        {"feeds", c->feed_count, 0, SL_CORE_FEEDS_MAX},
+        {"tenants", c->tenant_count, 0, SL_CORE_TENANTS_MAX},
+        {"models", c->model_count, 0, SL_CORE_MODELS_MAX},
+    };
+    for (size_t i = 0; i < sizeof ranges / sizeof ranges[0]; i++) {
+        if (ranges[i].value < ranges[i].min || ranges[i].value > ranges[i].max) {
+            return sl_fail(err, SL_INVALID, "%s is %lld, but must be from %lld to %lld",
+                           ranges[i].name, (long long)ranges[i].value, (long long)ranges[i].min,
+                           (long long)ranges[i].max);
+        }
+    }
+    if (c->safe_mode != SL_MODE_HASH && c->safe_mode != SL_MODE_IDLE) {
+        return sl_fail(err, SL_INVALID, "the safe mode must be hash or idle");
+    }
+    return SL_OK;
+}
+
+int sl_broker_core_create(const struct sl_core_config *config, struct sl_broker_core **ret_core,
+                          struct sl_error *err) {
+    struct sl_core_config filled = *config;
+    set_defaults(&filled);
+    int rc = check_config(&filled, err);
+    if (rc) {
+        return rc;
+    }
+    SL_AUTO(sl_broker_core) core = calloc(1, sizeof *core);
+    if (!core) {
+        return sl_fail(err, SL_NOMEM, "no memory for the broker's core");
+    }
+    core->config = filled;
+    core->policy = sl_policy_find("threshold");
+    for (uint32_t i = 0; i < filled.feed_count; i++) {
+        core->feeds[i].config = filled.feeds[i];
+    }
+    for (uint32_t i = 0; i < filled.tenant_count; i++) {
+        struct sl_core_tenant_state *tenant = sl_core_tenant_get(core, filled.tenants[i].id);
+        tenant->config = filled.tenants[i];
+    }
+    *ret_core = sl_take(&core);
+    return SL_OK;
+}
+
+void sl_broker_core_destroy(struct sl_broker_core *core) {
+    if (!core) {
+        return;
+    }
+    sl_core_ring_fini(&core->ready);
+    sl_core_ring_fini(&core->waiting);
+    sl_txn_destroy(core->txn);
+    for (uint32_t i = 0; i < core->batch_count; i++) {
+        sl_core_batch_free(core->batches[i]);
+    }
+    for (uint32_t i = 0; i < core->node_count; i++) {
+        free(core->nodes[i].share_bits);
+    }
+    for (uint32_t i = 0; i < core->tenant_count; i++) {
+        free(core->tenants[i]);
+    }
+    sl_core_fleet_fini(&core->fleet);
+    free(core->nodes);
+    free(core->batches);
+    free(core->units);
+    free(core->overrides);
+    free(core->accounts);
+    free(core->tenants);
+    free(core->input_memory);
+    free(core->plan_memory);
+    free(core->policy_state);
+    free(core->tick_batch);
+    free(core);
+}
+
+static void sweep(struct sl_broker_core *core) {
+    sl_core_session_sweep(core);
+    sl_core_lease_sweep(core);
+    sl_core_unit_sweep(core);
+    sl_core_batch_sweep(core);
+    sl_core_ledger_sweep(core);
+    int64_t every_ms = core->config.lease_ttl_ms / 8;
+    every_ms = every_ms > SWEEP_MS_MAX ? SWEEP_MS_MAX : every_ms;
+    every_ms = every_ms < SWEEP_MS_MIN ? SWEEP_MS_MIN : every_ms;
+    core->sweep_ns = core->now.mono.ns + every_ms * SL_NS_PER_MS;
+    /* Ages, dwell times and deadlines pass without any event. */
+    sl_core_arm(core);
+}
+
+static void finish_validated(struct sl_core_event *event) {
+    free(event->lines.worst_tokens);
+    free(event->errors);
+    event->lines = (struct sl_core_lines){0, NULL};
+    event->errors = NULL;
+}
+
+static void handle(struct sl_broker_core *core, struct sl_core_event *event) {
+    switch (event->kind) {
+    case SL_CEV_MSG:
+        sl_core_session_msg(core, event);
+        break;
+    case SL_CEV_DURABLE:
+        sl_core_durable(core, event->ticket);
+        break;
+    case SL_CEV_PRICE:
+        sl_core_feed_price(core, event);
+        break;
+    case SL_CEV_BATCH:
+        sl_core_batch_create(core, event);
+        break;
+    case SL_CEV_VALIDATED:
+        sl_core_batch_validated(core, event);
+        finish_validated(event);
+        break;
+    case SL_CEV_FINALIZED:
+        sl_core_batch_finalized(core, event);
+        break;
+    case SL_CEV_BID:
+        sl_core_batch_bid(core, event);
+        break;
+    case SL_CEV_CANCEL:
+        sl_core_batch_cancel(core, event);
+        break;
+    case SL_CEV_OVERRIDE:
+        sl_core_override(core, event);
+        break;
+    case SL_CEV_SHUTDOWN:
+        sl_core_session_shutdown(core);
+        break;
+    case SL_CEV_TIMER:
+    case SL_CEV_INVALID:
+    default:
+        break;
+    }
+}
+
+/* What the store said is whole now: go on where the last process stopped. */
+static void start(struct sl_broker_core *core) {
+    core->started = true;
+    bool complete = core->share_rows_restored >= core->share_rows;
+    for (uint32_t i = 0; i < core->node_count; i++) {
+        struct sl_core_node *node = &core->nodes[i];
+        /* Older rows exist that were not handed over: what lies below those known is known. */
+        node->share_floor = complete ? 0 : node->share_restored;
+        node->reported = core->now.mono;
+    }
+    for (uint32_t i = 0; i < core->batch_count; i++) {
+        struct sl_core_batch *batch = core->batches[i];
+        bool needs_lines =
+            batch->row.state == SL_BATCH_VALIDATING || batch->row.state == SL_BATCH_IN_PROGRESS;
+        if (needs_lines) {
+            sl_core_batch_order(core, batch, SL_CCMD_VALIDATE, 0);
+        } else {
+            batch->settling = true;
+        }
+    }
+    for (uint32_t i = 0; i < core->unit_count; i++) {
+        struct sl_core_unit *unit = core->units[i];
+        if (!unit->closed) {
+            /* Its agent has this long to come back and say that it still holds it. */
+            unit->close_ns =
+                core->now.mono.ns +
+                (core->config.session_lost_ms + core->config.lease_ttl_ms) * SL_NS_PER_MS +
+                sl_core_margin_ns(core);
+        }
+    }
+    core->shadow_ns = core->now.mono.ns;
+    core->shadow_stored_ns = core->now.mono.ns;
+    for (uint32_t i = core->batch_count; i > 0; i--) {
+        sl_core_batch_check(core, core->batches[i - 1]);
+    }
+}
+
+void sl_broker_core_step(struct sl_broker_core *core, struct sl_core_event *event,
+                         struct sl_now now) {
+    core->now = now;
+    core->read_ns = event->read_ns;
+    if (!core->started) {
+        start(core);
+    }
+    handle(core, event);
+    if (now.mono.ns >= core->sweep_ns) {
+        sweep(core);
+    }
+    if (core->armed) {
+        core->armed = false;
+        sl_core_tick(core);
+    }
+    sl_core_flush(core);
+}
+
+struct sl_mono sl_broker_core_due(const struct sl_broker_core *core) {
+    return (struct sl_mono){core->sweep_ns};
+}

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The core's own calls, by file. Private to broker/core and its tests. `core->now` is the time of
+ * the running step: every function reads it there, none keeps it. */
+#ifndef SLUICE_BROKER_CORE_CORE_INTERNAL_H
+#define SLUICE_BROKER_CORE_CORE_INTERNAL_H
+
+#include "broker/core/core_state.h"
+#include "broker/core/view.h"
+
+struct sl_core_best { /* of one model, in this tick */
+    const char *model;
+    struct sl_core_batch *batch;
+};
+
+struct sl_broker_core {
+    struct sl_core_config config;
+    struct sl_now now;
+    int64_t read_ns; /* of the running event; 0: none */
+    bool started;
+    bool armed;         /* something changed that a decision depends on */
+    int64_t armed_ns;   /* read_ns of the event that armed it first */
+    int64_t sweep_ns;   /* next housekeeping */
+    struct sl_txn *txn; /* of the running step, NULL while empty */
+    bool ticket_taken;  /* somebody waits for this step's transaction */
+    uint64_t ticket;    /* last submitted */
+    uint64_t durable;
+    struct sl_core_ring ready;
+    struct sl_core_ring waiting;
+    uint64_t session_high;
+    uint64_t edges_refused; /* events that a state machine does not list */
+
+    struct sl_core_node *nodes; /* [node_count] */
+    uint32_t node_count, node_cap;
+    struct sl_core_fleet fleet;
+    struct sl_core_batch **batches; /* [batch_count] open ones, oldest first */
+    uint32_t batch_count, batch_cap;
+    struct sl_core_unit **units; /* [unit_count] of open batches, by rising id */
+    uint32_t unit_count, unit_cap;
+    uint64_t unit_high;
+    struct sl_override_row *overrides; /* [override_count] */
+    uint32_t override_count, override_cap;
+
+    struct sl_account_row *accounts; /* [account_count] */
+    uint32_t account_count, account_cap;
+    uint64_t transfer_high;
+    uint64_t share_rows, share_rows_restored;
+    struct sl_core_tenant_state **tenants; /* [tenant_count] */
+    uint32_t tenant_count, tenant_cap;
+    struct sl_accrual hash_rem, power_rem;
+    struct sl_core_counters counters;
+    bool counters_dirty, hash_rem_dirty, power_rem_dirty;
+
+    struct sl_core_feed_state feeds[SL_CORE_FEEDS_MAX];
+    struct { /* effective hashprices, a ring */
+        int64_t mono_ns;
+        int64_t price;
+    } history[SL_CORE_HISTORY];
+    uint32_t history_count;
+
+    const struct sl_policy *policy;
+    struct sl_policy_input input;
+    struct sl_plan plan;
+    void *input_memory, *plan_memory, *policy_state;
+    struct sl_core_batch **tick_batch; /* [tick_cap] the lease offered to each row */
+    uint32_t tick_cap;
+    struct sl_core_best best[SL_CORE_MODELS_SEEN_MAX];
+    uint32_t best_count;
+
+    uint32_t switch_us[SL_CORE_SWITCHES]; /* ring of the last measured ones */
+    uint32_t switch_count;
+
+    sl_i128 shadow_hash, shadow_lease; /* nUSD */
+    sl_i128 shadow_hash_rem, shadow_lease_rem;
+    int64_t shadow_ns, shadow_stored_ns;
+    bool shadow_dirty;
+};
+
+/* core.c */
+void *sl_core_calloc(size_t count, size_t size);
+/* Room for one more item behind *count. */
+void sl_core_grow(void *array_ptr, uint32_t count, uint32_t *cap, size_t size);
+void sl_core_arm(struct sl_broker_core *core);
+int64_t sl_core_margin_ns(const struct sl_broker_core *core);
+
+/* outbox.c: commands; ticket 0 is "now". A pointer is good until the next call. */
+uint64_t sl_core_ticket(struct sl_broker_core *core);
+void sl_core_op(struct sl_broker_core *core, const struct sl_op *op);
+void sl_core_op_meta(struct sl_broker_core *core, const char *key, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+struct sl_core_item *sl_core_put(struct sl_broker_core *core, enum sl_core_command_kind kind,
+                                 uint64_t ticket);
+/* A zeroed message of `kind` to the node's session, with `extra` bytes behind it in its block. */
+struct sl_core_item *sl_core_send(struct sl_broker_core *core, uint32_t node, enum sl_msg_kind kind,
+                                  uint64_t ticket, size_t extra);
+void sl_core_reply(struct sl_broker_core *core, uint64_t cookie, uint64_t ticket, int status,
+                   const char *format, ...) __attribute__((format(printf, 5, 6)));
+void sl_core_log(struct sl_broker_core *core, enum sl_log_level level, const char *event,
+                 const char *format, ...) __attribute__((format(printf, 4, 5)));
+void sl_core_flush(struct sl_broker_core *core);
+void sl_core_durable(struct sl_broker_core *core, uint64_t ticket);
+void sl_core_ring_fini(struct sl_core_ring *ring);
+
+/* machines.c: the two state machines as tables; 0: not listed. Pure, for walks in tests. */
+enum sl_session_event {
+    SL_SEV_HELLO = 1,
+    SL_SEV_WELCOMED,
+    SL_SEV_HEARD,
+    SL_SEV_QUIET,
+    SL_SEV_SILENT,
+    SL_SEV_BYE,
+    SL_SEV_DUPLICATE,
+    SL_SEV_RESUMED,
+    SL_SEV_END,
+};
+enum sl_core_device_event {
+    SL_DEV_OFFERED = 1,
+    SL_DEV_UNHEALTHY,
+    SL_DEV_RUN_IDLE,
+    SL_DEV_RUN_HASH,
+    SL_DEV_RUN_INFER,
+    SL_DEV_DRAIN,
+    SL_DEV_FAULT,
+    SL_DEV_RETEST,
+    SL_DEV_GONE,
+    SL_DEV_BACK,
+    SL_DEV_END,
+};
+enum sl_session_state sl_session_next(enum sl_session_state state, enum sl_session_event event);
+enum sl_core_device_state sl_device_next(enum sl_core_device_state state,
+                                         enum sl_core_device_event event);
+const char *sl_session_state_name(enum sl_session_state state);
+const char *sl_core_device_state_name(enum sl_core_device_state state);
+bool sl_core_session_step(struct sl_broker_core *core, uint32_t node, enum sl_session_event event);
+bool sl_core_device_step(struct sl_broker_core *core, uint32_t dev,
+                         enum sl_core_device_event event);
+
+/* session.c */
+uint32_t sl_core_node_find(const struct sl_broker_core *core, const char *key);
+uint32_t sl_core_node_add(struct sl_broker_core *core, const char *key, const char *name);
+bool sl_core_node_up(const struct sl_broker_core *core, uint32_t node); /* LIVE or SUSPECT */
+void sl_core_session_msg(struct sl_broker_core *core, const struct sl_core_event *event);
+void sl_core_session_sweep(struct sl_broker_core *core);
+void sl_core_session_shutdown(struct sl_broker_core *core);
+
+/* fleet.c */
+uint32_t sl_core_device_find(const struct sl_broker_core *core, const char *key);
+uint32_t sl_core_device_add(struct sl_broker_core *core, const char *key, uint32_t node);
+void sl_core_fleet_hello(struct sl_broker_core *core, uint32_t node,
+                         const struct sl_msg_hello *hello, bool new_boot);
+void sl_core_fleet_report(struct sl_broker_core *core, uint32_t node,
+                          const struct sl_msg_report *report);
+void sl_core_fleet_lost(struct sl_broker_core *core, uint32_t node);
+void sl_core_fleet_fini(struct sl_core_fleet *fleet);
+
+/* lease.c */
+struct sl_core_grant {
+    enum sl_mode mode;
+    struct sl_core_batch *batch;
+    const char *rule;
+    char why[SL_WHY_MAX];
+    uint8_t digest[32];
+    bool by_price; /* starts the minimum dwell */
+};
+void sl_core_lease_grant(struct sl_broker_core *core, uint32_t dev, const struct sl_core_grant *g);
+void sl_core_lease_clear(struct sl_broker_core *core, uint32_t dev);
+void sl_core_lease_left(struct sl_broker_core *core, const struct sl_core_item *item);
+void sl_core_lease_resend(struct sl_broker_core *core, uint32_t dev);
+void sl_core_lease_sweep(struct sl_broker_core *core);
+void sl_core_lease_ack(struct sl_broker_core *core, uint32_t node, const struct sl_msg_ack *ack);
+bool sl_core_lease_valid(const struct sl_broker_core *core, uint32_t dev);
+
+#include "broker/core/core_work.h"
+
+#endif

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What the broker's core remembers. Private to broker/core and its tests. Everything belongs to one
+ * struct sl_broker_core and is touched by its thread only; memory is taken when something joins,
+ * never in the tick. Running out of memory ends the process: a broker that cannot write down what
+ * it does must not go on (a restart continues from the store). */
+#ifndef SLUICE_BROKER_CORE_CORE_STATE_H
+#define SLUICE_BROKER_CORE_CORE_STATE_H
+
+#include "broker/core/core.h"
+#include "schedulers/policy.h"
+
+#define SL_CORE_NONE UINT32_MAX
+#define SL_CORE_SHARE_WINDOW 16384 /* ids of one node in which a duplicate is told exactly */
+#define SL_CORE_LINE_TRIES_MAX 3   /* bad vectors for one line before it fails for good */
+#define SL_CORE_FAULTS_MAX 3       /* lines with a bad vector before a device is faulty */
+#define SL_CORE_BATCHES_MAX 4096   /* open at a time */
+#define SL_CORE_HISTORY 512        /* hashprices remembered, for shares that come late */
+#define SL_CORE_SWITCHES 4096
+/* mW x ms x nUSD/kWh: a kWh is 1e6 mW for 3.6e6 ms. */
+#define SL_CORE_DENOM_POWER ((sl_i128)3600000 * 1000000)
+#define SL_CORE_MODELS_SEEN_MAX 64 /* models with a waiting batch, in one tick */
+
+struct sl_core_batch;
+struct sl_core_unit;
+
+/* ---- commands on their way out ---- */
+struct sl_core_item {
+    struct sl_core_command command;
+    uint64_t ticket;
+    uint32_t node;    /* SL_CORE_NONE: to the peer whoever it is */
+    uint64_t session; /* dropped when the node's session is another by then */
+    uint32_t device;  /* directives: whose ttl starts when it leaves */
+    uint64_t epoch;
+};
+struct sl_core_ring {
+    struct sl_core_item *items; /* [cap] */
+    size_t head, count, cap;
+};
+
+/* ---- nodes and sessions ---- */
+enum sl_session_state {
+    SL_SESSION_INVALID = 0,
+    SL_SESSION_HELLO,
+    SL_SESSION_LIVE,
+    SL_SESSION_SUSPECT, /* reports are missing: no new work */
+    SL_SESSION_LOST,
+    SL_SESSION_QUARANTINED, /* two agents with one key */
+    SL_SESSION_STATES,
+};
+#define SL_CORE_BOOTS 8
+struct sl_core_node {
+    char key[48];
+    char name[SL_MSG_NAME_MAX], version[SL_MSG_NAME_MAX];
+    enum sl_session_state state;
+    struct sl_link_peer peer;
+    uint64_t session, sequence;
+    uint64_t boot_id;
+    uint64_t old_boots[SL_CORE_BOOTS]; /* superseded ones, a ring */
+    int64_t flips_ns[SL_CORE_BOOTS];   /* when a superseded one came back, a ring */
+    uint32_t boot_count;
+    uint32_t flip_count;
+    struct sl_mono reported;
+    bool has_reported;           /* in this session: nothing is granted before */
+    struct sl_mono said_goodbye; /* last answer to a message of no session */
+    struct sl_msg_pool pool;
+    struct sl_mono pool_good; /* when it last had work; ns 0: never */
+    uint64_t results_spooled;
+    uint64_t shares_spooled;
+    uint64_t *share_bits; /* [SL_CORE_SHARE_WINDOW / 64], NULL before the first share */
+    uint64_t share_high;
+    uint64_t share_floor;    /* ids below are taken as known */
+    uint64_t share_restored; /* lowest id restored */
+};
+
+/* ---- the fleet: columns of [count], one row per device ---- */
+enum sl_core_device_state {
+    SL_DEVICE_INVALID = 0,
+    SL_DEVICE_UNPROVEN,
+    SL_DEVICE_IDLE,
+    SL_DEVICE_HASHING,
+    SL_DEVICE_LEASED,
+    SL_DEVICE_DRAINING,
+    SL_DEVICE_FAULTY,
+    SL_DEVICE_LOST,
+    SL_DEVICE_STATES,
+};
+#define SL_FLEET_COLUMNS(X)                                                                        \
+    X(uint32_t, node)                                                                              \
+    X(uint8_t, state)  /* enum sl_core_device_state */                                             \
+    X(uint8_t, broken) /* faulty by our own count: only a person or a new boot heals it */         \
+    X(uint8_t, faults)                                                                             \
+    X(uint8_t, refusals)                                                                           \
+    X(uint32_t, good_lines) /* since the last fault */                                             \
+    X(uint64_t, epoch_max)  /* highest ever granted or reported */                                 \
+    X(uint8_t, mode)        /* of the newest directive; 0: holds none */                           \
+    X(uint8_t, from)        /* mode before it */                                                   \
+    X(uint8_t, sent)        /* it was durable and has left */                                      \
+    X(uint8_t, running)     /* the agent says that it runs */                                      \
+    X(uint8_t, rule)        /* enum sl_rule of the last tick */                                    \
+    X(uint64_t, epoch)      /* of the newest directive */                                          \
+    X(int64_t, expires_ns)  /* last sent + ttl */                                                  \
+    X(int64_t, renew_ns)                                                                           \
+    X(int64_t, since_ns)   /* mode began */                                                        \
+    X(int64_t, moved_ns)   /* last move caused by price; 0: none */                                \
+    X(int64_t, cause_ns)   /* when the event behind the directive was read; 0: a timer */          \
+    X(int64_t, refused_ns) /* no grant before */                                                   \
+    X(int64_t, price)      /* nUSD/Mtok of the grant */                                            \
+    X(struct sl_core_batch *, batch)                                                               \
+    X(struct sl_core_unit *, units) /* open ones, newest first */                                  \
+    X(uint32_t, open_units)                                                                        \
+    X(uint32_t, row)         /* in the last tick's snapshot, or SL_CORE_NONE */                    \
+    X(uint8_t, running_mode) /* as reported */                                                     \
+    X(uint64_t, hash_rate_hs)                                                                      \
+    X(int64_t, metered_ns) /* power and shadows are accounted up to here */                        \
+    X(sl_i128, energy)     /* mW x ms x nUSD/kWh not posted yet */                                 \
+    X(int64_t, energy_ns)  /* last posting */                                                      \
+    X(struct sl_core_device, cold)
+
+struct sl_core_device {
+    char key[SL_MSG_KEY_MAX];
+    struct sl_wall first_seen;
+    struct sl_msg_device report;
+    char rule[32]; /* of the newest directive */
+    char why[SL_WHY_MAX];
+    struct sl_wall decided;
+};
+#define SL_FLEET_COLUMN(type, name) type *name;
+struct sl_core_fleet {
+    uint32_t count;
+    uint32_t cap;
+    SL_FLEET_COLUMNS(SL_FLEET_COLUMN)
+};
+
+/* ---- batches and units ---- */
+enum sl_core_line { SL_CLINE_WAITING = 0, SL_CLINE_ISSUED, SL_CLINE_DONE, SL_CLINE_FAILED };
+struct sl_core_unit {
+    uint64_t id;
+    struct sl_core_batch *batch;
+    uint32_t device; /* SL_CORE_NONE: a device that is not known any more */
+    uint32_t node;
+    uint64_t epoch;
+    int64_t price;
+    int64_t reserved; /* worst cost of what is not finished */
+    int64_t close_ns; /* the broker closes it then; 0: no such time */
+    int64_t touched_ns;
+    struct sl_core_unit *next; /* of the device */
+    bool closed;
+    uint32_t left; /* lines without a result */
+    uint32_t line_count;
+    uint32_t lines[]; /* [line_count] */
+};
+struct sl_core_batch {
+    struct sl_batch_row row;
+    struct sl_core_tenant_state *tenant;
+    bool lines_known;
+    bool settling; /* nothing is issued any more; when no unit is open, it is finalized */
+    bool sealed;   /* FINALIZE was ordered: results that come now are too late */
+    uint32_t waiting;
+    uint32_t issued;
+    uint32_t hint;       /* no line below it waits */
+    uint8_t *line_state; /* [lines_total] enum sl_core_line */
+    uint8_t *line_tries; /* [lines_total] */
+    uint32_t *worst;     /* [lines_total]; 0: refused at validation. NULL before lines_known */
+    uint64_t *line_unit; /* [lines_total] unit that holds an issued line */
+    uint32_t planned;    /* devices that serve it by the present plan */
+    uint32_t open_units;
+    struct sl_core_unit **units; /* [unit_count] every unit ever issued, by rising id */
+    uint32_t unit_count;
+    uint32_t unit_cap;
+    int64_t worst_total;  /* sum over lines not refused */
+    int64_t worst_done;   /* of finished ones: how far the bound was off */
+    int64_t shadow_milli; /* tokens x 1000 that the always-lease shadow served */
+    sl_i128 shadow_nusd;  /* and earned */
+};
+struct sl_core_tenant_state {
+    struct sl_core_tenant config;
+    sl_i128 reserved; /* sum over its open units */
+    uint32_t account;
+};
+
+/* ---- money and prices ---- */
+struct sl_core_feed_state {
+    struct sl_core_feed config;
+    bool known;
+    int64_t value_nano;
+    int64_t stored_nano; /* last value written to the store */
+    struct sl_wall as_of;
+    struct sl_wall stored;
+    char health[SL_WHY_MAX];
+};
+struct sl_core_counters {                  /* META "counters", in this order */
+    uint64_t shares[SL_SHARE_UNKNOWN + 1]; /* by outcome; slot 0 unused */
+    uint64_t lines;
+    uint64_t tokens;
+    uint64_t switches;
+    uint64_t power_missing; /* spans in which a device's power could not be known */
+};
+
+#endif

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The second half of core_internal.h: work, money, prices and decisions. Include that one. */
+#ifndef SLUICE_BROKER_CORE_CORE_WORK_H
+#define SLUICE_BROKER_CORE_CORE_WORK_H
+
+struct sl_broker_core;
+
+/* units.c */
+struct sl_core_unit *sl_core_unit_find(const struct sl_broker_core *core, uint64_t id);
+struct sl_core_unit *sl_core_unit_add(struct sl_broker_core *core, const struct sl_unit_row *row,
+                                      struct sl_core_batch *batch, uint32_t dev, uint32_t node);
+/* Gives the device units of the batch that it serves until it has enough; the number issued. */
+uint32_t sl_core_unit_top_up(struct sl_broker_core *core, uint32_t dev);
+/* Lines without a result wait again; the reservation is lifted. */
+void sl_core_unit_close(struct sl_broker_core *core, struct sl_core_unit *unit);
+void sl_core_unit_close_device(struct sl_broker_core *core, uint32_t dev);
+/* Tells the agent to drop every open unit of the device that is not of `keep`. */
+void sl_core_unit_drain(struct sl_broker_core *core, uint32_t dev,
+                        const struct sl_core_batch *keep);
+void sl_core_unit_drop_all(struct sl_broker_core *core, struct sl_core_batch *batch);
+void sl_core_unit_sweep(struct sl_broker_core *core);
+/* Worst cost of a line at a price, rounded up. */
+int64_t sl_core_unit_cost(uint32_t worst_tokens, int64_t price_nusd_per_mtok);
+
+/* results.c, shares.c */
+void sl_core_result(struct sl_broker_core *core, uint32_t node, const struct sl_msg_result *result);
+void sl_core_shares(struct sl_broker_core *core, uint32_t node, const struct sl_msg_shares *shares);
+bool sl_core_share_seen(struct sl_core_node *node, uint64_t id, bool mark);
+
+/* batches.c */
+struct sl_core_batch *sl_core_batch_find(const struct sl_broker_core *core, const char *id);
+struct sl_core_batch *sl_core_batch_add(struct sl_broker_core *core,
+                                        const struct sl_batch_row *row);
+void sl_core_batch_lines(struct sl_core_batch *batch, uint32_t count);
+void sl_core_batch_create(struct sl_broker_core *core, struct sl_core_event *event);
+void sl_core_batch_validated(struct sl_broker_core *core, struct sl_core_event *event);
+void sl_core_batch_finalized(struct sl_broker_core *core, const struct sl_core_event *event);
+void sl_core_batch_bid(struct sl_broker_core *core, const struct sl_core_event *event);
+void sl_core_batch_cancel(struct sl_broker_core *core, const struct sl_core_event *event);
+void sl_core_batch_order(struct sl_broker_core *core, const struct sl_core_batch *batch,
+                         enum sl_core_command_kind kind, uint64_t ticket);
+void sl_core_batch_store(struct sl_broker_core *core, const struct sl_core_batch *batch);
+void sl_core_batch_line_back(struct sl_core_batch *batch, uint32_t line);
+/* Completes or settles it when nothing is left to do. */
+void sl_core_batch_check(struct sl_broker_core *core, struct sl_core_batch *batch);
+/* Lines wait, and the tenant can pay for the next one. */
+bool sl_core_batch_issuable(const struct sl_broker_core *core, const struct sl_core_batch *batch);
+void sl_core_batch_sweep(struct sl_broker_core *core);
+void sl_core_batch_free(struct sl_core_batch *batch);
+struct sl_core_tenant_state *sl_core_tenant_get(struct sl_broker_core *core, const char *id);
+
+/* ledger.c */
+uint32_t sl_core_account(struct sl_broker_core *core, const char *id);
+uint32_t sl_core_account_find(const struct sl_broker_core *core, const char *id);
+void sl_core_transfer(struct sl_broker_core *core, enum sl_transfer_kind kind, uint32_t debit,
+                      uint32_t credit, int64_t amount_nusd, const char *ref);
+/* What the tenant may still spend; INT64_MAX for an unlimited one. */
+sl_i128 sl_core_tenant_left(const struct sl_broker_core *core,
+                            const struct sl_core_tenant_state *tenant);
+/* Charges power and shadows from the last metering to now. */
+void sl_core_meter(struct sl_broker_core *core, uint32_t dev);
+void sl_core_ledger_sweep(struct sl_broker_core *core);
+/* Counters and remainders that changed go into the step's transaction. */
+void sl_core_ledger_metas(struct sl_broker_core *core);
+
+/* feeds.c */
+enum sl_core_known { SL_KNOWN_NO = 0, SL_KNOWN_STALE, SL_KNOWN_FRESH };
+void sl_core_feed_price(struct sl_broker_core *core, const struct sl_core_event *event);
+/* Median of the fresh feeds; else the newest stale value. The factor is in it. */
+enum sl_core_known sl_core_hashprice(const struct sl_broker_core *core, int64_t *ret_price);
+enum sl_core_known sl_core_tariff(const struct sl_broker_core *core, int64_t *ret_price);
+/* The hashprice of `age_ms` ago, else the oldest known after it; false: there never was one. */
+bool sl_core_hashprice_at(const struct sl_broker_core *core, uint64_t age_ms, int64_t *ret_price);
+bool sl_core_feed_stale(const struct sl_broker_core *core, const struct sl_core_feed_state *feed,
+                        struct sl_wall now);
+
+/* decide.c, explain.c */
+struct sl_core_offer {
+    uint8_t bits; /* SL_OFFER_* */
+    int64_t gross;
+    int64_t power;
+    enum sl_source power_source;
+    const char *missing; /* NULL: nothing */
+    struct sl_core_batch *batch;
+};
+void sl_core_offers(const struct sl_broker_core *core, uint32_t dev,
+                    struct sl_core_offer offers[SL_MODE_COUNT]);
+void sl_core_tick(struct sl_broker_core *core);
+void sl_core_explain(const struct sl_broker_core *core, uint32_t dev, uint32_t row,
+                     const struct sl_core_batch *batch, char *out, size_t size);
+
+/* overrides.c */
+void sl_core_override(struct sl_broker_core *core, const struct sl_core_event *event);
+enum sl_policy_order sl_core_order(const struct sl_broker_core *core, uint32_t dev,
+                                   enum sl_mode *ret_pinned);
+void sl_core_override_put(struct sl_broker_core *core, const struct sl_override_row *row);
+
+/* shadow.c */
+void sl_core_shadow_advance(struct sl_broker_core *core);
+void sl_core_shadow_settle(struct sl_broker_core *core, struct sl_core_batch *batch);
+void sl_core_shadow_metas(struct sl_broker_core *core);
+bool sl_core_shadow_restore(struct sl_broker_core *core, const char *key, const char *value);
+
+/* switches.c */
+void sl_core_switch_note(struct sl_broker_core *core, uint32_t dev, const struct sl_msg_ack *ack);
+void sl_core_switch_get(const struct sl_broker_core *core, struct sl_view_switches *ret_view);
+
+#endif

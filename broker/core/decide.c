@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The tick: the one place where decisions are made. It takes a snapshot of every device that may be
+ * moved, asks the policy, and grants what differs from what is. Its tables grow when devices join;
+ * deciding itself allocates nothing. */
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/core/core_internal.h"
+#include "proto/base/text.h"
+#include "schedulers/opportunity.h"
+
+#define POOL_GRACE_NS (10 * SL_NS_PER_S) /* a pool's hiccup is no reason to move */
+#define LONG_AGO_MS INT64_C(1000000000000000)
+
+/* ---- what each mode offers ---- */
+
+/* Highest bid, then oldest, then id: the same for every device of the model, whatever its speed. */
+static bool beats(const struct sl_core_batch *a, const struct sl_core_batch *b) {
+    if (a->row.bid_nusd_per_mtok != b->row.bid_nusd_per_mtok) {
+        return a->row.bid_nusd_per_mtok > b->row.bid_nusd_per_mtok;
+    }
+    if (a->row.created.ms != b->row.created.ms) {
+        return a->row.created.ms < b->row.created.ms;
+    }
+    return strcmp(a->row.id, b->row.id) < 0;
+}
+
+static void collect_best(struct sl_broker_core *core) {
+    core->best_count = 0;
+    for (uint32_t i = 0; i < core->batch_count; i++) {
+        struct sl_core_batch *batch = core->batches[i];
+        batch->planned = 0;
+        if (!sl_core_batch_issuable(core, batch)) {
+            continue;
+        }
+        uint32_t at = 0;
+        while (at < core->best_count && strcmp(core->best[at].model, batch->row.model) != 0) {
+            at++;
+        }
+        if (at == core->best_count) {
+            if (at == SL_CORE_MODELS_SEEN_MAX) {
+                continue;
+            }
+            core->best[core->best_count++] = (struct sl_core_best){batch->row.model, batch};
+        } else if (beats(batch, core->best[at].batch)) {
+            core->best[at].batch = batch;
+        }
+    }
+}
+
+static int64_t tokens_per_s_milli(const struct sl_msg_device *report, const char *model) {
+    for (uint32_t i = 0; i < report->model_count && i < SL_MSG_MODELS_MAX; i++) {
+        if (strcmp(report->models[i].id, model) == 0) {
+            uint64_t rate = report->models[i].tokens_per_s_milli;
+            return rate > INT64_MAX ? INT64_MAX : (int64_t)rate;
+        }
+    }
+    return 0;
+}
+
+static bool still_serves(const struct sl_broker_core *core, uint32_t dev,
+                         const struct sl_core_batch *batch) {
+    for (const struct sl_core_unit *unit = core->fleet.units[dev]; unit; unit = unit->next) {
+        if (unit->batch == batch) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool lease_open(const struct sl_broker_core *core, uint32_t dev) {
+    const struct sl_core_batch *own = core->fleet.batch[dev];
+    return own && own->row.state == SL_BATCH_IN_PROGRESS &&
+           (still_serves(core, dev, own) || sl_core_batch_issuable(core, own));
+}
+
+static void offer_infer(const struct sl_broker_core *core, uint32_t dev,
+                        struct sl_core_offer *offer) {
+    const struct sl_msg_device *report = &core->fleet.cold[dev].report;
+    struct sl_core_batch *own = lease_open(core, dev) ? core->fleet.batch[dev] : NULL;
+    offer->missing = report->model_count > 0 ? "waiting batch" : "model";
+    for (uint32_t i = 0; i <= core->best_count; i++) {
+        /* The batch that it serves comes first and wins ties. */
+        struct sl_core_batch *batch = i == 0 ? own : core->best[i - 1].batch;
+        int64_t rate = batch ? tokens_per_s_milli(report, batch->row.model) : 0;
+        int64_t value = batch ? sl_opportunity_lease(batch->row.bid_nusd_per_mtok, rate) : 0;
+        if (rate == 0 || (offer->batch && value <= offer->gross)) {
+            continue;
+        }
+        offer->batch = batch;
+        offer->gross = value;
+        offer->bits = SL_OFFER_POSSIBLE | SL_OFFER_PRICED;
+        offer->missing = NULL;
+    }
+}
+
+static void offer_hash(const struct sl_broker_core *core, uint32_t dev,
+                       struct sl_core_offer *offer) {
+    const struct sl_core_node *node = &core->nodes[core->fleet.node[dev]];
+    int64_t price = 0;
+    uint64_t rate = core->fleet.hash_rate_hs[dev];
+    enum sl_core_known known = sl_core_hashprice(core, &price);
+    bool pool =
+        node->pool_good.ns != 0 && core->now.mono.ns - node->pool_good.ns <=
+                                       POOL_GRACE_NS + core->config.report_ms * SL_NS_PER_MS;
+    offer->gross = sl_opportunity_hash(price, rate > INT64_MAX ? INT64_MAX : (int64_t)rate);
+    offer->bits = rate > 0 && pool ? SL_OFFER_POSSIBLE : 0;
+    offer->bits |= known == SL_KNOWN_FRESH ? SL_OFFER_PRICED : 0;
+    if (rate == 0) {
+        offer->missing = "hash rate";
+    } else if (!pool) {
+        offer->missing = "pool with a job";
+    } else if (known != SL_KNOWN_FRESH) {
+        offer->missing = known == SL_KNOWN_STALE ? "fresh hashprice" : "hashprice";
+    }
+}
+
+static void offer_power(const struct sl_broker_core *core, uint32_t dev, enum sl_mode mode,
+                        struct sl_core_offer *offer) {
+    const struct sl_watts *watts = &core->fleet.cold[dev].report.watts[mode];
+    offer->power_source = watts->source;
+    if (watts->source == SL_SOURCE_UNKNOWN) {
+        return;
+    }
+    int64_t price = 0;
+    enum sl_core_known known = sl_core_tariff(core, &price);
+    if (known == SL_KNOWN_FRESH) {
+        offer->bits |= SL_OFFER_POWER;
+        offer->power = sl_opportunity_power(price, watts->mw);
+    } else if (known == SL_KNOWN_STALE) {
+        offer->bits &= (uint8_t)~SL_OFFER_PRICED;
+        offer->missing = offer->missing ? offer->missing : "fresh power price";
+    }
+}
+
+void sl_core_offers(const struct sl_broker_core *core, uint32_t dev,
+                    struct sl_core_offer offers[SL_MODE_COUNT]) {
+    memset(offers, 0, SL_MODE_COUNT * sizeof offers[0]);
+    offers[SL_MODE_IDLE].bits = SL_OFFER_POSSIBLE | SL_OFFER_PRICED;
+    offer_hash(core, dev, &offers[SL_MODE_HASH]);
+    offer_infer(core, dev, &offers[SL_MODE_INFER]);
+    for (enum sl_mode mode = SL_MODE_IDLE; mode < SL_MODE_COUNT; mode++) {
+        offer_power(core, dev, mode, &offers[mode]);
+    }
+}
+
+/* ---- the snapshot ---- */
+
+static void reserve(struct sl_broker_core *core) {
+    if (core->fleet.count <= core->tick_cap && core->input_memory) {
+        return;
+    }
+    uint32_t cap = core->fleet.cap ? core->fleet.cap : 1;
+    free(core->input_memory);
+    free(core->plan_memory);
+    free(core->policy_state);
+    free(core->tick_batch);
+    core->input_memory = sl_core_calloc(1, sl_policy_input_bytes(cap));
+    core->plan_memory = sl_core_calloc(1, sl_plan_bytes(cap));
+    core->policy_state =
+        sl_core_calloc(1, core->policy->state_bytes + cap * core->policy->state_per_device);
+    core->tick_batch = sl_core_calloc(cap, sizeof(void *));
+    sl_policy_input_place(&core->input, core->input_memory, cap);
+    sl_plan_place(&core->plan, core->plan_memory, cap);
+    core->tick_cap = cap;
+}
+
+/* Whether the tick may touch the device at all. */
+static bool is_movable(const struct sl_broker_core *core, uint32_t dev,
+                       enum sl_policy_order order) {
+    const struct sl_core_fleet *fleet = &core->fleet;
+    const struct sl_core_node *node = &core->nodes[fleet->node[dev]];
+    enum sl_core_device_state state = (enum sl_core_device_state)fleet->state[dev];
+    if (!sl_core_node_up(core, fleet->node[dev]) || !node->has_reported ||
+        state == SL_DEVICE_UNPROVEN || state == SL_DEVICE_LOST ||
+        core->now.mono.ns < fleet->refused_ns[dev]) {
+        return false;
+    }
+    if (state == SL_DEVICE_FAULTY) {
+        return fleet->mode[dev] != SL_MODE_INVALID; /* only to take its lease away */
+    }
+    /* A silent agent gets no new work, but an order of people is tried at once. */
+    return node->state == SL_SESSION_LIVE || order != SL_ORDER_NONE;
+}
+
+static void fill_row(struct sl_broker_core *core, uint32_t row, uint32_t dev,
+                     enum sl_policy_order order, enum sl_mode pinned) {
+    struct sl_policy_input *in = &core->input;
+    const struct sl_core_fleet *fleet = &core->fleet;
+    bool valid = sl_core_lease_valid(core, dev);
+    uint8_t present = valid ? fleet->mode[dev] : 0;
+    int64_t moved_ns = fleet->moved_ns[dev];
+    in->id[row] = dev;
+    in->present[row] = present;
+    in->in_mode_ms[row] = moved_ns ? (core->now.mono.ns - moved_ns) / SL_NS_PER_MS : LONG_AGO_MS;
+    in->lease_open[row] = lease_open(core, dev);
+    in->order_kind[row] = (uint8_t)order;
+    in->order_pinned[row] = (uint8_t)pinned;
+    struct sl_core_offer offers[SL_MODE_COUNT];
+    sl_core_offers(core, dev, offers);
+    core->tick_batch[row] = offers[SL_MODE_INFER].batch;
+    for (enum sl_mode mode = SL_MODE_IDLE; mode < SL_MODE_COUNT; mode++) {
+        uint64_t us = fleet->cold[dev].report.switch_us[present][mode];
+        in->offer[mode][row] = offers[mode].bits;
+        in->gross_nusd_h[mode][row] = offers[mode].gross;
+        in->power_nusd_h[mode][row] = offers[mode].power;
+        in->switch_us[mode][row] = us > INT64_MAX ? INT64_MAX : (int64_t)us;
+    }
+}
+
+static void snapshot(struct sl_broker_core *core) {
+    const struct sl_core_config *config = &core->config;
+    core->input.params = (struct sl_policy_params){
+        .threshold_ppm = config->threshold_ppm,
+        .dwell_min_ms = config->dwell_min_ms,
+        .switch_horizon_ms = config->switch_horizon_ms,
+        .safe_mode = config->safe_mode,
+    };
+    core->input.count = 0;
+    for (uint32_t dev = 0; dev < core->fleet.count; dev++) {
+        enum sl_mode pinned = SL_MODE_INVALID;
+        enum sl_policy_order order = sl_core_order(core, dev, &pinned);
+        core->fleet.row[dev] = SL_CORE_NONE;
+        if (is_movable(core, dev, order)) {
+            core->fleet.row[dev] = core->input.count;
+            fill_row(core, core->input.count++, dev, order, pinned);
+        }
+    }
+}
+
+static void add_bytes(void *arg, const void *bytes, size_t size) {
+    crypto_generichash_update(arg, bytes, size);
+}
+
+static void digest_inputs(const struct sl_broker_core *core, uint8_t digest[32]) {
+    crypto_generichash_state state;
+    crypto_generichash_init(&state, NULL, 0, 32);
+    crypto_generichash_update(&state, (const unsigned char *)core->policy->name,
+                              strlen(core->policy->name));
+    crypto_generichash_update(&state, (const unsigned char *)&core->policy->version,
+                              sizeof core->policy->version);
+    sl_policy_input_bytes_each(&core->input, add_bytes, &state);
+    crypto_generichash_final(&state, digest, 32);
+}
+
+/* ---- carrying out ---- */
+
+/* The batch that row's device shall serve; while prices are stale it keeps its own. */
+static struct sl_core_batch *planned_batch(const struct sl_broker_core *core, uint32_t row,
+                                           uint32_t dev) {
+    if (core->plan.mode[row] != SL_MODE_INFER) {
+        return NULL;
+    }
+    return core->plan.rule[row] == SL_RULE_HOLD ? core->fleet.batch[dev] : core->tick_batch[row];
+}
+
+/* The rule under which a new directive is due, or NULL when all is as it should be. */
+static const char *due_rule(const struct sl_broker_core *core, uint32_t row, uint32_t dev,
+                            const struct sl_core_batch *batch) {
+    const struct sl_core_fleet *fleet = &core->fleet;
+    const char *rule = sl_rule_name((enum sl_rule)core->plan.rule[row]);
+    bool serves = batch && (sl_core_batch_issuable(core, batch) || still_serves(core, dev, batch));
+    if (core->plan.mode[row] == SL_MODE_INFER && !serves) {
+        return NULL; /* others of this tick took the last lines */
+    }
+    if (core->plan.mode[row] != core->input.present[row]) {
+        return rule;
+    }
+    if (core->plan.mode[row] != SL_MODE_INFER) {
+        return NULL;
+    }
+    if (batch != fleet->batch[dev]) {
+        return sl_core_batch_issuable(core, batch) ? "better-bid" : NULL;
+    }
+    /* Units carry the price of their grant: without lines to come there is nothing to price. */
+    return batch->row.bid_nusd_per_mtok != fleet->price[dev] && sl_core_batch_issuable(core, batch)
+               ? "reprice"
+               : NULL;
+}
+
+static void apply(struct sl_broker_core *core) {
+    struct sl_core_grant grant = {0};
+    bool digested = false;
+    for (uint32_t row = 0; row < core->plan.count; row++) {
+        uint32_t dev = core->input.id[row];
+        enum sl_rule rule = (enum sl_rule)core->plan.rule[row];
+        core->fleet.rule[dev] = (uint8_t)rule;
+        grant.batch = planned_batch(core, row, dev);
+        grant.rule = due_rule(core, row, dev, grant.batch);
+        if (!grant.rule) {
+            continue;
+        }
+        if (!digested) {
+            digest_inputs(core, grant.digest);
+            digested = true;
+        }
+        grant.mode = (enum sl_mode)core->plan.mode[row];
+        grant.by_price = rule == SL_RULE_THRESHOLD || rule == SL_RULE_IDLE;
+        sl_core_explain(core, dev, row, grant.batch, grant.why, sizeof grant.why);
+        sl_core_lease_grant(core, dev, &grant);
+    }
+}
+
+void sl_core_tick(struct sl_broker_core *core) {
+    reserve(core);
+    collect_best(core);
+    snapshot(core);
+    core->policy->decide(&core->input, core->policy_state, &core->plan);
+    for (uint32_t row = 0; row < core->plan.count; row++) {
+        struct sl_core_batch *batch = planned_batch(core, row, core->input.id[row]);
+        if (batch) {
+            batch->planned++;
+        }
+    }
+    apply(core);
+}

@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The fleet: one row per device in columns, filled from absolute reports. A device belongs to one
+ * node; another node that claims it is refused while the owner is there or its lease may run. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/core/core_internal.h"
+#include "proto/base/text.h"
+
+uint32_t sl_core_device_find(const struct sl_broker_core *core, const char *key) {
+    for (uint32_t i = 0; i < core->fleet.count; i++) {
+        if (strcmp(core->fleet.cold[i].key, key) == 0) {
+            return i;
+        }
+    }
+    return SL_CORE_NONE;
+}
+
+static void grow(struct sl_core_fleet *fleet) {
+    if (fleet->count < fleet->cap) {
+        return;
+    }
+    uint32_t cap = fleet->cap;
+#define GROW_COLUMN(type, name)                                                                    \
+    cap = fleet->cap;                                                                              \
+    sl_core_grow(&fleet->name, fleet->count, &cap, sizeof(type));
+    SL_FLEET_COLUMNS(GROW_COLUMN)
+    fleet->cap = cap;
+}
+
+void sl_core_fleet_fini(struct sl_core_fleet *fleet) {
+#define FREE_COLUMN(type, name) free(fleet->name);
+    SL_FLEET_COLUMNS(FREE_COLUMN)
+    memset(fleet, 0, sizeof *fleet);
+}
+
+static void store_device(struct sl_broker_core *core, uint32_t dev) {
+    const struct sl_core_node *node = &core->nodes[core->fleet.node[dev]];
+    struct sl_op op = {.kind = SL_OP_DEVICE};
+    sl_text_copy(op.device.key, sizeof op.device.key, core->fleet.cold[dev].key);
+    sl_text_copy(op.device.node, sizeof op.device.node, node->name);
+    sl_text_copy(op.device.node_key, sizeof op.device.node_key, node->key);
+    op.device.epoch_max = core->fleet.epoch_max[dev];
+    op.device.first_seen = core->fleet.cold[dev].first_seen;
+    sl_core_op(core, &op);
+}
+
+uint32_t sl_core_device_add(struct sl_broker_core *core, const char *key, uint32_t node) {
+    struct sl_core_fleet *fleet = &core->fleet;
+    grow(fleet);
+    uint32_t dev = fleet->count++;
+    sl_text_copy(fleet->cold[dev].key, sizeof fleet->cold[dev].key, key);
+    fleet->node[dev] = node;
+    fleet->state[dev] = SL_DEVICE_LOST;
+    fleet->row[dev] = SL_CORE_NONE;
+    return dev;
+}
+
+/* The device's row, or SL_CORE_NONE when another node owns it. */
+static uint32_t adopt(struct sl_broker_core *core, uint32_t node, const char *key) {
+    struct sl_core_fleet *fleet = &core->fleet;
+    uint32_t dev = sl_core_device_find(core, key);
+    if (dev == SL_CORE_NONE) {
+        dev = sl_core_device_add(core, key, node);
+        fleet->cold[dev].first_seen = core->now.wall;
+        store_device(core, dev);
+        return dev;
+    }
+    if (fleet->node[dev] != node) {
+        bool leased = fleet->mode[dev] != SL_MODE_INVALID;
+        if (sl_core_node_up(core, fleet->node[dev]) || leased) {
+            return SL_CORE_NONE;
+        }
+        sl_core_log(core, SL_LOG_INFO, "device.moved", "device=%s from=%s to=%s", key,
+                    core->nodes[fleet->node[dev]].name, core->nodes[node].name);
+        sl_core_unit_close_device(core, dev);
+        fleet->node[dev] = node;
+        store_device(core, dev);
+    }
+    return dev;
+}
+
+static void note_run(struct sl_broker_core *core, uint32_t dev, enum sl_mode mode) {
+    static const enum sl_core_device_event events[SL_MODE_COUNT] = {
+        0, SL_DEV_RUN_IDLE, SL_DEV_RUN_HASH, SL_DEV_RUN_INFER};
+    uint8_t state = core->fleet.state[dev];
+    if (mode > SL_MODE_INVALID && mode < SL_MODE_COUNT && state != SL_DEVICE_UNPROVEN &&
+        state != SL_DEVICE_LOST) {
+        sl_core_device_step(core, dev, events[mode]);
+    }
+}
+
+static void note_health(struct sl_broker_core *core, uint32_t dev,
+                        const struct sl_msg_device *report) {
+    struct sl_core_fleet *fleet = &core->fleet;
+    if (report->health[0] != '\0') {
+        sl_core_device_step(core, dev, SL_DEV_UNHEALTHY);
+        return;
+    }
+    if (fleet->state[dev] == SL_DEVICE_FAULTY && !fleet->broken[dev]) {
+        sl_core_device_step(core, dev, SL_DEV_RETEST); /* the agent has proved it again */
+    }
+    sl_core_device_step(core, dev, SL_DEV_OFFERED);
+}
+
+static void note_epoch(struct sl_broker_core *core, uint32_t dev,
+                       const struct sl_msg_device *report) {
+    struct sl_core_fleet *fleet = &core->fleet;
+    uint64_t reported = report->epoch_max > report->epoch ? report->epoch_max : report->epoch;
+    if (reported <= fleet->epoch_max[dev]) {
+        return;
+    }
+    /* The agent has seen epochs that we have no record of (a restored backup): go above them. */
+    fleet->epoch_max[dev] = reported;
+    store_device(core, dev);
+    sl_core_lease_clear(core, dev);
+}
+
+static void take_report(struct sl_broker_core *core, uint32_t dev,
+                        const struct sl_msg_device *report) {
+    struct sl_core_fleet *fleet = &core->fleet;
+    sl_core_meter(core, dev);
+    fleet->cold[dev].report = *report;
+    fleet->hash_rate_hs[dev] = report->hash_rate_hs;
+    bool mode_known = report->mode > SL_MODE_INVALID && report->mode < SL_MODE_COUNT;
+    fleet->running_mode[dev] = mode_known ? (uint8_t)report->mode : 0;
+    note_epoch(core, dev, report);
+    note_health(core, dev, report);
+    bool ours = fleet->mode[dev] != SL_MODE_INVALID && report->epoch == fleet->epoch[dev];
+    if (ours) {
+        fleet->running[dev] = 1;
+    }
+    if (ours || fleet->mode[dev] == SL_MODE_INVALID) {
+        note_run(core, dev, report->mode);
+    }
+    if (report->safe && fleet->running[dev] && fleet->mode[dev] != SL_MODE_INVALID) {
+        sl_core_log(core, SL_LOG_WARN, "lease.lapsed", "device=%s epoch=%llu: renewals were late",
+                    fleet->cold[dev].key, (unsigned long long)fleet->epoch[dev]);
+        sl_core_lease_clear(core, dev);
+    }
+}
+
+static bool holds(const struct sl_msg_hello *hello, uint64_t unit_id) {
+    for (uint32_t i = 0; i < hello->unit_count; i++) {
+        if (hello->units[i] == unit_id) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Units that the agent still holds go on; the lines of the others wait again. Units that it holds
+ * but that are over for us are drained. */
+static void settle_units(struct sl_broker_core *core, uint32_t node,
+                         const struct sl_msg_hello *hello) {
+    for (uint32_t i = 0; i < core->unit_count; i++) {
+        struct sl_core_unit *unit = core->units[i];
+        if (unit->closed || unit->node != node) {
+            continue;
+        }
+        if (holds(hello, unit->id)) {
+            unit->close_ns = 0;
+            unit->touched_ns = core->now.mono.ns;
+        } else {
+            sl_core_unit_close(core, unit);
+        }
+    }
+    uint64_t over[SL_MSG_IDS_MAX];
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < hello->unit_count && count < SL_MSG_IDS_MAX; i++) {
+        const struct sl_core_unit *unit = sl_core_unit_find(core, hello->units[i]);
+        if (!unit || unit->closed || unit->node != node) {
+            over[count++] = hello->units[i];
+        }
+    }
+    if (count == 0 || hello->device_count == 0) {
+        return;
+    }
+    struct sl_core_item *item = sl_core_send(core, node, SL_MSG_DRAIN, 0, count * sizeof(uint64_t));
+    struct sl_msg *msg = item->command.msg;
+    uint64_t *ids = (uint64_t *)(msg + 1);
+    memcpy(ids, over, count * sizeof *ids);
+    sl_text_copy(msg->drain.device, sizeof msg->drain.device, hello->devices[0].key);
+    msg->drain.unit_count = count;
+    msg->drain.units = ids;
+}
+
+static void hello_device(struct sl_broker_core *core, uint32_t node,
+                         const struct sl_msg_device *report, bool new_boot) {
+    struct sl_core_fleet *fleet = &core->fleet;
+    uint32_t dev = adopt(core, node, report->key);
+    if (dev == SL_CORE_NONE) {
+        sl_core_log(core, SL_LOG_WARN, "device.refused",
+                    "device=%s node=%s: another node has it; check for a copied configuration",
+                    report->key, core->nodes[node].name);
+        return;
+    }
+    if (new_boot) {
+        /* What ran in the earlier process is over, and so are our doubts: it has proved itself. */
+        sl_core_lease_clear(core, dev);
+        fleet->faults[dev] = 0;
+        fleet->refusals[dev] = 0;
+        fleet->refused_ns[dev] = 0;
+        fleet->broken[dev] = 0;
+        if (fleet->state[dev] == SL_DEVICE_FAULTY) {
+            sl_core_device_step(core, dev, SL_DEV_RETEST);
+        }
+    }
+    sl_core_device_step(core, dev, SL_DEV_BACK);
+    fleet->metered_ns[dev] = core->now.mono.ns;
+    fleet->running[dev] = 0;
+    take_report(core, dev, report);
+}
+
+void sl_core_fleet_hello(struct sl_broker_core *core, uint32_t node,
+                         const struct sl_msg_hello *hello, bool new_boot) {
+    struct sl_core_fleet *fleet = &core->fleet;
+    for (uint32_t dev = 0; dev < fleet->count; dev++) {
+        bool listed = false;
+        for (uint32_t i = 0; i < hello->device_count && fleet->node[dev] == node; i++) {
+            listed = listed || strcmp(hello->devices[i].key, fleet->cold[dev].key) == 0;
+        }
+        if (fleet->node[dev] == node && !listed) {
+            sl_core_device_step(core, dev, SL_DEV_GONE);
+        }
+    }
+    for (uint32_t i = 0; i < hello->device_count; i++) {
+        hello_device(core, node, &hello->devices[i], new_boot);
+    }
+    settle_units(core, node, hello);
+    for (uint32_t dev = 0; dev < fleet->count; dev++) {
+        if (fleet->node[dev] == node && fleet->mode[dev] != SL_MODE_INVALID &&
+            fleet->state[dev] != SL_DEVICE_LOST) {
+            sl_core_lease_resend(core, dev);
+            sl_core_unit_top_up(core, dev);
+        }
+    }
+}
+
+void sl_core_fleet_report(struct sl_broker_core *core, uint32_t node,
+                          const struct sl_msg_report *report) {
+    for (uint32_t i = 0; i < report->device_count; i++) {
+        uint32_t dev = adopt(core, node, report->devices[i].key);
+        if (dev == SL_CORE_NONE) {
+            continue;
+        }
+        if (core->fleet.state[dev] == SL_DEVICE_LOST) {
+            sl_core_device_step(core, dev, SL_DEV_BACK);
+            core->fleet.metered_ns[dev] = core->now.mono.ns;
+        }
+        take_report(core, dev, &report->devices[i]);
+        sl_core_unit_top_up(core, dev);
+    }
+}
+
+void sl_core_fleet_lost(struct sl_broker_core *core, uint32_t node) {
+    for (uint32_t dev = 0; dev < core->fleet.count; dev++) {
+        if (core->fleet.node[dev] == node) {
+            sl_core_meter(core, dev);
+            sl_core_device_step(core, dev, SL_DEV_GONE);
+        }
+    }
+    sl_core_arm(core);
+}

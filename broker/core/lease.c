@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Directives: who may use a device, for what, until when.
+ *
+ * Each has an epoch above every epoch granted or reported before. It is sent when its row is
+ * durable, together with the first units of the lease (same transaction). Renewals repeat it
+ * without writing. A device is free again when its agent said so, or when the ttl of the last
+ * directive that left, plus a margin, has passed: the agent counts its ttl from the reception. */
+#include <string.h>
+
+#include "broker/core/core_internal.h"
+#include "proto/base/text.h"
+
+#define REFUSED_WAIT_NS SL_NS_PER_S
+#define REFUSED_DOUBLINGS 6
+
+bool sl_core_lease_valid(const struct sl_broker_core *core, uint32_t dev) {
+    const struct sl_core_fleet *fleet = &core->fleet;
+    return fleet->mode[dev] != SL_MODE_INVALID &&
+           (!fleet->sent[dev] || core->now.mono.ns < fleet->expires_ns[dev]);
+}
+
+/* Units of an ended lease: the agent hands them back; if it does not, they are closed by then. */
+static void let_units_go(struct sl_broker_core *core, uint32_t dev,
+                         const struct sl_core_batch *keep) {
+    int64_t close_ns =
+        core->now.mono.ns + core->config.lease_ttl_ms * SL_NS_PER_MS + sl_core_margin_ns(core);
+    for (struct sl_core_unit *unit = core->fleet.units[dev]; unit; unit = unit->next) {
+        if (unit->batch == keep) {
+            unit->close_ns = 0;
+        } else if (unit->close_ns == 0) {
+            unit->close_ns = close_ns;
+        }
+    }
+}
+
+void sl_core_lease_clear(struct sl_broker_core *core, uint32_t dev) {
+    struct sl_core_fleet *fleet = &core->fleet;
+    if (fleet->mode[dev] == SL_MODE_INVALID) {
+        return;
+    }
+    fleet->mode[dev] = SL_MODE_INVALID;
+    fleet->batch[dev] = NULL;
+    fleet->price[dev] = 0;
+    fleet->sent[dev] = 0;
+    fleet->running[dev] = 0;
+    fleet->cause_ns[dev] = 0;
+    let_units_go(core, dev, NULL);
+    sl_core_arm(core);
+}
+
+static void send_directive(struct sl_broker_core *core, uint32_t dev, uint64_t ticket,
+                           bool renewal) {
+    const struct sl_core_fleet *fleet = &core->fleet;
+    struct sl_core_item *item = sl_core_send(core, fleet->node[dev], SL_MSG_DIRECTIVE, ticket, 0);
+    item->device = dev;
+    item->epoch = fleet->epoch[dev];
+    struct sl_msg_directive *out = &item->command.msg->directive;
+    sl_text_copy(out->device, sizeof out->device, fleet->cold[dev].key);
+    sl_text_copy(out->reason, sizeof out->reason, fleet->cold[dev].why);
+    out->epoch = fleet->epoch[dev];
+    out->ttl_ms = (uint64_t)core->config.lease_ttl_ms;
+    out->mode = (enum sl_mode)fleet->mode[dev];
+    out->renewal = renewal;
+    if (fleet->batch[dev]) {
+        sl_text_copy(out->model, sizeof out->model, fleet->batch[dev]->row.model);
+        out->price_nusd_per_mtok = (uint64_t)fleet->price[dev];
+    }
+}
+
+static void store_directive(struct sl_broker_core *core, uint32_t dev,
+                            const struct sl_core_grant *g) {
+    struct sl_op op = {.kind = SL_OP_DIRECTIVE};
+    struct sl_directive_row *row = &op.directive;
+    sl_text_copy(row->device, sizeof row->device, core->fleet.cold[dev].key);
+    row->epoch = core->fleet.epoch[dev];
+    row->mode = g->mode;
+    if (g->batch) {
+        sl_text_copy(row->batch, sizeof row->batch, g->batch->row.id);
+        row->price_nusd_per_mtok = g->batch->row.bid_nusd_per_mtok;
+    }
+    sl_text_copy(row->rule, sizeof row->rule, g->rule);
+    sl_text_copy(row->why, sizeof row->why, g->why);
+    memcpy(row->inputs_digest, g->digest, sizeof row->inputs_digest);
+    row->at = core->now.wall;
+    sl_core_op(core, &op);
+}
+
+static void set_columns(struct sl_broker_core *core, uint32_t dev, const struct sl_core_grant *g) {
+    struct sl_core_fleet *fleet = &core->fleet;
+    int64_t now_ns = core->now.mono.ns;
+    bool other_mode = fleet->mode[dev] != g->mode;
+    fleet->from[dev] = fleet->mode[dev];
+    fleet->mode[dev] = (uint8_t)g->mode;
+    fleet->epoch[dev] = ++fleet->epoch_max[dev];
+    fleet->sent[dev] = 0;
+    fleet->running[dev] = 0;
+    fleet->batch[dev] = g->batch;
+    fleet->price[dev] = g->batch ? g->batch->row.bid_nusd_per_mtok : 0;
+    fleet->since_ns[dev] = other_mode ? now_ns : fleet->since_ns[dev];
+    fleet->moved_ns[dev] = g->by_price && other_mode ? now_ns : fleet->moved_ns[dev];
+    fleet->cause_ns[dev] = other_mode ? core->armed_ns : 0;
+    struct sl_core_device *cold = &fleet->cold[dev];
+    sl_text_copy(cold->rule, sizeof cold->rule, g->rule);
+    sl_text_copy(cold->why, sizeof cold->why, g->why);
+    cold->decided = core->now.wall;
+}
+
+void sl_core_lease_grant(struct sl_broker_core *core, uint32_t dev, const struct sl_core_grant *g) {
+    struct sl_core_fleet *fleet = &core->fleet;
+    bool was_working = fleet->mode[dev] == SL_MODE_HASH || fleet->mode[dev] == SL_MODE_INFER;
+    set_columns(core, dev, g);
+    store_directive(core, dev, g);
+    let_units_go(core, dev, g->batch);
+    uint64_t ticket = sl_core_ticket(core);
+    send_directive(core, dev, ticket, false);
+    if (g->mode == SL_MODE_INFER) {
+        sl_core_unit_drain(core, dev, g->batch);
+        sl_core_unit_top_up(core, dev);
+    } else if (g->mode == SL_MODE_IDLE && was_working) {
+        sl_core_device_step(core, dev, SL_DEV_DRAIN);
+    }
+    sl_core_log(core, SL_LOG_INFO, "lease.grant", "device=%s epoch=%llu mode=%s rule=%s batch=%s",
+                fleet->cold[dev].key, (unsigned long long)fleet->epoch[dev], sl_mode_name(g->mode),
+                g->rule, g->batch ? g->batch->row.id : "-");
+}
+
+/* A directive leaves the outbox: from now on its agent may be using the device. */
+void sl_core_lease_left(struct sl_broker_core *core, const struct sl_core_item *item) {
+    struct sl_core_fleet *fleet = &core->fleet;
+    if (fleet->epoch[item->device] != item->epoch) {
+        return;
+    }
+    fleet->sent[item->device] = 1;
+    int64_t ttl_ns = core->config.lease_ttl_ms * SL_NS_PER_MS;
+    fleet->expires_ns[item->device] = core->now.mono.ns + ttl_ns;
+    fleet->renew_ns[item->device] = core->now.mono.ns + ttl_ns / 3;
+}
+
+void sl_core_lease_resend(struct sl_broker_core *core, uint32_t dev) {
+    struct sl_core_fleet *fleet = &core->fleet;
+    /* Not durable yet: behind whatever is under way, this step's transaction included. */
+    uint64_t ticket = 0;
+    if (!fleet->sent[dev]) {
+        ticket = core->txn ? sl_core_ticket(core) : core->ticket;
+    }
+    send_directive(core, dev, ticket, fleet->running[dev] != 0);
+    fleet->renew_ns[dev] = core->now.mono.ns + core->config.lease_ttl_ms * SL_NS_PER_MS / 3;
+}
+
+void sl_core_lease_sweep(struct sl_broker_core *core) {
+    struct sl_core_fleet *fleet = &core->fleet;
+    int64_t now_ns = core->now.mono.ns;
+    for (uint32_t dev = 0; dev < fleet->count; dev++) {
+        if (fleet->mode[dev] == SL_MODE_INVALID || !fleet->sent[dev]) {
+            continue;
+        }
+        bool live = core->nodes[fleet->node[dev]].state == SL_SESSION_LIVE &&
+                    fleet->state[dev] != SL_DEVICE_LOST;
+        if (now_ns >= fleet->expires_ns[dev] + sl_core_margin_ns(core)) {
+            sl_core_log(core, SL_LOG_WARN, "lease.expired", "device=%s epoch=%llu",
+                        fleet->cold[dev].key, (unsigned long long)fleet->epoch[dev]);
+            sl_core_lease_clear(core, dev);
+            sl_core_unit_close_device(core, dev);
+        } else if (live && now_ns >= fleet->renew_ns[dev]) {
+            sl_core_lease_resend(core, dev);
+        }
+    }
+}
+
+static void refused(struct sl_broker_core *core, uint32_t dev, const struct sl_msg_ack *ack) {
+    struct sl_core_fleet *fleet = &core->fleet;
+    sl_core_log(core, SL_LOG_WARN, "lease.refused", "device=%s epoch=%llu: %s",
+                fleet->cold[dev].key, (unsigned long long)ack->epoch, ack->text);
+    uint32_t doublings = fleet->refusals[dev];
+    if (doublings < REFUSED_DOUBLINGS) {
+        fleet->refusals[dev]++;
+    }
+    fleet->refused_ns[dev] = core->now.mono.ns + (REFUSED_WAIT_NS << doublings);
+    for (struct sl_core_unit *unit = fleet->units[dev], *next = NULL; unit; unit = next) {
+        next = unit->next;
+        if (unit->epoch == ack->epoch) {
+            sl_core_unit_close(core, unit);
+        }
+    }
+    sl_core_lease_clear(core, dev);
+}
+
+void sl_core_lease_ack(struct sl_broker_core *core, uint32_t node, const struct sl_msg_ack *ack) {
+    static const enum sl_core_device_event events[SL_MODE_COUNT] = {
+        0, SL_DEV_RUN_IDLE, SL_DEV_RUN_HASH, SL_DEV_RUN_INFER};
+    struct sl_core_fleet *fleet = &core->fleet;
+    uint32_t dev = sl_core_device_find(core, ack->device);
+    if (dev == SL_CORE_NONE || fleet->node[dev] != node || ack->epoch != fleet->epoch[dev] ||
+        fleet->mode[dev] == SL_MODE_INVALID) {
+        return; /* of an older directive: overtaken */
+    }
+    if (ack->outcome == SL_ACK_REFUSED) {
+        refused(core, dev, ack);
+    } else if (ack->outcome == SL_ACK_RUNNING) {
+        fleet->running[dev] = 1;
+        fleet->refusals[dev] = 0;
+        sl_core_meter(core, dev);
+        fleet->running_mode[dev] = fleet->mode[dev];
+        sl_core_device_step(core, dev, events[fleet->mode[dev]]);
+        sl_core_switch_note(core, dev, ack);
+    }
+}

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Filling a fresh core from the store, in the order of the declarations in core.h. Rows come from
+ * our own store, but a damaged one must not take the broker down: what does not fit is refused. */
+#include <stdio.h>
+#include <string.h>
+
+#include "broker/core/core_internal.h"
+#include "proto/base/text.h"
+
+static const char *const meta_keys[] = {
+    "counters",  "rem.hash",  "rem.power", "shadow.hash", "shadow.lease", "shadow.b0", "shadow.b1",
+    "shadow.b2", "shadow.b3", "shadow.b4", "shadow.b5",   "shadow.b6",    "shadow.b7", NULL};
+
+const char *const *sl_broker_core_meta_keys(void) {
+    return meta_keys;
+}
+
+static uint32_t node_of(struct sl_broker_core *core, const char *key, const char *name) {
+    uint32_t node = sl_core_node_find(core, key);
+    return node == SL_CORE_NONE ? sl_core_node_add(core, key, name) : node;
+}
+
+int sl_broker_core_restore_device(struct sl_broker_core *core, const struct sl_device_row *row) {
+    if (sl_core_device_find(core, row->key) != SL_CORE_NONE) {
+        return -SL_EXISTS;
+    }
+    uint32_t dev = sl_core_device_add(core, row->key, node_of(core, row->node_key, row->node));
+    core->fleet.epoch_max[dev] = row->epoch_max;
+    core->fleet.cold[dev].first_seen = row->first_seen;
+    return SL_OK;
+}
+
+int sl_broker_core_restore_override(struct sl_broker_core *core,
+                                    const struct sl_override_row *row) {
+    sl_core_override_put(core, row);
+    return SL_OK;
+}
+
+int sl_broker_core_restore_batch(struct sl_broker_core *core, const struct sl_batch_row *row) {
+    if (sl_batch_state_is_final(row->state) || row->state == SL_BATCH_INVALID) {
+        return SL_OK;
+    }
+    if (row->lines_total > SL_BATCH_LINES_MAX) {
+        return -SL_CORRUPT;
+    }
+    if (sl_core_batch_find(core, row->id)) {
+        return -SL_EXISTS;
+    }
+    struct sl_core_batch *batch = sl_core_batch_add(core, row);
+    if (row->lines_total > 0) {
+        sl_core_batch_lines(batch, row->lines_total);
+    }
+    /* The shadow was at least as far as the truth. */
+    batch->shadow_milli = row->tokens * 1000;
+    batch->shadow_nusd = row->billed_nusd;
+    return SL_OK;
+}
+
+int sl_broker_core_restore_unit(struct sl_broker_core *core, const struct sl_unit_row *row) {
+    struct sl_core_batch *batch = sl_core_batch_find(core, row->batch);
+    core->unit_high = row->unit_id > core->unit_high ? row->unit_id : core->unit_high;
+    if (!batch) {
+        return SL_OK; /* its batch is final: nothing can come of it */
+    }
+    bool fits = row->line_count > 0 && row->line_count <= SL_MSG_LINES_MAX &&
+                row->reserved_nusd >= 0 && !sl_core_unit_find(core, row->unit_id);
+    for (uint32_t i = 0; i < row->line_count && fits; i++) {
+        fits = row->lines[i] < batch->row.lines_total;
+    }
+    if (!fits) {
+        return -SL_CORRUPT;
+    }
+    uint32_t dev = sl_core_device_find(core, row->device);
+    uint32_t node = node_of(core, row->node_key, "?");
+    struct sl_core_unit *unit = sl_core_unit_add(core, row, batch, dev, node);
+    for (uint32_t i = 0; i < row->line_count && !row->closed; i++) {
+        uint32_t line = row->lines[i];
+        if (batch->line_state[line] == SL_CLINE_WAITING) {
+            batch->line_state[line] = SL_CLINE_ISSUED;
+            batch->line_unit[line] = unit->id;
+            batch->waiting--;
+            batch->issued++;
+            unit->left++;
+        }
+    }
+    return SL_OK;
+}
+
+int sl_broker_core_restore_result(struct sl_broker_core *core, const struct sl_result_row *row) {
+    struct sl_core_batch *batch = sl_core_batch_find(core, row->batch);
+    if (!batch) {
+        return SL_OK;
+    }
+    if (row->line >= batch->row.lines_total) {
+        return -SL_CORRUPT;
+    }
+    uint8_t *state = &batch->line_state[row->line];
+    if (*state == SL_CLINE_WAITING) {
+        batch->waiting--;
+    } else if (*state == SL_CLINE_ISSUED) {
+        struct sl_core_unit *unit = sl_core_unit_find(core, batch->line_unit[row->line]);
+        unit->left--;
+        batch->issued--;
+        batch->line_unit[row->line] = 0;
+    } else {
+        return -SL_CORRUPT;
+    }
+    *state = row->status == SL_LINE_OK ? SL_CLINE_DONE : SL_CLINE_FAILED;
+    return SL_OK;
+}
+
+int sl_broker_core_restore_share(struct sl_broker_core *core, const struct sl_share_row *row) {
+    struct sl_core_node *node = &core->nodes[node_of(core, row->node_key, "?")];
+    sl_core_share_seen(node, row->share_id, true);
+    node->share_restored =
+        row->share_id < node->share_restored ? row->share_id : node->share_restored;
+    core->share_rows_restored++;
+    return SL_OK;
+}
+
+int sl_broker_core_restore_account(struct sl_broker_core *core, const struct sl_account_row *row) {
+    struct sl_account_row *mine = &core->accounts[sl_core_account(core, row->id)];
+    mine->debits = row->debits;
+    mine->credits = row->credits;
+    return SL_OK;
+}
+
+static int restore_counters(struct sl_core_counters *c, const char *value) {
+    unsigned long long n[8] = {0};
+    int read = sscanf(value, "%llu %llu %llu %llu %llu %llu %llu %llu", &n[0], &n[1], &n[2], &n[3],
+                      &n[4], &n[5], &n[6], &n[7]);
+    if (read != 8) {
+        return -SL_CORRUPT;
+    }
+    c->shares[SL_SHARE_ACCEPTED] = n[0];
+    c->shares[SL_SHARE_STALE] = n[1];
+    c->shares[SL_SHARE_REJECTED] = n[2];
+    c->shares[SL_SHARE_UNKNOWN] = n[3];
+    c->lines = n[4];
+    c->tokens = n[5];
+    c->switches = n[6];
+    c->power_missing = n[7];
+    return SL_OK;
+}
+
+static int restore_remainder(struct sl_accrual *accrual, const char *value, sl_i128 denominator) {
+    sl_i128 rem = 0;
+    if (sl_i128_parse(value, &rem) || rem < 0 || rem >= denominator) {
+        return -SL_CORRUPT;
+    }
+    accrual->rem = rem;
+    return SL_OK;
+}
+
+int sl_broker_core_restore_meta(struct sl_broker_core *core, const char *key, const char *value) {
+    if (strcmp(key, "counters") == 0) {
+        return restore_counters(&core->counters, value);
+    }
+    if (strcmp(key, "rem.hash") == 0) {
+        return restore_remainder(&core->hash_rem, value, SL_DENOM_HASH);
+    }
+    if (strcmp(key, "rem.power") == 0) {
+        return restore_remainder(&core->power_rem, value, SL_CORE_DENOM_POWER);
+    }
+    return sl_core_shadow_restore(core, key, value) ? SL_OK : -SL_NOTFOUND;
+}
+
+void sl_broker_core_restore_high(struct sl_broker_core *core, const struct sl_store_high *high) {
+    core->unit_high = high->unit_id > core->unit_high ? high->unit_id : core->unit_high;
+    core->transfer_high = high->transfer_id;
+    core->share_rows = high->share_rows;
+}

@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Results: accepted from whom the unit was issued to, whatever the epoch is by now; the first
+ * durable one per (batch, line) wins; result, posting and the batch's counters are one transaction;
+ * the agent is told to forget only after it. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/core/core_internal.h"
+#include "proto/base/text.h"
+
+#define GOOD_LINES_HEAL 1000
+
+struct taking {
+    struct sl_broker_core *core;
+    struct sl_core_unit *unit;
+    struct sl_core_batch *batch;
+    uint32_t accepted;
+};
+
+static void acknowledge(struct sl_broker_core *core, uint32_t node, uint64_t result_id) {
+    /* A duplicate of something not durable yet waits for whatever was submitted last. */
+    uint64_t ticket = core->txn ? sl_core_ticket(core) : core->ticket;
+    struct sl_core_item *item =
+        sl_core_send(core, node, SL_MSG_RESULT_ACK, ticket, sizeof(uint64_t));
+    struct sl_msg *msg = item->command.msg;
+    uint64_t *id = (uint64_t *)(msg + 1);
+    *id = result_id;
+    msg->result_ack.result_count = 1;
+    msg->result_ack.results = id;
+}
+
+static bool unit_has(const struct sl_core_unit *unit, uint32_t line) {
+    for (uint32_t i = 0; i < unit->line_count; i++) {
+        if (unit->lines[i] == line) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Whoever holds the line as issued holds it no more. */
+static void release_line(struct taking *t, uint32_t line) {
+    struct sl_core_batch *batch = t->batch;
+    if (batch->line_state[line] == SL_CLINE_WAITING) {
+        batch->waiting--;
+        return;
+    }
+    batch->issued--;
+    struct sl_core_unit *owner = sl_core_unit_find(t->core, batch->line_unit[line]);
+    batch->line_unit[line] = 0;
+    if (!owner || owner->closed) {
+        return;
+    }
+    owner->left--;
+    int64_t cost = batch->worst ? sl_core_unit_cost(batch->worst[line], owner->price) : 0;
+    cost = cost < owner->reserved ? cost : owner->reserved;
+    owner->reserved -= cost;
+    batch->tenant->reserved -= cost;
+    if (owner->left == 0 && owner != t->unit) {
+        sl_core_unit_close(t->core, owner);
+    }
+}
+
+static void finish_line(struct taking *t, const struct sl_result_row *row, bool good) {
+    release_line(t, row->line);
+    struct sl_core_batch *batch = t->batch;
+    batch->line_state[row->line] = good ? SL_CLINE_DONE : SL_CLINE_FAILED;
+    batch->row.lines_completed += good ? 1 : 0;
+    batch->row.lines_failed += good ? 0 : 1;
+    t->accepted++;
+    struct sl_op op = {.kind = SL_OP_RESULT, .result = *row};
+    sl_core_op(t->core, &op);
+}
+
+/* Little-endian binary32 with all exponent bits set is an infinity or not a number. */
+static bool is_finite(const uint8_t *data, uint32_t dim) {
+    for (uint32_t i = 0; i < dim; i++) {
+        if ((data[4 * i + 3] & 0x7f) == 0x7f && (data[4 * i + 2] & 0x80)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The vectors of a line in the order of its inputs, malloc'ed; NULL when they are not whole. */
+static uint8_t *join_vectors(const struct sl_msg_result_line *line) {
+    uint32_t dim = line->vector_count ? line->vectors[0].dim : 0;
+    if (dim == 0 || dim > SL_MSG_VECTOR_MAX || line->vector_count > SL_MSG_INPUTS_MAX) {
+        return NULL;
+    }
+    size_t one = (size_t)dim * 4;
+    uint8_t *all = sl_core_calloc(line->vector_count, one);
+    uint8_t seen[SL_MSG_INPUTS_MAX] = {0};
+    for (uint32_t i = 0; i < line->vector_count; i++) {
+        const struct sl_msg_vector *v = &line->vectors[i];
+        if (v->input >= line->vector_count || seen[v->input] || v->dim != dim ||
+            !is_finite(v->data, dim)) {
+            free(all);
+            return NULL;
+        }
+        seen[v->input] = 1;
+        memcpy(all + v->input * one, v->data, one);
+    }
+    return all;
+}
+
+static void fill_row(const struct taking *t, const struct sl_msg_result_line *line,
+                     struct sl_result_row *row) {
+    sl_text_copy(row->batch, sizeof row->batch, t->batch->row.id);
+    row->line = line->line;
+    row->unit_id = t->unit->id;
+    row->status = line->status;
+    row->tokens = line->tokens;
+    row->at = t->core->now.wall;
+}
+
+static void take_failed(struct taking *t, const struct sl_msg_result_line *line,
+                        enum sl_line_status status) {
+    struct sl_result_row row = {0};
+    fill_row(t, line, &row);
+    row.status = status;
+    finish_line(t, &row, false);
+}
+
+/* The device gave something that cannot be right: the line is worked on again, elsewhere if there
+ * is an elsewhere. A line that fails everywhere must not make one device after the other look
+ * faulty: only its first failure counts against a device, and after some tries it fails itself. */
+static void take_bad(struct taking *t, const struct sl_msg_result_line *line) {
+    struct sl_broker_core *core = t->core;
+    struct sl_core_batch *batch = t->batch;
+    uint32_t dev = t->unit->device;
+    bool first = batch->line_tries[line->line]++ == 0;
+    if (first && dev != SL_CORE_NONE) {
+        core->fleet.faults[dev]++;
+        core->fleet.good_lines[dev] = 0;
+        sl_core_log(core, SL_LOG_WARN, "device.bad_vector", "device=%s faults=%u batch=%s line=%u",
+                    core->fleet.cold[dev].key, core->fleet.faults[dev], batch->row.id, line->line);
+        if (core->fleet.faults[dev] >= SL_CORE_FAULTS_MAX) {
+            core->fleet.broken[dev] = 1;
+            sl_core_device_step(core, dev, SL_DEV_FAULT);
+        }
+    }
+    if (batch->line_tries[line->line] >= SL_CORE_LINE_TRIES_MAX) {
+        take_failed(t, line, SL_LINE_FAILED);
+    } else if (batch->line_state[line->line] == SL_CLINE_ISSUED &&
+               batch->line_unit[line->line] == t->unit->id) {
+        release_line(t, line->line);
+        batch->issued++; /* line_back takes it off again */
+        sl_core_batch_line_back(batch, line->line);
+    }
+}
+
+static void take_ok(struct taking *t, const struct sl_msg_result_line *line) {
+    struct sl_broker_core *core = t->core;
+    struct sl_core_batch *batch = t->batch;
+    bool over_bound = batch->worst && line->tokens > batch->worst[line->line];
+    uint8_t *vectors = over_bound || line->tokens == 0 ? NULL : join_vectors(line);
+    if (!vectors) {
+        take_bad(t, line);
+        return;
+    }
+    struct sl_result_row row = {.vectors = vectors};
+    fill_row(t, line, &row);
+    row.vector_count = line->vector_count;
+    row.dim = line->vectors[0].dim;
+    struct sl_nusd amount = {0};
+    /* Prices are at most 1e15 and tokens below 2^32: the amount always fits. */
+    int rc =
+        sl_accrue(&batch->row.accrual, line->tokens, t->unit->price, SL_DENOM_TOKEN, &amount, NULL);
+    sl_assert(rc == SL_OK);
+    row.amount_nusd = amount.v;
+    batch->row.tokens += line->tokens;
+    batch->row.billed_nusd += amount.v;
+    if (batch->worst) {
+        batch->worst_done += batch->worst[line->line];
+    }
+    char ref[2 * SL_MSG_KEY_MAX];
+    snprintf(ref, sizeof ref, "%s/%u", batch->row.id, line->line);
+    sl_core_transfer(core, SL_TRANSFER_LINE, batch->tenant->account,
+                     sl_core_account(core, "revenue:lease"), amount.v, ref);
+    finish_line(t, &row, true);
+    core->counters.lines++;
+    core->counters.tokens += line->tokens;
+    core->counters_dirty = true;
+    uint32_t dev = t->unit->device;
+    if (dev != SL_CORE_NONE && ++core->fleet.good_lines[dev] >= GOOD_LINES_HEAL) {
+        core->fleet.faults[dev] = 0;
+        core->fleet.good_lines[dev] = 0;
+    }
+}
+
+static void take_line(struct taking *t, const struct sl_msg_result_line *line) {
+    if (!unit_has(t->unit, line->line) || line->line >= t->batch->row.lines_total) {
+        sl_core_log(t->core, SL_LOG_WARN, "result.foreign_line", "unit=%llu line=%u",
+                    (unsigned long long)t->unit->id, line->line);
+        return;
+    }
+    uint8_t state = t->batch->line_state[line->line];
+    if (state == SL_CLINE_DONE || state == SL_CLINE_FAILED) {
+        return; /* the first one won */
+    }
+    switch (line->status) {
+    case SL_LINE_OK:
+        take_ok(t, line);
+        break;
+    case SL_LINE_TOO_LONG:
+        take_failed(t, line, SL_LINE_TOO_LONG);
+        break;
+    case SL_LINE_FAILED:
+    case SL_LINE_BAD_MODEL: /* it was offered for this model: the device's fault */
+        take_bad(t, line);
+        break;
+    case SL_LINE_INVALID:
+    default:
+        break;
+    }
+}
+
+void sl_core_result(struct sl_broker_core *core, uint32_t node,
+                    const struct sl_msg_result *result) {
+    struct taking t = {.core = core, .unit = sl_core_unit_find(core, result->unit_id)};
+    if (!t.unit || t.unit->node != node || t.unit->batch->sealed) {
+        if (t.unit && t.unit->node != node) {
+            sl_core_log(core, SL_LOG_WARN, "result.refused", "node=%s unit=%llu was never its",
+                        core->nodes[node].name, (unsigned long long)result->unit_id);
+        }
+        /* Its batch is final, or it is not this agent's: in any case there is nothing to resend. */
+        acknowledge(core, node, result->result_id);
+        return;
+    }
+    t.batch = t.unit->batch;
+    t.unit->touched_ns = core->now.mono.ns;
+    uint32_t dev = t.unit->device;
+    for (uint32_t i = 0; i < result->line_count; i++) {
+        take_line(&t, &result->lines[i]);
+    }
+    if (t.accepted > 0) {
+        sl_core_batch_store(core, t.batch);
+    }
+    if (result->unit_done || t.unit->left == 0) {
+        sl_core_unit_close(core, t.unit);
+    }
+    sl_core_batch_check(core, t.batch);
+    if (dev != SL_CORE_NONE) {
+        sl_core_unit_top_up(core, dev);
+    }
+    acknowledge(core, node, result->result_id);
+    sl_core_arm(core);
+}
