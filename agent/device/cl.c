@@ -14,6 +14,7 @@
 /* Two readings of the host's clocks around a device event; tighter than this is good enough to
  * trust an event's QUEUED time against its END. */
 #define CLOCK_BRACKET_NS_MAX (2 * SL_NS_PER_MS)
+#define SENT_BRACKET_NS_MAX (SL_NS_PER_MS / 5)
 #define CLOCK_TRIES 5
 
 static uint32_t read_u32(cl_device_id device, cl_device_info what, uint32_t fallback) {
@@ -83,7 +84,7 @@ int sl_cl_open(struct sl_cl *ret_cl, const struct sl_cl_spec *spec, struct sl_er
     ret_cl->force_gpu_kernels = spec->force_gpu_kernels;
     ret_cl->index = spec->index;
     ret_cl->events = spec->events;
-    atomic_init(&ret_cl->closing, false);
+    ret_cl->closing = spec->closing;
     if (spec->cache_dir &&
         !sl_text_copy(ret_cl->cache_dir, sizeof ret_cl->cache_dir, spec->cache_dir)) {
         return sl_fail(err, SL_LIMIT, "the cache folder's path is too long (at most %zu bytes): %s",
@@ -103,8 +104,16 @@ int sl_cl_open(struct sl_cl *ret_cl, const struct sl_cl_spec *spec, struct sl_er
     return rc;
 }
 
+static void drop_clock_event(struct sl_cl *cl) {
+    if (cl->clock_event) {
+        clReleaseEvent(cl->clock_event);
+        cl->clock_event = NULL;
+    }
+}
+
 void sl_cl_close(struct sl_cl *cl) {
     sl_stop_close(cl);
+    drop_clock_event(cl);
     if (cl->transfer) {
         clReleaseCommandQueue(cl->transfer);
     }
@@ -128,43 +137,42 @@ struct clock_reading {
     cl_ulong end;
 };
 
-static cl_int read_marker(struct sl_cl *cl, cl_command_queue queue, bool wait,
-                          struct clock_reading *ret_reading) {
+static cl_int read_marker(struct sl_cl *cl, struct clock_reading *ret_reading) {
     cl_event event = NULL;
     struct clock_reading r = {0};
     r.before_ns = sl_clock_mono().ns;
-    cl_int rc = clEnqueueMarkerWithWaitList(queue, 0, NULL, &event);
+    cl_int rc = clEnqueueMarkerWithWaitList(cl->queue, 0, NULL, &event);
     r.enqueued_ns = sl_clock_mono().ns;
     if (rc != CL_SUCCESS) {
         return rc;
     }
-    if (wait) {
-        rc = clWaitForEvents(1, &event);
-        r.after_ns = sl_clock_mono().ns;
-    } else {
-        clFlush(queue);
-    }
+    rc = clWaitForEvents(1, &event);
+    r.after_ns = sl_clock_mono().ns;
     if (rc == CL_SUCCESS) {
         rc = clGetEventProfilingInfo(event, CL_PROFILING_COMMAND_QUEUED, sizeof r.queued, &r.queued,
                                      NULL);
     }
-    if (rc == CL_SUCCESS && wait) {
+    if (rc == CL_SUCCESS) {
         rc = clGetEventProfilingInfo(event, CL_PROFILING_COMMAND_END, sizeof r.end, &r.end, NULL);
     }
     clReleaseEvent(event);
-    (void)cl;
     if (rc == CL_SUCCESS) {
         *ret_reading = r;
     }
     return rc;
 }
 
+static int64_t middle_ns(int64_t before_ns, int64_t after_ns) {
+    return before_ns + (after_ns - before_ns) / 2;
+}
+
 static int sync_idle(struct sl_cl *cl, struct sl_error *err) {
     struct clock_reading best = {0};
     int64_t best_span = INT64_MAX;
+    drop_clock_event(cl);
     for (int i = 0; i < CLOCK_TRIES; i++) {
         struct clock_reading r;
-        cl_int rc = read_marker(cl, cl->queue, true, &r);
+        cl_int rc = read_marker(cl, &r);
         if (rc != CL_SUCCESS) {
             return sl_cl_fail(err, rc, "cannot read the device's event clock");
         }
@@ -173,7 +181,7 @@ static int sync_idle(struct sl_cl *cl, struct sl_error *err) {
             best = r;
         }
     }
-    cl->clock_offset_ns = best.before_ns + (best.after_ns - best.before_ns) / 2 - (int64_t)best.end;
+    cl->clock_offset_ns = middle_ns(best.before_ns, best.after_ns) - (int64_t)best.end;
     int64_t queued_ns = (int64_t)best.queued + cl->clock_offset_ns;
     cl->queued_clock = best_span < CLOCK_BRACKET_NS_MAX &&
                        queued_ns >= best.before_ns - best_span &&
@@ -181,23 +189,45 @@ static int sync_idle(struct sl_cl *cl, struct sl_error *err) {
     return SL_OK;
 }
 
+static int send_marker(struct sl_cl *cl, struct sl_error *err) {
+    cl->clock_before_ns = sl_clock_mono().ns;
+    cl_int rc = clEnqueueMarkerWithWaitList(cl->transfer, 0, NULL, &cl->clock_event);
+    cl->clock_after_ns = sl_clock_mono().ns;
+    if (rc != CL_SUCCESS) {
+        cl->clock_event = NULL;
+        return sl_cl_fail(err, rc, "cannot read the device's event clock");
+    }
+    clFlush(cl->transfer);
+    return SL_OK;
+}
+
+/* Some drivers give no time at all of an event that is not complete. */
+static void read_sent_marker(struct sl_cl *cl) {
+    cl_int status = CL_QUEUED;
+    cl_ulong queued = 0;
+    clGetEventInfo(cl->clock_event, CL_EVENT_COMMAND_EXECUTION_STATUS, sizeof status, &status,
+                   NULL);
+    if (status > CL_COMPLETE) {
+        return;
+    }
+    /* A thread that lost its core in between would make the map worse than it is. */
+    if (status == CL_COMPLETE && cl->clock_after_ns - cl->clock_before_ns < SENT_BRACKET_NS_MAX &&
+        clGetEventProfilingInfo(cl->clock_event, CL_PROFILING_COMMAND_QUEUED, sizeof queued,
+                                &queued, NULL) == CL_SUCCESS) {
+        cl->clock_offset_ns = middle_ns(cl->clock_before_ns, cl->clock_after_ns) - (int64_t)queued;
+    }
+    drop_clock_event(cl);
+}
+
 int sl_cl_clock_sync(struct sl_cl *cl, bool queue_empty, struct sl_error *err) {
     if (queue_empty) {
         return sync_idle(cl, err);
     }
-    struct clock_reading r;
-    if (!cl->queued_clock) {
+    if (cl->clock_event) {
+        read_sent_marker(cl);
         return SL_OK;
     }
-    cl_int rc = read_marker(cl, cl->transfer, false, &r);
-    if (rc != CL_SUCCESS) {
-        return sl_cl_fail(err, rc, "cannot read the device's event clock");
-    }
-    /* A thread that lost its core in between would make the map worse than it is. */
-    if (r.enqueued_ns - r.before_ns < CLOCK_BRACKET_NS_MAX / 10) {
-        cl->clock_offset_ns = r.before_ns + (r.enqueued_ns - r.before_ns) / 2 - (int64_t)r.queued;
-    }
-    return SL_OK;
+    return cl->queued_clock ? send_marker(cl, err) : SL_OK;
 }
 
 int sl_cl_buffer(struct sl_cl *cl, size_t bytes, cl_mem_flags flags, cl_mem *ret_mem,
@@ -249,7 +279,7 @@ void sl_cl_emit(struct sl_cl *cl, struct sl_device_event *event) {
         if (rc == SL_OK) {
             return;
         }
-        if (rc != -SL_AGAIN || atomic_load(&cl->closing)) {
+        if (rc != -SL_AGAIN || (cl->closing && atomic_load(cl->closing))) {
             break;
         }
         /* The loop is behind; it must not lose an event, and this thread has launches queued. */

@@ -39,13 +39,16 @@ struct sl_cl {
     char cache_dir[256];     /* empty: no cache on disk */
     char cache_key[256];     /* device name, driver, platform version: part of every cache key */
     int64_t clock_offset_ns; /* device event time + offset = sl_mono time (design 5) */
-    bool queued_clock;       /* an event's QUEUED time is good enough to map clocks while busy */
+    cl_event clock_event;    /* a marker whose QUEUED time was bracketed by these, not read yet */
+    int64_t clock_before_ns;
+    int64_t clock_after_ns;
+    bool queued_clock; /* an event's QUEUED time is good enough to map clocks while busy */
     uint32_t index;
     struct sl_mailbox *events;
     struct sl_stop *stop; /* stop.h */
     uint32_t stop_us_p50; /* measured: stop word set -> queue of two launches empty */
     uint32_t stop_us_max;
-    atomic_bool closing; /* the loop no longer takes events: drop them instead of waiting */
+    const atomic_bool *closing; /* set: the loop takes no more events; drop them. May be NULL */
 };
 
 /* Kernel argument 0 is always the stop word. */

@@ -15,7 +15,8 @@ struct sl_cl_spec {
     bool force_gpu_kernels;
     bool force_no_stop_word; /* as if no way to a running kernel had been found */
     uint32_t index;
-    struct sl_mailbox *events; /* may be NULL where nothing is emitted (tests, benchmarks) */
+    struct sl_mailbox *events;  /* may be NULL where nothing is emitted (tests, benchmarks) */
+    const atomic_bool *closing; /* see struct sl_cl; may be NULL */
 };
 
 /* Context, queues, clock, and the stop word, which is probed and timed (about a second). On failure
@@ -24,8 +25,10 @@ int sl_cl_open(struct sl_cl *ret_cl, const struct sl_cl_spec *spec, struct sl_er
 /* Accepts a zeroed struct. The kernel queue must be empty. */
 void sl_cl_close(struct sl_cl *cl);
 
-/* Maps the device's event clock to sl_mono again. With `queue_empty` a marker is waited for;
- * otherwise only its QUEUED time is used, where that was seen to be good, else nothing changes. */
+/* Maps the device's event clock to sl_mono again. With `queue_empty` a marker is waited for.
+ * Otherwise only its QUEUED time is used, where that was seen to be good; the marker is behind what
+ * runs, so one call sends it and a later one reads it (while cl->clock_event is set there is one to
+ * read). */
 int sl_cl_clock_sync(struct sl_cl *cl, bool queue_empty, struct sl_error *err);
 
 #endif

@@ -1,0 +1,455 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The device thread on the machine's own OpenCL device, with the real hash executor. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/device/cl_device.h"
+#include "agent/executors/executor.h"
+#include "agent/executors/table.h"
+
+#define S SL_NS_PER_S
+#define CACHE "/tmp/sluice-test-cache"
+
+struct rig {
+    struct sl_discovery *found;
+    struct sl_mailbox *events;
+    struct sl_device *device;
+    uint64_t hash_rate_hs;
+    struct sl_device_stats ready;
+};
+
+static int open_machine(void **state) {
+    static struct rig rig; /* tests of one file share the discovery: one per process */
+    struct sl_error err = {0};
+    const struct sl_discover_config config = {
+        .node = "node", .cache_dir = CACHE, .cpu = SL_CPU_USE_AUTO, .gpus = true};
+    if (sl_discover(&config, &rig.found, &err) != SL_OK) {
+        print_error("%s\n", err.text);
+        return -1;
+    }
+    if (sl_mailbox_create(sizeof(struct sl_device_event), 256, &rig.events, NULL) != SL_OK) {
+        return -1;
+    }
+    *state = &rig;
+    return 0;
+}
+
+static int close_machine(void **state) {
+    struct rig *rig = *state;
+    sl_mailbox_destroy(rig->events);
+    sl_discovery_destroy(rig->found);
+    return 0;
+}
+
+static void wait_event(struct rig *rig, enum sl_device_event_kind kind, int64_t limit_ns,
+                       struct sl_device_event *event) {
+    int64_t until = sl_clock_mono().ns + limit_ns;
+    for (;;) {
+        int64_t left = until - sl_clock_mono().ns;
+        int rc = left > 0 ? sl_mailbox_take_wait(rig->events, left, event) : -SL_TIMEOUT;
+        if (rc != SL_OK) {
+            fail_msg("no event of kind %d in time", kind);
+        }
+        if (event->kind == kind) {
+            return;
+        }
+        if (event->kind == SL_DEVEV_FAILED) {
+            fail_msg("%s", event->text);
+        }
+        sl_device_event_fini(event);
+    }
+}
+
+static void empty_events(struct rig *rig) {
+    struct sl_device_event event;
+    while (sl_mailbox_take(rig->events, &event)) {
+        sl_device_event_fini(&event);
+    }
+}
+
+static void start(struct rig *rig, const struct sl_cl_device_config *config) {
+    struct sl_error err = {0};
+    struct sl_device_event event;
+    int rc = sl_cl_device_create(rig->found, 0, config, 5, rig->events, &rig->device, &err);
+    assert_int_equal(rc, SL_OK);
+    wait_event(rig, SL_DEVEV_READY, 120 * S, &event);
+    rig->ready = event.report->stats;
+    sl_device_event_fini(&event);
+}
+
+static void finish(struct rig *rig) {
+    struct sl_device_cmd quit = {.kind = SL_DEVCMD_QUIT};
+    sl_device_post(rig->device, &quit);
+    sl_device_destroy(rig->device);
+    rig->device = NULL;
+    empty_events(rig);
+}
+
+static struct sl_cl_device_config hash_and_idle(void) {
+    struct sl_cl_device_config config = {.factory_count = 2};
+    config.factories[0] = sl_idle_factory();
+    config.factories[1] = sl_hash_factory();
+    return config;
+}
+
+static void post_mode(struct rig *rig, enum sl_mode mode, uint64_t epoch) {
+    struct sl_device_cmd cmd = {.kind = SL_DEVCMD_MODE, .mode = mode, .epoch = epoch};
+    assert_int_equal(sl_device_post(rig->device, &cmd), SL_OK);
+}
+
+static void post_job(struct rig *rig, uint64_t serial, double difficulty, bool clean) {
+    static const uint8_t part[32] = {1, 2, 3, 4};
+    struct sl_job draft = {.serial = serial,
+                           .id = "j",
+                           .clean = clean,
+                           .version = 0x20000000,
+                           .nbits = 0x1d00ffff,
+                           .ntime = 1700000000,
+                           .coinb1 = part,
+                           .coinb1_size = 32,
+                           .coinb2 = part,
+                           .coinb2_size = 32,
+                           .terms = {.extranonce2_size = 4}};
+    struct sl_device_cmd cmd = {.kind = SL_DEVCMD_JOB, .extranonce2_slots = 1};
+    draft.prevhash[0] = (uint8_t)serial;
+    assert_int_equal(sl_difficulty_from_double(difficulty, &draft.terms.difficulty, NULL), SL_OK);
+    assert_int_equal(sl_job_create(&draft, &cmd.job, NULL), SL_OK);
+    assert_int_equal(sl_device_post(rig->device, &cmd), SL_OK);
+}
+
+static void nap_ms(unsigned ms) {
+    usleep(ms * 1000);
+}
+
+static int compare_ns(const void *a, const void *b) {
+    int64_t x = *(const int64_t *)a;
+    int64_t y = *(const int64_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+/* hash -> idle -> hash, so often, with a moment's work in between; medians of halt and start. */
+static void switch_often(struct rig *rig, int times, int64_t *ret_halt_ns, int64_t *ret_start_ns) {
+    int64_t halts[64];
+    int64_t starts[64];
+    struct sl_device_event event;
+    uint64_t epoch = 1;
+    assert_true(times <= 64);
+    post_mode(rig, SL_MODE_HASH, epoch);
+    wait_event(rig, SL_DEVEV_STARTED, 10 * S, &event);
+    for (int i = 0; i < times; i++) {
+        nap_ms(20 + (unsigned)(i * 7) % 50);
+        int64_t asked = sl_clock_mono().ns;
+        sl_device_halt(rig->device);
+        wait_event(rig, SL_DEVEV_HALTED, 10 * S, &event);
+        assert_int_equal(event.epoch, epoch);
+        assert_true(event.at.ns >= asked);
+        halts[i] = event.at.ns - asked;
+        post_mode(rig, SL_MODE_IDLE, ++epoch);
+        wait_event(rig, SL_DEVEV_STARTED, 10 * S, &event);
+        assert_int_equal(event.mode, SL_MODE_IDLE);
+        int64_t posted = sl_clock_mono().ns;
+        post_mode(rig, SL_MODE_HASH, ++epoch);
+        wait_event(rig, SL_DEVEV_STARTED, 10 * S, &event);
+        assert_int_equal(event.epoch, epoch);
+        assert_int_equal(event.mode, SL_MODE_HASH);
+        /* By the device's clock, so give its mapping half a millisecond. */
+        assert_true(event.at.ns > posted - S / 2000 && event.at.ns <= sl_clock_mono().ns);
+        starts[i] = event.at.ns - posted;
+    }
+    qsort(halts, (size_t)times, sizeof halts[0], compare_ns);
+    qsort(starts, (size_t)times, sizeof starts[0], compare_ns);
+    *ret_halt_ns = halts[times / 2];
+    *ret_start_ns = starts[times / 2];
+    print_message("halt p50 %.3f max %.3f ms, start p50 %.3f max %.3f ms\n",
+                  (double)halts[times / 2] / 1e6, (double)halts[times - 1] / 1e6,
+                  (double)starts[times / 2] / 1e6, (double)starts[times - 1] / 1e6);
+}
+
+static void hashing_stops_and_starts_within_a_millisecond(void **state) {
+    struct rig *rig = *state;
+    struct sl_cl_device_config config = hash_and_idle();
+    int64_t halt_ns = 0;
+    int64_t start_ns = 0;
+    start(rig, &config);
+    assert_true(rig->ready.hash_rate_hs > 100000);
+    assert_int_not_equal(rig->ready.stop_method, SL_STOP_UNKNOWN);
+    assert_true(rig->ready.switch_us[SL_MODE_HASH][SL_MODE_IDLE] > 0);
+    assert_true(rig->ready.switch_us[SL_MODE_IDLE][SL_MODE_HASH] > 0);
+    assert_int_equal(rig->ready.switch_us[SL_MODE_HASH][SL_MODE_INFER], 0);
+    post_job(rig, 1, 1.0, true);
+    switch_often(rig, 30, &halt_ns, &start_ns);
+    /* Launches are 50 ms long: far less than that shows that they were cut. The bound leaves room
+     * for a busy machine. */
+    assert_true(halt_ns < 5 * S / 1000);
+    assert_true(start_ns < 10 * S / 1000);
+    finish(rig);
+}
+
+static void without_a_stop_word_launches_are_short(void **state) {
+    struct rig *rig = *state;
+    struct sl_cl_device_config config = hash_and_idle();
+    int64_t halt_ns = 0;
+    int64_t start_ns = 0;
+    config.force_no_stop_word = true;
+    start(rig, &config);
+    assert_int_equal(rig->ready.stop_method, SL_STOP_NONE);
+    post_job(rig, 1, 1.0, true);
+    switch_often(rig, 30, &halt_ns, &start_ns);
+    assert_true(halt_ns < 10 * S / 1000);
+    finish(rig);
+}
+
+/* Difficulty low enough for many shares: their number must fit the hashes that are claimed. */
+static void shares_agree_with_the_hashes_counted(void **state) {
+    struct rig *rig = *state;
+    struct sl_cl_device_config config = hash_and_idle();
+    struct sl_device_event event;
+    const double difficulty = 0.0002;
+    uint64_t shares = 0;
+    uint64_t hashes = 0;
+    uint64_t gap_ns = 0;
+    uint64_t busy_ns = 0;
+    start(rig, &config);
+    post_job(rig, 3, difficulty, true);
+    post_mode(rig, SL_MODE_HASH, 1);
+    int64_t until = sl_clock_mono().ns + 6 * S;
+    bool halted = false;
+    while (hashes == 0) {
+        if (!halted && sl_clock_mono().ns > until) {
+            halted = true;
+            sl_device_halt(rig->device);
+            wait_event(rig, SL_DEVEV_HALTED, 2 * S, &event);
+            post_mode(rig, SL_MODE_IDLE, 2); /* brings a report */
+        }
+        if (sl_mailbox_take_wait(rig->events, S, &event) != SL_OK) {
+            continue;
+        }
+        if (event.kind == SL_DEVEV_CANDIDATE) {
+            uint8_t digest[32];
+            sl_work_hash(&event.candidate.work, event.candidate.nonce, digest);
+            assert_true(sl_hash_meets(digest, &event.candidate.work.target));
+            shares += !halted;
+        }
+        if (event.kind == SL_DEVEV_STATS && event.mode == SL_MODE_IDLE) {
+            hashes = event.report->stats.hashes_total;
+            gap_ns = event.report->stats.idle_gap_ns;
+            busy_ns = event.report->stats.busy_ns[SL_MODE_HASH];
+            assert_int_equal(event.report->stats.candidates_bad, 0);
+            if (hashes == 0) {
+                hashes = 1;
+            }
+        }
+        sl_device_event_fini(&event);
+    }
+    double expected = (double)hashes / (difficulty * 4295032833.0);
+    print_message("%llu shares, %.1f expected; gaps %.3f %% of device time\n",
+                  (unsigned long long)shares, expected, 100.0 * (double)gap_ns / (double)busy_ns);
+    assert_true(expected > 10.0);
+    /* The last candidates may come while HALTED is waited for, hence the slack below; 5 sigma. */
+    double sigma = 5.0 * __builtin_sqrt(expected);
+    assert_true((double)shares < expected + sigma && (double)shares > expected - sigma - 3.0);
+    finish(rig);
+}
+
+static void a_clean_job_cuts_what_is_queued(void **state) {
+    struct rig *rig = *state;
+    struct sl_cl_device_config config = hash_and_idle();
+    struct sl_device_event event;
+    config.launch_ms = 400;
+    start(rig, &config);
+    post_job(rig, 10, 0.00002, true);
+    post_mode(rig, SL_MODE_HASH, 1);
+    wait_event(rig, SL_DEVEV_CANDIDATE, 30 * S, &event);
+    assert_int_equal(event.candidate.work.job_serial, 10);
+    nap_ms(100);
+    empty_events(rig);
+    post_job(rig, 11, 0.00002, true);
+    /* Two launches of 400 ms are queued: the first share of the new job must not wait for them.
+     * Shares of a launch come at its end, so one launch is the least. */
+    int64_t posted = sl_clock_mono().ns;
+    do {
+        wait_event(rig, SL_DEVEV_CANDIDATE, 30 * S, &event);
+    } while (event.candidate.work.job_serial != 11);
+    int64_t waited = sl_clock_mono().ns - posted;
+    print_message("first share of the new job after %.0f ms\n", (double)waited / 1e6);
+    assert_true(waited < 1000 * SL_NS_PER_MS);
+    finish(rig);
+}
+
+static void a_mode_without_a_halt_halts_by_itself(void **state) {
+    struct rig *rig = *state;
+    struct sl_cl_device_config config = hash_and_idle();
+    struct sl_device_event event;
+    start(rig, &config);
+    post_job(rig, 1, 1.0, true);
+    post_mode(rig, SL_MODE_HASH, 1);
+    wait_event(rig, SL_DEVEV_STARTED, 10 * S, &event);
+    int64_t posted = sl_clock_mono().ns;
+    post_mode(rig, SL_MODE_IDLE, 2);
+    wait_event(rig, SL_DEVEV_STARTED, 10 * S, &event);
+    assert_int_equal(event.mode, SL_MODE_IDLE);
+    assert_true(event.at.ns - posted < 25 * SL_NS_PER_MS);
+    /* And an infer mode is refused by a device that has no models. */
+    struct sl_device_cmd cmd = {.kind = SL_DEVCMD_MODE, .mode = SL_MODE_INFER, .epoch = 3};
+    assert_int_equal(sl_device_post(rig->device, &cmd), -SL_UNSUPPORTED);
+    finish(rig);
+}
+
+/* Executors that fail, in place of hashing. */
+static int failing_prepare(struct sl_executor *ex, struct sl_error *err) {
+    (void)ex;
+    return sl_fail(err, SL_DEVICE, "self-test failed: replace the card");
+}
+
+struct hanging {
+    struct sl_executor base;
+    cl_event gate;
+};
+
+static int hanging_prepare(struct sl_executor *ex, struct sl_error *err) {
+    (void)ex;
+    (void)err;
+    return SL_OK;
+}
+static void hanging_command(struct sl_executor *ex, struct sl_device_cmd *cmd) {
+    (void)ex;
+    (void)cmd;
+}
+static int hanging_enqueue(struct sl_executor *ex, struct sl_launch *ret_launch,
+                           struct sl_error *err) {
+    struct hanging *h = (struct hanging *)ex;
+    cl_int rc = CL_SUCCESS;
+    (void)err;
+    if (h->gate) {
+        return 0;
+    }
+    h->gate = clCreateUserEvent(ex->cl->context, &rc);
+    assert_int_equal(rc, CL_SUCCESS);
+    assert_int_equal(clEnqueueMarkerWithWaitList(ex->cl->queue, 1, &h->gate, &ret_launch->first),
+                     CL_SUCCESS);
+    clRetainEvent(ret_launch->first);
+    ret_launch->last = ret_launch->first;
+    return 1;
+}
+static int hanging_complete(struct sl_executor *ex, struct sl_launch *launch,
+                            struct sl_error *err) {
+    (void)ex;
+    (void)launch;
+    (void)err;
+    return SL_OK;
+}
+static int hanging_halted(struct sl_executor *ex, struct sl_error *err) {
+    (void)ex;
+    (void)err;
+    return SL_OK;
+}
+static void hanging_stats(struct sl_executor *ex, struct sl_device_stats *stats) {
+    (void)ex;
+    (void)stats;
+}
+static void hanging_destroy(struct sl_executor *ex) {
+    struct hanging *h = (struct hanging *)ex;
+    if (h->gate) {
+        clReleaseEvent(h->gate);
+    }
+    free(h);
+}
+
+static const struct sl_executor_ops failing_ops = {.name = "sha256d",
+                                                   .mode = SL_MODE_HASH,
+                                                   .prepare = failing_prepare,
+                                                   .command = hanging_command,
+                                                   .enqueue = hanging_enqueue,
+                                                   .complete = hanging_complete,
+                                                   .halted = hanging_halted,
+                                                   .stats = hanging_stats,
+                                                   .destroy = hanging_destroy};
+static const struct sl_executor_ops hanging_ops = {.name = "hanging",
+                                                   .mode = SL_MODE_HASH,
+                                                   .prepare = hanging_prepare,
+                                                   .command = hanging_command,
+                                                   .enqueue = hanging_enqueue,
+                                                   .complete = hanging_complete,
+                                                   .halted = hanging_halted,
+                                                   .stats = hanging_stats,
+                                                   .destroy = hanging_destroy};
+
+/* arg: where the test finds the executor again. */
+struct odd_choice {
+    const struct sl_executor_ops *ops;
+    struct hanging **made;
+};
+
+static int create_odd(struct sl_cl *cl, uint32_t launch_ms, const void *arg,
+                      struct sl_executor **ret_ex, struct sl_error *err) {
+    const struct odd_choice *choice = arg;
+    struct hanging *h = calloc(1, sizeof *h);
+    (void)launch_ms;
+    (void)err;
+    h->base.ops = choice->ops;
+    h->base.cl = cl;
+    *choice->made = h;
+    *ret_ex = &h->base;
+    return SL_OK;
+}
+
+static void a_failed_self_test_is_never_offered(void **state) {
+    struct rig *rig = *state;
+    struct sl_device_event event;
+    struct hanging *made = NULL;
+    const struct odd_choice choice = {&failing_ops, &made};
+    struct sl_cl_device_config config = hash_and_idle();
+    config.factories[1] = (struct sl_executor_factory){create_odd, &choice, SL_MODE_HASH};
+    assert_int_equal(
+        sl_cl_device_create(rig->found, 0, &config, 5, rig->events, &rig->device, NULL), SL_OK);
+    assert_int_equal(sl_mailbox_take_wait(rig->events, 30 * S, &event), SL_OK);
+    assert_int_equal(event.kind, SL_DEVEV_FAILED);
+    assert_int_equal(event.device, 5);
+    assert_non_null(strstr(event.text, "replace the card"));
+    finish(rig);
+}
+
+static void a_launch_that_never_ends_is_reported(void **state) {
+    struct rig *rig = *state;
+    struct sl_device_event event = {0};
+    struct hanging *made = NULL;
+    const struct odd_choice choice = {&hanging_ops, &made};
+    struct sl_cl_device_config config = hash_and_idle();
+    config.factories[1] = (struct sl_executor_factory){create_odd, &choice, SL_MODE_HASH};
+    config.hang_ms = 700;
+    start(rig, &config);
+    post_mode(rig, SL_MODE_HASH, 1);
+    int64_t posted = sl_clock_mono().ns;
+    while (event.kind != SL_DEVEV_FAILED) {
+        assert_int_equal(sl_mailbox_take_wait(rig->events, 10 * S, &event), SL_OK);
+        if (event.kind == SL_DEVEV_STATS) {
+            sl_device_event_fini(&event);
+        }
+    }
+    assert_true(sl_clock_mono().ns - posted >= 700 * SL_NS_PER_MS);
+    assert_non_null(strstr(event.text, "hangs"));
+    /* Let the driver come back, so that the test leaves nothing behind. */
+    clSetUserEventStatus(made->gate, CL_COMPLETE);
+    finish(rig);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(hashing_stops_and_starts_within_a_millisecond),
+        cmocka_unit_test(without_a_stop_word_launches_are_short),
+        cmocka_unit_test(shares_agree_with_the_hashes_counted),
+        cmocka_unit_test(a_clean_job_cuts_what_is_queued),
+        cmocka_unit_test(a_mode_without_a_halt_halts_by_itself),
+        cmocka_unit_test(a_failed_self_test_is_never_offered),
+        cmocka_unit_test(a_launch_that_never_ends_is_reported),
+    };
+    return cmocka_run_group_tests(tests, open_machine, close_machine);
+}
