@@ -34,11 +34,14 @@ attention(STOP_ARGS, uint slot, uint first, __global const int *input, uint task
     for (uint key = 0; key < length; key += KEYS) {
         uint count = min(length - key, KEYS);
         barrier(CLK_LOCAL_MEM_FENCE);
-        for (uint i = item; i < count * HEAD; i += QUERIES) {
-            __global const float *from =
-                qkv + (line_row + key + i / HEAD) * stride + width + column + i % HEAD;
-            keys[i] = from[0];
-            values[i] = from[width];
+        for (uint base = 0; base < KEYS * HEAD; base += QUERIES) { /* see bert_rows_f32_gpu.cl */
+            uint i = base + item;
+            if (i < count * HEAD) {
+                __global const float *from =
+                    qkv + (line_row + key + i / HEAD) * stride + width + column + i % HEAD;
+                keys[i] = from[0];
+                values[i] = from[width];
+            }
         }
         barrier(CLK_LOCAL_MEM_FENCE);
         float new_top = top;

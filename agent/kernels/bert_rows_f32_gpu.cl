@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The row kernels of a bert encoder for GPUs: as bert_rows_f32_cpu.cl, but a work-group of 64 takes
- * one row or line, and sums go through a fixed tree in local memory. rows_per_group is 1 here. */
+ * one row or line, and sums go through a fixed tree in local memory. rows_per_group is 1 here.
+ *
+ * Loops run equally often for all items, with the test for the end inside: PoCL 3.1 drops the test
+ * of a loop `for (i = item; i < width; ...)` behind a barrier and lets surplus items write. */
 #include "inc_stop.cl"
 
 #define ITEMS 64u
@@ -21,20 +24,24 @@ float group_sum(float mine, __local float *part) {
     return sum;
 }
 
+#define FOR_COLUMNS(i)                                                                             \
+    for (uint base = 0, i = item; base < width; base += ITEMS, i = base + item)                    \
+        if (i < width)
+
 #define ROW_NORM(LOAD)                                                                             \
     uint item = (uint)get_local_id(0);                                                             \
     float sum = 0.0f;                                                                              \
-    for (uint i = item; i < width; i += ITEMS) {                                                   \
+    FOR_COLUMNS(i) {                                                                               \
         sum += LOAD(i);                                                                            \
     }                                                                                              \
     float mean = group_sum(sum, part) / (float)width;                                              \
     sum = 0.0f;                                                                                    \
-    for (uint i = item; i < width; i += ITEMS) {                                                   \
+    FOR_COLUMNS(i) {                                                                               \
         float d = LOAD(i) - mean;                                                                  \
         sum = fma(d, d, sum);                                                                      \
     }                                                                                              \
     float scale = 1.0f / sqrt(group_sum(sum, part) / (float)width + eps);                          \
-    for (uint i = item; i < width; i += ITEMS) {                                                   \
+    FOR_COLUMNS(i) {                                                                               \
         out[(size_t)row * width + i] = fma((LOAD(i) - mean) * scale, w[i], b[i]);                  \
     }
 
@@ -89,13 +96,13 @@ pool(STOP_ARGS, uint slot, uint first, __global const int *input, uint spans_at,
     __global const float *rows_at = in + (size_t)span[0] * width;
     uint rows = min((uint)span[1], pooled_max);
     float squares = 0.0f;
-    for (uint i = item; i < width; i += ITEMS) {
+    FOR_COLUMNS(i) {
         float s = column_sum(rows_at + i, rows, width);
         squares = fma(s, s, squares);
     }
     float length = sqrt(group_sum(squares, part));
     float scale = length > 0.0f ? 1.0f / length : 0.0f;
-    for (uint i = item; i < width; i += ITEMS) {
+    FOR_COLUMNS(i) {
         out[(size_t)line * width + i] = column_sum(rows_at + i, rows, width) * scale;
     }
     STOP_END

@@ -67,15 +67,15 @@ class Demo:
         devices = site.start_agent()
         for d in devices:
             model = d["models"][0]
-            print(f"   {d['key']}: {d['name']}: {hash_rate_text(d['hash_rate_hs'])}, "
-                  f"{model['tokens_per_s_milli'] / 1000:.0f} tokens/s of {model['id']}, "
+            print(f"   {d['key']}: {d['name']}: {hash_rate_text(d['hashrate_hs'])}, "
+                  f"{model['tokens_per_s']:.0f} tokens/s of {model['id']}, "
                   f"stops within {d['stop_us_p50']} us ({d['stop_method']})")
         return devices
 
     def parity(self, devices, hashprice_usd):
         """The bid per million tokens at which a lease earns what hashing earns at this hashprice."""
-        hs = sum(d["hash_rate_hs"] for d in devices)
-        tokens = sum(d["models"][0]["tokens_per_s_milli"] for d in devices) / 1000
+        hs = sum(d["hashrate_hs"] for d in devices)
+        tokens = sum(d["models"][0]["tokens_per_s"] for d in devices)
         factor = self.site.options["hash_factor"]
         usd_per_s = hashprice_usd / 86400 * hs / 1e15 * factor
         return max(1, int(usd_per_s / tokens * 1e6 * 1e9))
@@ -92,9 +92,9 @@ class Demo:
         price = next((f for f in market["feeds"] if f["id"] == "hashprice"), None)
         modes = " ".join(f"{'HASH' if d['mode'] == 'hash' else 'LEASE' if d['mode'] == 'infer' else 'idle':5}"
                          for d in devices)
-        value = int(price["value_nano"]) / 1e9 if price and price["known"] else 0
+        value = float(price["value"]) if price and price["value"] else 0
         print(f"   {self.elapsed():5.0f} s  hashprice {value:6.2f} USD/PH/day x {status['hash_factor']}"
-              f"  {modes}  {hash_rate_text(status['hash_rate_hs']):>11}"
+              f"  {modes}  {hash_rate_text(status['hashrate_hs']):>11}"
               f"  shares {status['shares']['accepted']:5}"
               f"  lines {state['request_counts']['completed']:5}/{state['request_counts']['total']}"
               f"  moves {status['switches']['count']:4}", flush=True)
@@ -125,7 +125,7 @@ class Demo:
         while True:
             state = site.batch(self.batch)
             status = site.api("GET", "/api/v1/status")
-            self.show(status, site.api("GET", "/api/v1/devices")["data"],
+            self.show(status, site.devices(),
                       site.api("GET", "/api/v1/market"), state)
             if state["status"] in ("failed", "expired", "cancelled"):
                 fail(f"the batch ended as {state['status']}: {json.dumps(state.get('errors'))}")
@@ -244,10 +244,14 @@ class Demo:
     def prove(self):
         print(bold("3. Proving") + " it from the broker's store, the pool's log and the results file")
         tokens = self.check_results()
+        live = self.site.api("GET", "/api/v1/summary")
         self.settle()
         shares = self.check_store_at_rest(tokens)
         self.check_pool(shares)
         summary = self.site.api("GET", "/api/v1/summary")
+        # Rates are of the devices at work; the agent may have ended by now.
+        for key in ("hashrate_hs", "tokens_per_s"):
+            summary[key] = live[key]
         self.check(summary["ledger_balanced"] is True, "the broker finds its ledger out of balance")
         with open(self.site.path("summary.json"), "w") as f:
             json.dump(summary, f, indent=2)

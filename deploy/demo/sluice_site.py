@@ -332,10 +332,10 @@ echo "{name} runs as process $pid"
     def devices_ready(self):
         self.check_alive("agent")
         try:
-            devices = self.api("GET", "/api/v1/devices")["data"]
+            devices = self.devices()
         except (SiteError, OSError):
             return None
-        good = [d for d in devices if d["models"] and not d["health"] and d["hash_rate_hs"]]
+        good = [d for d in devices if d["models"] and not d["trouble"] and d["hashrate_hs"]]
         return devices if devices and len(good) == len(devices) else None
 
     # ---- API ----
@@ -360,6 +360,9 @@ echo "{name} runs as process $pid"
 
     def api(self, method, path, body=None, key=None, **more):
         return json.loads(self.raw(method, path, body, key, **more))
+
+    def devices(self):
+        return self.api("GET", "/api/v1/devices")["devices"]
 
     def upload(self, content, name="batch.jsonl"):
         boundary = "sluice-demo-boundary"

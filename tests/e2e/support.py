@@ -52,7 +52,7 @@ class SiteCase(unittest.TestCase):
             db.close()
 
     def modes(self):
-        return [d["mode"] for d in self.site.api("GET", "/api/v1/devices")["data"]]
+        return [d["mode"] for d in self.site.devices()]
 
     def wait_modes(self, mode, timeout_s=20):
         self.assertTrue(self.site.wait_for(lambda: set(self.modes()) == {mode}, timeout_s, 0.05),

@@ -65,14 +65,14 @@ class Moves(SiteCase):
         for bad, said in (("-5", "negative"), ("nan", "number"), ("much", "number")):
             with self.subTest(bad=bad):
                 self.set_price(bad)
-                self.assertTrue(self.site.wait_for(lambda: said in self.feed()["health"], 5, 0.1), self.feed())
+                self.assertTrue(self.site.wait_for(lambda: said in (self.feed()["trouble"] or ""), 5, 0.1), self.feed())
                 before = self.modes()
                 batch = self.site.submit(TEXTS[:50], HIGH)
                 time.sleep(1.5)
                 self.assertEqual(self.modes(), before, "a device was moved without a price")
                 self.site.api("POST", f"/v1/batches/{batch}/cancel", key=self.site.tenant_key)
                 self.set_price(50)
-                self.assertTrue(self.site.wait_for(lambda: not self.feed()["health"], 5, 0.1))
+                self.assertTrue(self.site.wait_for(lambda: not self.feed()["trouble"], 5, 0.1))
 
     def test_4_people_outrank_prices(self):
         batch = self.site.submit(TEXTS, HIGH)
@@ -81,7 +81,7 @@ class Moves(SiteCase):
         self.wait_modes("idle", 5)
         self.sluice("resume", "--all")
         self.wait_modes("infer", 10)
-        device = self.site.api("GET", "/api/v1/devices")["data"][0]["key"]
+        device = self.site.devices()[0]["key"]
         self.sluice("pin", device, "hash")
         self.assertTrue(self.site.wait_for(lambda: sorted(self.modes()) == ["hash", "infer"], 5))
         self.assertIn("pin", self.sluice("explain", device))
@@ -192,12 +192,12 @@ class Identity(SiteCase):
         self.site.run(self.site.binary("sluice-agent"), "keygen", "--out", key)
         self.another("stranger", key)
         time.sleep(4)
-        nodes = [n["node"] for n in self.site.api("GET", "/api/v1/nodes")["data"]]
+        nodes = [n["node"] for n in self.site.api("GET", "/api/v1/nodes")["nodes"]]
         self.assertNotIn("stranger", nodes)
 
     def test_two_agents_with_one_key_are_quarantined(self):
         self.another("twin")
-        found = self.site.wait_for(lambda: [n for n in self.site.api("GET", "/api/v1/nodes")["data"]
+        found = self.site.wait_for(lambda: [n for n in self.site.api("GET", "/api/v1/nodes")["nodes"]
                                             if n["state"] == "quarantined"], 60, 0.5)
         self.assertTrue(found, self.site.api("GET", "/api/v1/nodes"))
 
@@ -216,7 +216,7 @@ class BadPools(SiteCase):
             site.wait_for(lambda: site.port_open(site.pool_port), 10)
             site.start("agent")
             state = site.wait_for(lambda: next(
-                (n["pool"]["state"] for n in site.api("GET", "/api/v1/nodes")["data"]
+                (n["pool"]["state"] for n in site.api("GET", "/api/v1/nodes")["nodes"]
                  if said in n["pool"]["state"].lower()), None), 90, 0.5)
             self.assertIsNotNone(state, site.api("GET", "/api/v1/nodes"))
             self.assertTrue(site.stop("agent"))

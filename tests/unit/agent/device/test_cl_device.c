@@ -16,7 +16,7 @@
 #include "agent/executors/table.h"
 
 #define S SL_NS_PER_S
-#define CACHE "/tmp/sluice-test-cache"
+#define CACHE SLUICE_BINARY_DIR "/test-cache"
 
 struct rig {
     struct sl_discovery *found;

@@ -13,7 +13,10 @@
 
 #include "agent/device/cl_open.h"
 #include "agent/device/stop.h"
+#include "agent/executors/model_set.h"
 #include "proto/base/clock.h"
+#include "tests/unit/agent/models/bert_ref64.h"
+#include "tests/unit/agent/models/tiny_bert.h"
 
 #include <cmocka.h>
 
@@ -94,6 +97,45 @@ static inline cl_mem rig_buffer(struct sl_cl *cl, const void *data, size_t bytes
 static inline void rig_read(struct sl_cl *cl, cl_mem mem, void *out, size_t bytes) {
     assert_int_equal(clEnqueueReadBuffer(cl->queue, mem, CL_TRUE, 0, bytes, out, 0, NULL, NULL),
                      CL_SUCCESS);
+}
+
+/* A model set of one random model, under the id "tiny". */
+static inline struct sl_model_set *rig_tiny_set(const struct sl_tiny_bert *shape) {
+    char path[] = "/tmp/sluice-tiny-XXXXXX";
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    close(fd);
+    struct sl_error err = {0};
+    assert_int_equal(sl_tiny_bert_save(shape, path, &err), SL_OK);
+    struct sl_model_config config = {.id = "tiny"};
+    snprintf(config.path, sizeof config.path, "%s", path);
+    struct sl_model_set *set = NULL;
+    if (sl_model_set_load(&config, 1, &set, &err) != SL_OK) {
+        fail_msg("%s", err.text);
+    }
+    unlink(path);
+    return set;
+}
+
+/* n random ids of a vocabulary. */
+static inline int32_t *rig_ids(uint32_t n, uint32_t n_vocab, uint64_t *state) {
+    int32_t *ids = malloc((n ? n : 1) * sizeof *ids);
+    assert_non_null(ids);
+    for (uint32_t i = 0; i < n; i++) {
+        ids[i] = (int32_t)(rig_random(state) % n_vocab);
+    }
+    return ids;
+}
+
+/* 1 - cosine of a device's vector and a float64 one. */
+static inline double rig_gap(const float *got, const double *want, uint32_t n) {
+    double ab = 0, aa = 0, bb = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        ab += (double)got[i] * want[i];
+        aa += (double)got[i] * (double)got[i];
+        bb += want[i] * want[i];
+    }
+    return 1 - ab / sqrt(aa * bb);
 }
 
 #endif
