@@ -6,8 +6,9 @@
  * one table come parsing, --print-config and the option reference. Values are stored by offset into
  * the program's own plain struct. Anything not exactly of the wanted form is refused with the line
  * of the offending key: `65 kW` where watts are wanted, `80x`, `010`, `maybe` for a bool, an
- * unknown or doubled key, an anchor or tag, a list where a scalar stands. A failed read leaves the
- * struct untouched. Thread: any, no state. */
+ * unknown or doubled key, an anchor or tag, a list where a scalar stands, an int or bool in quotes,
+ * a text with control characters. At most 1 MiB. A failed read leaves the struct untouched. Thread:
+ * any, no state. */
 #ifndef SLUICE_PROTO_CONF_CONF_H
 #define SLUICE_PROTO_CONF_CONF_H
 
@@ -39,7 +40,8 @@ struct sl_conf_option {
     int64_t max; /* LIST: greatest count */
     int digits;  /* DECIMAL */
     const char *choices;
-    const char *fallback;              /* default as it would stand in YAML; NULL: required */
+    const char *fallback; /* default as it would stand in YAML (text without quotes; LIST:
+                             "[]"); NULL: required */
     const struct sl_conf_option *item; /* LIST: ends with a NULL path */
     size_t count_offset;               /* LIST: uint32_t */
     const char *help;
