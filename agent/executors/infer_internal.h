@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The inference executor's own state, shared by infer.c (the executor), infer_run.c (micro-batches
+ * in and out) and infer_prepare.c (what happens before a device is offered), and their tests. */
+#ifndef SLUICE_AGENT_EXECUTORS_INFER_INTERNAL_H
+#define SLUICE_AGENT_EXECUTORS_INFER_INTERNAL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "agent/executors/executor.h"
+#include "agent/executors/infer_batch.h"
+#include "agent/executors/infer_engine.h"
+#include "agent/executors/infer_queue.h"
+
+/* Micro-batches between upload and read-back: one that ends, one that runs, one that begins. */
+#define SL_INFER_SLOTS 3u
+/* Each queued kernel takes about 30 us to run out after a stop on a CPU device, so both are
+ * bounded: kernels of one launch, and kernels queued in all. */
+#define SL_INFER_LAUNCH_KERNELS 8u
+#define SL_INFER_QUEUED_KERNELS 16u
+
+/* Moving average by decay: both are halved whenever ns passes SL_INFER_RATE_WINDOW_NS. */
+struct sl_infer_rate {
+    double tokens, ns;
+};
+#define SL_INFER_RATE_WINDOW_NS 4e9
+
+struct sl_infer {
+    struct sl_executor base;
+    const struct sl_model_set *set;
+    uint32_t launch_ms;
+    uint32_t batch_tokens; /* what a micro-batch aims at */
+    struct sl_infer_engine engine;
+    struct sl_infer_queue queue;
+    struct sl_infer_batch slots[SL_INFER_SLOTS];
+    struct sl_infer_batch *line_up[SL_INFER_SLOTS]; /* used slots, oldest first */
+    uint32_t line_up_count;
+    uint32_t launches_queued, kernels_queued;
+    bool recover; /* something may have been cut: look before anything is enqueued */
+    bool synthetic;
+    bool work_asked;
+    uint64_t epoch;
+    double ns_per_cost; /* device time of one unit of sl_infer_step_cost */
+    struct sl_infer_rate rates[SL_DEVICE_MODELS_MAX];
+    uint64_t tokens_total, lines_total, repeats_total;
+    /* Made-up work: ids to take texts from, the model, and where the first vector goes. */
+    int32_t *made_up; /* [batch_tokens] */
+    uint32_t synthetic_model;
+    bool synthetic_alone;    /* the known-answer line only */
+    float *synthetic_vector; /* [width_cap] of the first line; NULL: not wanted */
+    uint32_t synthetic_done; /* micro-batches */
+};
+
+/* The vtable's enqueue and complete (executor.h). */
+int sl_infer_enqueue(struct sl_infer *x, struct sl_launch *ret_launch, struct sl_error *err);
+int sl_infer_complete(struct sl_infer *x, const struct sl_launch *launch, struct sl_error *err);
+/* True when nothing that is in the queue is wanted any more. */
+bool sl_infer_worthless(const struct sl_infer *x);
+/* Frees slots of which nothing is wanted. Only when no launch is queued. */
+void sl_infer_discard(struct sl_infer *x);
+
+/* Warms up every kernel, checks the known answer of every model alone and in company, and measures
+ * each model's rate for at least a second. */
+int sl_infer_prepare(struct sl_infer *x, struct sl_error *err);
+
+#endif

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What an inference device does before it is offered. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/executors/infer_internal.h"
+#include "agent/executors/infer_reference.h"
+#include "proto/base/cleanup.h"
+
+#define CANARY_GAP_MAX 1e-5 /* 1 - cosine; a right device stays below 1e-7 */
+#define MEASURE_NS (1.0 * SL_NS_PER_S)
+#define MEASURE_BATCHES_MIN 3u
+#define QUEUED_MAX 2u
+
+/* What the device thread does later: wait for the oldest launch, read its times, hand it back. */
+static int wait_oldest(struct sl_infer *x, struct sl_launch *launches, uint32_t *count,
+                       struct sl_error *err) {
+    struct sl_launch launch = launches[0];
+    (*count)--;
+    memmove(launches, launches + 1, *count * sizeof *launches);
+    cl_int code = clWaitForEvents(1, &launch.last);
+    int64_t ignored = 0;
+    int rc = code == CL_SUCCESS ? SL_OK : sl_cl_fail(err, code, "self-test");
+    if (rc == SL_OK) {
+        rc = sl_cl_event_times(x->base.cl, launch.first, &launch.start_ns, &ignored, err);
+    }
+    if (rc == SL_OK) {
+        rc = sl_cl_event_times(x->base.cl, launch.last, &ignored, &launch.end_ns, err);
+    }
+    clReleaseEvent(launch.first);
+    clReleaseEvent(launch.last);
+    return rc < 0 ? rc : sl_infer_complete(x, &launch, err);
+}
+
+/* Runs made-up work until at least `batches` micro-batches are done and the model's rate rests on
+ * min_ns of device time. */
+static int run_made_up(struct sl_infer *x, uint32_t batches, double min_ns, struct sl_error *err) {
+    struct sl_launch launches[QUEUED_MAX];
+    uint32_t count = 0;
+    const struct sl_infer_rate *rate = &x->rates[x->synthetic_model];
+    int rc = SL_OK;
+    x->synthetic = true;
+    x->synthetic_done = 0;
+    while (rc >= 0 && (x->synthetic_done < batches || rate->ns < min_ns)) {
+        rc = count < QUEUED_MAX ? sl_infer_enqueue(x, &launches[count], err) : 0;
+        if (rc > 0) {
+            count++;
+        } else if (rc == 0 && count > 0) {
+            rc = wait_oldest(x, launches, &count, err);
+        } else if (rc == 0) {
+            rc = sl_fail(err, SL_DEVICE, "nothing to enqueue in the self-test");
+        }
+    }
+    while (count > 0) { /* also after a failure: the events must not stay */
+        int drained = wait_oldest(x, launches, &count, rc < 0 ? NULL : err);
+        rc = rc < 0 ? rc : drained;
+    }
+    x->synthetic = false;
+    if (rc >= 0) {
+        sl_infer_discard(x);
+    }
+    return rc < 0 ? rc : SL_OK;
+}
+
+static int check_canary(const struct sl_model *m, const float *vector, const char *how,
+                        struct sl_error *err) {
+    double gap = sl_infer_cosine_gap(vector, m->canary_vector, m->bert->config.n_embd);
+    if (!(fabs(gap) <= CANARY_GAP_MAX)) {
+        return sl_fail(
+            err, SL_DEVICE,
+            "model '%s': the known answer is off by %.3g (1 - cosine, %s); the device or "
+            "its driver computes wrongly and is not offered",
+            m->id, gap, how);
+    }
+    return SL_OK;
+}
+
+static int prepare_model(struct sl_infer *x, uint32_t index, struct sl_error *err) {
+    const struct sl_model *m = sl_model_set_at(x->set, index);
+    size_t bytes = m->bert->config.n_embd * sizeof(float);
+    SL_AUTO_FREE float *alone = malloc(bytes);
+    if (!alone) {
+        return sl_fail(err, SL_NOMEM, "self-test");
+    }
+    x->synthetic_model = index;
+    for (uint32_t i = 0; i < x->batch_tokens; i++) {
+        x->made_up[i] = (int32_t)((i * 104729u + 7u) % m->bert->config.n_vocab);
+    }
+    x->synthetic_alone = true; /* also the first launch of every kernel: drivers compile then */
+    int rc = run_made_up(x, 1, 0, err);
+    rc = rc < 0 ? rc : check_canary(m, x->synthetic_vector, "alone", err);
+    if (rc < 0) {
+        return rc;
+    }
+    memcpy(alone, x->synthetic_vector, bytes);
+    x->synthetic_alone = false;
+    rc = run_made_up(x, 1, 0, err);
+    /* The first full one still warms caches: the measurement begins after it. */
+    x->rates[index] = (struct sl_infer_rate){0};
+    rc = rc < 0 ? rc : run_made_up(x, MEASURE_BATCHES_MIN, MEASURE_NS, err);
+    if (rc == SL_OK && memcmp(alone, x->synthetic_vector, bytes) != 0) {
+        return sl_fail(err, SL_DEVICE,
+                       "model '%s': a line's vector depends on its neighbours on this device",
+                       m->id);
+    }
+    return rc;
+}
+
+int sl_infer_prepare(struct sl_infer *x, struct sl_error *err) {
+    x->synthetic_vector = calloc(x->engine.width_cap, sizeof *x->synthetic_vector);
+    if (!x->synthetic_vector) {
+        return sl_fail(err, SL_NOMEM, "self-test");
+    }
+    int rc = SL_OK;
+    for (uint32_t i = 0; rc == SL_OK && i < sl_model_set_count(x->set); i++) {
+        rc = prepare_model(x, i, err);
+    }
+    free(x->synthetic_vector);
+    x->synthetic_vector = NULL;
+    x->synthetic_model = 0;
+    x->tokens_total = x->lines_total = x->repeats_total = 0;
+    if (rc == SL_OK) {
+        sl_infer_engine_save(&x->engine);
+    }
+    return rc;
+}
