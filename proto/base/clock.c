@@ -43,7 +43,7 @@ const char *sl_wall_format(struct sl_wall t, char *buffer) {
     time_t when = (time_t)seconds;
     struct tm tm;
     gmtime_r(&when, &tm);
-    char date[24];
+    char date[32]; /* years beyond 9999 too */
     strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", &tm);
     snprintf(buffer, 32, "%s.%03dZ", date, (int)ms);
     return buffer;
