@@ -10,7 +10,7 @@
 #include "agent/journal/journal.h"
 
 #define DISK_FILES 16
-#define DISK_BYTES (1 << 17)
+#define DISK_BYTES (1 << 16)
 #define DISK_SECTOR 512
 #define DISK_DIR_FD 1000
 

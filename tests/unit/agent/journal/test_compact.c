@@ -8,6 +8,9 @@
 
 #include <cmocka.h>
 
+#include <errno.h>
+#include <string.h>
+
 #include "tests/unit/agent/journal/fake_disk.h"
 #include "tests/unit/agent/journal/helpers.h"
 

@@ -8,6 +8,8 @@
 
 #include <cmocka.h>
 
+#include <string.h>
+
 #include "tests/unit/agent/journal/fake_disk.h"
 #include "tests/unit/agent/journal/helpers.h"
 

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/agent/core/rig_pool.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/unit/agent/core/rig.h"
+
+int rig_pool_config_core(struct sl_agent_config *config, struct sl_agent_core **ret_core,
+                         struct sl_error *err);
+
+int rig_pool_core(struct rig *rig, struct sl_agent_config *config, struct sl_error *err) {
+    if (rig->options.no_pool) {
+        return sl_agent_core_create(config, &rig->core, err);
+    }
+    return rig_pool_config_core(config, &rig->core, err);
+}
+
+static void say(struct rig *rig, const char *line) {
+    sl_agent_pool_received(rig->core, rig->now, line, strlen(line));
+}
+
+void rig_pool_job(struct rig *rig, int number, bool clean) {
+    char line[1024];
+    char prevhash[65];
+    memset(prevhash, 'a', 64);
+    prevhash[64] = '\0';
+    snprintf(line, sizeof line,
+             "{\"id\":null,\"method\":\"mining.notify\",\"params\":[\"job%d\",\"%s\","
+             "\"01000000010000000000000000000000000000000000000000000000000000000000000000ffffffff"
+             "2d02e80300049795026b0405e676240c\","
+             "\"0a636b706f6f6c2d6c6872062f746573742fffffffff02205fa012000000001976a91477bff20c60e5"
+             "22dfaa3350c39b030a5d004e839a88ac0000000000000000266a24aa21a9ede2f61c3f71d1defd3fa999"
+             "dfa36953755c690689799962b48bebd836974e8cf900000000\",[],\"20000000\",\"1d00ffff\","
+             "\"6b029597\",%s]}\n",
+             number, prevhash, clean ? "true" : "false");
+    say(rig, line);
+    rig_pump(rig);
+}
+
+static void answer(struct rig *rig, const char *request) {
+    char line[256];
+    const char *id_at = strstr(request, "\"id\":");
+    long id = id_at ? strtol(id_at + 5, NULL, 10) : 0;
+    if (strstr(request, "mining.subscribe")) {
+        snprintf(line, sizeof line,
+                 "{\"id\":%ld,\"result\":[[[\"mining.notify\",\"s%d\"]],\"%08x\",4],"
+                 "\"error\":null}\n",
+                 id, rig->pool_session, 0xAB000000 + rig->pool_session);
+        say(rig, line);
+    } else if (strstr(request, "mining.authorize")) {
+        snprintf(line, sizeof line, "{\"id\":%ld,\"result\":true,\"error\":null}\n", id);
+        say(rig, line);
+        say(rig, "{\"id\":null,\"method\":\"mining.set_difficulty\",\"params\":[0.001]}\n");
+        rig_pool_job(rig, 1, true);
+    } else if (strstr(request, "mining.submit")) {
+        rig->pool_submits++;
+        if (!rig->pool_silent) {
+            snprintf(line, sizeof line, "{\"id\":%ld,\"result\":true,\"error\":null}\n", id);
+            say(rig, line);
+        }
+    } else {
+        snprintf(line, sizeof line, "{\"id\":%ld,\"result\":null,\"error\":[20,\"no\",null]}\n",
+                 id);
+        say(rig, line);
+    }
+}
+
+void rig_pool_obey(struct rig *rig, struct sl_agent_cmd *cmd) {
+    if (cmd->kind == SL_AGENT_POOL_CONNECT) {
+        sl_assert(strcmp(cmd->text, "pool.test") == 0 && cmd->port == 3333);
+        rig->pool_connected = !rig->pool_down;
+        if (rig->pool_down) {
+            sl_agent_pool_disconnected(rig->core, rig->now, "connection refused");
+        } else {
+            rig->pool_session++;
+            sl_agent_pool_connected(rig->core, rig->now);
+        }
+    } else if (cmd->kind == SL_AGENT_POOL_CLOSE) {
+        rig->pool_connected = false;
+    } else if (rig->pool_connected) {
+        char *text = calloc(1, cmd->size + 1);
+        memcpy(text, cmd->data, cmd->size);
+        answer(rig, text);
+        free(text);
+    }
+}
+
+void rig_pool_cut(struct rig *rig) {
+    rig->pool_connected = false;
+    sl_agent_pool_disconnected(rig->core, rig->now, "reset by the test");
+    rig_pump(rig);
+}
