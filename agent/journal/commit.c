@@ -15,8 +15,8 @@ struct gather {
 };
 
 static void item_fini(struct journal_item *item) {
-    free((void *)item->change.value);
-    item->change.value = NULL;
+    free(item->block);
+    item->block = NULL;
 }
 
 static void gather_item(struct sl_journal *journal, struct gather *gather,
@@ -28,7 +28,7 @@ static void gather_item(struct sl_journal *journal, struct gather *gather,
     struct journal_record record = {
         .op = item->change.value ? JOURNAL_PUT : JOURNAL_DELETE,
         .space = item->change.space,
-        .key = item->key,
+        .key = item->change.key,
         .key_size = item->change.key_size,
         .value = item->change.value,
         .value_size = item->change.value ? item->change.value_size : 0,

@@ -158,17 +158,19 @@ int sl_journal_queue(struct sl_journal *journal, const struct sl_journal_change 
                        change->value_size);
     }
     struct journal_item item = {.change = *change};
-    memcpy(item.key, change->key, change->key_size);
+    item.block = malloc(change->key_size + change->value_size + 1);
+    if (!item.block) {
+        return sl_fail(err, SL_NOMEM, "no memory for a journal record");
+    }
+    memcpy(item.block, change->key, change->key_size);
+    item.change.key = item.block;
     if (change->value) {
-        item.change.value = malloc(change->value_size + 1);
-        if (!item.change.value) {
-            return sl_fail(err, SL_NOMEM, "no memory for a journal record");
-        }
-        memcpy((void *)item.change.value, change->value, change->value_size);
+        memcpy(item.block + change->key_size, change->value, change->value_size);
+        item.change.value = item.block + change->key_size;
     }
     int rc = sl_mailbox_put(journal->queue, &item);
     if (rc) {
-        free((void *)item.change.value);
+        free(item.block);
         return rc == -SL_AGAIN ? sl_fail(err, SL_AGAIN,
                                          "the disk does not keep up: %d journal "
                                          "records wait for it",

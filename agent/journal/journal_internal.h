@@ -109,8 +109,8 @@ int journal_scan(const char *path, struct journal_file *file, struct journal_ind
                  uint64_t *ret_cut, struct sl_error *err);
 
 struct journal_item {
-    struct sl_journal_change change; /* key points into `key`, value is malloc'ed */
-    uint8_t key[SL_JOURNAL_KEY_MAX];
+    struct sl_journal_change change; /* key and value point into `block` */
+    uint8_t *block;                  /* malloc'ed */
 };
 
 struct sl_journal {
@@ -133,7 +133,7 @@ struct sl_journal {
     struct sl_journal_stats stats;
 };
 
-#define JOURNAL_QUEUE_MAX 65536
+#define JOURNAL_QUEUE_MAX 32768 /* one acknowledgement may bring 8192 deletes */
 #define JOURNAL_BATCH_ITEMS 1024
 
 /* compact.c: live records into a new file that replaces the present one. On failure the old file is

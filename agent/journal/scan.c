@@ -29,7 +29,8 @@ struct scan {
     int64_t offset; /* of the batch looked at */
     uint64_t number;
     struct journal_batch batch;
-    uint8_t *payload; /* [JOURNAL_BATCH_MAX] */
+    uint8_t *payload; /* [payload_room] */
+    size_t payload_room;
 };
 
 static bool all_zero(const uint8_t *bytes, size_t n) {
@@ -68,6 +69,20 @@ static int apply_records(struct scan *scan, struct sl_error *err) {
     return rest < JOURNAL_UNIT && all_zero(scan->payload + at, rest);
 }
 
+static int read_payload(struct scan *scan, const struct journal_batch *batch, int64_t offset,
+                        struct sl_error *err) {
+    if (batch->payload_bytes > scan->payload_room) {
+        free(scan->payload);
+        scan->payload_room = 0;
+        scan->payload = malloc(batch->payload_bytes);
+        if (!scan->payload) {
+            return sl_fail(err, SL_NOMEM, "no memory to check %s", scan->path);
+        }
+        scan->payload_room = batch->payload_bytes;
+    }
+    return journal_file_read(scan->file, scan->payload, batch->payload_bytes, offset, err);
+}
+
 /* Reads the batch at the offset; 0: applied, positive: enum stop_reason, negative: error. */
 static int read_batch(struct scan *scan, struct sl_error *err) {
     uint8_t head[JOURNAL_UNIT];
@@ -81,8 +96,7 @@ static int read_batch(struct scan *scan, struct sl_error *err) {
     if (!journal_batch_decode(head, &scan->batch) || scan->batch.number != scan->number + 1) {
         return STOP_HEAD;
     }
-    rc = journal_file_read(scan->file, scan->payload, scan->batch.payload_bytes,
-                           scan->offset + JOURNAL_UNIT, err);
+    rc = read_payload(scan, &scan->batch, scan->offset + JOURNAL_UNIT, err);
     if (rc) {
         return rc;
     }
@@ -111,8 +125,7 @@ static int look_behind(struct scan *scan, int64_t from, bool *ret_any, bool *ret
             if (!journal_batch_decode(chunk + i, &batch) || batch.number <= scan->number) {
                 continue;
             }
-            rc = journal_file_read(scan->file, scan->payload, batch.payload_bytes,
-                                   at + (int64_t)i + JOURNAL_UNIT, err);
+            rc = read_payload(scan, &batch, at + (int64_t)i + JOURNAL_UNIT, err);
             if (rc) {
                 return rc;
             }
@@ -199,10 +212,6 @@ int journal_scan(const char *path, struct journal_file *file, struct journal_ind
     scan.size = file->ops->size(file->ops->context, file->fd);
     if (scan.size < 0) {
         return sl_fail(err, SL_IO, "size of %s: %s", path, strerror((int)-scan.size));
-    }
-    scan.payload = malloc(JOURNAL_BATCH_MAX);
-    if (!scan.payload) {
-        return sl_fail(err, SL_NOMEM, "no memory to check %s", path);
     }
     uint64_t cut = 0;
     int rc = scan_file(&scan, &cut, err);
