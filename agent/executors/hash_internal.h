@@ -46,6 +46,9 @@ struct sl_hash_executor {
 
 /* hash_prepare.c */
 int sl_hash_prepare(struct sl_executor *ex, struct sl_error *err);
+/* The kernel in the shape that suits the device: by its native vector width on CPUs, by timing a
+ * few on GPUs. */
+int sl_hash_open_best(struct sl_cl *cl, struct sl_hash_kernel *ret_kernel, struct sl_error *err);
 /* A whole launch, waited for. The stop word must be clear. */
 int sl_hash_run(struct sl_hash_kernel *kernel, const struct sl_hash_input *input, uint32_t base,
                 uint32_t groups, struct sl_hash_found *ret_found, int64_t *ret_ns,

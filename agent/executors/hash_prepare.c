@@ -223,8 +223,7 @@ static uint32_t pick_rounds(const struct sl_cl *cl, uint32_t width, uint32_t loc
     return rounds;
 }
 
-static int open_best(struct sl_hash_executor *hash, struct sl_error *err) {
-    struct sl_cl *cl = hash->base.cl;
+int sl_hash_open_best(struct sl_cl *cl, struct sl_hash_kernel *ret_kernel, struct sl_error *err) {
     bool gpu = !cl->is_cpu || cl->force_gpu_kernels;
     uint32_t local = pick_local(cl, gpu);
     uint32_t width = native_width(cl);
@@ -237,9 +236,7 @@ static int open_best(struct sl_hash_executor *hash, struct sl_error *err) {
         }
         rounds = pick_rounds(cl, width, local, ns_per_nonce);
     }
-    int rc = sl_hash_kernel_open(cl, width, local, rounds, &hash->kernel, err);
-    hash->open = rc == SL_OK;
-    return rc;
+    return sl_hash_kernel_open(cl, width, local, rounds, ret_kernel, err);
 }
 
 /* As in service: two launches queued, device time by events, for at least a second. */
@@ -275,7 +272,8 @@ static int measure(struct sl_hash_executor *hash, struct sl_error *err) {
 
 int sl_hash_prepare(struct sl_executor *ex, struct sl_error *err) {
     struct sl_hash_executor *hash = (struct sl_hash_executor *)ex;
-    int rc = open_best(hash, err);
+    int rc = sl_hash_open_best(ex->cl, &hash->kernel, err);
+    hash->open = rc == SL_OK;
     rc = rc == SL_OK ? time_groups(&hash->kernel, &hash->ns_per_group, err) : rc;
     rc = rc == SL_OK ? sl_hash_self_test(&hash->kernel, err) : rc;
     rc = rc == SL_OK ? measure(hash, err) : rc;

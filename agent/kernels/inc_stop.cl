@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The stop word (design 8). Every work-group of every kernel reads it once, before anything else, and
- * then runs wholly or not at all; each group that runs adds one to the launch's counter, because event
- * status does not say how much of a launch was cut.
+ * The stop word (design 8). Every work-group of every kernel reads it once, before anything else,
+ * and then runs wholly or not at all; each group that runs adds one to the launch's counter,
+ * because event status does not say how much of a launch was cut.
  *
  *   __kernel void k(STOP_ARGS, ...) {
  *       STOP_BEGIN

@@ -85,15 +85,11 @@ typedef uint16 lanes;
     ROUND(c, d, e, f, g, h, a, b, w[14], k14);                                                     \
     ROUND(b, c, d, e, f, g, h, a, w[15], k15)
 
-#define EXPAND_8(from)                                                                             \
+#define EXPAND_4(from)                                                                             \
     EXPAND(from);                                                                                  \
     EXPAND(from + 1);                                                                              \
     EXPAND(from + 2);                                                                              \
-    EXPAND(from + 3);                                                                              \
-    EXPAND(from + 4);                                                                              \
-    EXPAND(from + 5);                                                                              \
-    EXPAND(from + 6);                                                                              \
-    EXPAND(from + 7)
+    EXPAND(from + 3)
 
 /* Rounds 16 to 31 of either hash, with W16 to W31 in w. */
 #define ROUNDS_16_TO_31                                                                            \
@@ -111,6 +107,101 @@ typedef uint16 lanes;
     ROUNDS_4_TO_7(0x391c0cb3u, 0x4ed8aa4au, 0x5b9cca4fu, 0x682e6ff3u);                             \
     ROUNDS_8_TO_11(0x748f82eeu, 0x78a5636fu, 0x84c87814u, 0x8cc70208u)
 
+/* State after the header's second block, before the midstate is added. */
+static void first_hash(lanes nonce, uint8 head, uint8 sched, lanes out[8]) {
+    lanes w[16];
+    lanes t;
+    /* The names of the state rotate by one with every round, so at round 4 the FIPS a is called e.
+     */
+    lanes e = nonce + head.s0;
+    lanes f = FROM_UINT(head.s1);
+    lanes g = FROM_UINT(head.s2);
+    lanes h = FROM_UINT(head.s3);
+    lanes a = nonce + head.s4;
+    lanes b = FROM_UINT(head.s5);
+    lanes c = FROM_UINT(head.s6);
+    lanes d = FROM_UINT(head.s7);
+    w[4] = FROM_UINT(0x80000000u);
+    w[5] = w[6] = w[7] = w[8] = w[9] = w[10] = w[11] = w[12] = w[13] = w[14] = FROM_UINT(0u);
+    w[15] = FROM_UINT(640u);
+    ROUNDS_4_TO_7(0x3956c25bu, 0x59f111f1u, 0x923f82a4u, 0xab1c5ed5u);
+    ROUNDS_8_TO_11(0xd807aa98u, 0x12835b01u, 0x243185beu, 0x550c7dc3u);
+    ROUNDS_12_TO_15(0x72be5d74u, 0x80deb1feu, 0x9bdc06a7u, 0xc19bf174u);
+
+    /* W16 to W32, of which the host knows parts. */
+    w[0] = FROM_UINT(sched.s0);
+    w[1] = FROM_UINT(sched.s1);
+    w[2] = SMALL0(nonce) + sched.s2;
+    w[3] = nonce + sched.s3;
+    EXPAND_4(4);
+    EXPAND_4(8);
+    EXPAND(12);
+    EXPAND(13);
+    EXPAND(14);
+    w[15] = SMALL1(w[13]) + w[8] + sched.s4;
+    ROUNDS_16_TO_31;
+    w[0] = SMALL1(w[14]) + w[9] + sched.s5;
+    EXPAND(1);
+    EXPAND(2);
+    EXPAND(3);
+    EXPAND_4(4);
+    EXPAND_4(8);
+    EXPAND_4(12);
+    ROUNDS_32_TO_47;
+    EXPAND_4(0);
+    EXPAND_4(4);
+    EXPAND_4(8);
+    EXPAND_4(12);
+    ROUNDS_48_TO_59;
+    ROUNDS_12_TO_15(0x90befffau, 0xa4506cebu, 0xbef9a3f7u, 0xc67178f2u);
+    out[0] = a;
+    out[1] = b;
+    out[2] = c;
+    out[3] = d;
+    out[4] = e;
+    out[5] = f;
+    out[6] = g;
+    out[7] = h;
+}
+
+/* Top 32 bits of the second hash, read as a little-endian number. w: the first digest's 8 words. */
+static lanes second_hash_top(lanes w[16]) {
+    lanes t;
+    lanes a = FROM_UINT(0x6a09e667u);
+    lanes b = FROM_UINT(0xbb67ae85u);
+    lanes c = FROM_UINT(0x3c6ef372u);
+    lanes d = FROM_UINT(0xa54ff53au);
+    lanes e = FROM_UINT(0x510e527fu);
+    lanes f = FROM_UINT(0x9b05688cu);
+    lanes g = FROM_UINT(0x1f83d9abu);
+    lanes h = FROM_UINT(0x5be0cd19u);
+    w[8] = FROM_UINT(0x80000000u);
+    w[9] = w[10] = w[11] = w[12] = w[13] = w[14] = FROM_UINT(0u);
+    w[15] = FROM_UINT(256u);
+    ROUNDS_0_TO_3(0x428a2f98u, 0x71374491u, 0xb5c0fbcfu, 0xe9b5dba5u);
+    ROUNDS_4_TO_7(0x3956c25bu, 0x59f111f1u, 0x923f82a4u, 0xab1c5ed5u);
+    ROUNDS_8_TO_11(0xd807aa98u, 0x12835b01u, 0x243185beu, 0x550c7dc3u);
+    ROUNDS_12_TO_15(0x72be5d74u, 0x80deb1feu, 0x9bdc06a7u, 0xc19bf174u);
+    EXPAND_4(0);
+    EXPAND_4(4);
+    EXPAND_4(8);
+    EXPAND_4(12);
+    ROUNDS_16_TO_31;
+    EXPAND_4(0);
+    EXPAND_4(4);
+    EXPAND_4(8);
+    EXPAND_4(12);
+    ROUNDS_32_TO_47;
+    EXPAND_4(0);
+    EXPAND_4(4);
+    EXPAND_4(8);
+    EXPAND(12);
+    ROUNDS_48_TO_59;
+    /* Round 60 gives the word that reaches the end as h, to which the initial h is added. */
+    h = d + h + BIG1(a) + CH(a, b, c) + w[12] + 0x90befffau + 0x5be0cd19u;
+    return (rotate(h, FROM_UINT(8u)) & 0x00ff00ffu) | (rotate(h, FROM_UINT(24u)) & 0xff00ff00u);
+}
+
 __kernel void sha256d(STOP_ARGS, __global uint *results, uint8 head, uint8 mid, uint8 sched,
                       uint base, uint top, uint rounds) {
     STOP_BEGIN
@@ -119,109 +210,26 @@ __kernel void sha256d(STOP_ARGS, __global uint *results, uint8 head, uint8 mid, 
     for (uint round = 0; round < rounds; round++, first += span) {
         const lanes nonce = FROM_UINT(first) + LANE_OFFSETS;
         lanes w[16];
-        lanes t;
-
-        /* First hash, rounds 4 to 15: the block is tail, nonce, padding. The names of the state
-         * rotate by one with every round, so at round 4 the FIPS a is called e, and so on. */
-        lanes e = nonce + head.s0;
-        lanes f = FROM_UINT(head.s1);
-        lanes g = FROM_UINT(head.s2);
-        lanes h = FROM_UINT(head.s3);
-        lanes a = nonce + head.s4;
-        lanes b = FROM_UINT(head.s5);
-        lanes c = FROM_UINT(head.s6);
-        lanes d = FROM_UINT(head.s7);
-        w[4] = FROM_UINT(0x80000000u);
-        w[5] = w[6] = w[7] = w[8] = w[9] = w[10] = w[11] = w[12] = w[13] = w[14] = FROM_UINT(0u);
-        w[15] = FROM_UINT(640u);
-        ROUNDS_4_TO_7(0x3956c25bu, 0x59f111f1u, 0x923f82a4u, 0xab1c5ed5u);
-        ROUNDS_8_TO_11(0xd807aa98u, 0x12835b01u, 0x243185beu, 0x550c7dc3u);
-        ROUNDS_12_TO_15(0x72be5d74u, 0x80deb1feu, 0x9bdc06a7u, 0xc19bf174u);
-
-        /* W16 to W31, of which the host knows parts. */
-        w[0] = FROM_UINT(sched.s0);
-        w[1] = FROM_UINT(sched.s1);
-        w[2] = SMALL0(nonce) + sched.s2;
-        w[3] = nonce + sched.s3;
-        EXPAND(4);
-        EXPAND(5);
-        EXPAND(6);
-        EXPAND(7);
-        EXPAND(8);
-        EXPAND(9);
-        EXPAND(10);
-        EXPAND(11);
-        EXPAND(12);
-        EXPAND(13);
-        EXPAND(14);
-        w[15] = SMALL1(w[13]) + w[8] + sched.s4;
-        ROUNDS_16_TO_31;
-        w[0] = SMALL1(w[14]) + w[9] + sched.s5;
-        EXPAND(1);
-        EXPAND(2);
-        EXPAND(3);
-        EXPAND(4);
-        EXPAND(5);
-        EXPAND(6);
-        EXPAND(7);
-        EXPAND_8(8);
-        ROUNDS_32_TO_47;
-        EXPAND_8(0);
-        EXPAND_8(8);
-        ROUNDS_48_TO_59;
-        ROUNDS_12_TO_15(0x90befffau, 0xa4506cebu, 0xbef9a3f7u, 0xc67178f2u);
-
-        /* Second hash: the first digest, padded. */
-        w[0] = a + mid.s0;
-        w[1] = b + mid.s1;
-        w[2] = c + mid.s2;
-        w[3] = d + mid.s3;
-        w[4] = e + mid.s4;
-        w[5] = f + mid.s5;
-        w[6] = g + mid.s6;
-        w[7] = h + mid.s7;
-        w[8] = FROM_UINT(0x80000000u);
-        w[9] = w[10] = w[11] = w[12] = w[13] = w[14] = FROM_UINT(0u);
-        w[15] = FROM_UINT(256u);
-        a = FROM_UINT(0x6a09e667u);
-        b = FROM_UINT(0xbb67ae85u);
-        c = FROM_UINT(0x3c6ef372u);
-        d = FROM_UINT(0xa54ff53au);
-        e = FROM_UINT(0x510e527fu);
-        f = FROM_UINT(0x9b05688cu);
-        g = FROM_UINT(0x1f83d9abu);
-        h = FROM_UINT(0x5be0cd19u);
-        ROUNDS_0_TO_3(0x428a2f98u, 0x71374491u, 0xb5c0fbcfu, 0xe9b5dba5u);
-        ROUNDS_4_TO_7(0x3956c25bu, 0x59f111f1u, 0x923f82a4u, 0xab1c5ed5u);
-        ROUNDS_8_TO_11(0xd807aa98u, 0x12835b01u, 0x243185beu, 0x550c7dc3u);
-        ROUNDS_12_TO_15(0x72be5d74u, 0x80deb1feu, 0x9bdc06a7u, 0xc19bf174u);
-        EXPAND_8(0);
-        EXPAND_8(8);
-        ROUNDS_16_TO_31;
-        EXPAND_8(0);
-        EXPAND_8(8);
-        ROUNDS_32_TO_47;
-        EXPAND_8(0);
-        EXPAND(8);
-        EXPAND(9);
-        EXPAND(10);
-        EXPAND(11);
-        EXPAND(12);
-        ROUNDS_48_TO_59;
-        /* Round 60 gives the e that reaches the end as h. */
-        h = d + h + BIG1(a) + CH(a, b, c) + w[12] + 0x90befffau + 0x5be0cd19u;
-        h = (rotate(h, FROM_UINT(8u)) & 0x00ff00ffu) | (rotate(h, FROM_UINT(24u)) & 0xff00ff00u);
-
-        if (ANY(h <= FROM_UINT(top))) {
+        first_hash(nonce, head, sched, w);
+        w[0] += mid.s0;
+        w[1] += mid.s1;
+        w[2] += mid.s2;
+        w[3] += mid.s3;
+        w[4] += mid.s4;
+        w[5] += mid.s5;
+        w[6] += mid.s6;
+        w[7] += mid.s7;
+        const lanes got = second_hash_top(w);
+        if (ANY(got <= FROM_UINT(top))) {
 #if VW == 1
             results[2 + (atomic_inc(&results[1]) & (RING - 1))] = nonce;
 #else
-            uint top_words[VW];
+            uint tops[VW];
             uint nonces[VW];
-            STORE(h, top_words);
+            STORE(got, tops);
             STORE(nonce, nonces);
             for (uint lane = 0; lane < VW; lane++) {
-                if (top_words[lane] <= top) {
+                if (tops[lane] <= top) {
                     results[2 + (atomic_inc(&results[1]) & (RING - 1))] = nonces[lane];
                 }
             }
