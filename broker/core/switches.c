@@ -13,6 +13,26 @@ static bool is_work(uint8_t mode) {
     return mode == SL_MODE_HASH || mode == SL_MODE_INFER;
 }
 
+/* Span since the cause, or -1 where a step did not happen after it. */
+static long long step_us(uint64_t at_ns, int64_t cause_ns) {
+    return (int64_t)at_ns >= cause_ns ? (long long)(((int64_t)at_ns - cause_ns) / 1000) : -1;
+}
+
+/* All steps of one move, each since the event behind it was read from a socket (tests/bench/switch
+ * reads these lines). */
+static void log_steps(struct sl_broker_core *core, uint32_t dev, uint8_t from,
+                      const struct sl_msg_ack *ack, int64_t cause_ns) {
+    const struct sl_core_fleet *fleet = &core->fleet;
+    sl_core_log(core, SL_LOG_INFO, "switch.done",
+                "device=%s %s->%s durable_us=%lld received_us=%lld halted_us=%lld epoch_us=%lld "
+                "started_us=%lld",
+                fleet->cold[dev].key, sl_mode_name((enum sl_mode)from),
+                sl_mode_name((enum sl_mode)fleet->mode[dev]),
+                step_us((uint64_t)fleet->left_ns[dev], cause_ns),
+                step_us(ack->received_ns, cause_ns), step_us(ack->halted_ns, cause_ns),
+                step_us(ack->durable_ns, cause_ns), step_us(ack->started_ns, cause_ns));
+}
+
 void sl_core_switch_note(struct sl_broker_core *core, uint32_t dev, const struct sl_msg_ack *ack) {
     struct sl_core_fleet *fleet = &core->fleet;
     uint8_t from = fleet->from[dev];
@@ -30,12 +50,9 @@ void sl_core_switch_note(struct sl_broker_core *core, uint32_t dev, const struct
     if (plausible) {
         core->switch_us[core->switch_count++ % SL_CORE_SWITCHES] = (uint32_t)(span_ns / 1000);
     }
-    sl_core_log(core, SL_LOG_INFO, "switch.done",
-                "device=%s %s->%s total_us=%lld received_to_halted_us=%u to_durable_us=%u "
-                "to_started_us=%u",
-                fleet->cold[dev].key, sl_mode_name((enum sl_mode)from),
-                sl_mode_name((enum sl_mode)to), plausible ? (long long)(span_ns / 1000) : -1,
-                ack->halted_us, ack->durable_us, ack->started_us);
+    if (plausible) {
+        log_steps(core, dev, from, ack, cause_ns);
+    }
 }
 
 static int compare(const void *a, const void *b) {
