@@ -49,8 +49,6 @@ void sl_core_switch_note(struct sl_broker_core *core, uint32_t dev, const struct
     bool plausible = cause_ns > 0 && ack->started_ns > 0 && span_ns > 0 && span_ns < PLAUSIBLE_NS;
     if (plausible) {
         core->switch_us[core->switch_count++ % SL_CORE_SWITCHES] = (uint32_t)(span_ns / 1000);
-    }
-    if (plausible) {
         log_steps(core, dev, from, ack, cause_ns);
     }
 }
