@@ -120,10 +120,8 @@ static void command(struct sl_executor *ex, struct sl_device_cmd *cmd) {
     }
     if (dropped > 0) {
         x->work_asked = false;
-        ex->cut = sl_infer_worthless(x);
-        if (x->launches_queued == 0) {
-            sl_infer_discard(x);
-        }
+        ex->cut = x->launches_queued > 0 && !sl_infer_wanted(x);
+        sl_infer_discard(x);
         sl_infer_queue_reap(&x->queue);
     }
 }
@@ -166,7 +164,8 @@ static void synthetic(struct sl_executor *ex, bool on) {
     struct sl_infer *x = self(ex);
     if (x->synthetic != on) {
         x->synthetic = on;
-        x->recover = true; /* what is left of the other kind is sorted out there */
+        x->recover = true; /* what is still queued of the other kind is sorted out then */
+        sl_infer_discard(x);
     }
 }
 

@@ -54,9 +54,11 @@ struct sl_infer {
 /* The vtable's enqueue and complete (executor.h). */
 int sl_infer_enqueue(struct sl_infer *x, struct sl_launch *ret_launch, struct sl_error *err);
 int sl_infer_complete(struct sl_infer *x, const struct sl_launch *launch, struct sl_error *err);
-/* True when nothing that is in the queue is wanted any more. */
-bool sl_infer_worthless(const struct sl_infer *x);
-/* Frees slots of which nothing is wanted. Only when no launch is queued. */
+/* Is any line of any micro-batch still wanted? */
+bool sl_infer_wanted(const struct sl_infer *x);
+/* With nothing queued: frees micro-batches of which no line is wanted. While something may have
+ * been cut it frees all or none, since one that ran may have overwritten what another left behind.
+ */
 void sl_infer_discard(struct sl_infer *x);
 
 /* Warms up every kernel, checks the known answer of every model alone and in company, and measures

@@ -28,13 +28,13 @@ static bool batch_wanted(const struct sl_infer *x, const struct sl_infer_batch *
     return false;
 }
 
-bool sl_infer_worthless(const struct sl_infer *x) {
+bool sl_infer_wanted(const struct sl_infer *x) {
     for (uint32_t i = 0; i < x->line_up_count; i++) {
         if (batch_wanted(x, x->line_up[i])) {
-            return false;
+            return true;
         }
     }
-    return x->launches_queued > 0;
+    return false;
 }
 
 static void leave_line_up(struct sl_infer *x, uint32_t at) {
@@ -53,6 +53,9 @@ static void emit_unit_done(struct sl_infer *x, const struct sl_infer_unit *u, in
 }
 
 void sl_infer_discard(struct sl_infer *x) {
+    if (x->launches_queued > 0 || (x->recover && sl_infer_wanted(x))) {
+        return;
+    }
     for (uint32_t i = x->line_up_count; i-- > 0;) {
         struct sl_infer_batch *b = x->line_up[i];
         if (batch_wanted(x, b)) {
@@ -72,6 +75,7 @@ void sl_infer_discard(struct sl_infer *x) {
 static int recover(struct sl_infer *x, struct sl_error *err) {
     bool later_ran[SL_INFER_SLOTS] = {false};
     int rc = SL_OK;
+    sl_infer_discard(x); /* often all of it: then there is nothing to read back */
     for (uint32_t i = x->line_up_count; rc == SL_OK && i-- > 0;) {
         rc = sl_infer_batch_read_counts(&x->engine, x->line_up[i], err);
         if (rc == SL_OK && i > 0) {
@@ -86,8 +90,8 @@ static int recover(struct sl_infer *x, struct sl_error *err) {
         rc = sl_infer_batch_rewind(&x->engine, b, later_ran[i], i == 0, err);
     }
     if (rc == SL_OK) {
-        sl_infer_discard(x);
         x->recover = false;
+        sl_infer_discard(x);
     }
     return rc;
 }
