@@ -9,6 +9,7 @@
 
 #include "broker/http/auth.h"
 #include "broker/http/call.h"
+#include "broker/http/listen.h"
 
 #define SL_HTTP_WORKERS 3
 #define SL_HTTP_CONNECTIONS_MAX 256
@@ -47,7 +48,7 @@ struct sl_http {
 
     struct MHD_Daemon *daemon;
     uint16_t port;
-    char url[192];
+    char url[SL_LISTEN_URL_MAX];
     struct sl_mailbox *requests; /* of struct sl_http_request, to the loop */
     struct sl_mailbox *jobs;     /* of struct sl_http_call *, to the workers */
     pthread_t workers[SL_HTTP_WORKERS];

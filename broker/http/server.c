@@ -2,11 +2,8 @@
  * The daemon: libmicrohttpd's callbacks, start and stop. */
 #include "broker/http/server.h"
 
-#include <arpa/inet.h>
 #include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
-#include <netdb.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +13,7 @@
 
 #include "broker/batch/batch.h"
 #include "broker/http/internal.h"
+#include "broker/http/listen.h"
 #include "broker/http/multipart.h"
 
 #define REQUESTS_MAX 256
@@ -174,97 +172,11 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, 
     }
 }
 
-/* "host:port" or "[v6]:port" into an address. */
-static int parse_listen(const char *listen, struct sockaddr_storage *ret_address,
-                        socklen_t *ret_bytes, struct sl_error *err) {
-    char host[128];
-    const char *colon = strrchr(listen, ':');
-    if (!colon || (size_t)(colon - listen) >= sizeof host) {
-        return sl_fail(err, SL_INVALID, "http.listen '%s': write ADDRESS:PORT", listen);
-    }
-    snprintf(host, sizeof host, "%.*s", (int)(colon - listen), listen);
-    size_t n = strlen(host);
-    if (n > 1 && host[0] == '[' && host[n - 1] == ']') {
-        memmove(host, host + 1, n - 2);
-        host[n - 2] = '\0';
-    }
-    struct addrinfo hints = {.ai_family = AF_UNSPEC,
-                             .ai_socktype = SOCK_STREAM,
-                             .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE};
-    struct addrinfo *found = NULL;
-    if (strcmp(host, "localhost") == 0) {
-        sl_text_copy(host, sizeof host, "127.0.0.1");
-    }
-    if (getaddrinfo(host, colon + 1, &hints, &found) != 0 || !found) {
-        return sl_fail(err, SL_INVALID,
-                       "http.listen '%s': write a numeric address and a port, such as "
-                       "127.0.0.1:7680",
-                       listen);
-    }
-    memcpy(ret_address, found->ai_addr, found->ai_addrlen);
-    *ret_bytes = found->ai_addrlen;
-    freeaddrinfo(found);
-    return SL_OK;
-}
-
-static int open_socket(const char *listen_text, int *ret_fd, struct sl_error *err) {
-    struct sockaddr_storage address = {0};
-    socklen_t bytes = 0;
-    int rc = parse_listen(listen_text, &address, &bytes, err);
-    if (rc != SL_OK) {
-        return rc;
-    }
-    SL_AUTO_FD int fd = socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    int on = 1;
-    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0) {
-        return sl_fail_errno(err, "opening a socket for %s", listen_text);
-    }
-    if (bind(fd, (struct sockaddr *)&address, bytes) != 0 || listen(fd, 128) != 0) {
-        if (errno == EADDRINUSE) {
-            return sl_fail(err, SL_EXISTS,
-                           "http.listen %s: the port is in use; stop the other program, or choose "
-                           "another port (0 takes a free one)",
-                           listen_text);
-        }
-        return sl_fail_errno(err, "http.listen %s", listen_text);
-    }
-    *ret_fd = fd;
-    fd = -1;
-    return SL_OK;
-}
-
-static int note_address(struct sl_http *http, int fd, const char *port_file, struct sl_error *err) {
-    struct sockaddr_storage address = {0};
-    socklen_t bytes = sizeof address;
-    char host[96];
-    char port[16];
-    if (getsockname(fd, (struct sockaddr *)&address, &bytes) != 0 ||
-        getnameinfo((struct sockaddr *)&address, bytes, host, sizeof host, port, sizeof port,
-                    NI_NUMERICHOST | NI_NUMERICSERV) != 0) {
-        return sl_fail_errno(err, "reading the address of the HTTP socket");
-    }
-    http->port = (uint16_t)strtoul(port, NULL, 10);
-    bool v6 = address.ss_family == AF_INET6;
-    snprintf(http->url, sizeof http->url, "http://%s%s%s:%s", v6 ? "[" : "", host, v6 ? "]" : "",
-             port);
-    if (!port_file || port_file[0] == '\0') {
-        return SL_OK;
-    }
-    char tmp[SL_BATCH_PATH_MAX];
-    snprintf(tmp, sizeof tmp, "%.1000s.tmp", port_file);
-    SL_AUTO_FILE FILE *file = fopen(tmp, "we");
-    if (!file || fprintf(file, "%s\n", port) < 0 || fflush(file) != 0 ||
-        rename(tmp, port_file) != 0) {
-        return sl_fail_errno(err, "writing http.port_file %s", port_file);
-    }
-    return SL_OK;
-}
-
 static int start_daemon(struct sl_http *http, const char *listen_text, const char *port_file,
                         struct sl_error *err) {
     SL_AUTO_FD int fd = -1;
-    int rc = open_socket(listen_text, &fd, err);
-    rc = rc ? rc : note_address(http, fd, port_file, err);
+    int rc = sl_listen_open(listen_text, &fd, err);
+    rc = rc ? rc : sl_listen_describe(fd, port_file, http->url, &http->port, err);
     if (rc != SL_OK) {
         return rc;
     }

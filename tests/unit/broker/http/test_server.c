@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/broker/http/support.h"
+
+#include <arpa/inet.h>
+#include <sys/socket.h>
+
+static void test_addresses_and_methods(void **state) {
+    struct ground *g = *state;
+    static const struct {
+        const char *why;
+        const char *method;
+        const char *target;
+        int status;
+        const char *code;
+    } cases[] = {
+        {"nothing there", "GET", "/v1/nothing", 404, "unknown_url"},
+        {"the root", "GET", "/", 404, "unknown_url"},
+        {"one segment too many", "GET", "/v1/batches/a/b/c", 404, "unknown_url"},
+        {"an empty id", "GET", "/v1/files//content", 404, "unknown_url"},
+        {"a NUL in an id", "GET", "/v1/files/a%00b", 404, "unknown_url"},
+        {"a broken escape", "GET", "/v1/files/a%zz", 404, "unknown_url"},
+        {"a file cannot be changed", "PUT", "/v1/files/a", 405, "method_not_allowed"},
+        {"status cannot be posted", "POST", "/api/v1/status", 405, "method_not_allowed"},
+        {"a path out of the folder is an id like any other", "GET",
+         "/v1/files/..%2F..%2Foperator.key/content", 404, "not_found"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        expect_code(g, cases[i].method, cases[i].target, g->acme, NULL, cases[i].status,
+                    cases[i].code);
+    }
+    struct answer answer;
+    char value[256];
+    expect(g, "PUT", "/v1/files/a", g->acme, NULL, 405, &answer);
+    assert_string_equal(answer_header(&answer, "Allow", value), "GET, DELETE");
+    assert_string_equal(answer_header(&answer, "Content-Type", value), "application/json");
+    assert_memory_equal(answer_header(&answer, "x-request-id", value), "req_", 4);
+    answer_fini(&answer);
+    expect(g, "GET", "/v1/models/", g->acme, NULL, 200, &answer); /* a slash too many is no sin */
+    answer_fini(&answer);
+    expect(g, "HEAD", "/v1/models", g->acme, NULL, 200, &answer);
+    assert_int_equal(answer.body.len, 0);
+    answer_fini(&answer);
+}
+
+static void test_who_may(void **state) {
+    struct ground *g = *state;
+    expect_code(g, "GET", "/v1/files", NULL, NULL, 401, "missing_api_key");
+    expect_code(g, "GET", "/v1/files", "sk-sluice-0", NULL, 401, "invalid_api_key");
+    expect_code(g, "GET", "/v1/files", g->operator_key, NULL, 403, "tenant_key_required");
+    expect_code(g, "GET", "/api/v1/status", g->acme, NULL, 403, "operator_key_required");
+    expect_code(g, "POST", "/api/v1/stop", g->acme, "{}", 403, "operator_key_required");
+    struct answer answer;
+    char value[256];
+    expect(g, "GET", "/v1/files", NULL, NULL, 401, &answer);
+    assert_string_equal(answer_header(&answer, "WWW-Authenticate", value), "Bearer");
+    answer_fini(&answer);
+    expect(g, "GET", "/v1/models", g->operator_key, NULL, 200, &answer);
+    answer_fini(&answer);
+    expect(g, "GET", "/metrics", NULL, NULL, 200, &answer);
+    assert_non_null(strstr(answer.body.data, "sluice_store_commit_seconds"));
+    assert_memory_equal(answer_header(&answer, "Content-Type", value), "text/plain; version=0.0.4",
+                        25);
+    answer_fini(&answer);
+}
+
+static void test_host_and_origin(void **state) {
+    struct ground *g = *state;
+    static const struct {
+        const char *why;
+        const char *headers;
+        int status;
+    } cases[] = {
+        {"a name that was made to point here", "Host: evil.example\r\n", 403},
+        {"loopback by name", "Host: localhost:7680\r\n", 200},
+        {"loopback, version 6", "Host: [::1]:7680\r\n", 200},
+        {"a configured name", "Host: sluice.example\r\n", 200},
+        {"our own page", "Host: localhost:1\r\nOrigin: http://localhost:1\r\n", 200},
+        {"another port is another origin", "Host: localhost:1\r\nOrigin: http://localhost:2\r\n",
+         403},
+        {"another site's page", "Host: localhost:1\r\nOrigin: https://evil.example\r\n", 403},
+        {"a page from nowhere", "Host: localhost:1\r\nOrigin: null\r\n", 403},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char request[512];
+        struct answer answer;
+        int n = snprintf(request, sizeof request,
+                         "GET /api/v1/status HTTP/1.1\r\nConnection: close\r\n%sAuthorization: "
+                         "Bearer %s\r\n\r\n",
+                         cases[i].headers, g->operator_key);
+        int fd = client_connect(port_of(g));
+        assert_int_equal(send(fd, request, (size_t)n, 0), n);
+        char reply[64] = "";
+        assert_true(recv(fd, reply, sizeof reply - 1, MSG_WAITALL) > 12);
+        close(fd);
+        int status = atoi(reply + 9);
+        if (status != cases[i].status) {
+            fail_msg("%s: %d instead of %d", cases[i].why, status, cases[i].status);
+        }
+        (void)answer;
+    }
+}
+
+static void test_bodies_that_lie(void **state) {
+    struct ground *g = *state;
+    char request[512];
+    struct answer answer;
+    /* Less than was said: the client goes away, nothing is created, the server lives. */
+    int n = snprintf(request, sizeof request,
+                     "POST /v1/batches HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n"
+                     "Content-Length: 5000\r\n\r\n{\"a\":",
+                     g->acme);
+    int before = atomic_load(&g->site.events);
+    client_raw(port_of(g), request, (size_t)n, &answer);
+    assert_int_not_equal(answer.status, 200);
+    answer_fini(&answer);
+    assert_int_equal(atomic_load(&g->site.events), before);
+    /* More than was said: the rest is a second request, which is none. */
+    n = snprintf(request, sizeof request,
+                 "POST /v1/batches HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n"
+                 "Content-Length: 2\r\n\r\n{}{\"endpoint\":1}\r\n\r\n",
+                 g->acme);
+    client_raw(port_of(g), request, (size_t)n, &answer);
+    assert_int_equal(answer.status, 400);
+    answer_fini(&answer);
+    /* A JSON body has no business being so large. */
+    char *large = malloc(600 * 1024);
+    memset(large, ' ', 600 * 1024);
+    client_call(port_of(g), "POST", "/v1/batches", g->acme, NULL, large, 600 * 1024, &answer);
+    assert_int_equal(answer.status, 413);
+    answer_fini(&answer);
+    free(large);
+    expect_code(g, "POST", "/v1/batches", g->acme, "{\"a\":1,", 400, "invalid_json");
+    expect_code(g, "POST", "/v1/batches", g->acme, "[]", 400, "invalid_json");
+    expect_code(g, "POST", "/v1/batches", g->acme, "{\"endpoint\":1,\"endpoint\":2}", 400,
+                "invalid_json");
+    expect_code(g, "POST", "/v1/batches", g->acme, "{\"colour\":1}", 400, "unknown_parameter");
+    char target[3000];
+    memset(target, 'a', sizeof target - 1);
+    target[0] = '/';
+    target[sizeof target - 1] = '\0';
+    expect_code(g, "GET", target, g->acme, NULL, 414, "uri_too_long");
+}
+
+static void test_views_pass_through(void **state) {
+    struct ground *g = *state;
+    char text[64];
+    static const char *const targets[] = {"/api/v1/status",
+                                          "/api/v1/nodes",
+                                          "/api/v1/devices",
+                                          "/api/v1/market",
+                                          "/api/v1/pools",
+                                          "/api/v1/switches",
+                                          "/api/v1/devices/node%2Fpocl:0%2F1",
+                                          "/api/v1/devices/node/pocl%3A0/1",
+                                          "/api/v1/devices?device=node%2Fpocl%3A0%2F1"};
+    for (size_t i = 0; i < sizeof targets / sizeof targets[0]; i++) {
+        expect_text(g, "GET", targets[i], g->operator_key, NULL, "from", text, sizeof text);
+        assert_string_equal(text, "loop");
+    }
+    expect_code(g, "GET", "/api/v1/devices/other", g->operator_key, NULL, 404, "not_found");
+    expect_text(g, "GET", "/readyz", NULL, NULL, "status", text, sizeof text);
+    assert_string_equal(text, "ready");
+}
+
+static void test_a_loop_that_hangs_is_reported(void **state) {
+    struct ground *g = *state;
+    struct answer answer;
+    char value[256];
+    atomic_store(&g->site.silent, true);
+    struct sl_mono start = sl_clock_mono();
+    expect(g, "GET", "/healthz", NULL, NULL, 503, &answer);
+    assert_true(sl_mono_since_ns(sl_clock_mono(), start) < 6 * SL_NS_PER_S);
+    assert_string_equal(answer_header(&answer, "Retry-After", value), "1");
+    answer_fini(&answer);
+    atomic_store(&g->site.silent, false);
+    expect(g, "GET", "/healthz", NULL, NULL, 200, &answer);
+    answer_fini(&answer);
+}
+
+static void *ask_status(void *arg) {
+    struct ground *g = arg;
+    struct answer answer;
+    client_call(port_of(g), "GET", "/api/v1/status", g->operator_key, NULL, NULL, 0, &answer);
+    intptr_t status = answer.status;
+    answer_fini(&answer);
+    return (void *)status;
+}
+
+/* Those who wait when the broker stops get an answer, and the port is free again. */
+static void test_stop_while_somebody_waits(void **state) {
+    struct ground *g = *state;
+    pthread_t threads[4];
+    atomic_store(&g->site.silent, true);
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(pthread_create(&threads[i], NULL, ask_status, g), 0);
+    }
+    usleep(300000);
+    site_restart(&g->site);
+    atomic_store(&g->site.silent, false);
+    for (int i = 0; i < 4; i++) {
+        void *status = NULL;
+        pthread_join(threads[i], &status);
+        assert_int_equal((intptr_t)status, 503);
+    }
+    struct answer answer;
+    expect(g, "GET", "/v1/models", g->acme, NULL, 200, &answer); /* keys outlive a restart */
+    answer_fini(&answer);
+}
+
+static void test_a_port_in_use_is_said(void **state) {
+    struct ground *g = *state;
+    char listen[64];
+    snprintf(listen, sizeof listen, "127.0.0.1:%u", port_of(g));
+    struct sl_http_config config = {.listen = listen,
+                                    .data_dir = g->site.dir,
+                                    .store_path = g->site.store_path,
+                                    .store = g->site.store};
+    struct sl_http *http = NULL;
+    struct sl_error err = {0};
+    assert_int_equal(sl_http_create(&config, &http, &err), -SL_EXISTS);
+    assert_non_null(strstr(err.text, "in use"));
+    assert_null(http);
+    static const char *const bad[] = {"7680", "127.0.0.1:", "example.org:80", "127.0.0.1:99999"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        config.listen = bad[i];
+        int rc = sl_http_create(&config, &http, &err);
+        if (rc == SL_OK) {
+            fail_msg("'%s' was accepted", bad[i]);
+        }
+    }
+}
+
+static void test_the_port_file(void **state) {
+    struct ground *g = *state;
+    char path[96];
+    char text[16] = "";
+    snprintf(path, sizeof path, "%s/port", g->site.dir);
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    assert_non_null(fgets(text, sizeof text, file));
+    fclose(file);
+    assert_int_equal(atoi(text), port_of(g));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_addresses_and_methods),
+        cmocka_unit_test(test_who_may),
+        cmocka_unit_test(test_host_and_origin),
+        cmocka_unit_test(test_bodies_that_lie),
+        cmocka_unit_test(test_views_pass_through),
+        cmocka_unit_test(test_a_loop_that_hangs_is_reported),
+        cmocka_unit_test(test_stop_while_somebody_waits),
+        cmocka_unit_test(test_a_port_in_use_is_said),
+        cmocka_unit_test(test_the_port_file),
+    };
+    return cmocka_run_group_tests(tests, ground_setup, ground_teardown);
+}

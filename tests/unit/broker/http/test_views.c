@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/http/views.h"
+
+/* The core's side of view.h, with figures that must all be told apart. */
+struct sl_broker_core {
+    bool fresh; /* nothing was ever measured */
+};
+
+void sl_view_status_get(const struct sl_broker_core *core, struct sl_now now,
+                        struct sl_view_status *ret_view) {
+    (void)now;
+    *ret_view = (struct sl_view_status){
+        .sessions_live = 1,
+        .devices_total = 2,
+        .devices_by_mode = {0, 3, 4, 5},
+        .shares_accepted = 6,
+        .hash_rate_hs = 7,
+        .hash_factor_milli = 1000,
+        .lines_done = 8,
+        .money = {.hash_nusd = (sl_i128)INT64_MAX * 4,
+                  .lease_nusd = 50000000,
+                  .power_nusd = 3,
+                  .always_hash_nusd = 1,
+                  .always_lease_nusd = 2},
+    };
+    if (!core->fresh) {
+        ret_view->switches = (struct sl_view_switches){.count = 9, .p50_us = 1500, .p99_us = 2000};
+    }
+}
+
+bool sl_view_node_get(const struct sl_broker_core *core, struct sl_now now, uint32_t index,
+                      struct sl_view_node *ret_view) {
+    (void)core;
+    (void)now;
+    *ret_view = (struct sl_view_node){.node = "n1", .state = "live", .pool.connected = true};
+    return index == 0;
+}
+
+bool sl_view_device_get(const struct sl_broker_core *core, struct sl_now now, uint32_t index,
+                        struct sl_view_device *ret_view) {
+    (void)now;
+    memset(ret_view, 0, sizeof *ret_view);
+    struct sl_msg_device *report = &ret_view->report;
+    strcpy(report->key, index == 0 ? "n1/pocl:0" : "n1/pocl:1");
+    report->mode = SL_MODE_HASH;
+    report->model_count = 1;
+    strcpy(report->models[0].id, "m");
+    report->watts[SL_MODE_HASH] = (struct sl_watts){SL_SOURCE_RATED, 65500};
+    if (!core->fresh) {
+        report->tokens_total = 1000;
+        report->busy_ms[SL_MODE_INFER] = 500;
+        report->switch_us[SL_MODE_HASH][SL_MODE_INFER] = 1234;
+    }
+    ret_view->wanted = SL_MODE_HASH;
+    ret_view->offers[SL_MODE_HASH] =
+        (struct sl_view_offer){.known = true, .gross_nusd_per_hour = 10, .net_nusd_per_hour = 9};
+    strcpy(ret_view->offers[SL_MODE_INFER].missing, "bid");
+    strcpy(ret_view->rule, "threshold");
+    return index < 2;
+}
+
+bool sl_view_feed_get(const struct sl_broker_core *core, struct sl_now now, uint32_t index,
+                      struct sl_view_feed *ret_view) {
+    (void)now;
+    *ret_view = (struct sl_view_feed){.feed = {"hp\"x", SL_FEED_HASHPRICE, 60000},
+                                      .known = !core->fresh,
+                                      .stale = core->fresh,
+                                      .value_nano = 37500000,
+                                      .age_ms = 1234};
+    return index == 0;
+}
+
+bool sl_view_batch_get(const struct sl_broker_core *core, struct sl_now now, uint32_t index,
+                       struct sl_view_batch *ret_view) {
+    (void)core;
+    (void)now;
+    *ret_view = (struct sl_view_batch){.id = "batch_1",
+                                       .tenant = "acme",
+                                       .state = SL_BATCH_IN_PROGRESS,
+                                       .bid_nusd_per_mtok = 50000000};
+    return index == 0;
+}
+
+static const struct sl_now now = {{1}, {1767225600000}};
+
+static json_t *view(bool fresh, enum sl_http_view kind, const char *arg) {
+    struct sl_broker_core core = {fresh};
+    int status = 1;
+    char *text = sl_http_view_text(&core, now, kind, arg, &status);
+    assert_int_equal(status, SL_OK);
+    json_t *root = json_loads(text, JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL, NULL);
+    if (!root) {
+        fail_msg("no JSON: %s", text);
+    }
+    free(text);
+    return root;
+}
+
+static void test_every_view_is_json(void **state) {
+    (void)state;
+    static const enum sl_http_view kinds[] = {
+        SL_HTTP_VIEW_HEALTH, SL_HTTP_VIEW_STATUS, SL_HTTP_VIEW_NODES,  SL_HTTP_VIEW_DEVICES,
+        SL_HTTP_VIEW_MARKET, SL_HTTP_VIEW_POOLS,  SL_HTTP_VIEW_MODELS, SL_HTTP_VIEW_SWITCHES};
+    for (int fresh = 0; fresh < 2; fresh++) {
+        for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+            json_decref(view(fresh, kinds[i], ""));
+        }
+    }
+}
+
+static void test_unknown_is_null(void **state) {
+    (void)state;
+    json_t *status = view(true, SL_HTTP_VIEW_STATUS, "");
+    json_t *switches = json_object_get(status, "switches");
+    assert_true(json_is_null(json_object_get(switches, "p50_us")));
+    assert_string_equal(
+        json_string_value(json_object_get(json_object_get(status, "revenue_usd"), "hash")),
+        "36893488147.419103228");
+    json_decref(status);
+    json_t *device = view(true, SL_HTTP_VIEW_DEVICE, "n1/pocl:1");
+    json_t *watts = json_object_get(device, "watts");
+    assert_true(json_is_null(json_object_get(json_object_get(watts, "infer"), "watts")));
+    assert_true(json_real_value(json_object_get(json_object_get(watts, "hash"), "watts")) == 65.5);
+    json_t *offers = json_object_get(device, "offers");
+    assert_true(
+        json_is_null(json_object_get(json_object_get(offers, "infer"), "net_usd_per_hour")));
+    assert_string_equal(
+        json_string_value(json_object_get(json_object_get(offers, "hash"), "net_usd_per_hour")),
+        "0.000000009");
+    assert_true(json_is_null(json_object_get(json_object_get(device, "switch_us"), "hash_infer")));
+    json_decref(device);
+}
+
+static void test_a_device_that_is_not_there(void **state) {
+    (void)state;
+    struct sl_broker_core core = {false};
+    int status = 0;
+    char *text = sl_http_view_text(&core, now, SL_HTTP_VIEW_DEVICE, "n2", &status);
+    assert_int_equal(status, -SL_NOTFOUND);
+    assert_non_null(strstr(text, "n2"));
+    free(text);
+}
+
+static void test_a_tenant_sees_its_own_batches(void **state) {
+    (void)state;
+    static const struct {
+        const char *tenant;
+        size_t batches;
+    } cases[] = {{"", 1}, {"acme", 1}, {"globex", 0}};
+    for (size_t i = 0; i < 3; i++) {
+        json_t *market = view(false, SL_HTTP_VIEW_MARKET, cases[i].tenant);
+        assert_int_equal(json_array_size(json_object_get(market, "batches")), cases[i].batches);
+        assert_int_equal(json_array_size(json_object_get(market, "feeds")), 1);
+        json_decref(market);
+    }
+}
+
+static void test_models_are_named_once(void **state) {
+    (void)state;
+    json_t *models = view(false, SL_HTTP_VIEW_MODELS, "");
+    assert_int_equal(json_array_size(models), 1);
+    json_decref(models);
+}
+
+static void test_summary(void **state) {
+    (void)state;
+    for (int fresh = 0; fresh < 2; fresh++) {
+        struct sl_broker_core core = {fresh};
+        int status = 0;
+        char *text = sl_http_view_text(&core, now, SL_HTTP_VIEW_SUMMARY, "", &status);
+        static const char measured[] =
+            "\"hashrate_hs\":7,\"tokens_per_s\":4000.000,\"switches\":9,\"switch_ms_p50\":1.500,"
+            "\"switch_ms_p99\":2.000,\"revenue_nusd\":{\"hash\":36893488147419103228,\"lease\":"
+            "50000000,\"power\":3,\"always_hash\":1,\"always_lease\":2}";
+        static const char unknown[] =
+            "\"hashrate_hs\":7,\"tokens_per_s\":null,\"switches\":0,\"switch_ms_p50\":null,"
+            "\"switch_ms_p99\":null,\"revenue_nusd\":{\"hash\":36893488147419103228,\"lease\":"
+            "50000000,\"power\":3,\"always_hash\":1,\"always_lease\":2}";
+        assert_string_equal(text, fresh ? unknown : measured);
+        free(text);
+    }
+}
+
+static void test_metrics(void **state) {
+    (void)state;
+    struct sl_broker_core core = {false};
+    int status = 0;
+    char *text = sl_http_view_text(&core, now, SL_HTTP_VIEW_METRICS, "", &status);
+    static const char *const lines[] = {"\nsluice_devices{mode=\"infer\"} 5\n",
+                                        "\nsluice_shares_total{outcome=\"accepted\"} 6\n",
+                                        "\nsluice_switch_seconds{quantile=\"0.5\"} 0.001500\n",
+                                        "\nsluice_feed_age_seconds{feed=\"hp\\\"x\"} 1.234\n",
+                                        "\nsluice_revenue_usd_total{mode=\"lease\"} 0.05\n"};
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+        if (!strstr(text, lines[i])) {
+            fail_msg("%s is not in\n%s", lines[i], text);
+        }
+    }
+    free(text);
+    core.fresh = true;
+    text = sl_http_view_text(&core, now, SL_HTTP_VIEW_METRICS, "", &status);
+    assert_null(strstr(text, "sluice_switch_seconds{"));
+    assert_null(strstr(text, "sluice_feed_age_seconds{"));
+    assert_non_null(strstr(text, "sluice_feed_stale{feed=\"hp\\\"x\"} 1\n"));
+    free(text);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_every_view_is_json),
+        cmocka_unit_test(test_unknown_is_null),
+        cmocka_unit_test(test_a_device_that_is_not_there),
+        cmocka_unit_test(test_a_tenant_sees_its_own_batches),
+        cmocka_unit_test(test_models_are_named_once),
+        cmocka_unit_test(test_summary),
+        cmocka_unit_test(test_metrics),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

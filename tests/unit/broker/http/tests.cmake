@@ -1,0 +1,8 @@
+# A store, the HTTP server and a loop that stands in for the core; sluice_http_site runs it by itself,
+# for clients such as the official SDKs.
+add_library(sluice_http_testing STATIC ${CMAKE_CURRENT_LIST_DIR}/site.c ${CMAKE_CURRENT_LIST_DIR}/client.c)
+target_link_libraries(sluice_http_testing PUBLIC sluice_http sluice_batch sluice_store sluice_base
+                      Threads::Threads)
+add_executable(sluice_http_site ${CMAKE_CURRENT_LIST_DIR}/site_main.c)
+target_link_libraries(sluice_http_site PRIVATE sluice_http_testing)
+sluice_unit_tests(broker/http USES sluice_http_testing PKG jansson libsodium libmicrohttpd)
