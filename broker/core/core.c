@@ -242,8 +242,7 @@ static void start(struct sl_broker_core *core) {
                 sl_core_margin_ns(core);
         }
     }
-    core->shadow_ns = core->now.mono.ns;
-    core->shadow_stored_ns = core->now.mono.ns;
+    sl_core_shadow_start(core);
     for (uint32_t i = core->batch_count; i > 0; i--) {
         sl_core_batch_check(core, core->batches[i - 1]);
     }

@@ -12,6 +12,13 @@ struct sl_core_best { /* of one model, in this tick */
     struct sl_core_batch *batch;
 };
 
+#define SL_CORE_SHADOW_SLOTS 8 /* open batches whose shadow survives a restart exactly */
+struct sl_core_shadow_slot {
+    char batch[SL_ID_MAX];
+    int64_t milli;
+    sl_i128 nusd;
+};
+
 struct sl_broker_core {
     struct sl_core_config config;
     struct sl_now now;
@@ -73,6 +80,7 @@ struct sl_broker_core {
     sl_i128 shadow_hash_rem, shadow_lease_rem;
     int64_t shadow_ns, shadow_stored_ns;
     bool shadow_dirty;
+    struct sl_core_shadow_slot shadow_slots[SL_CORE_SHADOW_SLOTS]; /* as restored */
 };
 
 /* core.c */

@@ -62,6 +62,7 @@ struct sl_core_node {
     struct sl_mono reported;
     bool has_reported;           /* in this session: nothing is granted before */
     struct sl_mono said_goodbye; /* last answer to a message of no session */
+    struct sl_mono spoke;        /* last message to it */
     struct sl_msg_pool pool;
     struct sl_mono pool_good; /* when it last had work; ns 0: never */
     uint64_t results_spooled;
@@ -103,13 +104,14 @@ enum sl_core_device_state {
     X(int64_t, since_ns)   /* mode began */                                                        \
     X(int64_t, moved_ns)   /* last move caused by price; 0: none */                                \
     X(int64_t, cause_ns)   /* when the event behind the directive was read; 0: a timer */          \
+    X(int64_t, left_ns)    /* it was durable and left: broker's step of a switch */                \
     X(int64_t, refused_ns) /* no grant before */                                                   \
     X(int64_t, price)      /* nUSD/Mtok of the grant */                                            \
     X(struct sl_core_batch *, batch)                                                               \
     X(struct sl_core_unit *, units) /* open ones, newest first */                                  \
-    X(uint32_t, open_units)                                                                        \
-    X(uint32_t, row)         /* in the last tick's snapshot, or SL_CORE_NONE */                    \
-    X(uint8_t, running_mode) /* as reported */                                                     \
+    X(uint32_t, open_units)         /* of the present epoch: an agent drops those of lower ones */ \
+    X(uint32_t, row)                /* in the last tick's snapshot, or SL_CORE_NONE */             \
+    X(uint8_t, running_mode)        /* as reported */                                              \
     X(uint64_t, hash_rate_hs)                                                                      \
     X(int64_t, metered_ns) /* power and shadows are accounted up to here */                        \
     X(sl_i128, energy)     /* mW x ms x nUSD/kWh not posted yet */                                 \

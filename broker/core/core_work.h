@@ -14,9 +14,6 @@ uint32_t sl_core_unit_top_up(struct sl_broker_core *core, uint32_t dev);
 /* Lines without a result wait again; the reservation is lifted. */
 void sl_core_unit_close(struct sl_broker_core *core, struct sl_core_unit *unit);
 void sl_core_unit_close_device(struct sl_broker_core *core, uint32_t dev);
-/* Tells the agent to drop every open unit of the device that is not of `keep`. */
-void sl_core_unit_drain(struct sl_broker_core *core, uint32_t dev,
-                        const struct sl_core_batch *keep);
 void sl_core_unit_drop_all(struct sl_broker_core *core, struct sl_core_batch *batch);
 void sl_core_unit_sweep(struct sl_broker_core *core);
 /* Worst cost of a line at a price, rounded up. */
@@ -99,6 +96,7 @@ void sl_core_override_put(struct sl_broker_core *core, const struct sl_override_
 void sl_core_shadow_advance(struct sl_broker_core *core);
 void sl_core_shadow_settle(struct sl_broker_core *core, struct sl_core_batch *batch);
 void sl_core_shadow_metas(struct sl_broker_core *core);
+void sl_core_shadow_start(struct sl_broker_core *core);
 bool sl_core_shadow_restore(struct sl_broker_core *core, const char *key, const char *value);
 
 /* switches.c */

@@ -260,23 +260,18 @@ static const char *due_rule(const struct sl_broker_core *core, uint32_t row, uin
                             const struct sl_core_batch *batch) {
     const struct sl_core_fleet *fleet = &core->fleet;
     const char *rule = sl_rule_name((enum sl_rule)core->plan.rule[row]);
-    bool serves = batch && (sl_core_batch_issuable(core, batch) || still_serves(core, dev, batch));
-    if (core->plan.mode[row] == SL_MODE_INFER && !serves) {
-        return NULL; /* others of this tick took the last lines */
+    /* A grant of infer needs lines to go with it: others of this tick may have taken the last. */
+    bool infer = core->plan.mode[row] == SL_MODE_INFER;
+    if (infer && (!batch || !sl_core_batch_issuable(core, batch))) {
+        return NULL;
     }
     if (core->plan.mode[row] != core->input.present[row]) {
         return rule;
     }
-    if (core->plan.mode[row] != SL_MODE_INFER) {
-        return NULL;
+    if (infer && batch != fleet->batch[dev]) {
+        return "better-bid";
     }
-    if (batch != fleet->batch[dev]) {
-        return sl_core_batch_issuable(core, batch) ? "better-bid" : NULL;
-    }
-    /* Units carry the price of their grant: without lines to come there is nothing to price. */
-    return batch->row.bid_nusd_per_mtok != fleet->price[dev] && sl_core_batch_issuable(core, batch)
-               ? "reprice"
-               : NULL;
+    return infer && batch->row.bid_nusd_per_mtok != fleet->price[dev] ? "reprice" : NULL;
 }
 
 static void apply(struct sl_broker_core *core) {

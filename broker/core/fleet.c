@@ -7,6 +7,8 @@
 #include "broker/core/core_internal.h"
 #include "proto/base/text.h"
 
+#define SPOOL_NS SL_NS_PER_S /* in which an agent that came back sends what it had finished */
+
 uint32_t sl_core_device_find(const struct sl_broker_core *core, const char *key) {
     for (uint32_t i = 0; i < core->fleet.count; i++) {
         if (strcmp(core->fleet.cold[i].key, key) == 0) {
@@ -149,8 +151,9 @@ static bool holds(const struct sl_msg_hello *hello, uint64_t unit_id) {
     return false;
 }
 
-/* Units that the agent still holds go on; the lines of the others wait again. Units that it holds
- * but that are over for us are drained. */
+/* Units that the agent still holds go on. The lines of the others wait again, but for a moment
+ * later: what it has finished of them is in its spool and comes first. Units that it holds but that
+ * are over for us are drained. */
 static void settle_units(struct sl_broker_core *core, uint32_t node,
                          const struct sl_msg_hello *hello) {
     for (uint32_t i = 0; i < core->unit_count; i++) {
@@ -158,12 +161,9 @@ static void settle_units(struct sl_broker_core *core, uint32_t node,
         if (unit->closed || unit->node != node) {
             continue;
         }
-        if (holds(hello, unit->id)) {
-            unit->close_ns = 0;
-            unit->touched_ns = core->now.mono.ns;
-        } else {
-            sl_core_unit_close(core, unit);
-        }
+        bool held = holds(hello, unit->id);
+        unit->close_ns = held ? 0 : core->now.mono.ns + SPOOL_NS;
+        unit->touched_ns = core->now.mono.ns;
     }
     uint64_t over[SL_MSG_IDS_MAX];
     uint32_t count = 0;
@@ -212,6 +212,38 @@ static void hello_device(struct sl_broker_core *core, uint32_t node,
     take_report(core, dev, report);
 }
 
+/* After a restart of the broker: a device that runs under the highest epoch ever granted has our
+ * last directive, which goes on under the same epoch. What it serves is known by the units it
+ * holds. */
+static void take_lease_up(struct sl_broker_core *core, uint32_t dev) {
+    struct sl_core_fleet *fleet = &core->fleet;
+    const struct sl_msg_device *report = &fleet->cold[dev].report;
+    bool ours = fleet->mode[dev] == SL_MODE_INVALID && !report->safe && report->epoch > 0 &&
+                report->epoch == fleet->epoch[dev] && fleet->running_mode[dev] != 0;
+    const struct sl_core_unit *unit = fleet->units[dev];
+    while (unit && (unit->epoch != report->epoch || unit->close_ns != 0)) {
+        unit = unit->next;
+    }
+    if (!ours || (report->mode == SL_MODE_INFER && !unit)) {
+        return;
+    }
+    fleet->mode[dev] = fleet->running_mode[dev];
+    fleet->from[dev] = fleet->mode[dev];
+    fleet->sent[dev] = 1;
+    fleet->running[dev] = 1;
+    fleet->since_ns[dev] = core->now.mono.ns;
+    fleet->expires_ns[dev] = core->now.mono.ns + core->config.lease_ttl_ms * SL_NS_PER_MS;
+    fleet->batch[dev] = report->mode == SL_MODE_INFER ? unit->batch : NULL;
+    fleet->price[dev] = report->mode == SL_MODE_INFER ? unit->price : 0;
+    struct sl_core_device *cold = &fleet->cold[dev];
+    sl_text_copy(cold->rule, sizeof cold->rule, "restart");
+    sl_text_copy(cold->why, sizeof cold->why,
+                 "goes on with what it did before the broker restarted");
+    cold->decided = core->now.wall;
+    sl_core_device_step(core, dev, SL_DEV_OFFERED);
+    note_run(core, dev, report->mode);
+}
+
 void sl_core_fleet_hello(struct sl_broker_core *core, uint32_t node,
                          const struct sl_msg_hello *hello, bool new_boot) {
     struct sl_core_fleet *fleet = &core->fleet;
@@ -229,8 +261,11 @@ void sl_core_fleet_hello(struct sl_broker_core *core, uint32_t node,
     }
     settle_units(core, node, hello);
     for (uint32_t dev = 0; dev < fleet->count; dev++) {
-        if (fleet->node[dev] == node && fleet->mode[dev] != SL_MODE_INVALID &&
-            fleet->state[dev] != SL_DEVICE_LOST) {
+        if (fleet->node[dev] != node || fleet->state[dev] == SL_DEVICE_LOST) {
+            continue;
+        }
+        take_lease_up(core, dev);
+        if (fleet->mode[dev] != SL_MODE_INVALID) {
             sl_core_lease_resend(core, dev);
             sl_core_unit_top_up(core, dev);
         }

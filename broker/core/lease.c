@@ -20,16 +20,11 @@ bool sl_core_lease_valid(const struct sl_broker_core *core, uint32_t dev) {
 }
 
 /* Units of an ended lease: the agent hands them back; if it does not, they are closed by then. */
-static void let_units_go(struct sl_broker_core *core, uint32_t dev,
-                         const struct sl_core_batch *keep) {
+static void let_units_go(struct sl_broker_core *core, uint32_t dev) {
     int64_t close_ns =
         core->now.mono.ns + core->config.lease_ttl_ms * SL_NS_PER_MS + sl_core_margin_ns(core);
     for (struct sl_core_unit *unit = core->fleet.units[dev]; unit; unit = unit->next) {
-        if (unit->batch == keep) {
-            unit->close_ns = 0;
-        } else if (unit->close_ns == 0) {
-            unit->close_ns = close_ns;
-        }
+        unit->close_ns = unit->close_ns ? unit->close_ns : close_ns;
     }
 }
 
@@ -44,7 +39,7 @@ void sl_core_lease_clear(struct sl_broker_core *core, uint32_t dev) {
     fleet->sent[dev] = 0;
     fleet->running[dev] = 0;
     fleet->cause_ns[dev] = 0;
-    let_units_go(core, dev, NULL);
+    let_units_go(core, dev);
     sl_core_arm(core);
 }
 
@@ -94,6 +89,7 @@ static void set_columns(struct sl_broker_core *core, uint32_t dev, const struct 
     fleet->epoch[dev] = ++fleet->epoch_max[dev];
     fleet->sent[dev] = 0;
     fleet->running[dev] = 0;
+    fleet->open_units[dev] = 0;
     fleet->batch[dev] = g->batch;
     fleet->price[dev] = g->batch ? g->batch->row.bid_nusd_per_mtok : 0;
     fleet->since_ns[dev] = other_mode ? now_ns : fleet->since_ns[dev];
@@ -110,11 +106,10 @@ void sl_core_lease_grant(struct sl_broker_core *core, uint32_t dev, const struct
     bool was_working = fleet->mode[dev] == SL_MODE_HASH || fleet->mode[dev] == SL_MODE_INFER;
     set_columns(core, dev, g);
     store_directive(core, dev, g);
-    let_units_go(core, dev, g->batch);
+    let_units_go(core, dev);
     uint64_t ticket = sl_core_ticket(core);
     send_directive(core, dev, ticket, false);
     if (g->mode == SL_MODE_INFER) {
-        sl_core_unit_drain(core, dev, g->batch);
         sl_core_unit_top_up(core, dev);
     } else if (g->mode == SL_MODE_IDLE && was_working) {
         sl_core_device_step(core, dev, SL_DEV_DRAIN);
@@ -129,6 +124,9 @@ void sl_core_lease_left(struct sl_broker_core *core, const struct sl_core_item *
     struct sl_core_fleet *fleet = &core->fleet;
     if (fleet->epoch[item->device] != item->epoch) {
         return;
+    }
+    if (!fleet->sent[item->device]) {
+        fleet->left_ns[item->device] = core->now.mono.ns;
     }
     fleet->sent[item->device] = 1;
     int64_t ttl_ns = core->config.lease_ttl_ms * SL_NS_PER_MS;
@@ -171,11 +169,13 @@ static void refused(struct sl_broker_core *core, uint32_t dev, const struct sl_m
     struct sl_core_fleet *fleet = &core->fleet;
     sl_core_log(core, SL_LOG_WARN, "lease.refused", "device=%s epoch=%llu: %s",
                 fleet->cold[dev].key, (unsigned long long)ack->epoch, ack->text);
-    uint32_t doublings = fleet->refusals[dev];
-    if (doublings < REFUSED_DOUBLINGS) {
-        fleet->refusals[dev]++;
-    }
-    fleet->refused_ns[dev] = core->now.mono.ns + (REFUSED_WAIT_NS << doublings);
+    if (!fleet->running[dev]) {
+        uint32_t doublings = fleet->refusals[dev];
+        if (doublings < REFUSED_DOUBLINGS) {
+            fleet->refusals[dev]++;
+        }
+        fleet->refused_ns[dev] = core->now.mono.ns + (REFUSED_WAIT_NS << doublings);
+    } /* else a renewal came too late: a new epoch is granted at once */
     for (struct sl_core_unit *unit = fleet->units[dev], *next = NULL; unit; unit = next) {
         next = unit->next;
         if (unit->epoch == ack->epoch) {

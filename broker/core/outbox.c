@@ -177,6 +177,7 @@ bool sl_broker_core_next(struct sl_broker_core *core, struct sl_core_command *re
                 continue;
             }
             item.command.msg->sequence = ++node->sequence;
+            node->spoke = core->now.mono;
         }
         if (item.device != SL_CORE_NONE) {
             sl_core_lease_left(core, &item);

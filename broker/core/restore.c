@@ -26,6 +26,7 @@ int sl_broker_core_restore_device(struct sl_broker_core *core, const struct sl_d
     }
     uint32_t dev = sl_core_device_add(core, row->key, node_of(core, row->node_key, row->node));
     core->fleet.epoch_max[dev] = row->epoch_max;
+    core->fleet.epoch[dev] = row->epoch_max;
     core->fleet.cold[dev].first_seen = row->first_seen;
     return SL_OK;
 }

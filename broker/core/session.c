@@ -12,6 +12,7 @@
 #define FLIP_WINDOW_NS (60 * SL_NS_PER_S)
 #define GOODBYE_EVERY_NS SL_NS_PER_S
 #define QUIET_REPORTS 3
+#define SPEAK_NS (3 * SL_NS_PER_S / 2) /* an agent that hears nothing for 5 s says hello again */
 
 uint32_t sl_core_node_find(const struct sl_broker_core *core, const char *key) {
     for (uint32_t i = 0; i < core->node_count; i++) {
@@ -233,6 +234,8 @@ void sl_core_session_sweep(struct sl_broker_core *core) {
         } else if (silent_ms >= QUIET_REPORTS * core->config.report_ms &&
                    node->state == SL_SESSION_LIVE) {
             sl_core_session_step(core, i, SL_SEV_QUIET);
+        } else if (core->now.mono.ns - node->spoke.ns >= SPEAK_NS) {
+            sl_core_send(core, i, SL_MSG_RESULT_ACK, 0, 0); /* of nothing: we are here */
         }
     }
 }

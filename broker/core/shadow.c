@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "broker/core/core_internal.h"
+#include "proto/base/text.h"
 
 /* rate (H/s) x ms x price (nUSD per PH/s per day) */
 #define DENOM_SHADOW_HASH (SL_DENOM_HASH * 1000)
@@ -137,9 +138,9 @@ void sl_core_shadow_settle(struct sl_broker_core *core, struct sl_core_batch *ba
     core->shadow_dirty = true;
 }
 
-#define SLOTS 8 /* open batches whose shadow survives a restart exactly */
-static const char *const slot_keys[SLOTS] = {"shadow.b0", "shadow.b1", "shadow.b2", "shadow.b3",
-                                             "shadow.b4", "shadow.b5", "shadow.b6", "shadow.b7"};
+static const char *const slot_keys[SL_CORE_SHADOW_SLOTS] = {"shadow.b0", "shadow.b1", "shadow.b2",
+                                                            "shadow.b3", "shadow.b4", "shadow.b5",
+                                                            "shadow.b6", "shadow.b7"};
 
 void sl_core_shadow_metas(struct sl_broker_core *core) {
     core->shadow_stored_ns = core->now.mono.ns;
@@ -153,7 +154,7 @@ void sl_core_shadow_metas(struct sl_broker_core *core) {
                     sl_i128_format(core->shadow_hash_rem, rem));
     sl_core_op_meta(core, "shadow.lease", "%s %s", sl_i128_format(core->shadow_lease, sum),
                     sl_i128_format(core->shadow_lease_rem, rem));
-    for (uint32_t i = 0; i < SLOTS && i < core->batch_count; i++) {
+    for (uint32_t i = 0; i < SL_CORE_SHADOW_SLOTS && i < core->batch_count; i++) {
         const struct sl_core_batch *batch = core->batches[i];
         sl_core_op_meta(core, slot_keys[i], "%s %lld %s", batch->row.id,
                         (long long)batch->shadow_milli, sl_i128_format(batch->shadow_nusd, sum));
@@ -167,7 +168,21 @@ static bool two_sums(const char *value, sl_i128 *ret_sum, sl_i128 *ret_rem) {
            sl_i128_parse(rem, ret_rem) == SL_OK;
 }
 
-/* True when the key is one of ours. Batches are restored before. */
+/* The core is whole: what the slots say goes to their batches. */
+void sl_core_shadow_start(struct sl_broker_core *core) {
+    core->shadow_ns = core->now.mono.ns;
+    core->shadow_stored_ns = core->now.mono.ns;
+    for (int i = 0; i < SL_CORE_SHADOW_SLOTS; i++) {
+        const struct sl_core_shadow_slot *slot = &core->shadow_slots[i];
+        struct sl_core_batch *batch = sl_core_batch_find(core, slot->batch);
+        if (batch && slot->milli > batch->shadow_milli) {
+            batch->shadow_milli = slot->milli;
+            batch->shadow_nusd = slot->nusd;
+        }
+    }
+}
+
+/* True when the key is one of ours. */
 bool sl_core_shadow_restore(struct sl_broker_core *core, const char *key, const char *value) {
     if (strcmp(key, "shadow.hash") == 0) {
         two_sums(value, &core->shadow_hash, &core->shadow_hash_rem);
@@ -177,19 +192,18 @@ bool sl_core_shadow_restore(struct sl_broker_core *core, const char *key, const 
         two_sums(value, &core->shadow_lease, &core->shadow_lease_rem);
         return true;
     }
-    for (int i = 0; i < SLOTS; i++) {
+    for (int i = 0; i < SL_CORE_SHADOW_SLOTS; i++) {
         if (strcmp(key, slot_keys[i]) != 0) {
             continue;
         }
         char id[SL_ID_MAX];
         char nusd[48];
         long long milli = 0;
-        if (sscanf(value, "%39s %lld %47s", id, &milli, nusd) == 3) {
-            struct sl_core_batch *batch = sl_core_batch_find(core, id);
-            if (batch && milli > batch->shadow_milli &&
-                sl_i128_parse(nusd, &batch->shadow_nusd) == SL_OK) {
-                batch->shadow_milli = milli;
-            }
+        struct sl_core_shadow_slot *slot = &core->shadow_slots[i];
+        if (sscanf(value, "%39s %lld %47s", id, &milli, nusd) == 3 &&
+            sl_i128_parse(nusd, &slot->nusd) == SL_OK) {
+            sl_text_copy(slot->batch, sizeof slot->batch, id);
+            slot->milli = milli;
         }
         return true;
     }

@@ -64,7 +64,7 @@ struct sl_core_unit *sl_core_unit_add(struct sl_broker_core *core, const struct 
         if (dev != SL_CORE_NONE) {
             unit->next = core->fleet.units[dev];
             core->fleet.units[dev] = unit;
-            core->fleet.open_units[dev]++;
+            core->fleet.open_units[dev] += unit->epoch == core->fleet.epoch[dev];
         }
     }
     return unit;
@@ -175,7 +175,7 @@ static void unlink_unit(struct sl_broker_core *core, struct sl_core_unit *unit) 
     sl_assert(*at == unit);
     *at = unit->next;
     unit->next = NULL;
-    core->fleet.open_units[unit->device]--;
+    core->fleet.open_units[unit->device] -= unit->epoch == core->fleet.epoch[unit->device];
 }
 
 void sl_core_unit_close(struct sl_broker_core *core, struct sl_core_unit *unit) {
@@ -224,18 +224,6 @@ static void send_drain(struct sl_broker_core *core, uint32_t dev, const uint64_t
     sl_text_copy(msg->drain.device, sizeof msg->drain.device, core->fleet.cold[dev].key);
     msg->drain.unit_count = count;
     msg->drain.units = (const uint64_t *)(msg + 1);
-}
-
-void sl_core_unit_drain(struct sl_broker_core *core, uint32_t dev,
-                        const struct sl_core_batch *keep) {
-    uint64_t ids[64];
-    uint32_t count = 0;
-    for (struct sl_core_unit *unit = core->fleet.units[dev]; unit; unit = unit->next) {
-        if (unit->batch != keep && count < 64) {
-            ids[count++] = unit->id;
-        }
-    }
-    send_drain(core, dev, ids, count);
 }
 
 /* The batch takes no more results than it must: its units are called back, and closed if nobody
