@@ -5,7 +5,7 @@
 
 #include "agent/core/device_internal.h"
 
-#define AGENT_UNITS_MAX 256 /* held by one device */
+#define AGENT_UNITS_MAX 32 /* held by one device */
 
 /* ---- units (units.c) ---- */
 

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The agent's shell: the libuv loop around the core. It turns the link, devices, journal,
+ * tokenizer, pool socket and clock into events, and carries out the core's commands.
+ *
+ * Thread: all members belong to the loop's thread; others only put into the mailboxes. */
+#ifndef SLUICE_AGENT_SHELL_AGENT_H
+#define SLUICE_AGENT_SHELL_AGENT_H
+
+#include <uv.h>
+
+#include "agent/core/core.h"
+#include "agent/device/discover.h"
+#include "agent/executors/model_set.h"
+#include "agent/journal/journal.h"
+#include "agent/shell/config.h"
+#include "agent/shell/pool_link.h"
+#include "agent/shell/tokenizer.h"
+#include "proto/base/mailbox.h"
+#include "proto/link/link.h"
+
+struct sl_msg_arena;
+
+/* A command that a device's mailbox had no room for; kept in order. */
+struct sl_held_post {
+    struct sl_held_post *next;
+    struct sl_device_cmd cmd;
+};
+
+struct sl_held_posts {
+    struct sl_held_post *first, **last;
+};
+
+struct sl_agent {
+    struct sl_agent_options options;
+    uint32_t fake_devices; /* tests: scripted devices in place of OpenCL's */
+    struct sl_link_keys keys;
+    struct sl_journal *journal;
+    struct sl_model_set *models;
+    struct sl_discovery *discovery; /* NULL with fake devices */
+    struct sl_agent_core *core;
+    struct sl_tokenizer *tokenizer;
+    struct sl_link *link;
+    struct sl_msg_arena *arena;
+    struct sl_mailbox *events;  /* of struct sl_device_event */
+    struct sl_mailbox *durable; /* of struct sl_journal_done */
+    uint32_t device_count;
+    struct sl_device *devices[SL_AGENT_DEVICES_MAX];
+    struct sl_held_posts held[SL_AGENT_DEVICES_MAX];
+    uint32_t held_count;
+    struct sl_pool_link pool;
+    uint64_t sends_lost;
+    struct sl_mono lost_logged; /* when the last warning about it was written */
+    uv_loop_t loop;
+    bool loop_open;
+    uv_timer_t timer;
+    uv_prepare_t prepare;
+    uv_poll_t link_poll;
+    uv_poll_t events_poll;
+    uv_poll_t durable_poll;
+    uv_poll_t tokens_poll;
+    uv_signal_t signals[2];
+    bool stop_asked;
+    int exit_code;
+};
+
+/* start.c: opens everything in an order in which the cheap refusals come first. sl_agent_fini
+ * undoes it in any state: devices halted and joined, journal flushed. */
+int sl_agent_start_up(struct sl_agent *agent, struct sl_error *err);
+void sl_agent_fini(struct sl_agent *agent);
+/* setup.c: creates the core and replays the journal into it. */
+int sl_agent_create_core(struct sl_agent *agent, const struct sl_agent_device_config *devices,
+                         struct sl_error *err);
+/* devices.c: OpenCL's devices, or fake ones. Fills the infos first, then (create) makes them. */
+int sl_agent_find_devices(struct sl_agent *agent, struct sl_agent_device_config *ret_devices,
+                          struct sl_error *err);
+int sl_agent_create_devices(struct sl_agent *agent, struct sl_error *err);
+/* Fake devices live on the loop: lets them act until now; when they act next (ns; INT64_MAX). */
+void sl_agent_fake_advance(struct sl_agent *agent);
+int64_t sl_agent_fake_next_ns(const struct sl_agent *agent);
+/* loop.c */
+int sl_agent_loop_init(struct sl_agent *agent, struct sl_error *err);
+int sl_agent_loop_run(struct sl_agent *agent);
+void sl_agent_loop_fini(struct sl_agent *agent);
+/* commands.c: carries out everything that the core wants done now. */
+void sl_agent_carry_out(struct sl_agent *agent);
+/* Tries what a device's mailbox had no room for. */
+void sl_agent_post_held(struct sl_agent *agent);
+void sl_agent_drop_held(struct sl_agent *agent);
+extern const struct sl_pool_link_ops sl_agent_pool_ops;
+
+#endif

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What the core wants done, done. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/shell/agent.h"
+#include "proto/base/log.h"
+
+#define LOST_LOG_MS 60000
+
+static void on_pool_connected(void *context) {
+    struct sl_agent *agent = context;
+    sl_agent_pool_connected(agent->core, sl_clock_now());
+    sl_agent_carry_out(agent);
+}
+
+static void on_pool_received(void *context, const void *data, size_t size) {
+    struct sl_agent *agent = context;
+    sl_agent_pool_received(agent->core, sl_clock_now(), data, size);
+    sl_agent_carry_out(agent);
+}
+
+static void on_pool_disconnected(void *context, const char *reason) {
+    struct sl_agent *agent = context;
+    sl_agent_pool_disconnected(agent->core, sl_clock_now(), reason);
+    sl_agent_carry_out(agent);
+}
+
+const struct sl_pool_link_ops sl_agent_pool_ops = {
+    .connected = on_pool_connected,
+    .received = on_pool_received,
+    .disconnected = on_pool_disconnected,
+};
+
+/* The core repeats what matters, so a lost message is only worth a line now and then. */
+static void send_message(struct sl_agent *agent, const struct sl_agent_cmd *cmd) {
+    struct sl_error err;
+    if (sl_link_send(agent->link, NULL, cmd->data, cmd->size, &err) == SL_OK) {
+        return;
+    }
+    struct sl_mono now = sl_clock_mono();
+    agent->sends_lost++;
+    if (agent->lost_logged.ns == 0 ||
+        sl_mono_since_ns(now, agent->lost_logged) >= LOST_LOG_MS * SL_NS_PER_MS) {
+        agent->lost_logged = now;
+        sl_log(SL_LOG_WARN, "link.lost", "messages=%llu %s", (unsigned long long)agent->sends_lost,
+               err.text);
+    }
+}
+
+static void hold(struct sl_agent *agent, uint32_t device, struct sl_device_cmd *cmd) {
+    struct sl_held_posts *held = &agent->held[device];
+    struct sl_held_post *post = calloc(1, sizeof *post);
+    sl_assert(post);
+    post->cmd = *cmd;
+    memset(cmd, 0, sizeof *cmd);
+    if (!held->last) {
+        held->last = &held->first;
+    }
+    *held->last = post;
+    held->last = &post->next;
+    agent->held_count++;
+}
+
+static void post_command(struct sl_agent *agent, uint32_t device, struct sl_device_cmd *cmd) {
+    int rc = -SL_AGAIN;
+    if (!agent->held[device].first) {
+        rc = sl_device_post(agent->devices[device], cmd);
+    }
+    if (rc == -SL_AGAIN) {
+        hold(agent, device, cmd); /* behind those that wait already: order matters */
+    } else if (rc != SL_OK) {
+        sl_log(SL_LOG_ERROR, "device.post", "device=%u command=%d %s", device, (int)cmd->kind,
+               sl_status_text(rc));
+    }
+}
+
+void sl_agent_post_held(struct sl_agent *agent) {
+    for (uint32_t i = 0; agent->held_count > 0 && i < agent->device_count; i++) {
+        struct sl_held_posts *held = &agent->held[i];
+        while (held->first) {
+            struct sl_held_post *post = held->first;
+            if (sl_device_post(agent->devices[i], &post->cmd) == -SL_AGAIN) {
+                break;
+            }
+            held->first = post->next;
+            held->last = held->first ? held->last : &held->first;
+            agent->held_count--;
+            sl_device_cmd_fini(&post->cmd);
+            free(post);
+        }
+    }
+}
+
+void sl_agent_drop_held(struct sl_agent *agent) {
+    for (uint32_t i = 0; i < agent->device_count; i++) {
+        while (agent->held[i].first) {
+            struct sl_held_post *next = agent->held[i].first->next;
+            sl_device_cmd_fini(&agent->held[i].first->cmd);
+            free(agent->held[i].first);
+            agent->held[i].first = next;
+        }
+    }
+    agent->held_count = 0;
+}
+
+static void journal(struct sl_agent *agent, const struct sl_agent_cmd *cmd) {
+    struct sl_journal_change change = {
+        .space = cmd->space,
+        .key = cmd->key,
+        .key_size = cmd->key_size,
+        .value = cmd->data,
+        .value_size = cmd->size,
+        .ticket = cmd->ticket,
+        .urgent = cmd->urgent,
+    };
+    struct sl_error err;
+    if (sl_journal_queue(agent->journal, &change, &err) != SL_OK) {
+        sl_agent_stop(agent->core, sl_clock_now(), 1, err.text);
+    }
+}
+
+static void carry_out(struct sl_agent *agent, struct sl_agent_cmd *cmd) {
+    switch (cmd->kind) {
+    case SL_AGENT_SEND:
+        send_message(agent, cmd);
+        break;
+    case SL_AGENT_HALT:
+        sl_device_halt(agent->devices[cmd->device]);
+        break;
+    case SL_AGENT_POST:
+        post_command(agent, cmd->device, &cmd->post);
+        break;
+    case SL_AGENT_JOURNAL:
+        journal(agent, cmd);
+        break;
+    case SL_AGENT_TOKENIZE:
+        if (sl_tokenizer_put(agent->tokenizer, cmd->tokens) == SL_OK) {
+            cmd->tokens = NULL;
+        } /* else more than the core ever holds; the broker issues the unit again */
+        break;
+    case SL_AGENT_POOL_CONNECT:
+        sl_pool_link_connect(&agent->pool, cmd->text, cmd->port);
+        break;
+    case SL_AGENT_POOL_SEND:
+        sl_pool_link_send(&agent->pool, cmd->data, cmd->size);
+        break;
+    case SL_AGENT_POOL_CLOSE:
+        sl_pool_link_close(&agent->pool);
+        break;
+    case SL_AGENT_LOG:
+        sl_log(cmd->level, cmd->event, "%s", cmd->text);
+        break;
+    case SL_AGENT_EXIT:
+        agent->exit_code = cmd->code;
+        uv_stop(&agent->loop);
+        break;
+    case SL_AGENT_CMD_INVALID:
+        break;
+    }
+}
+
+void sl_agent_carry_out(struct sl_agent *agent) {
+    struct sl_agent_cmd cmd;
+    while (sl_agent_take(agent->core, &cmd)) {
+        carry_out(agent, &cmd);
+        sl_agent_cmd_fini(&cmd);
+    }
+}

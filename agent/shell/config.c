@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/shell/config.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "agent/stratum/client.h"
+#include "proto/base/cleanup.h"
+#include "proto/base/text.h"
+#include "proto/link/link.h"
+
+#define FIELD(type, member) .offset = offsetof(type, member), .size = sizeof(((type *)0)->member)
+#define AGENT(member) FIELD(struct sl_agent_options, member)
+#define MODEL(member) FIELD(struct sl_agent_model_option, member)
+#define HOUR_MS INT64_C(3600000)
+#define WATTS_MAX_MW INT64_C(100000000)
+
+static const struct sl_conf_option model_schema[] = {
+    {"id", SL_CONF_TEXT, MODEL(id), .min = 1, .max = 63,
+     .help = "Name under which tenants ask for it."},
+    {"path", SL_CONF_TEXT, MODEL(path), .min = 1, .max = 255, .help = "GGUF file."},
+    {"max_tokens", SL_CONF_INT, .unit = "tokens", MODEL(max_tokens), .min = 0, .max = 1 << 20,
+     .fallback = "0", .help = "Longest input; 0: what the model takes."},
+    {"truncate", SL_CONF_BOOL, MODEL(truncate), .fallback = "false",
+     .help = "Cut longer input instead of refusing the line."},
+    {0},
+};
+
+const struct sl_conf_option sl_agent_schema[] = {
+    {"node", SL_CONF_TEXT, AGENT(node), .min = 1, .max = 31,
+     .help = "Name of this machine: letters, digits, '.', '_', '-'. Part of its CPU devices' "
+             "identity, so keep it."},
+    {"data_dir", SL_CONF_TEXT, AGENT(data_dir), .min = 1, .max = 200,
+     .help = "Journal (epochs, unacknowledged results and shares) and compiled kernels. Created "
+             "with mode 0700; on a disk that survives power loss."},
+    {"log_level", SL_CONF_CHOICE, AGENT(log_level), .choices = "error|warn|info|debug",
+     .fallback = "info", .help = "What goes to the log (stderr)."},
+    {"broker.endpoint", SL_CONF_TEXT, AGENT(broker_endpoint), .min = 1, .max = 127,
+     .fallback = "tcp://127.0.0.1:7600", .help = "Where the broker listens for agents."},
+    {"broker.server_key", SL_CONF_TEXT, AGENT(broker_key), .min = 40, .max = 40,
+     .help = "The broker's public key, as `sluice-broker keygen` printed it."},
+    {"broker.key_file", SL_CONF_TEXT, AGENT(key_file), .min = 1, .max = 255,
+     .help = "This agent's CURVE keys, made by `sluice-agent keygen`."},
+    {"pool.url", SL_CONF_TEXT, AGENT(pool_url), .min = 0, .max = 255, .fallback = "",
+     .help = "stratum+tcp://HOST:PORT; empty: no pool, devices never hash."},
+    {"pool.user", SL_CONF_TEXT, AGENT(pool_user), .min = 0, .max = 255, .fallback = "",
+     .help = "Account or address and worker, as the pool documents it."},
+    {"pool.password", SL_CONF_TEXT, AGENT(pool_password), .min = 0, .max = 255, .fallback = "x",
+     .help = "Most pools ignore it."},
+    {"pool.password_file", SL_CONF_TEXT, AGENT(pool_password_file), .min = 0, .max = 255,
+     .fallback = "", .help = "Its first line is the password; in place of pool.password."},
+    {"pool.extranonce_subscribe", SL_CONF_BOOL, AGENT(pool_extranonce_subscribe),
+     .fallback = "true", .help = "Some pools drop the connection when asked for it: then false."},
+    {"pool.version_rolling", SL_CONF_BOOL, AGENT(pool_version_rolling), .fallback = "true",
+     .help = "Ask for version rolling (BIP 310)."},
+    {"devices.cpu", SL_CONF_CHOICE, AGENT(cpu), .choices = "auto|always|never", .fallback = "auto",
+     .help = "Use the CPU as a device: only where there is no GPU, always, or never."},
+    {"devices.gpu", SL_CONF_BOOL, AGENT(gpu), .fallback = "true",
+     .help = "Use GPUs and accelerators."},
+    {"devices.split_cpu", SL_CONF_INT, AGENT(split_cpu), .min = 0, .max = 32, .fallback = "0",
+     .help = "Split the CPU device into so many; 0 and 1: not."},
+    {"devices.rated_watts.idle", SL_CONF_DECIMAL, .unit = "W", AGENT(rated_mw[SL_MODE_IDLE]),
+     .digits = 3, .min = -1000, .max = WATTS_MAX_MW, .fallback = "-1",
+     .help = "Power of one device where nothing measures it; -1: not known, then its revenue is "
+             "shown gross."},
+    {"devices.rated_watts.hash", SL_CONF_DECIMAL, .unit = "W", AGENT(rated_mw[SL_MODE_HASH]),
+     .digits = 3, .min = -1000, .max = WATTS_MAX_MW, .fallback = "-1", .help = "While hashing."},
+    {"devices.rated_watts.infer", SL_CONF_DECIMAL, .unit = "W", AGENT(rated_mw[SL_MODE_INFER]),
+     .digits = 3, .min = -1000, .max = WATTS_MAX_MW, .fallback = "-1", .help = "While inferring."},
+    {"models", SL_CONF_LIST, .offset = offsetof(struct sl_agent_options, models),
+     .size = sizeof(struct sl_agent_model_option), .max = SL_AGENT_CONFIG_MODELS_MAX,
+     .item = model_schema, .count_offset = offsetof(struct sl_agent_options, model_count),
+     .fallback = "[]", .help = "Models on offer; each stays in memory."},
+    {"safe_mode", SL_CONF_CHOICE, AGENT(safe_mode), .choices = "idle|hash", .fallback = "hash",
+     .help = "Without a valid directive, until a broker has said otherwise."},
+    {"safe_mode_max", SL_CONF_SPAN_MS, AGENT(safe_mode_max_ms), .min = 0, .max = 30 * 24 * HOUR_MS,
+     .fallback = "6h", .help = "After so long in safe mode: idle."},
+    {"launch", SL_CONF_SPAN_MS, AGENT(launch_ms), .min = 1, .max = 2000, .fallback = "50ms",
+     .help = "Length of a kernel launch where the stop word works."},
+    {"stop_word", SL_CONF_CHOICE, AGENT(stop_word), .choices = "auto|off", .fallback = "auto",
+     .help = "off: launches are kept short instead (to compare; slower)."},
+    {"step_times", SL_CONF_BOOL, AGENT(step_times), .fallback = "false",
+     .help = "Acknowledge also the moment an epoch is stored (benchmarks)."},
+    {"sysfs_root", SL_CONF_TEXT, AGENT(sysfs_root), .min = 1, .max = 200, .fallback = "/sys",
+     .help = "Where power sensors are read."},
+    {"cache_dir", SL_CONF_TEXT, AGENT(cache_dir), .min = 0, .max = 200, .fallback = "",
+     .help = "Compiled kernels; empty: data_dir/kernels."},
+    {0},
+};
+
+static int check_node(const char *node, struct sl_error *err) {
+    static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                  "0123456789._-";
+    if (node[strspn(node, allowed)] != '\0') {
+        return sl_fail(err, SL_INVALID,
+                       "node '%s': only letters, digits, '.', '_' and '-' are possible", node);
+    }
+    return SL_OK;
+}
+
+static int check_models(const struct sl_agent_options *options, struct sl_error *err) {
+    for (uint32_t i = 0; i < options->model_count; i++) {
+        for (uint32_t k = 0; k < i; k++) {
+            if (strcmp(options->models[i].id, options->models[k].id) == 0) {
+                return sl_fail(err, SL_INVALID, "two models are called '%s'",
+                               options->models[i].id);
+            }
+        }
+    }
+    return SL_OK;
+}
+
+static int check_pool(const struct sl_agent_options *options, struct sl_error *err) {
+    struct sl_pool_url url;
+    if (!options->pool_url[0]) {
+        return SL_OK;
+    }
+    if (sl_pool_url_parse(options->pool_url, &url, err) != SL_OK) {
+        return sl_wrap(err, "pool.url");
+    }
+    if (!options->pool_user[0]) {
+        return sl_fail(err, SL_INVALID, "pool.user is missing: set it as the pool documents it");
+    }
+    return SL_OK;
+}
+
+static int check(const struct sl_agent_options *options, struct sl_error *err) {
+    int rc = check_node(options->node, err);
+    if (rc == SL_OK && sl_link_key_check(options->broker_key, err) != SL_OK) {
+        rc = sl_wrap(err, "broker.server_key");
+    }
+    rc = rc ? rc : check_models(options, err);
+    rc = rc ? rc : check_pool(options, err);
+    if (rc == SL_OK && options->cpu == 2 && !options->gpu) {
+        rc = sl_fail(err, SL_INVALID, "devices.cpu and devices.gpu exclude every device");
+    }
+    return rc;
+}
+
+int sl_agent_options_read(const char *path, struct sl_agent_options *ret_options,
+                          struct sl_error *err) {
+    struct sl_agent_options options;
+    int rc = sl_conf_read(path, sl_agent_schema, &options, sizeof options, err);
+    if (rc) {
+        return rc;
+    }
+    if (check(&options, err) != SL_OK) {
+        return sl_wrap(err, "%s", path);
+    }
+    *ret_options = options;
+    return SL_OK;
+}
+
+static int read_password(const char *path, char *out, size_t out_size, struct sl_error *err) {
+    SL_AUTO_FILE FILE *file = fopen(path, "re");
+    struct stat st;
+    if (!file || fstat(fileno(file), &st) != 0) {
+        return sl_fail_errno(err, "pool.password_file %s", path);
+    }
+    if (st.st_mode & 077) {
+        return sl_fail(err, SL_DENIED, "pool.password_file %s: others may read it; chmod 600 %s",
+                       path, path);
+    }
+    if (!fgets(out, (int)out_size, file)) {
+        return sl_fail(err, SL_INVALID, "pool.password_file %s is empty", path);
+    }
+    out[strcspn(out, "\r\n")] = '\0';
+    return SL_OK;
+}
+
+int sl_agent_options_pool(const struct sl_agent_options *options,
+                          struct sl_stratum_config *ret_pool, struct sl_error *err) {
+    struct sl_stratum_config pool;
+    sl_stratum_config_defaults(&pool);
+    int rc = sl_pool_url_parse(options->pool_url, &pool.url, err);
+    if (rc) {
+        return sl_wrap(err, "pool.url");
+    }
+    sl_text_copy(pool.user, sizeof pool.user, options->pool_user);
+    sl_text_copy(pool.password, sizeof pool.password, options->pool_password);
+    if (options->pool_password_file[0]) {
+        rc = read_password(options->pool_password_file, pool.password, sizeof pool.password, err);
+        if (rc) {
+            return rc;
+        }
+    }
+    pool.extranonce_subscribe = options->pool_extranonce_subscribe;
+    if (!options->pool_version_rolling) {
+        pool.version_mask = 0;
+    }
+    *ret_pool = pool;
+    return SL_OK;
+}

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * sluice-agent: one per machine, all its devices. */
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "agent/shell/agent.h"
+#include "proto/base/log.h"
+
+static const char usage[] =
+    "Usage: sluice-agent --config FILE [--check-config | --print-config]\n"
+    "       sluice-agent keygen --out FILE\n"
+    "\n"
+    "Runs this machine's devices as the broker directs: hashing for a pool, or serving inference\n"
+    "batches. Without a broker it works on for a while as it was last told.\n"
+    "\n"
+    "  --config FILE      configuration (YAML); see deploy/config/agent.yaml\n"
+    "  --check-config     read the configuration, say what is wrong with it, and exit\n"
+    "  --print-config     print the effective configuration with explanations, and exit\n"
+    "  --fake-devices N   for tests only: N scripted devices in place of OpenCL's; what they\n"
+    "                     compute is made up\n"
+    "  --version          print the version\n"
+    "  --help             this text\n"
+    "  keygen             make the CURVE keys by which the broker knows this agent; prints the\n"
+    "                     public key for the broker's file of allowed agents\n"
+    "\n"
+    "SIGTERM or SIGINT halts the devices, stores what is finished and exits with 0; a second one\n"
+    "leaves at once.\n";
+
+static int keygen(int argc, char **argv) {
+    if (argc != 4 || strcmp(argv[2], "--out") != 0) {
+        fprintf(stderr, "sluice-agent keygen: say where to write: --out FILE\n");
+        return 2;
+    }
+    struct sl_link_keys keys;
+    struct sl_error err;
+    if (sl_link_keys_generate(&keys, &err) || sl_link_keys_write(argv[3], &keys, &err)) {
+        fprintf(stderr, "sluice-agent: %s\n", err.text);
+        return 1;
+    }
+    printf("%s\n", keys.public_key);
+    return 0;
+}
+
+struct arguments {
+    const char *config_path;
+    bool check;
+    bool print;
+    uint32_t fake_devices;
+};
+
+static bool parse_count(const char *text, uint32_t *ret_count) {
+    char *end = NULL;
+    unsigned long n = strtoul(text, &end, 10);
+    if (text[0] < '0' || text[0] > '9' || *end || n < 1 || n > SL_AGENT_DEVICES_MAX) {
+        return false;
+    }
+    *ret_count = (uint32_t)n;
+    return true;
+}
+
+/* -1: go on; else the exit code. */
+static int parse_arguments(int argc, char **argv, struct arguments *arguments) {
+    static const struct option longs[] = {
+        {"config", required_argument, NULL, 'c'},
+        {"check-config", no_argument, NULL, 'k'},
+        {"print-config", no_argument, NULL, 'p'},
+        {"fake-devices", required_argument, NULL, 'f'},
+        {"version", no_argument, NULL, 'v'},
+        {"help", no_argument, NULL, 'h'},
+        {0},
+    };
+    int c;
+    while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
+        switch (c) {
+        case 'c':
+            arguments->config_path = optarg;
+            break;
+        case 'k':
+            arguments->check = true;
+            break;
+        case 'p':
+            arguments->print = true;
+            break;
+        case 'f':
+            if (!parse_count(optarg, &arguments->fake_devices)) {
+                fprintf(stderr, "sluice-agent: --fake-devices takes 1 to %d\n",
+                        SL_AGENT_DEVICES_MAX);
+                return 2;
+            }
+            break;
+        case 'v':
+            printf("sluice-agent %s\n", SLUICE_VERSION);
+            return 0;
+        case 'h':
+            fputs(usage, stdout);
+            return 0;
+        default:
+            fputs(usage, stderr);
+            return 2;
+        }
+    }
+    if (optind < argc || !arguments->config_path) {
+        fprintf(stderr, "sluice-agent: %s\n\n%s",
+                optind < argc ? "unexpected argument" : "--config FILE is needed", usage);
+        return 2;
+    }
+    return -1;
+}
+
+static int serve(struct sl_agent *agent) {
+    struct sl_error err;
+    sl_log_set_level((enum sl_log_level)(agent->options.log_level + 1));
+    signal(SIGPIPE, SIG_IGN);
+    umask(0077);
+    int code = 1;
+    if (sl_agent_start_up(agent, &err)) {
+        fprintf(stderr, "sluice-agent: %s\n", err.text);
+    } else {
+        code = sl_agent_loop_run(agent);
+    }
+    sl_agent_fini(agent);
+    return code;
+}
+
+int main(int argc, char **argv) {
+    if (argc > 1 && strcmp(argv[1], "keygen") == 0) {
+        return keygen(argc, argv);
+    }
+    struct arguments arguments = {0};
+    int code = parse_arguments(argc, argv, &arguments);
+    if (code >= 0) {
+        return code;
+    }
+    struct sl_agent *agent = calloc(1, sizeof *agent);
+    struct sl_error err;
+    if (!agent) {
+        fprintf(stderr, "sluice-agent: out of memory\n");
+        return 1;
+    }
+    agent->fake_devices = arguments.fake_devices;
+    if (sl_agent_options_read(arguments.config_path, &agent->options, &err)) {
+        fprintf(stderr, "sluice-agent: %s\n", err.text);
+        code = 2;
+    } else if (arguments.print) {
+        sl_conf_print(stdout, sl_agent_schema, &agent->options);
+        code = 0;
+    } else if (arguments.check) {
+        printf("%s: good\n", arguments.config_path);
+        code = 0;
+    } else {
+        code = serve(agent);
+    }
+    free(agent);
+    return code;
+}

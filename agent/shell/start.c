@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Opening everything in order, and closing it again. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/shell/agent.h"
+#include "proto/base/log.h"
+#include "proto/base/text.h"
+#include "proto/wire/codec.h"
+
+#define EVENTS_MAX 4096
+#define DURABLE_MAX 4096
+#define ARENA_BYTES (64u << 20)
+
+static int load_models(struct sl_agent *agent, struct sl_error *err) {
+    struct sl_model_config configs[SL_AGENT_CONFIG_MODELS_MAX] = {0};
+    for (uint32_t i = 0; i < agent->options.model_count; i++) {
+        const struct sl_agent_model_option *from = &agent->options.models[i];
+        sl_text_copy(configs[i].id, sizeof configs[i].id, from->id);
+        sl_text_copy(configs[i].path, sizeof configs[i].path, from->path);
+        configs[i].max_tokens = (uint32_t)from->max_tokens;
+        configs[i].truncate = from->truncate;
+    }
+    return sl_model_set_load(configs, agent->options.model_count, &agent->models, err);
+}
+
+static int open_journal(struct sl_agent *agent, struct sl_error *err) {
+    struct sl_journal_config config = {.dir = agent->options.data_dir};
+    int rc = sl_journal_open(&config, &agent->journal, err);
+    if (rc == SL_OK) {
+        struct sl_journal_stats stats;
+        sl_journal_get_stats(agent->journal, &stats);
+        if (stats.cut_bytes) {
+            sl_log(SL_LOG_WARN, "journal.cut",
+                   "an incomplete last write (a power failure?) was cut; nothing promised is lost");
+        }
+    }
+    return rc;
+}
+
+static int open_link(struct sl_agent *agent, struct sl_error *err) {
+    struct sl_zmq_client_config config = {.endpoint = agent->options.broker_endpoint,
+                                          .keys = agent->keys};
+    sl_text_copy(config.server_key, sizeof config.server_key, agent->options.broker_key);
+    return sl_zmq_client_create(&config, &agent->link, err);
+}
+
+static int open_loop(struct sl_agent *agent, struct sl_error *err) {
+    int rc = uv_loop_init(&agent->loop);
+    if (rc) {
+        return sl_fail(err, SL_IO, "no event loop: %s", uv_strerror(rc));
+    }
+    agent->loop_open = true;
+    sl_pool_link_init(&agent->pool, &agent->loop, &sl_agent_pool_ops, agent);
+    return sl_agent_loop_init(agent, err);
+}
+
+/* What is cheap to refuse comes first; the discovery makes the first OpenCL call and changes the
+ * environment, so it comes before every thread. */
+int sl_agent_start_up(struct sl_agent *agent, struct sl_error *err) {
+    struct sl_agent_device_config *devices = calloc(SL_AGENT_DEVICES_MAX, sizeof *devices);
+    if (!devices) {
+        return sl_fail(err, SL_NOMEM, "no memory for the devices");
+    }
+    int rc = sl_link_keys_read(agent->options.key_file, &agent->keys, err);
+    rc = rc ? rc : open_journal(agent, err);
+    rc = rc ? rc : load_models(agent, err);
+    rc = rc ? rc : sl_agent_find_devices(agent, devices, err);
+    rc = rc ? rc : sl_agent_create_core(agent, devices, err);
+    free(devices);
+    rc = rc ? rc
+            : sl_mailbox_create(sizeof(struct sl_device_event), EVENTS_MAX, &agent->events, err);
+    rc = rc ? rc
+            : sl_mailbox_create(sizeof(struct sl_journal_done), DURABLE_MAX, &agent->durable, err);
+    rc = rc ? rc : sl_msg_arena_create(ARENA_BYTES, &agent->arena, err);
+    rc = rc ? rc : sl_journal_start(agent->journal, agent->durable, true, err);
+    rc = rc ? rc : sl_tokenizer_start(agent->models, &agent->tokenizer, err);
+    rc = rc ? rc : open_link(agent, err);
+    rc = rc ? rc : open_loop(agent, err);
+    rc = rc ? rc : sl_agent_create_devices(agent, err);
+    if (rc == SL_OK) {
+        sl_agent_start(agent->core, sl_clock_now());
+        sl_agent_carry_out(agent);
+    }
+    return rc;
+}
+
+void sl_agent_fini(struct sl_agent *agent) {
+    if (agent->events) {
+        sl_mailbox_close(agent->events); /* a device that waits for room must not wait for ever */
+    }
+    for (uint32_t i = 0; i < agent->device_count; i++) {
+        sl_device_destroy(agent->devices[i]);
+    }
+    sl_agent_drop_held(agent);
+    sl_tokenizer_destroy(agent->tokenizer);
+    if (agent->durable) {
+        sl_mailbox_close(agent->durable);
+    }
+    sl_journal_close(agent->journal);
+    sl_agent_loop_fini(agent);
+    sl_link_destroy(agent->link);
+    sl_agent_core_destroy(agent->core);
+    struct sl_device_event event;
+    while (agent->events && sl_mailbox_take(agent->events, &event)) {
+        sl_device_event_fini(&event);
+    }
+    sl_mailbox_destroy(agent->events);
+    sl_mailbox_destroy(agent->durable);
+    sl_msg_arena_destroy(agent->arena);
+    sl_discovery_destroy(agent->discovery);
+    sl_model_set_destroy(agent->models);
+    explicit_bzero(&agent->keys, sizeof agent->keys);
+}
