@@ -2,7 +2,6 @@
 #include "agent/executors/hash_kernel.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "agent/kernels/kernels.h"
@@ -102,27 +101,37 @@ static int set_constant_args(struct sl_hash_kernel *k, struct sl_error *err) {
     return rc == CL_SUCCESS ? SL_OK : sl_cl_fail(err, rc, "cannot set up the hash kernel");
 }
 
+static int map_read_back(struct sl_hash_kernel *k, struct sl_error *err) {
+    int status = sl_cl_buffer(k->cl, SL_HASH_SLOTS * READ_BYTES,
+                              CL_MEM_READ_WRITE | CL_MEM_ALLOC_HOST_PTR, &k->pinned, err);
+    if (status != SL_OK) {
+        return status;
+    }
+    cl_int rc = CL_SUCCESS;
+    k->read_back = clEnqueueMapBuffer(k->cl->queue, k->pinned, CL_TRUE, CL_MAP_READ | CL_MAP_WRITE,
+                                      0, SL_HASH_SLOTS * READ_BYTES, 0, NULL, NULL, &rc);
+    if (rc != CL_SUCCESS) {
+        k->read_back = NULL;
+        return sl_cl_fail(err, rc, "cannot map memory for the hash kernel's results");
+    }
+    return SL_OK;
+}
+
 int sl_hash_kernel_open(struct sl_cl *cl, uint32_t width, uint32_t local, uint32_t rounds,
                         struct sl_hash_kernel *ret_kernel, struct sl_error *err) {
     struct sl_hash_kernel k = {.cl = cl, .width = width, .local = local, .rounds = rounds};
     char options[64];
     char name[32];
     cl_int code = CL_SUCCESS;
-    int rc = SL_OK;
     format_options(&k, options, sizeof options);
     format_name(&k, name, sizeof name);
-    for (int i = 0; i < SL_HASH_SLOTS; i++) {
-        k.read_back[i] = calloc(1, READ_BYTES);
-        if (!k.read_back[i]) {
-            rc = sl_fail(err, SL_NOMEM, "no memory for the hash kernel");
-        }
-    }
-    rc = rc == SL_OK ? sl_cl_program(cl, name, sl_kernel_sha256d, options, &k.program, err) : rc;
+    int rc = sl_cl_program(cl, name, sl_kernel_sha256d, options, &k.program, err);
     if (rc == SL_OK) {
         k.kernel = clCreateKernel(k.program, "sha256d", &code);
         rc = code == CL_SUCCESS ? SL_OK : sl_cl_fail(err, code, "cannot make the hash kernel");
     }
     rc = rc == SL_OK ? sl_cl_buffer(cl, READ_BYTES, CL_MEM_READ_WRITE, &k.results, err) : rc;
+    rc = rc == SL_OK ? map_read_back(&k, err) : rc;
     rc = rc == SL_OK ? set_constant_args(&k, err) : rc;
     if (rc != SL_OK) {
         sl_hash_kernel_close(&k);
@@ -133,6 +142,14 @@ int sl_hash_kernel_open(struct sl_cl *cl, uint32_t width, uint32_t local, uint32
 }
 
 void sl_hash_kernel_close(struct sl_hash_kernel *kernel) {
+    if (kernel->read_back) {
+        clEnqueueUnmapMemObject(kernel->cl->queue, kernel->pinned, kernel->read_back, 0, NULL,
+                                NULL);
+        clFinish(kernel->cl->queue);
+    }
+    if (kernel->pinned) {
+        clReleaseMemObject(kernel->pinned);
+    }
     if (kernel->results) {
         clReleaseMemObject(kernel->results);
     }
@@ -141,9 +158,6 @@ void sl_hash_kernel_close(struct sl_hash_kernel *kernel) {
     }
     if (kernel->program) {
         clReleaseProgram(kernel->program);
-    }
-    for (int i = 0; i < SL_HASH_SLOTS; i++) {
-        free(kernel->read_back[i]);
     }
     memset(kernel, 0, sizeof *kernel);
 }
@@ -179,7 +193,8 @@ int sl_hash_kernel_enqueue(struct sl_hash_kernel *k, const struct sl_hash_input 
     }
     /* In order behind the kernel, so the next launch cannot write into what is being read. */
     rc = clEnqueueReadBuffer(k->cl->queue, k->results, CL_FALSE, 0, READ_BYTES,
-                             k->read_back[k->next_slot], 0, NULL, &read);
+                             k->read_back + k->next_slot * (READ_BYTES / sizeof(cl_uint)), 0, NULL,
+                             &read);
     if (rc != CL_SUCCESS) {
         clReleaseEvent(kernel);
         return sl_cl_fail(err, rc, "cannot read the hash kernel's results");
@@ -199,7 +214,7 @@ int sl_hash_kernel_collect(struct sl_hash_kernel *k, struct sl_hash_launch *laun
     if (rc != CL_SUCCESS) {
         return sl_cl_fail(err, rc, "a hash launch failed");
     }
-    const cl_uint *back = k->read_back[launch->slot];
+    const cl_uint *back = k->read_back + launch->slot * (READ_BYTES / sizeof(cl_uint));
     struct sl_hash_found found = {
         .groups_ran = back[0] - k->groups_seen,
         .count = back[1] - k->found_seen,

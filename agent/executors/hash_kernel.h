@@ -35,7 +35,9 @@ struct sl_hash_kernel {
     uint32_t groups_seen;
     uint32_t found_seen;
     uint32_t next_slot;
-    cl_uint *read_back[SL_HASH_SLOTS]; /* [2 + SL_HASH_RING] each */
+    cl_mem pinned; /* host memory behind read_back, mapped while open: drivers copy into pageable
+                      memory only while the caller waits */
+    cl_uint *read_back; /* [SL_HASH_SLOTS][2 + SL_HASH_RING] */
 };
 
 struct sl_hash_launch {
