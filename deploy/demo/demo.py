@@ -69,7 +69,7 @@ class Demo:
             model = d["models"][0]
             print(f"   {d['key']}: {d['name']}: {hash_rate_text(d['hashrate_hs'])}, "
                   f"{model['tokens_per_s']:.0f} tokens/s of {model['id']}, "
-                  f"stops within {d['stop_us_p50']} us ({d['stop_method']})")
+                  f"stops within {d['stop_us_p50']} us")
         return devices
 
     def parity(self, devices, hashprice_usd):
@@ -108,7 +108,7 @@ class Demo:
         if self.args.steady_bid:
             return self.parity_nusd
         step = int(self.elapsed() / self.args.bid_every) % 4
-        return self.parity_nusd * (110, 96, 104, 88)[step] // 100
+        return self.parity_nusd * (150, 95, 125, 75)[step] // 100
 
     def lease(self, devices):
         site = self.site
