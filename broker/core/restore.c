@@ -111,7 +111,8 @@ int sl_broker_core_restore_result(struct sl_broker_core *core, const struct sl_r
 }
 
 int sl_broker_core_restore_share(struct sl_broker_core *core, const struct sl_share_row *row) {
-    struct sl_core_node *node = &core->nodes[node_of(core, row->node_key, "?")];
+    uint32_t at = node_of(core, row->node_key, "?"); /* may move the table */
+    struct sl_core_node *node = &core->nodes[at];
     sl_core_share_seen(node, row->share_id, true);
     node->share_restored =
         row->share_id < node->share_restored ? row->share_id : node->share_restored;
@@ -120,9 +121,9 @@ int sl_broker_core_restore_share(struct sl_broker_core *core, const struct sl_sh
 }
 
 int sl_broker_core_restore_account(struct sl_broker_core *core, const struct sl_account_row *row) {
-    struct sl_account_row *mine = &core->accounts[sl_core_account(core, row->id)];
-    mine->debits = row->debits;
-    mine->credits = row->credits;
+    uint32_t at = sl_core_account(core, row->id); /* may move the table */
+    core->accounts[at].debits = row->debits;
+    core->accounts[at].credits = row->credits;
     return SL_OK;
 }
 

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * People outrank prices; orders hold until lifted, through restarts, and are audited. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "tests/unit/broker/core/world.h"
+
+#include <cmocka.h>
+
+static void start(struct world *w) {
+    world_init(w, NULL);
+    world_price(w, 0, WORLD_PRICE);
+    world_join(w, "a", 2);
+}
+
+static enum sl_mode mode(struct world *w, const char *device) {
+    return world_view(w, device).wanted;
+}
+
+static int status(struct world *w) {
+    return world_last(w, SL_CCMD_REPLY)->status;
+}
+
+static void test_drain_and_resume(void **state) {
+    (void)state;
+    struct world w;
+    start(&w);
+    w.hold = true;
+    world_order(&w, "a/0", SL_OVERRIDE_DRAIN, SL_MODE_INVALID);
+    assert_null(world_last(&w, SL_CCMD_REPLY)); /* the answer waits for the store */
+    w.hold = false;
+    world_commit(&w);
+    assert_int_equal(status(&w), SL_OK);
+    assert_int_equal(mode(&w, "a/0"), SL_MODE_IDLE);
+    assert_string_equal(world_view(&w, "a/0").state, "draining");
+    assert_string_equal(world_view(&w, "a/0").rule, "drain");
+    assert_int_equal(world_view(&w, "a/0").override_, SL_OVERRIDE_DRAIN);
+    assert_int_equal(mode(&w, "a/1"), SL_MODE_HASH);
+    world_running(&w, "a/0", w.now.mono.ns);
+    assert_string_equal(world_view(&w, "a/0").state, "idle");
+    world_batch(&w, "b1", "acme", 100, WORLD_BID_HIGH);
+    assert_int_equal(mode(&w, "a/0"), SL_MODE_IDLE);
+    world_order(&w, "a/0", SL_OVERRIDE_NONE, SL_MODE_INVALID);
+    assert_int_equal(mode(&w, "a/0"), SL_MODE_INFER);
+    assert_int_equal(w.store->audits, 2);
+    assert_int_equal(w.store->override_count, 0);
+    world_fini(&w);
+}
+
+static void test_pin(void **state) {
+    (void)state;
+    struct world w;
+    start(&w);
+    world_order(&w, "a/0", SL_OVERRIDE_PIN, SL_MODE_HASH);
+    world_batch(&w, "b1", "acme", 100, WORLD_BID_HIGH);
+    assert_int_equal(mode(&w, "a/0"), SL_MODE_HASH);
+    assert_int_equal(mode(&w, "a/1"), SL_MODE_INFER);
+    assert_int_equal(world_view(&w, "a/0").pinned, SL_MODE_HASH);
+    world_order(&w, "a/0", SL_OVERRIDE_PIN, SL_MODE_IDLE);
+    assert_int_equal(mode(&w, "a/0"), SL_MODE_IDLE);
+    world_order(&w, "a/0", SL_OVERRIDE_PIN, SL_MODE_INFER);
+    assert_int_equal(mode(&w, "a/0"), SL_MODE_INFER);
+    world_fini(&w);
+}
+
+static void test_stop_all(void **state) {
+    (void)state;
+    struct world w;
+    start(&w);
+    world_order(&w, "a/0", SL_OVERRIDE_PIN, SL_MODE_HASH);
+    world_order(&w, "*", SL_OVERRIDE_STOP, SL_MODE_INVALID);
+    assert_int_equal(mode(&w, "a/0"), SL_MODE_IDLE);
+    assert_int_equal(mode(&w, "a/1"), SL_MODE_IDLE);
+    struct sl_view_status view;
+    sl_view_status_get(w.core, w.now, &view);
+    assert_true(view.stopped);
+    /* One device cannot be talked out of it. */
+    world_order(&w, "a/0", SL_OVERRIDE_NONE, SL_MODE_INVALID);
+    assert_int_equal(status(&w), SL_OK);
+    assert_non_null(strstr(world_last(&w, SL_CCMD_REPLY)->text, "still holds"));
+    assert_int_equal(mode(&w, "a/0"), SL_MODE_IDLE);
+    world_order(&w, "*", SL_OVERRIDE_NONE, SL_MODE_INVALID);
+    assert_int_equal(mode(&w, "a/0"), SL_MODE_HASH);
+    assert_int_equal(mode(&w, "a/1"), SL_MODE_HASH);
+    world_fini(&w);
+}
+
+static void test_node(void **state) {
+    (void)state;
+    struct world w;
+    start(&w);
+    world_order(&w, "a/1", SL_OVERRIDE_DRAIN, SL_MODE_INVALID);
+    world_order(&w, "node-a", SL_OVERRIDE_DRAIN, SL_MODE_INVALID);
+    assert_int_equal(mode(&w, "a/0"), SL_MODE_IDLE);
+    world_order(&w, "a/0", SL_OVERRIDE_PIN, SL_MODE_HASH); /* drain is the stricter */
+    assert_int_equal(mode(&w, "a/0"), SL_MODE_IDLE);
+    world_order(&w, "node-a", SL_OVERRIDE_NONE, SL_MODE_INVALID);
+    assert_int_equal(mode(&w, "a/0"), SL_MODE_HASH);
+    assert_int_equal(mode(&w, "a/1"), SL_MODE_HASH); /* with the node, its devices resume */
+    assert_int_equal(w.store->override_count, 0);
+    world_fini(&w);
+}
+
+static void test_refused(void **state) {
+    (void)state;
+    struct world w;
+    start(&w);
+    const struct {
+        const char *subject;
+        enum sl_override_kind kind;
+        enum sl_mode mode;
+        int want;
+    } rows[] = {
+        {"nobody", SL_OVERRIDE_DRAIN, SL_MODE_INVALID, -SL_NOTFOUND},
+        {"nobody", SL_OVERRIDE_NONE, SL_MODE_INVALID, -SL_NOTFOUND},
+        {"a/0", SL_OVERRIDE_PIN, SL_MODE_INVALID, -SL_INVALID},
+        {"a/0", SL_OVERRIDE_PIN, (enum sl_mode)9, -SL_INVALID},
+        {"a/0", SL_OVERRIDE_STOP, SL_MODE_INVALID, -SL_INVALID},
+        {"a/0", (enum sl_override_kind)9, SL_MODE_INVALID, -SL_INVALID},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        world_order(&w, rows[i].subject, rows[i].kind, rows[i].mode);
+        assert_int_equal(status(&w), rows[i].want);
+    }
+    assert_int_equal(w.store->override_count, 0);
+    assert_int_equal(w.store->audits, 0);
+    world_fini(&w);
+}
+
+static void test_survives_a_restart(void **state) {
+    (void)state;
+    struct world w;
+    start(&w);
+    world_order(&w, "a/0", SL_OVERRIDE_DRAIN, SL_MODE_INVALID);
+    world_restart(&w);
+    world_price(&w, 0, WORLD_PRICE);
+    world_hello(&w, "a", 9, 77, 2);
+    world_report(&w, "a", 2);
+    assert_int_equal(mode(&w, "a/0"), SL_MODE_IDLE);
+    assert_int_equal(mode(&w, "a/1"), SL_MODE_HASH);
+    world_fini(&w);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_drain_and_resume), cmocka_unit_test(test_pin),
+        cmocka_unit_test(test_stop_all),         cmocka_unit_test(test_node),
+        cmocka_unit_test(test_refused),          cmocka_unit_test(test_survives_a_restart),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
