@@ -399,7 +399,7 @@ int sl_conf_read(const char *path, const struct sl_conf_option *schema, void *co
     char *text = NULL;
     size_t size = 0;
     int rc = load(path, &text, &size, err);
-    if (rc) {
+    if (!text) {
         return rc;
     }
     rc = sl_conf_parse(path, text, size, schema, config, config_size, err);

@@ -59,7 +59,7 @@ static void print_value(FILE *out, const struct sl_conf_option *o, const char *f
     case SL_CONF_LIST:
     case SL_CONF_INVALID:
     default:
-        sl_assert(false && "an option of a known type");
+        sl_assert_failed("an option of a known type", __FILE__, __LINE__);
     }
 }
 

@@ -198,7 +198,7 @@ static int parse(const char *path, char *text, struct sl_link_keys *keys, struct
 }
 
 int sl_link_keys_read(const char *path, struct sl_link_keys *ret_keys, struct sl_error *err) {
-    char text[FILE_BYTES_MAX + 1];
+    char text[FILE_BYTES_MAX + 1] = "";
     struct sl_link_keys keys = {{0}, {0}};
     int rc = load(path, text, err);
     rc = rc ? rc : parse(path, text, &keys, err);

@@ -16,6 +16,7 @@
 #include "proto/base/error.h"
 
 #define SL_LINK_KEY_MAX 41
+#define SL_LINK_BYTES_MAX (4 * 1024 * 1024) /* one message; the same as SL_MSG_BYTES_MAX */
 
 struct sl_link_peer {
     char key[SL_LINK_KEY_MAX]; /* authenticated; on a client: the server's key */
@@ -30,7 +31,7 @@ struct sl_link_ops {
     int (*recv)(struct sl_link *link, struct sl_link_peer *ret_peer, const uint8_t **ret_data,
                 size_t *ret_size, struct sl_error *err);
     /* -SL_AGAIN: the queue is full, or (client) there is no connection now: nothing waits for one.
-     * -SL_CLOSED: the peer is gone. -SL_LIMIT: over SL_MSG_BYTES_MAX. peer is NULL on a client. */
+     * -SL_CLOSED: the peer is gone. -SL_LIMIT: over SL_LINK_BYTES_MAX. peer is NULL on a client. */
     int (*send)(struct sl_link *link, const struct sl_link_peer *peer, const uint8_t *data,
                 size_t size, struct sl_error *err);
     void (*destroy)(struct sl_link *link);

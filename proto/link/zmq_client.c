@@ -11,7 +11,6 @@
 
 #include "proto/base/clock.h"
 #include "proto/link/zmq_options.h"
-#include "proto/wire/msg_limits.h"
 
 /* libzmq gives an address up for ever when something there does not speak its protocol, for
  * instance another program that took the broker's port for a while. So when nothing can be sent for
@@ -83,9 +82,9 @@ static int client_send(struct sl_link *link, const struct sl_link_peer *peer, co
                        size_t size, struct sl_error *err) {
     (void)peer;
     struct zmq_client *c = client_of(link);
-    if (size > SL_MSG_BYTES_MAX) {
+    if (size > SL_LINK_BYTES_MAX) {
         return sl_fail(err, SL_LIMIT, "a message of %zu bytes, at most %d can be sent", size,
-                       SL_MSG_BYTES_MAX);
+                       SL_LINK_BYTES_MAX);
     }
     for (;;) {
         if (zmq_send(c->dealer, data, size, ZMQ_DONTWAIT) >= 0) {

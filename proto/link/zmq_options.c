@@ -7,7 +7,7 @@
 #include <string.h>
 #include <zmq.h>
 
-#include "proto/wire/msg_limits.h"
+#include "proto/link/link.h"
 
 /* CURVE wraps a message in a frame of its own: 33 bytes more. */
 #define ENVELOPE_ROOM 256
@@ -49,7 +49,7 @@ int sl_zmq_set_common(void *socket, int hwm, struct sl_error *err) {
         {ZMQ_LINGER, 200, "ZMQ_LINGER"},
         {ZMQ_IPV6, 1, "ZMQ_IPV6"},
     };
-    int64_t size_max = (int64_t)SL_MSG_BYTES_MAX + ENVELOPE_ROOM;
+    int64_t size_max = (int64_t)SL_LINK_BYTES_MAX + ENVELOPE_ROOM;
     if (zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &size_max, sizeof size_max) != 0) {
         return sl_fail(err, SL_UNSUPPORTED, "this libzmq does not take ZMQ_MAXMSGSIZE: %s",
                        zmq_strerror(errno));
@@ -62,7 +62,7 @@ static bool port_good(const char *port, bool any_port) {
         return true;
     }
     size_t n = strspn(port, "0123456789");
-    return n >= 1 && n <= 5 && port[n] == '\0' && port[0] != '0' && atoi(port) <= 65535;
+    return n >= 1 && n <= 5 && port[n] == '\0' && port[0] != '0' && strtol(port, NULL, 10) <= 65535;
 }
 
 /* libzmq takes some malformed addresses and then never connects. */

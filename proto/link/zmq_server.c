@@ -12,7 +12,6 @@
 #include "proto/link/conns.h"
 #include "proto/link/zap.h"
 #include "proto/link/zmq_options.h"
-#include "proto/wire/msg_limits.h"
 
 /* DRAFT in libzmq 4.3, hence not in its header, yet it works by its number: without a handler, a
  * domain that is not enforced lets everybody in. */
@@ -125,9 +124,9 @@ static int send_frame(void *socket, const void *data, size_t size, int flags) {
 static int server_send(struct sl_link *link, const struct sl_link_peer *peer, const uint8_t *data,
                        size_t size, struct sl_error *err) {
     struct zmq_server *s = server_of(link);
-    if (size > SL_MSG_BYTES_MAX) {
+    if (size > SL_LINK_BYTES_MAX) {
         return sl_fail(err, SL_LIMIT, "a message of %zu bytes, at most %d can be sent", size,
-                       SL_MSG_BYTES_MAX);
+                       SL_LINK_BYTES_MAX);
     }
     uint8_t id[ROUTING_ID_BYTES] = {0};
     uint32_t number = 0;

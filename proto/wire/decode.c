@@ -46,7 +46,8 @@ static int get_text(const struct reader *r, ProtobufCBinaryData in, char *out, s
 static int get_count(const struct reader *r, size_t n, size_t max, const char *field,
                      uint32_t *ret_n) {
     if (n > max) {
-        return sl_fail(r->err, SL_LIMIT, "%zu %s, at most %zu", n, field, max);
+        sl_fail(r->err, SL_LIMIT, "%zu %s, at most %zu", n, field, max);
+        return -SL_LIMIT;
     }
     *ret_n = (uint32_t)n;
     return SL_OK;
@@ -59,7 +60,8 @@ static int get_items(const struct reader *r, uint32_t n, size_t size, void **ret
     }
     void *items = sl_msg_arena_alloc(r->arena, n * size);
     if (!items) {
-        return sl_fail(r->err, SL_LIMIT, "it needs more memory than one message may have");
+        sl_fail(r->err, SL_LIMIT, "it needs more memory than one message may have");
+        return -SL_LIMIT;
     }
     *ret_items = items;
     return SL_OK;

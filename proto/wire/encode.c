@@ -96,7 +96,7 @@ static ProtobufCBinaryData people_of(struct scratch *s, const char *text) {
     if (!mended) {
         return (ProtobufCBinaryData){0};
     }
-    memcpy(mended, text, n);
+    memcpy(mended, text, n + 1);
     while (i < n) {
         step = people_char(text + i, n - i);
         if (step == 0) {
@@ -430,7 +430,7 @@ static void put_body(struct scratch *s, const struct sl_msg *msg, Sluice__V1__En
         BODY(GOODBYE, goodbye);
     case SL_MSG_INVALID:
     default:
-        sl_assert(false && "a checked message has a kind");
+        sl_assert_failed("a checked message has a kind", __FILE__, __LINE__);
     }
 #undef BODY
 }

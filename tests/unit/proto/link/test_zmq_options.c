@@ -9,8 +9,12 @@
 #include <string.h>
 #include <zmq.h>
 
+#include "proto/link/link.h"
 #include "proto/link/zmq_options.h"
 #include "proto/wire/msg_limits.h"
+
+/* What the codec writes, the link carries. */
+_Static_assert(SL_LINK_BYTES_MAX == SL_MSG_BYTES_MAX, "one limit in two folders");
 
 static int get_int(void *socket, int option) {
     int value = -7;

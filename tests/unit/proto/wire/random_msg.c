@@ -363,7 +363,7 @@ const struct sl_msg *random_msg_next(struct random_msg *r, enum sl_msg_kind kind
         break;
     case SL_MSG_INVALID:
     default:
-        sl_assert(false && "a kind that exists");
+        sl_assert_failed("a kind that exists", __FILE__, __LINE__);
     }
     return m;
 }
