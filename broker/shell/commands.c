@@ -156,7 +156,7 @@ void sl_broker_carry_out(struct sl_broker *broker) {
             break;
         case SL_CCMD_INVALID:
         default:
-            sl_assert(!"the core gave a command without a kind");
+            sl_assert(false && "the core gave a command without a kind");
         }
         sl_core_command_fini(&command);
     }
