@@ -14,9 +14,10 @@
 #include "agent/device/cl_device.h"
 #include "agent/executors/executor.h"
 #include "agent/executors/table.h"
+#include "tests/unit/agent/device/machine.h"
 
 #define S SL_NS_PER_S
-#define CACHE SLUICE_BINARY_DIR "/test-cache"
+#define HALT_NS_MAX (25 * SL_NS_PER_MS)
 
 struct rig {
     struct sl_discovery *found;
@@ -28,11 +29,8 @@ struct rig {
 
 static int open_machine(void **state) {
     static struct rig rig; /* tests of one file share the discovery: one per process */
-    struct sl_error err = {0};
-    const struct sl_discover_config config = {
-        .node = "node", .cache_dir = CACHE, .cpu = SL_CPU_USE_AUTO, .gpus = true};
-    if (sl_discover(&config, &rig.found, &err) != SL_OK) {
-        print_error("%s\n", err.text);
+    rig.found = machine_find(0);
+    if (!rig.found) {
         return -1;
     }
     if (sl_mailbox_create(sizeof(struct sl_device_event), 256, &rig.events, NULL) != SL_OK) {
@@ -173,7 +171,7 @@ static void switch_often(struct rig *rig, int times, int64_t *ret_halt_ns, int64
                   (double)starts[times / 2] / 1e6, (double)starts[times - 1] / 1e6);
 }
 
-static void hashing_stops_and_starts_within_a_millisecond(void **state) {
+static void hashing_is_cut_and_comes_back_at_once(void **state) {
     struct rig *rig = *state;
     struct sl_cl_device_config config = hash_and_idle();
     int64_t halt_ns = 0;
@@ -186,10 +184,10 @@ static void hashing_stops_and_starts_within_a_millisecond(void **state) {
     assert_int_equal(rig->ready.switch_us[SL_MODE_HASH][SL_MODE_INFER], 0);
     post_job(rig, 1, 1.0, true);
     switch_often(rig, 30, &halt_ns, &start_ns);
-    /* Launches are 50 ms long: far less than that shows that they were cut. The bound leaves room
-     * for a busy machine. */
-    assert_true(halt_ns < 5 * S / 1000);
-    assert_true(start_ns < 10 * S / 1000);
+    /* Two launches of 50 ms are queued: far less than that shows that they were cut. The bounds
+     * leave room for a busy machine; the figures for a quiet one are the benchmarks'. */
+    assert_true(halt_ns < HALT_NS_MAX);
+    assert_true(start_ns < HALT_NS_MAX);
     finish(rig);
 }
 
@@ -203,7 +201,7 @@ static void without_a_stop_word_launches_are_short(void **state) {
     assert_int_equal(rig->ready.stop_method, SL_STOP_NONE);
     post_job(rig, 1, 1.0, true);
     switch_often(rig, 30, &halt_ns, &start_ns);
-    assert_true(halt_ns < 10 * S / 1000);
+    assert_true(halt_ns < HALT_NS_MAX);
     finish(rig);
 }
 
@@ -301,6 +299,60 @@ static void a_mode_without_a_halt_halts_by_itself(void **state) {
     struct sl_device_cmd cmd = {.kind = SL_DEVCMD_MODE, .mode = SL_MODE_INFER, .epoch = 3};
     assert_int_equal(sl_device_post(rig->device, &cmd), -SL_UNSUPPORTED);
     finish(rig);
+}
+
+/* Two parts of one CPU: halting the one neither stops nor delays the other. */
+static void parts_of_a_cpu_switch_on_their_own(void **state) {
+    struct rig *rig = *state;
+    struct sl_cl_device_config config = hash_and_idle();
+    struct sl_device *whole = rig->device;
+    struct sl_discovery *kept = rig->found;
+    struct sl_device *parts[2] = {NULL};
+    struct sl_device_event event;
+    int64_t halts[20];
+    uint64_t hashes[2] = {0};
+    if (!sl_discovery_info(kept, 0)->is_cpu || sl_discovery_info(kept, 0)->compute_units < 2) {
+        skip();
+    }
+    rig->found = machine_find(2);
+    assert_non_null(rig->found);
+    for (uint32_t i = 0; i < 2; i++) {
+        assert_int_equal(
+            sl_cl_device_create(rig->found, i, &config, i, rig->events, &parts[i], NULL), SL_OK);
+    }
+    for (uint32_t ready = 0; ready < 2; ready++) {
+        wait_event(rig, SL_DEVEV_READY, 120 * S, &event);
+        sl_device_event_fini(&event);
+    }
+    for (uint32_t i = 0; i < 2; i++) {
+        rig->device = parts[i];
+        post_job(rig, 1, 1.0, true);
+        post_mode(rig, SL_MODE_HASH, 1);
+    }
+    rig->device = parts[0];
+    for (uint64_t i = 0; i < 20; i++) {
+        nap_ms(30 + (unsigned)(i * 11) % 50);
+        int64_t asked = sl_clock_mono().ns;
+        sl_device_halt(parts[0]);
+        wait_event(rig, SL_DEVEV_HALTED, 10 * S, &event);
+        assert_int_equal(event.device, 0);
+        halts[i] = event.at.ns - asked;
+        post_mode(rig, SL_MODE_HASH, 2 + i);
+    }
+    qsort(halts, 20, sizeof halts[0], compare_ns);
+    print_message("halt p50 %.3f max %.3f ms\n", (double)halts[10] / 1e6, (double)halts[19] / 1e6);
+    assert_true(halts[10] < HALT_NS_MAX);
+    while (!hashes[0] || !hashes[1]) {
+        wait_event(rig, SL_DEVEV_STATS, 10 * S, &event);
+        hashes[event.device] = event.report->stats.hashes_total;
+        sl_device_event_fini(&event);
+    }
+    sl_device_destroy(parts[0]);
+    sl_device_destroy(parts[1]);
+    empty_events(rig);
+    sl_discovery_destroy(rig->found);
+    rig->found = kept;
+    rig->device = whole;
 }
 
 /* Executors that fail, in place of hashing. */
@@ -443,11 +495,12 @@ static void a_launch_that_never_ends_is_reported(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(hashing_stops_and_starts_within_a_millisecond),
+        cmocka_unit_test(hashing_is_cut_and_comes_back_at_once),
         cmocka_unit_test(without_a_stop_word_launches_are_short),
         cmocka_unit_test(shares_agree_with_the_hashes_counted),
         cmocka_unit_test(a_clean_job_cuts_what_is_queued),
         cmocka_unit_test(a_mode_without_a_halt_halts_by_itself),
+        cmocka_unit_test(parts_of_a_cpu_switch_on_their_own),
         cmocka_unit_test(a_failed_self_test_is_never_offered),
         cmocka_unit_test(a_launch_that_never_ends_is_reported),
     };
