@@ -39,31 +39,50 @@ static bool unit_has(const struct sl_core_unit *unit, uint32_t line) {
     return false;
 }
 
+/* The open unit that holds the line as issued, or NULL. */
+static struct sl_core_unit *owner_of(const struct taking *t, uint32_t line) {
+    if (t->batch->line_state[line] != SL_CLINE_ISSUED) {
+        return NULL;
+    }
+    struct sl_core_unit *owner = sl_core_unit_find(t->core, t->batch->line_unit[line]);
+    return owner && !owner->closed ? owner : NULL;
+}
+
+/* What is held for the line: its worst cost; while the bounds are not read again after a restart,
+ * whatever its unit holds. */
+static int64_t held_for(const struct taking *t, const struct sl_core_unit *owner, uint32_t line) {
+    if (!owner || !t->batch->worst) {
+        return owner ? owner->reserved : 0;
+    }
+    int64_t cost = sl_core_unit_cost(t->batch->worst[line], owner->price);
+    return cost < owner->reserved ? cost : owner->reserved;
+}
+
 /* Whoever holds the line as issued holds it no more. */
-static void release_line(struct taking *t, uint32_t line) {
+static void release_line(struct taking *t, uint32_t line, int64_t amount_nusd) {
     struct sl_core_batch *batch = t->batch;
+    struct sl_core_unit *owner = owner_of(t, line);
     if (batch->line_state[line] == SL_CLINE_WAITING) {
         batch->waiting--;
         return;
     }
     batch->issued--;
-    struct sl_core_unit *owner = sl_core_unit_find(t->core, batch->line_unit[line]);
     batch->line_unit[line] = 0;
-    if (!owner || owner->closed) {
+    if (!owner) {
         return;
     }
     owner->left--;
-    int64_t cost = batch->worst ? sl_core_unit_cost(batch->worst[line], owner->price) : 0;
-    cost = cost < owner->reserved ? cost : owner->reserved;
-    owner->reserved -= cost;
-    batch->tenant->reserved -= cost;
+    int64_t held = held_for(t, owner, line);
+    held = batch->worst || held < amount_nusd ? held : amount_nusd;
+    owner->reserved -= held;
+    batch->tenant->reserved -= held;
     if (owner->left == 0 && owner != t->unit) {
         sl_core_unit_close(t->core, owner);
     }
 }
 
 static void finish_line(struct taking *t, const struct sl_result_row *row, bool good) {
-    release_line(t, row->line);
+    release_line(t, row->line, row->amount_nusd);
     struct sl_core_batch *batch = t->batch;
     batch->line_state[row->line] = good ? SL_CLINE_DONE : SL_CLINE_FAILED;
     batch->row.lines_completed += good ? 1 : 0;
@@ -145,15 +164,28 @@ static void take_bad(struct taking *t, const struct sl_msg_result_line *line) {
         take_failed(t, line, SL_LINE_FAILED);
     } else if (batch->line_state[line->line] == SL_CLINE_ISSUED &&
                batch->line_unit[line->line] == t->unit->id) {
-        release_line(t, line->line);
+        release_line(t, line->line, 0);
         batch->issued++; /* line_back takes it off again */
         sl_core_batch_line_back(batch, line->line);
     }
 }
 
+/* A result that comes after its unit was closed has nothing reserved any more. A tenant never pays
+ * more than its budget, so such a line may have to wait although it is done. */
+static bool is_affordable(const struct taking *t, const struct sl_msg_result_line *line) {
+    int64_t held = held_for(t, owner_of(t, line->line), line->line);
+    return sl_core_tenant_left(t->core, t->batch->tenant) + held >=
+           sl_core_unit_cost(line->tokens, t->unit->price);
+}
+
 static void take_ok(struct taking *t, const struct sl_msg_result_line *line) {
     struct sl_broker_core *core = t->core;
     struct sl_core_batch *batch = t->batch;
+    if (!is_affordable(t, line)) {
+        sl_core_log(core, SL_LOG_WARN, "result.unaffordable", "batch=%s line=%u came late",
+                    batch->row.id, line->line);
+        return;
+    }
     bool over_bound = batch->worst && line->tokens > batch->worst[line->line];
     uint8_t *vectors = over_bound || line->tokens == 0 ? NULL : join_vectors(line);
     if (!vectors) {

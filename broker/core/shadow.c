@@ -22,6 +22,10 @@
 /* milli-tokens x nUSD/Mtok */
 #define DENOM_SHADOW_LEASE (SL_DENOM_TOKEN * 1000)
 #define SPAN_MS_MAX 60000 /* longer steps are a suspended machine, not work */
+/* 2^50 a second is 1 PH/s, far above any device. With a step below 2^16 ms and a price below 2^60
+ * every product stays below 2^126. */
+#define RATE_MAX (UINT64_C(1) << 50)
+#define PRICE_MAX (INT64_C(1) << 60)
 
 static bool counts(const struct sl_broker_core *core, uint32_t dev) {
     uint8_t state = core->fleet.state[dev];
@@ -40,13 +44,13 @@ static void advance_hash(struct sl_broker_core *core, int64_t span_ms) {
     if (sl_core_hashprice(core, &price) == SL_KNOWN_NO || price <= 0) {
         return;
     }
+    price = price < PRICE_MAX ? price : PRICE_MAX;
     for (uint32_t dev = 0; dev < core->fleet.count; dev++) {
         uint64_t rate = core->fleet.hash_rate_hs[dev];
         if (!counts(core, dev) || rate == 0) {
             continue;
         }
-        /* A rate below 2^50 and a step of at most a minute keep the product below 2^129 / 4. */
-        rate = rate < (UINT64_C(1) << 46) ? rate : UINT64_C(1) << 46;
+        rate = rate < RATE_MAX ? rate : RATE_MAX;
         carry(&core->shadow_hash, &core->shadow_hash_rem, (sl_i128)rate * span_ms * price,
               DENOM_SHADOW_HASH);
         core->shadow_dirty = true;
@@ -73,7 +77,7 @@ static int64_t rate_milli(const struct sl_msg_device *report, const char *model)
     for (uint32_t i = 0; i < report->model_count && i < SL_MSG_MODELS_MAX; i++) {
         if (strcmp(report->models[i].id, model) == 0) {
             uint64_t rate = report->models[i].tokens_per_s_milli;
-            return rate < (UINT64_C(1) << 46) ? (int64_t)rate : INT64_C(1) << 46;
+            return (int64_t)(rate < RATE_MAX ? rate : RATE_MAX);
         }
     }
     return 0;
