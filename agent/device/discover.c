@@ -243,7 +243,7 @@ int sl_discover(const struct sl_discover_config *config, struct sl_discovery **r
     struct first_call call = {0};
     pthread_t thread;
     int rc = create(config, &found, err);
-    if (rc != SL_OK) {
+    if (rc != SL_OK || !found) {
         return rc;
     }
     prepare_cache(found);

@@ -131,7 +131,7 @@ static int64_t hang_ns(const struct fake *f) {
 static void drop_unit(struct fake *f, uint32_t i) {
     free(f->units[i]);
     f->unit_count--;
-    memmove(f->units + i, f->units + i + 1, (f->unit_count - i) * sizeof f->units[0]);
+    memmove(f->units + i, f->units + i + 1, (f->unit_count - i) * sizeof(struct sl_device_unit *));
     if (i == 0) {
         f->line_at = 0;
         f->line_begun = false;

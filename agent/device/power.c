@@ -11,12 +11,16 @@
 
 static bool read_number(const char *path, uint64_t *ret_value) {
     unsigned long long value = 0;
-    SL_AUTO_FILE FILE *file = fopen(path, "re");
-    if (!file || fscanf(file, "%llu", &value) != 1) {
+    FILE *file = fopen(path, "re");
+    if (!file) {
         return false;
     }
-    *ret_value = value;
-    return true;
+    bool read = fscanf(file, "%llu", &value) == 1;
+    fclose(file);
+    if (read) {
+        *ret_value = value;
+    }
+    return read;
 }
 
 static bool is_package(const char *zone) {

@@ -189,7 +189,7 @@ void sl_stop_close(struct sl_cl *cl) {
 
 int sl_cl_set_stop_arg(struct sl_cl *cl, cl_kernel kernel, struct sl_error *err) {
     cl_int rc = cl->stop_is_svm ? clSetKernelArgSVMPointer(kernel, 0, cl->stop->svm)
-                                : clSetKernelArg(kernel, 0, sizeof cl->stop_mem, &cl->stop_mem);
+                                : clSetKernelArg(kernel, 0, sizeof(cl_mem), &cl->stop_mem);
     return rc == CL_SUCCESS ? SL_OK : sl_cl_fail(err, rc, "cannot hand the stop word to a kernel");
 }
 

@@ -30,8 +30,8 @@ static int set_args(struct sl_cl *cl, struct probe *p, struct sl_error *err) {
     if (status != SL_OK) {
         return status;
     }
-    cl_int rc = clSetKernelArg(p->kernel, 1, sizeof p->ran, &p->ran);
-    rc |= clSetKernelArg(p->kernel, 2, sizeof p->sink, &p->sink);
+    cl_int rc = clSetKernelArg(p->kernel, 1, sizeof(cl_mem), &p->ran);
+    rc |= clSetKernelArg(p->kernel, 2, sizeof(cl_mem), &p->sink);
     rc |= clSetKernelArg(p->kernel, 3, sizeof rounds, &rounds);
     return rc == CL_SUCCESS ? SL_OK : sl_cl_fail(err, CL_INVALID_KERNEL_ARGS, "stop probe");
 }

@@ -91,9 +91,9 @@ static int set_constant_args(struct sl_hash_kernel *k, struct sl_error *err) {
         return status;
     }
     cl_uint rounds = k->rounds;
-    cl_int rc = clSetKernelArg(k->kernel, ARG_RAN, sizeof k->results, &k->results);
+    cl_int rc = clSetKernelArg(k->kernel, ARG_RAN, sizeof(cl_mem), &k->results);
     if (rc == CL_SUCCESS) {
-        rc = clSetKernelArg(k->kernel, ARG_RESULTS, sizeof k->results, &k->results);
+        rc = clSetKernelArg(k->kernel, ARG_RESULTS, sizeof(cl_mem), &k->results);
     }
     if (rc == CL_SUCCESS) {
         rc = clSetKernelArg(k->kernel, ARG_ROUNDS, sizeof rounds, &rounds);
