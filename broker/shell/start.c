@@ -134,7 +134,7 @@ static int open_link(struct sl_broker *broker, struct sl_error *err) {
         .hwm = 10000,
     };
     int rc = sl_link_keys_read(broker->config.key_file, &config.keys, err);
-    rc = rc ? rc : sl_msg_arena_create(16u * 1024 * 1024, &broker->arena, err);
+    rc = rc ? rc : sl_msg_arena_create(SL_MSG_ARENA_BYTES, &broker->arena, err);
     return rc ? rc : sl_zmq_server_create(&config, &broker->link, err);
 }
 
