@@ -284,6 +284,24 @@ static void take_lines(struct sl_core_batch *batch, struct sl_core_event *event,
     }
 }
 
+/* After a restart: what is held for each open unit is the worst cost of the lines it still has. */
+static void reserve_anew(struct sl_core_batch *batch) {
+    for (uint32_t i = 0; i < batch->unit_count; i++) {
+        struct sl_core_unit *unit = batch->units[i];
+        int64_t held = 0;
+        for (uint32_t k = 0; k < unit->line_count && !unit->closed; k++) {
+            uint32_t line = unit->lines[k];
+            bool its =
+                batch->line_state[line] == SL_CLINE_ISSUED && batch->line_unit[line] == unit->id;
+            held += its ? sl_core_unit_cost(batch->worst[line], unit->price) : 0;
+        }
+        if (!unit->closed && held < unit->reserved) {
+            batch->tenant->reserved -= unit->reserved - held;
+            unit->reserved = held;
+        }
+    }
+}
+
 static void fail(struct sl_broker_core *core, struct sl_core_batch *batch, char *errors) {
     free(batch->row.errors);
     batch->row.errors = copy_text(errors);
@@ -300,9 +318,12 @@ void sl_core_batch_validated(struct sl_broker_core *core, struct sl_core_event *
     if (!batch || batch->lines_known) {
         return;
     }
-    if (batch->row.state == SL_BATCH_CANCELLING) {
+    if (batch->row.state == SL_BATCH_CANCELLING && batch->row.lines_total == 0) {
         finish(core, batch, SL_BATCH_CANCELLED); /* cancelled before it had a line */
         return;
+    }
+    if (batch->settling) {
+        return; /* ended meanwhile, after a restart: nothing will be issued */
     }
     bool first = batch->row.state == SL_BATCH_VALIDATING;
     bool fits = first || event->lines.count == batch->row.lines_total;
@@ -320,6 +341,7 @@ void sl_core_batch_validated(struct sl_broker_core *core, struct sl_core_event *
         batch->row.in_progress = core->now.wall;
     }
     take_lines(batch, event, first);
+    reserve_anew(batch);
     if (first) {
         sl_core_batch_store(core, batch);
     }

@@ -173,9 +173,13 @@ static void take_bad(struct taking *t, const struct sl_msg_result_line *line) {
 /* A result that comes after its unit was closed has nothing reserved any more. A tenant never pays
  * more than its budget, so such a line may have to wait although it is done. */
 static bool is_affordable(const struct taking *t, const struct sl_msg_result_line *line) {
-    int64_t held = held_for(t, owner_of(t, line->line), line->line);
-    return sl_core_tenant_left(t->core, t->batch->tenant) + held >=
-           sl_core_unit_cost(line->tokens, t->unit->price);
+    const struct sl_core_unit *owner = owner_of(t, line->line);
+    int64_t held = held_for(t, owner, line->line);
+    int64_t cost = sl_core_unit_cost(line->tokens, t->unit->price);
+    if (owner == t->unit) {
+        return t->batch->worst || cost <= held; /* what it may cost was reserved for it */
+    }
+    return sl_core_tenant_left(t->core, t->batch->tenant) + held >= cost;
 }
 
 static void take_ok(struct taking *t, const struct sl_msg_result_line *line) {

@@ -518,10 +518,15 @@ static void test_random_worlds(void **state) {
     }
 }
 
+static void test_one_world(void **state) {
+    char **argv = *state;
+    run(strtoull(argv[1], NULL, 10), (uint32_t)strtoul(argv[2], NULL, 10));
+}
+
 int main(int argc, char **argv) {
     if (argc == 3) { /* one seed, so many steps: to look for more by hand */
-        run(strtoull(argv[1], NULL, 10), (uint32_t)strtoul(argv[2], NULL, 10));
-        return 0;
+        const struct CMUnitTest one[] = {cmocka_unit_test_prestate(test_one_world, argv)};
+        return cmocka_run_group_tests(one, NULL, NULL);
     }
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_random_worlds)};
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -531,6 +531,12 @@ static void check_units(struct world *w) {
     const struct sl_broker_core *core = w->core;
     for (uint32_t t = 0; t < core->tenant_count; t++) {
         sl_i128 reserved = 0;
+        bool known = true; /* before lines are read again, more is held than needed */
+        for (uint32_t i = 0; i < core->batch_count; i++) {
+            const struct sl_core_batch *b = core->batches[i];
+            known =
+                known && (b->tenant != core->tenants[t] || b->lines_known || b->unit_count == 0);
+        }
         for (uint32_t i = 0; i < core->unit_count; i++) {
             const struct sl_core_unit *unit = core->units[i];
             assert_true(unit->reserved >= 0);
@@ -540,7 +546,7 @@ static void check_units(struct world *w) {
         }
         assert_true(reserved == core->tenants[t]->reserved);
         const struct sl_core_tenant *config = &core->tenants[t]->config;
-        if (config->budget_nusd >= 0) {
+        if (config->budget_nusd >= 0 && known) {
             assert_true(sl_core_tenant_left(core, core->tenants[t]) >= 0);
         }
     }
