@@ -56,10 +56,13 @@ void agent_share_found(struct sl_agent_core *core, struct sl_now now,
                        const struct sl_device_candidate *candidate) {
     (void)now;
     struct agent_shares *shares = &core->shares;
-    if (!core->pool || core->pool_stopped ||
-        shares->open.count + shares->settled.count >= SHARES_MAX) {
-        agent_log(core, SL_LOG_WARN, "share.dropped", "device=%s %s", device->info.key,
-                  core->pool ? "too many wait already, or the agent stops" : "there is no pool");
+    const char *why = !core->pool          ? "there is no pool"
+                      : core->pool_stopped ? "the agent stops"
+                      : shares->open.count + shares->settled.count >= SHARES_MAX
+                          ? "a million wait for the broker"
+                          : NULL;
+    if (why) {
+        agent_log(core, SL_LOG_INFO, "share.dropped", "device=%s %s", device->info.key, why);
         return;
     }
     struct agent_share *share = agent_alloc(sizeof *share);

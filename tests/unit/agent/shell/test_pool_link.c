@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The pool's TCP connection against a real socket on loopback. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "agent/shell/pool_link.h"
+
+struct fixture {
+    uv_loop_t loop;
+    uv_timer_t limit;
+    struct sl_pool_link link;
+    int listener;
+    uint16_t port;
+    int connected, disconnected;
+    char reason[128];
+    char got[256];
+    size_t got_size;
+};
+
+static void on_connected(void *context) {
+    ((struct fixture *)context)->connected++;
+}
+
+static void on_received(void *context, const void *data, size_t size) {
+    struct fixture *f = context;
+    assert_true(f->got_size + size < sizeof f->got);
+    memcpy(f->got + f->got_size, data, size);
+    f->got_size += size;
+}
+
+static void on_disconnected(void *context, const char *reason) {
+    struct fixture *f = context;
+    f->disconnected++;
+    strncpy(f->reason, reason, sizeof f->reason - 1);
+}
+
+static const struct sl_pool_link_ops ops = {on_connected, on_received, on_disconnected};
+
+static void on_limit(uv_timer_t *timer) {
+    (void)timer;
+    fail_msg("nothing happened for 10 s");
+}
+
+static void set_up(struct fixture *f) {
+    memset(f, 0, sizeof *f);
+    uv_loop_init(&f->loop);
+    uv_timer_init(&f->loop, &f->limit);
+    uv_timer_start(&f->limit, on_limit, 10000, 0);
+    sl_pool_link_init(&f->link, &f->loop, &ops, f);
+    f->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof at;
+    assert_int_equal(bind(f->listener, (struct sockaddr *)&at, sizeof at), 0);
+    assert_int_equal(listen(f->listener, 4), 0);
+    assert_int_equal(getsockname(f->listener, (struct sockaddr *)&at, &size), 0);
+    f->port = ntohs(at.sin_port);
+}
+
+static void tear_down(struct fixture *f) {
+    sl_pool_link_close(&f->link);
+    uv_close((uv_handle_t *)&f->limit, NULL);
+    uv_run(&f->loop, UV_RUN_DEFAULT);
+    assert_int_equal(uv_loop_close(&f->loop), 0); /* nothing is left open */
+    if (f->listener >= 0) {
+        close(f->listener);
+    }
+}
+
+static void run_until(struct fixture *f, const int *counter, int wanted) {
+    while (*counter < wanted) {
+        uv_run(&f->loop, UV_RUN_ONCE);
+    }
+}
+
+static void there_and_back_and_the_end(void **state) {
+    (void)state;
+    struct fixture f;
+    set_up(&f);
+    sl_pool_link_connect(&f.link, "127.0.0.1", f.port);
+    run_until(&f, &f.connected, 1);
+    int peer = accept(f.listener, NULL, NULL);
+    assert_true(peer >= 0);
+    sl_pool_link_send(&f.link, "hello\n", 6);
+    char text[16] = {0};
+    assert_int_equal(recv(peer, text, sizeof text, 0), 6);
+    assert_string_equal(text, "hello\n");
+    assert_int_equal(send(peer, "world\n", 6, 0), 6);
+    while (f.got_size < 6) {
+        uv_run(&f.loop, UV_RUN_ONCE);
+    }
+    assert_memory_equal(f.got, "world\n", 6);
+    close(peer);
+    run_until(&f, &f.disconnected, 1);
+    assert_non_null(strstr(f.reason, "closed"));
+    tear_down(&f);
+}
+
+static void refused_and_unknown_names(void **state) {
+    (void)state;
+    struct fixture f;
+    set_up(&f);
+    close(f.listener);
+    f.listener = -1;
+    sl_pool_link_connect(&f.link, "127.0.0.1", f.port);
+    run_until(&f, &f.disconnected, 1);
+    assert_non_null(strstr(f.reason, "refused"));
+    sl_pool_link_connect(&f.link, "no.such.host.invalid", 1);
+    run_until(&f, &f.disconnected, 2);
+    assert_non_null(strstr(f.reason, "resolved"));
+    assert_int_equal(f.connected, 0);
+    tear_down(&f);
+}
+
+static void every_address_of_a_name_is_tried(void **state) {
+    (void)state;
+    struct fixture f;
+    set_up(&f);
+    /* localhost is ::1 and 127.0.0.1 on most machines; we listen on the latter only. */
+    sl_pool_link_connect(&f.link, "localhost", f.port);
+    run_until(&f, &f.connected, 1);
+    assert_int_equal(f.disconnected, 0);
+    tear_down(&f);
+}
+
+static void abandoned_at_any_moment_nothing_is_heard(void **state) {
+    (void)state;
+    for (int turns = 0; turns < 6; turns++) {
+        struct fixture f;
+        set_up(&f);
+        sl_pool_link_connect(&f.link, "127.0.0.1", f.port);
+        for (int i = 0; i < turns; i++) {
+            uv_run(&f.loop, UV_RUN_NOWAIT);
+        }
+        int connected = f.connected;
+        sl_pool_link_close(&f.link);
+        for (int i = 0; i < 20; i++) {
+            uv_run(&f.loop, UV_RUN_NOWAIT);
+            usleep(1000);
+        }
+        assert_int_equal(f.connected, connected);
+        assert_int_equal(f.disconnected, 0);
+        tear_down(&f);
+    }
+}
+
+static void a_peer_that_reads_nothing_is_given_up(void **state) {
+    (void)state;
+    struct fixture f;
+    set_up(&f);
+    sl_pool_link_connect(&f.link, "127.0.0.1", f.port);
+    run_until(&f, &f.connected, 1);
+    static char block[65536];
+    for (int i = 0; i < 1000 && f.disconnected == 0; i++) {
+        sl_pool_link_send(&f.link, block, sizeof block);
+    }
+    assert_int_equal(f.disconnected, 1);
+    assert_non_null(strstr(f.reason, "takes nothing"));
+    tear_down(&f);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(there_and_back_and_the_end),
+        cmocka_unit_test(refused_and_unknown_names),
+        cmocka_unit_test(every_address_of_a_name_is_tried),
+        cmocka_unit_test(abandoned_at_any_moment_nothing_is_heard),
+        cmocka_unit_test(a_peer_that_reads_nothing_is_given_up),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
