@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * `ledger`: accounts, sums, and whether a replay of every posting gives the same. */
+#include <string.h>
+
+#include "broker/cli/cli.h"
+
+static json_t *sums(const json_t *accounts) {
+    sl_i128 debits = 0;
+    sl_i128 credits = 0;
+    for (size_t i = 0; i < json_array_size(accounts); i++) {
+        sl_i128 amount = 0;
+        const json_t *account = json_array_get(accounts, i);
+        debits += sl_cli_nusd(sl_cli_text(account, "debits_usd"), &amount) ? amount : 0;
+        credits += sl_cli_nusd(sl_cli_text(account, "credits_usd"), &amount) ? amount : 0;
+    }
+    char texts[3][64];
+    return json_pack("{s:s, s:s, s:s, s:s}", "id", "sum", "debits_usd",
+                     sl_nusd_format(debits, texts[0]), "credits_usd",
+                     sl_nusd_format(credits, texts[1]), "balance_usd",
+                     sl_nusd_format(debits - credits, texts[2]));
+}
+
+static void print_accounts(const struct sl_cli *cli, json_t *accounts) {
+    static const struct sl_cli_column columns[] = {
+        {"account", "id", SL_CLI_TEXT, false, false},
+        {"debits USD", "debits_usd", SL_CLI_USD, true, false},
+        {"credits USD", "credits_usd", SL_CLI_USD, true, false},
+        {"balance USD", "balance_usd", SL_CLI_USD, true, false},
+        {NULL, NULL, SL_CLI_TEXT, false, false},
+    };
+    if (json_array_size(accounts) > 0) {
+        json_array_append_new(accounts, sums(accounts));
+    }
+    sl_cli_table(cli, accounts, columns, "Nothing was posted yet.");
+}
+
+static void print_transfers(const struct sl_cli *cli, const json_t *transfers) {
+    static const struct sl_cli_column columns[] = {
+        {"transfer", "id", SL_CLI_NUMBER, true, false},
+        {"time (UTC)", "at", SL_CLI_TIME, false, false},
+        {"kind", "kind", SL_CLI_TEXT, false, false},
+        {"debit", "debit", SL_CLI_TEXT, false, false},
+        {"credit", "credit", SL_CLI_TEXT, false, false},
+        {"amount USD", "amount_usd", SL_CLI_USD, true, false},
+        {"for", "ref", SL_CLI_TEXT, false, false},
+        {NULL, NULL, SL_CLI_TEXT, false, false},
+    };
+    sl_cli_heading(cli, "Newest transfers");
+    sl_cli_table(cli, transfers, columns, "none");
+}
+
+int sl_cli_ledger(struct sl_cli *cli, struct sl_error *err) {
+    const char *transfers = NULL;
+    const struct sl_cli_option options[] = {{"--transfers", &transfers, NULL}, {NULL, NULL, NULL}};
+    int rc = sl_cli_options(cli, options, 0, 0, err);
+    if (rc) {
+        return rc;
+    }
+    SL_AUTO_BUF struct sl_buf path = {0};
+    sl_buf_printf(&path, "/api/v1/ledger?check=1&limit=");
+    sl_cli_escape(&path, transfers ? transfers : "1");
+    SL_CLI_AUTO_ANSWER struct sl_cli_answer answer = {0};
+    rc = path.failed ? sl_fail(err, SL_NOMEM, "no memory")
+                     : sl_cli_get(cli, path.data, &answer, err);
+    if (rc) {
+        return rc;
+    }
+    bool balanced = json_is_true(sl_cli_find(answer.json, "balanced"));
+    if (cli->json) {
+        sl_cli_print_json(&answer);
+    } else {
+        print_accounts(cli, json_object_get(answer.json, "accounts"));
+        if (transfers) {
+            print_transfers(cli, sl_cli_find(answer.json, "transfers"));
+        }
+        if (balanced) {
+            printf("\nledger balanced: a replay of every transfer gives these figures\n");
+        }
+    }
+    if (!balanced) {
+        const char *difference = sl_cli_text(answer.json, "difference");
+        return sl_fail(
+            err, SL_CORRUPT,
+            "ledger NOT balanced: %.200s. Stop the broker, copy its data_dir, and report "
+            "this",
+            difference[0] ? difference : "debits and credits differ");
+    }
+    return SL_OK;
+}
