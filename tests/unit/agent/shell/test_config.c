@@ -102,10 +102,9 @@ static void the_password_may_come_from_a_file_of_ours_alone(void **state) {
     assert_int_equal(write(fd, "secret\nrest\n", 12), 12);
     close(fd);
     char text[1024];
-    snprintf(text, sizeof text,
-             HEAD "pool:\n  url: stratum+tcp://a.test:3333\n  user: u\n  password_file: %s\n"
-                  "  version_rolling: false\n",
-             path);
+    snprintf(text, sizeof text, "%s%s%s%s", HEAD,
+             "pool:\n  url: stratum+tcp://a.test:3333\n  user: u\n  version_rolling: false\n",
+             "  password_file: ", path);
     assert_int_equal(read_text(text, &options, &err), 0);
     assert_int_equal(sl_agent_options_pool(&options, &pool, &err), 0);
     assert_string_equal(pool.password, "secret");
