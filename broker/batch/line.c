@@ -72,12 +72,12 @@ static bool is_too_deep(const char *text, size_t n) {
 
 /* Code unit of the \uXXXX escape at text[at], or -1. */
 static int escape_unit(const char *text, size_t n, size_t at) {
-    char digits[5] = {0};
+    char digits[5];
     uint8_t bytes[2];
     if (at + 6 > n || text[at] != '\\' || text[at + 1] != 'u') {
         return -1;
     }
-    memcpy(digits, text + at + 2, 4);
+    snprintf(digits, sizeof digits, "%.4s", text + at + 2);
     if (sl_hex_decode(digits, bytes, 2) != SL_OK) {
         return -1;
     }
@@ -102,7 +102,9 @@ static bool replace_lone_surrogates(char *text, size_t n) {
             i += 11;
             continue;
         }
-        memcpy(text + i, REPLACEMENT_ESCAPE, 6);
+        for (size_t k = 0; k < 6; k++) {
+            text[i + k] = REPLACEMENT_ESCAPE[k];
+        }
         found = true;
         i += 5;
     }

@@ -148,7 +148,8 @@ static void write_base64(FILE *file, const uint8_t *vector, uint32_t dim) {
     fputc('"', file);
     for (size_t i = 0; i < bytes; i += step) {
         size_t n = bytes - i < step ? bytes - i : step;
-        fwrite(chunk, 1, sl_base64_encode(vector + i, n, chunk), file);
+        n = sl_base64_encode(vector + i, n, chunk);
+        fwrite(chunk, 1, n, file);
     }
     fputc('"', file);
 }

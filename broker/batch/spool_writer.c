@@ -36,28 +36,23 @@ uint32_t sl_spool_crc(uint32_t crc, const void *data, size_t n) {
     return ~crc;
 }
 
-int sl_spool_writer_create(const char *data_dir, const char *batch_id,
-                           struct sl_spool_writer **ret_writer, struct sl_error *err) {
-    SL_AUTO(sl_spool_writer) writer = calloc(1, sizeof *writer);
-    if (!writer) {
-        return sl_fail(err, SL_NOMEM, "writing a spool");
-    }
-    int rc = sl_batch_path(data_dir, SL_BATCH_SPOOL_DIR, batch_id, writer->path, err);
+static int open_file(struct sl_spool_writer *writer, const char *batch_id, struct sl_error *err) {
+    int rc = sl_batch_path(writer->data_dir, SL_BATCH_SPOOL_DIR, batch_id, writer->path, err);
     if (rc == SL_OK) {
-        rc = sl_batch_make_dir(data_dir, SL_BATCH_SPOOL_DIR, err);
+        rc = sl_batch_make_dir(writer->data_dir, SL_BATCH_SPOOL_DIR, err);
     }
     if (rc != SL_OK) {
         return rc;
     }
-    sl_text_copy(writer->data_dir, sizeof writer->data_dir, data_dir);
     snprintf(writer->tmp, sizeof writer->tmp, "%.1000s.tmp", writer->path);
     int fd = open(writer->tmp, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600);
-    writer->file = fd >= 0 ? fdopen(fd, "w") : NULL;
-    if (!writer->file) {
-        if (fd >= 0) {
-            close(fd);
-        }
+    if (fd < 0) {
         return sl_fail_errno(err, "creating %s", writer->tmp);
+    }
+    writer->file = fdopen(fd, "w");
+    if (!writer->file) {
+        close(fd);
+        return sl_fail(err, SL_NOMEM, "writing a spool");
     }
     setvbuf(writer->file, NULL, _IOFBF, 256 * 1024);
     struct sl_spool_header header = {0};
@@ -65,7 +60,22 @@ int sl_spool_writer_create(const char *data_dir, const char *batch_id,
         return sl_fail_errno(err, "writing %s", writer->tmp);
     }
     writer->offset = sizeof header;
-    *ret_writer = sl_take(&writer);
+    return SL_OK;
+}
+
+int sl_spool_writer_create(const char *data_dir, const char *batch_id,
+                           struct sl_spool_writer **ret_writer, struct sl_error *err) {
+    struct sl_spool_writer *writer = calloc(1, sizeof *writer);
+    if (!writer) {
+        return sl_fail(err, SL_NOMEM, "writing a spool");
+    }
+    sl_text_copy(writer->data_dir, sizeof writer->data_dir, data_dir);
+    int rc = open_file(writer, batch_id, err);
+    if (rc != SL_OK) {
+        sl_spool_writer_destroy(writer);
+        return rc;
+    }
+    *ret_writer = writer;
     return SL_OK;
 }
 

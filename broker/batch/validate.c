@@ -208,7 +208,8 @@ static int check_file(struct checker *check, struct line_reader *reader, struct 
                                         "The input file is empty: write one request a line.", err);
 }
 
-/* Opens the input; a file that is gone or too large is the tenant's trouble and goes to errors. */
+/* A file that is gone or too large is the tenant's trouble and goes to errors; then *ret_fd stays
+ * as it is. */
 static int open_input(struct checker *check, const char *data_dir, const char *file_id, int *ret_fd,
                       struct sl_error *err) {
     char path[SL_BATCH_PATH_MAX];
@@ -216,22 +217,25 @@ static int open_input(struct checker *check, const char *data_dir, const char *f
     if (rc != SL_OK) {
         return rc;
     }
-    SL_AUTO_FD int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    struct stat st;
+    int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0 && errno == ENOENT) {
         return add_error(check, "file_not_found", "input_file_id", 0,
                          "The input file was deleted before it was read: upload it again.", err);
     }
-    struct stat st;
     if (fd < 0 || fstat(fd, &st) != 0) {
-        return sl_fail_errno(err, "opening %s", path);
+        rc = sl_fail_errno(err, "opening %s", path);
+    } else if (st.st_size > SL_BATCH_FILE_BYTES_MAX) {
+        rc = add_error(check, "file_too_large", "input_file_id", 0,
+                       "The input file is larger than 200 MB: split it.", err);
+    } else {
+        *ret_fd = fd;
+        return SL_OK;
     }
-    if (st.st_size > SL_BATCH_FILE_BYTES_MAX) {
-        return add_error(check, "file_too_large", "input_file_id", 0,
-                         "The input file is larger than 200 MB: split it.", err);
+    if (fd >= 0) {
+        close(fd);
     }
-    *ret_fd = fd;
-    fd = -1;
-    return SL_OK;
+    return rc;
 }
 
 static int render_errors(struct checker *check, char **ret_errors, struct sl_error *err) {

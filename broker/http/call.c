@@ -22,7 +22,7 @@ struct sl_http_call *sl_call_create(struct sl_http *http, const char *target) {
     call->content_type = "application/json";
     uint8_t random[8];
     randombytes_buf(random, sizeof random);
-    memcpy(call->request_id, "req_", 4);
+    sl_text_copy(call->request_id, sizeof call->request_id, "req_");
     sl_hex_encode(random, sizeof random, call->request_id + 4);
     if (!sl_text_copy(call->target, sizeof call->target, target)) {
         sl_call_error(call, 414, "uri_too_long", NULL, "The address has more than %d bytes.",

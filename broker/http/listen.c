@@ -10,7 +10,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "proto/base/cleanup.h"
 #include "proto/base/text.h"
 
 /* "host:port" or "[v6]:port" into an address. */
@@ -60,22 +59,23 @@ int sl_listen_open(const char *listen_text, int *ret_fd, struct sl_error *err) {
     if (rc != SL_OK) {
         return rc;
     }
-    SL_AUTO_FD int fd = socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     int on = 1;
-    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0) {
+    int fd = socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0) {
         return sl_fail_errno(err, "opening a socket for %s", listen_text);
     }
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     if (bind(fd, (struct sockaddr *)&address, bytes) != 0 || listen(fd, 128) != 0) {
-        if (errno == EADDRINUSE) {
-            return sl_fail(err, SL_EXISTS,
+        rc = errno == EADDRINUSE
+                 ? sl_fail(err, SL_EXISTS,
                            "http.listen %s: the port is in use; stop the other program, or choose "
                            "another port (0 takes a free one)",
-                           listen_text);
-        }
-        return sl_fail_errno(err, "http.listen %s", listen_text);
+                           listen_text)
+                 : sl_fail_errno(err, "http.listen %s", listen_text);
+        close(fd);
+        return rc;
     }
     *ret_fd = fd;
-    fd = -1;
     return SL_OK;
 }
 
@@ -98,10 +98,10 @@ int sl_listen_describe(int fd, const char *port_file, char url[SL_LISTEN_URL_MAX
     }
     char tmp[1024];
     snprintf(tmp, sizeof tmp, "%.1000s.tmp", port_file);
-    SL_AUTO_FILE FILE *file = fopen(tmp, "we");
-    if (!file || fprintf(file, "%s\n", port) < 0 || fflush(file) != 0 ||
-        rename(tmp, port_file) != 0) {
-        return sl_fail_errno(err, "writing http.port_file %s", port_file);
-    }
-    return SL_OK;
+    FILE *file = fopen(tmp, "we");
+    bool good = file && fprintf(file, "%s\n", port) > 0;
+    good = file && fclose(file) == 0 && good;
+    return good && rename(tmp, port_file) == 0
+               ? SL_OK
+               : sl_fail_errno(err, "writing http.port_file %s", port_file);
 }

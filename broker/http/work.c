@@ -96,8 +96,11 @@ static void on_durable(void *arg, uint64_t ticket) {
 
 int sl_http_commit(struct sl_http *http, struct sl_txn *txn, struct sl_error *err) {
     struct commit *commit = calloc(1, sizeof *commit);
-    int rc = commit ? sl_mailbox_create(sizeof(uint64_t), 1, &commit->box, err)
-                    : sl_fail(err, SL_NOMEM, "waiting for the store");
+    if (!commit) {
+        sl_txn_destroy(txn);
+        return sl_fail(err, SL_NOMEM, "waiting for the store");
+    }
+    int rc = sl_mailbox_create(sizeof(uint64_t), 1, &commit->box, err);
     if (rc != SL_OK) {
         free(commit);
         sl_txn_destroy(txn);

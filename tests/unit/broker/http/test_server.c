@@ -207,41 +207,6 @@ static void test_stop_while_somebody_waits(void **state) {
     answer_fini(&answer);
 }
 
-static void test_a_port_in_use_is_said(void **state) {
-    struct ground *g = *state;
-    char listen[64];
-    snprintf(listen, sizeof listen, "127.0.0.1:%u", port_of(g));
-    struct sl_http_config config = {.listen = listen,
-                                    .data_dir = g->site.dir,
-                                    .store_path = g->site.store_path,
-                                    .store = g->site.store};
-    struct sl_http *http = NULL;
-    struct sl_error err = {0};
-    assert_int_equal(sl_http_create(&config, &http, &err), -SL_EXISTS);
-    assert_non_null(strstr(err.text, "in use"));
-    assert_null(http);
-    static const char *const bad[] = {"7680", "127.0.0.1:", "example.org:80", "127.0.0.1:99999"};
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-        config.listen = bad[i];
-        int rc = sl_http_create(&config, &http, &err);
-        if (rc == SL_OK) {
-            fail_msg("'%s' was accepted", bad[i]);
-        }
-    }
-}
-
-static void test_the_port_file(void **state) {
-    struct ground *g = *state;
-    char path[96];
-    char text[16] = "";
-    snprintf(path, sizeof path, "%s/port", g->site.dir);
-    FILE *file = fopen(path, "r");
-    assert_non_null(file);
-    assert_non_null(fgets(text, sizeof text, file));
-    fclose(file);
-    assert_int_equal(atoi(text), port_of(g));
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_addresses_and_methods),
@@ -251,8 +216,6 @@ int main(void) {
         cmocka_unit_test(test_views_pass_through),
         cmocka_unit_test(test_a_loop_that_hangs_is_reported),
         cmocka_unit_test(test_stop_while_somebody_waits),
-        cmocka_unit_test(test_a_port_in_use_is_said),
-        cmocka_unit_test(test_the_port_file),
     };
     return cmocka_run_group_tests(tests, ground_setup, ground_teardown);
 }
