@@ -71,7 +71,7 @@ struct decimal {
 };
 
 static int split_decimal(const char *text, struct decimal *ret_d) {
-    struct decimal d = {0};
+    struct decimal d = {.fraction = ""};
     const char *at = text;
     if (*at == '-') {
         d.negative = true;

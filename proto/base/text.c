@@ -46,7 +46,8 @@ int sl_hex_decode(const char *text, uint8_t *out, size_t n) {
         }
     }
     for (size_t i = 0; i < n; i++) {
-        out[i] = (uint8_t)(hex_value(text[2 * i]) << 4 | hex_value(text[2 * i + 1]));
+        unsigned high = (unsigned)hex_value(text[2 * i]);
+        out[i] = (uint8_t)(high << 4 | (unsigned)hex_value(text[2 * i + 1]));
     }
     return SL_OK;
 }
