@@ -210,18 +210,21 @@ static void hello_device(struct sl_broker_core *core, uint32_t node,
     fleet->metered_ns[dev] = core->now.mono.ns;
     fleet->running[dev] = 0;
     take_report(core, dev, report);
+    if (report->safe && report->epoch_max >= fleet->epoch[dev] && fleet->sent[dev]) {
+        sl_core_lease_clear(core, dev); /* it had the epoch and does not run it any more */
+    }
 }
 
 /* After a restart of the broker: a device that runs under the highest epoch ever granted has our
- * last directive, which goes on under the same epoch. What it serves is known by the units it
- * holds. */
+ * last directive, which goes on under the same epoch. What it serves is known by the units issued
+ * under it: an epoch has one batch and one price. */
 static void take_lease_up(struct sl_broker_core *core, uint32_t dev) {
     struct sl_core_fleet *fleet = &core->fleet;
     const struct sl_msg_device *report = &fleet->cold[dev].report;
     bool ours = fleet->mode[dev] == SL_MODE_INVALID && !report->safe && report->epoch > 0 &&
                 report->epoch == fleet->epoch[dev] && fleet->running_mode[dev] != 0;
     const struct sl_core_unit *unit = fleet->units[dev];
-    while (unit && (unit->epoch != report->epoch || unit->close_ns != 0)) {
+    while (unit && unit->epoch != report->epoch) {
         unit = unit->next;
     }
     if (!ours || (report->mode == SL_MODE_INFER && !unit)) {
