@@ -74,7 +74,8 @@ enum sl_cli_format {
     SL_CLI_NUMBER,    /* this and all below, absent: "unknown" */
     SL_CLI_RATE_HS,   /* 61.2 MH/s */
     SL_CLI_RATE_ZERO, /* as RATE_HS, where 0 means not measured */
-    SL_CLI_USD,       /* decimal text, exact: 0.012345678 */
+    SL_CLI_USD,       /* decimal text, exact: 0.0123 */
+    SL_CLI_USD_FULL,  /* the same with all nine decimals, so that points stand in one column */
     SL_CLI_USD_SHORT, /* the same cut to a few digits, towards zero: 0.01234 */
     SL_CLI_MS,        /* 12.3 s, 4 h 05 min */
     SL_CLI_US,        /* 412 us, 1.50 ms */

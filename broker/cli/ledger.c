@@ -23,9 +23,9 @@ static json_t *sums(const json_t *accounts) {
 static void print_accounts(const struct sl_cli *cli, json_t *accounts) {
     static const struct sl_cli_column columns[] = {
         {"account", "id", SL_CLI_TEXT, false, false},
-        {"debits USD", "debits_usd", SL_CLI_USD, true, false},
-        {"credits USD", "credits_usd", SL_CLI_USD, true, false},
-        {"balance USD", "balance_usd", SL_CLI_USD, true, false},
+        {"debits USD", "debits_usd", SL_CLI_USD_FULL, true, false},
+        {"credits USD", "credits_usd", SL_CLI_USD_FULL, true, false},
+        {"balance USD", "balance_usd", SL_CLI_USD_FULL, true, false},
         {NULL, NULL, SL_CLI_TEXT, false, false},
     };
     if (json_array_size(accounts) > 0) {
@@ -41,7 +41,7 @@ static void print_transfers(const struct sl_cli *cli, const json_t *transfers) {
         {"kind", "kind", SL_CLI_TEXT, false, false},
         {"debit", "debit", SL_CLI_TEXT, false, false},
         {"credit", "credit", SL_CLI_TEXT, false, false},
-        {"amount USD", "amount_usd", SL_CLI_USD, true, false},
+        {"amount USD", "amount_usd", SL_CLI_USD_FULL, true, false},
         {"for", "ref", SL_CLI_TEXT, false, false},
         {NULL, NULL, SL_CLI_TEXT, false, false},
     };

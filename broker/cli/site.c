@@ -98,6 +98,20 @@ int sl_cli_status(struct sl_cli *cli, struct sl_error *err) {
     return SL_OK;
 }
 
+/* What the pool's session says of itself, else whether there is one. */
+static void add_pool_cell(json_t *node) {
+    const char *state = sl_cli_text(node, "pool.state");
+    bool connected = json_is_true(sl_cli_find(node, "pool.connected"));
+    bool job = json_is_true(sl_cli_find(node, "pool.has_job"));
+    SL_AUTO_BUF struct sl_buf text = {0};
+    sl_buf_printf(&text, "%s",
+                  state[0]     ? state
+                  : !connected ? "not connected"
+                  : job        ? "connected"
+                               : "connected, no job yet");
+    set_text(node, "pool_text", &text);
+}
+
 int sl_cli_nodes(struct sl_cli *cli, struct sl_error *err) {
     static const struct sl_cli_column columns[] = {
         {"node", "node", SL_CLI_TEXT, false, false},
@@ -105,7 +119,7 @@ int sl_cli_nodes(struct sl_cli *cli, struct sl_error *err) {
         {"last report", "report_age_ms", SL_CLI_MS, true, false},
         {"devices", "devices", SL_CLI_NUMBER, true, false},
         {"pool", "pool.url", SL_CLI_TEXT, false, false},
-        {"state", "pool.state", SL_CLI_TEXT, false, false},
+        {"state", "pool_text", SL_CLI_TEXT, false, false},
         {"difficulty", "pool.difficulty", SL_CLI_NUMBER, true, false},
         {"accepted", "pool.shares_accepted", SL_CLI_NUMBER, true, false},
         {"stale", "pool.shares_stale", SL_CLI_NUMBER, true, false},
@@ -116,12 +130,16 @@ int sl_cli_nodes(struct sl_cli *cli, struct sl_error *err) {
     };
     SL_CLI_AUTO_ANSWER struct sl_cli_answer answer = {0};
     int rc = get_plain(cli, "/api/v1/nodes", &answer, err);
-    if (rc == SL_OK && !cli->json) {
-        sl_cli_table(cli, sl_cli_find(answer.json, "nodes"), columns,
-                     "No agent was here yet. Its public key must stand in the broker's "
-                     "allowed_file.");
+    if (rc || cli->json) {
+        return rc;
     }
-    return rc;
+    const json_t *nodes = sl_cli_find(answer.json, "nodes");
+    for (size_t i = 0; i < json_array_size(nodes); i++) {
+        add_pool_cell(json_array_get(nodes, i));
+    }
+    sl_cli_table(cli, nodes, columns,
+                 "No agent was here yet. Its public key must stand in the broker's allowed_file.");
+    return SL_OK;
 }
 
 /* Text cells that join several figures. */

@@ -50,6 +50,9 @@ bool sl_cli_nusd(const char *text, sl_i128 *ret_nusd) {
     if (*at == '-') {
         digits[n++] = *at++;
     }
+    if (*at < '0' || *at > '9') {
+        return false;
+    }
     for (; *at; at++) {
         if (*at == '.' && !point) {
             point = true;
@@ -87,6 +90,14 @@ static void print_usd_short(struct sl_buf *out, const char *text) {
     size_t whole = strcspn(exact, ".");
     size_t wanted = whole + 1 + (size_t)decimals;
     sl_buf_printf(out, "%s%.*s", nusd < 0 ? "-" : "", (int)(len < wanted ? len : wanted), exact);
+}
+
+static void print_usd_full(struct sl_buf *out, const char *text) {
+    size_t whole = strcspn(text, ".");
+    size_t decimals = text[whole] == '.' ? strlen(text + whole + 1) : 0;
+    sl_cli_clean(out, text);
+    sl_buf_printf(out, "%s%.*s", decimals ? "" : ".", decimals < 9 ? 9 - (int)decimals : 0,
+                  "000000000");
 }
 
 static void print_scaled(struct sl_buf *out, double value, const char *unit) {
@@ -159,6 +170,7 @@ static void print_number(struct sl_buf *out, const json_t *value, enum sl_cli_fo
     case SL_CLI_TEXT:
     case SL_CLI_NUMBER:
     case SL_CLI_USD:
+    case SL_CLI_USD_FULL:
     case SL_CLI_USD_SHORT:
     default:
         if (json_is_integer(value)) {
@@ -189,6 +201,8 @@ void sl_cli_value(const json_t *object, const char *path, enum sl_cli_format for
         print_number(out, value, format);
     } else if (text && text[0] != '\0' && format == SL_CLI_USD_SHORT) {
         print_usd_short(out, text);
+    } else if (text && text[0] != '\0' && format == SL_CLI_USD_FULL) {
+        print_usd_full(out, text);
     } else if (text && text[0] != '\0' && format == SL_CLI_TIME) {
         print_time(out, text);
     } else if (text && text[0] != '\0') {
