@@ -57,8 +57,7 @@ struct sl_core_node {
     uint64_t boot_id;
     uint64_t old_boots[SL_CORE_BOOTS]; /* superseded ones, a ring */
     int64_t flips_ns[SL_CORE_BOOTS];   /* when a superseded one came back, a ring */
-    uint32_t boot_count;
-    uint32_t flip_count;
+    uint32_t boot_count, flip_count;
     struct sl_mono reported;
     bool has_reported;           /* in this session: nothing is granted before */
     struct sl_mono said_goodbye; /* last answer to a message of no session */

@@ -17,8 +17,7 @@
 #define SL_TENANT_MAX 64                       /* tenant id, with NUL */
 #define SL_META_MAX (16 * (64 + 512) * 6 + 64) /* metadata as JSON text, worst case escaped */
 #define SL_BATCH_LINES_MAX 50000
-#define SL_BID_MAX_NUSD (INT64_C(1000000) * SL_NUSD_PER_USD) /* per Mtok; above is a typing error  \
-                                                              */
+#define SL_BID_MAX_NUSD (INT64_C(1000000) * SL_NUSD_PER_USD) /* per Mtok; more is a slip */
 #define SL_WHY_MAX 256
 
 /* OpenAI's states (inference.md 10 of the facts; developers' API reference "Batch object"). */
@@ -79,8 +78,7 @@ enum sl_key_role { SL_ROLE_INVALID = 0, SL_ROLE_OPERATOR, SL_ROLE_TENANT };
 
 struct sl_key_row {
     char id[SL_ID_MAX]; /* shown; says nothing about the secret */
-    uint8_t hash[32];   /* BLAKE2b-256 of the secret (libsodium generichash; secrets are 256 random
-                           bits) */
+    uint8_t hash[32];   /* BLAKE2b-256 (libsodium generichash) of the secret, 256 random bits */
     enum sl_key_role role;
     char tenant[SL_TENANT_MAX]; /* empty for operators */
     char label[64];
