@@ -8,6 +8,7 @@
 #include "broker/core/core_internal.h"
 #include "proto/base/text.h"
 
+#define UNIT_BYTES_MAX (SL_MSG_BYTES_MAX * 3 / 4) /* texts of one unit; the rest is envelope */
 #define SMALLEST_UNIT 4 /* a message and a commit for fewer lines is waste */
 #define STUCK_NS (2 * SL_NS_PER_S)
 
@@ -94,11 +95,17 @@ static void pick_lines(const struct sl_broker_core *core, struct sl_core_batch *
                        int64_t price, struct sl_unit_row *row) {
     sl_i128 left = sl_core_tenant_left(core, batch->tenant);
     uint32_t size = unit_size(core, batch);
+    uint64_t bytes = 0;
     uint32_t line = next_waiting(batch, batch->hint);
     batch->hint = line == SL_CORE_NONE ? batch->row.lines_total : line;
     for (; line != SL_CORE_NONE && row->line_count < size; line = next_waiting(batch, line + 1)) {
         int64_t cost = sl_core_unit_cost(batch->worst[line], price);
         if ((sl_i128)row->reserved_nusd + cost > left || row->reserved_nusd > INT64_MAX - cost) {
+            break;
+        }
+        /* A worst case is never below the texts' bytes: so the unit fits one message. */
+        bytes += batch->worst[line];
+        if (row->line_count > 0 && bytes > UNIT_BYTES_MAX) {
             break;
         }
         row->reserved_nusd += cost;

@@ -93,6 +93,16 @@ class Moves(SiteCase):
         self.check_ledger()
 
 
+    def test_5_lines_too_long_for_the_model_are_answered_one_by_one(self):
+        batch = self.site.submit(["long " * 80000] * 12 + ["short"], HIGH)
+        state = self.wait_batch(batch)
+        self.assertEqual(state["request_counts"], {"total": 13, "completed": 1, "failed": 12})
+        raw = self.site.raw("GET", f"/v1/files/{state['error_file_id']}/content", key=self.site.tenant_key)
+        for line in raw.splitlines():
+            self.assertEqual(json.loads(line)["response"]["status_code"], 400)
+        self.check_ledger()
+
+
 class Kills(SiteCase):
     """kill -9 at any moment, then a restart: every line once, billed once, shares within their bounds."""
 
