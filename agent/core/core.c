@@ -204,11 +204,11 @@ void sl_agent_start(struct sl_agent_core *core, struct sl_now now) {
     agent_put_le(value, core->starts, 8);
     core->boot_ticket = agent_journal(core, SL_JOURNAL_NODE, AGENT_KEY_STARTS,
                                       strlen(AGENT_KEY_STARTS), value, sizeof value, true);
+    unsigned long long shares = core->shares.open.count + core->shares.settled.count;
     agent_log(core, SL_LOG_INFO, "agent.start",
               "node=%s devices=%u models=%u results_spooled=%llu shares_spooled=%llu",
               core->config.node, core->config.device_count, core->config.model_count,
-              (unsigned long long)core->results.count,
-              (unsigned long long)(core->shares.open.count + core->shares.settled.count));
+              (unsigned long long)core->results.count, shares);
     agent_shares_start(core, now);
     agent_pool_begin(core, now);
     agent_settle(core, now);

@@ -92,7 +92,9 @@ static int build_unit(struct sl_agent_tokens *tokens, const struct encoded *enco
             const struct sl_agent_text *text = &tokens->texts[i];
             uint32_t n = text->status == SL_OK ? text->tokens : 0;
             if (fine) {
-                memcpy(to, from, n * sizeof *to);
+                if (n > 0) {
+                    memcpy(to, from, n * sizeof *to);
+                }
                 unit->lines[unit->n_lines++] = (struct sl_unit_line){
                     .line = text->line, .input = text->input, .n_ids = n, .ids = to};
                 to += n;

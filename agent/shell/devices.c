@@ -10,7 +10,7 @@
 #include "proto/base/text.h"
 
 /* Fake devices: slow enough that searching real shares on the loop costs next to nothing. */
-#define FAKE_HASH_RATE 100000
+#define FAKE_HASH_RATE 25000
 #define FAKE_CANDIDATE_US 200000
 #define FAKE_SEARCH 5000
 #define FAKE_TOKENS_PER_S_MILLI 20000000
