@@ -10,10 +10,10 @@ struct encoded {
 };
 
 static int make_room(struct encoded *encoded, size_t n, struct sl_error *err) {
-    if (encoded->capacity - encoded->count >= n) {
+    if (encoded->ids && encoded->capacity - encoded->count >= n) {
         return SL_OK;
     }
-    size_t capacity = encoded->capacity * 2 + n;
+    size_t capacity = encoded->capacity * 2 + n + 1;
     int32_t *ids = realloc(encoded->ids, capacity * sizeof *ids);
     if (!ids) {
         return sl_fail(err, SL_NOMEM, "no memory to tokenise a unit");
@@ -85,6 +85,7 @@ static int build_unit(struct sl_agent_tokens *tokens, const struct encoded *enco
     memcpy(unit->model, tokens->model, sizeof unit->model);
     int32_t *to = (int32_t *)(void *)((char *)unit + head);
     const int32_t *from = encoded->ids;
+    sl_assert(from); /* a line is fine, so something was encoded */
     for (uint32_t i = 0; i < tokens->text_count;) {
         uint32_t end = line_end(tokens, i);
         bool fine = line_is_fine(tokens, i, end);
