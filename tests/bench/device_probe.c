@@ -14,6 +14,7 @@
 #include "agent/device/discover_internal.h"
 #include "agent/device/stop.h"
 #include "agent/executors/hash_internal.h"
+#include "agent/executors/model_set.h"
 #include "agent/executors/table.h"
 
 struct options {
@@ -23,6 +24,8 @@ struct options {
     bool gpu_kernels;
     bool json;
     const char *cache;
+    const char *model;
+    const struct sl_model_set *models; /* NULL: no inference */
 };
 
 struct way {
@@ -86,6 +89,9 @@ static int offer(const struct sl_discovery *found, uint32_t i, const struct opti
                                          .force_no_stop_word = o->no_stop_word};
     config.factories[0] = sl_idle_factory();
     config.factories[1] = sl_hash_factory();
+    if (o->models) {
+        config.factories[config.factory_count++] = sl_infer_factory(o->models);
+    }
     int64_t begin = sl_clock_mono().ns;
     int rc = sl_mailbox_create(sizeof event, 64, &events, &err);
     rc = rc == SL_OK ? sl_cl_device_create(found, i, &config, i, events, &device, &err) : rc;
@@ -134,6 +140,10 @@ static void print_text(const struct sl_device_info *info, const struct result *r
     printf("  stop method %s: p50 %u us, max %u us\n", sl_stop_method_name(s->stop_method),
            s->stop_us_p50, s->stop_us_max);
     printf("  %.2f MH/s\n", (double)s->hash_rate_hs / 1e6);
+    for (uint32_t i = 0; i < s->model_count; i++) {
+        printf("  %s: %.0f tokens/s\n", s->models[i].id,
+               (double)s->models[i].tokens_per_s_milli / 1e3);
+    }
     for (int from = SL_MODE_IDLE; from < SL_MODE_COUNT; from++) {
         for (int to = SL_MODE_IDLE; to < SL_MODE_COUNT; to++) {
             if (s->switch_us[from][to]) {
@@ -161,7 +171,12 @@ static void print_json(const struct sl_device_info *info, const struct result *r
             first = false;
         }
     }
-    printf("],\"switch_us\":{");
+    printf("],\"models\":{");
+    for (uint32_t i = 0; i < s->model_count; i++) {
+        printf("%s\"%s\":%.1f", i ? "," : "", s->models[i].id,
+               (double)s->models[i].tokens_per_s_milli / 1e3);
+    }
+    printf("},\"switch_us\":{");
     first = true;
     for (int from = SL_MODE_IDLE; from < SL_MODE_COUNT; from++) {
         for (int to = SL_MODE_IDLE; to < SL_MODE_COUNT; to++) {
@@ -191,6 +206,8 @@ static bool read_options(int argc, char **argv, struct options *o) {
             o->split = (uint32_t)strtoul(argv[++i], NULL, 10);
         } else if (more && strcmp(argv[i], "--cache") == 0) {
             o->cache = argv[++i];
+        } else if (more && strcmp(argv[i], "--model") == 0) {
+            o->model = argv[++i];
         } else {
             return false;
         }
@@ -204,9 +221,19 @@ int main(int argc, char **argv) {
     struct sl_discovery *found = NULL;
     int rc = 0;
     if (!read_options(argc, argv, &options)) {
-        fprintf(stderr, "usage: device_probe [--split N] [--cache DIR] [--all-ways] "
+        fprintf(stderr, "usage: device_probe [--split N] [--cache DIR] [--model GGUF] [--all-ways] "
                         "[--no-stop-word] [--gpu-kernels] [--json]\n");
         return 2;
+    }
+    struct sl_model_set *models = NULL;
+    struct sl_model_config model = {.id = "model"};
+    if (options.model) {
+        snprintf(model.path, sizeof model.path, "%s", options.model);
+        if (sl_model_set_load(&model, 1, &models, &err) != SL_OK) {
+            fprintf(stderr, "device_probe: %s\n", err.text);
+            return 1;
+        }
+        options.models = models;
     }
     const struct sl_discover_config config = {.node = "probe",
                                               .cache_dir = options.cache,
@@ -231,5 +258,6 @@ int main(int argc, char **argv) {
     }
     printf("%s", options.json ? "]\n" : "");
     sl_discovery_destroy(found);
+    sl_model_set_destroy(models);
     return rc;
 }
