@@ -286,14 +286,14 @@ int agent_device_step(struct sl_agent_core *core, struct agent_device *device, s
         device->edges_refused++;
         return -SL_BADSTATE;
     }
+    device->state = edge->to;
+    if (edge->action) {
+        edge->action(core, device, now, cause);
+    }
     if (edge->from != edge->to) {
         agent_log(core, SL_LOG_DEBUG, "device.state", "device=%s %s->%s on %s", device->info.key,
                   agent_device_state_name(edge->from), agent_device_state_name(edge->to),
                   agent_device_cause_name(cause->kind));
-    }
-    device->state = edge->to;
-    if (edge->action) {
-        edge->action(core, device, now, cause);
     }
     return SL_OK;
 }

@@ -79,11 +79,12 @@ void agent_on_directive(struct sl_agent_core *core, struct sl_now now, struct sl
         refuse(core, directive, why);
         return;
     }
+    cause.kind = DEVC_DIRECT;
+    agent_device_step(core, device, now, &cause);
+    /* After the halt and the journal: a log may be slow. */
     agent_log(core, SL_LOG_INFO, "directive", "device=%s epoch=%llu mode=%s ttl_ms=%lld",
               device->info.key, (unsigned long long)lease.epoch, sl_mode_name(lease.mode),
               (long long)ttl_ms);
-    cause.kind = DEVC_DIRECT;
-    agent_device_step(core, device, now, &cause);
 }
 
 static uint32_t span_us(int64_t from_ns, int64_t to_ns) {
