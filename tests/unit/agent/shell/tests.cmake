@@ -1,4 +1,3 @@
-# Included before agent/models' tests define sluice_test_ref; the link line only needs it later.
 if(TARGET sluice_agent_shell)
   sluice_unit_tests(agent/shell USES sluice_agent_shell sluice_test_ref sluice_models sluice_stratum sluice_base PKG libuv LIBS Threads::Threads m)
 endif()
