@@ -205,6 +205,16 @@ void sl_core_batch_check(struct sl_broker_core *core, struct sl_core_batch *batc
     }
 }
 
+bool sl_core_batch_beats(const struct sl_core_batch *a, const struct sl_core_batch *b) {
+    if (a->row.bid_nusd_per_mtok != b->row.bid_nusd_per_mtok) {
+        return a->row.bid_nusd_per_mtok > b->row.bid_nusd_per_mtok;
+    }
+    if (a->row.created.ms != b->row.created.ms) {
+        return a->row.created.ms < b->row.created.ms;
+    }
+    return strcmp(a->row.id, b->row.id) < 0;
+}
+
 bool sl_core_batch_issuable(const struct sl_broker_core *core, const struct sl_core_batch *batch) {
     if (batch->row.state != SL_BATCH_IN_PROGRESS || !batch->lines_known || batch->settling ||
         batch->waiting == 0 || core->now.wall.ms >= batch->row.deadline.ms) {

@@ -9,10 +9,16 @@
 #define SWEEP_MS_MAX 250
 #define SWEEP_MS_MIN 5
 
-void *sl_core_calloc(size_t count, size_t size) {
-    void *memory = calloc(count ? count : 1, size);
-    sl_assert(memory && "out of memory: the broker stops, a restart continues from its store");
+static void *must_have(void *memory) {
+    if (!memory) {
+        sl_assert_failed("out of memory: the broker stops, a restart continues from its store",
+                         __FILE__, __LINE__);
+    }
     return memory;
+}
+
+void *sl_core_calloc(size_t count, size_t size) {
+    return must_have(calloc(count ? count : 1, size));
 }
 
 void sl_core_grow(void *array_ptr, uint32_t count, uint32_t *cap, size_t size) {
@@ -22,12 +28,12 @@ void sl_core_grow(void *array_ptr, uint32_t count, uint32_t *cap, size_t size) {
     uint32_t wanted = *cap ? *cap * 2 : 16;
     sl_assert(wanted > *cap);
     void *old = NULL;
-    memcpy(&old, array_ptr, sizeof old);
-    char *memory = realloc(old, (size_t)wanted * size);
-    sl_assert(memory && "out of memory: the broker stops, a restart continues from its store");
-    memset(memory + (size_t)*cap * size, 0, (size_t)(wanted - *cap) * size);
-    memcpy(array_ptr, &memory, sizeof memory);
+    memcpy(&old, array_ptr, sizeof old); /* a pointer of any type */
+    void *grown = must_have(realloc(old, (size_t)wanted * size));
+    memset((char *)grown + (size_t)*cap * size, 0, (size_t)(wanted - *cap) * size);
+    memcpy(array_ptr, &grown, sizeof grown);
     *cap = wanted;
+    /* cppcheck-suppress memleak ; it went into *array_ptr */
 }
 
 void sl_core_arm(struct sl_broker_core *core) {
@@ -203,6 +209,7 @@ static void handle(struct sl_broker_core *core, struct sl_core_event *event) {
         sl_core_override(core, event);
         break;
     case SL_CEV_SHUTDOWN:
+        sl_core_ledger_shutdown(core);
         sl_core_session_shutdown(core);
         break;
     case SL_CEV_TIMER:
@@ -219,7 +226,8 @@ static void start(struct sl_broker_core *core) {
     for (uint32_t i = 0; i < core->node_count; i++) {
         struct sl_core_node *node = &core->nodes[i];
         /* Older rows exist that were not handed over: what lies below those known is known. */
-        node->share_floor = complete ? 0 : node->share_restored;
+        bool known = node->share_restored != UINT64_MAX;
+        node->share_floor = known && !complete ? node->share_restored : 0;
         node->reported = core->now.mono;
     }
     for (uint32_t i = 0; i < core->batch_count; i++) {

@@ -96,7 +96,6 @@ enum sl_core_device_state {
     X(uint8_t, from)        /* mode before it */                                                   \
     X(uint8_t, sent)        /* it was durable and has left */                                      \
     X(uint8_t, running)     /* the agent says that it runs */                                      \
-    X(uint8_t, rule)        /* enum sl_rule of the last tick */                                    \
     X(uint64_t, epoch)      /* of the newest directive */                                          \
     X(int64_t, expires_ns)  /* last sent + ttl */                                                  \
     X(int64_t, renew_ns)                                                                           \

@@ -40,6 +40,8 @@ void sl_core_batch_store(struct sl_broker_core *core, const struct sl_core_batch
 void sl_core_batch_line_back(struct sl_core_batch *batch, uint32_t line);
 /* Completes or settles it when nothing is left to do. */
 void sl_core_batch_check(struct sl_broker_core *core, struct sl_core_batch *batch);
+/* Highest bid, then oldest, then id: the same for every device of a model, whatever its speed. */
+bool sl_core_batch_beats(const struct sl_core_batch *a, const struct sl_core_batch *b);
 /* Lines wait, and the tenant can pay for the next one. */
 bool sl_core_batch_issuable(const struct sl_broker_core *core, const struct sl_core_batch *batch);
 void sl_core_batch_sweep(struct sl_broker_core *core);
@@ -57,6 +59,8 @@ sl_i128 sl_core_tenant_left(const struct sl_broker_core *core,
 /* Charges power and shadows from the last metering to now. */
 void sl_core_meter(struct sl_broker_core *core, uint32_t dev);
 void sl_core_ledger_sweep(struct sl_broker_core *core);
+/* The broker stops: what was metered is posted, what is counted is written. */
+void sl_core_ledger_shutdown(struct sl_broker_core *core);
 /* Counters and remainders that changed go into the step's transaction. */
 void sl_core_ledger_metas(struct sl_broker_core *core);
 
@@ -68,6 +72,8 @@ enum sl_core_known sl_core_hashprice(const struct sl_broker_core *core, int64_t 
 enum sl_core_known sl_core_tariff(const struct sl_broker_core *core, int64_t *ret_price);
 /* The hashprice of `age_ms` ago, else the oldest known after it; false: there never was one. */
 bool sl_core_hashprice_at(const struct sl_broker_core *core, uint64_t age_ms, int64_t *ret_price);
+/* Of an earlier process: what shares are worth until a feed has spoken. */
+int sl_core_hashprice_restore(struct sl_broker_core *core, const char *value);
 bool sl_core_feed_stale(const struct sl_broker_core *core, const struct sl_core_feed_state *feed,
                         struct sl_wall now);
 

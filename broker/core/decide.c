@@ -15,17 +15,6 @@
 
 /* ---- what each mode offers ---- */
 
-/* Highest bid, then oldest, then id: the same for every device of the model, whatever its speed. */
-static bool beats(const struct sl_core_batch *a, const struct sl_core_batch *b) {
-    if (a->row.bid_nusd_per_mtok != b->row.bid_nusd_per_mtok) {
-        return a->row.bid_nusd_per_mtok > b->row.bid_nusd_per_mtok;
-    }
-    if (a->row.created.ms != b->row.created.ms) {
-        return a->row.created.ms < b->row.created.ms;
-    }
-    return strcmp(a->row.id, b->row.id) < 0;
-}
-
 static void collect_best(struct sl_broker_core *core) {
     core->best_count = 0;
     for (uint32_t i = 0; i < core->batch_count; i++) {
@@ -43,7 +32,7 @@ static void collect_best(struct sl_broker_core *core) {
                 continue;
             }
             core->best[core->best_count++] = (struct sl_core_best){batch->row.model, batch};
-        } else if (beats(batch, core->best[at].batch)) {
+        } else if (sl_core_batch_beats(batch, core->best[at].batch)) {
             core->best[at].batch = batch;
         }
     }
@@ -280,7 +269,6 @@ static void apply(struct sl_broker_core *core) {
     for (uint32_t row = 0; row < core->plan.count; row++) {
         uint32_t dev = core->input.id[row];
         enum sl_rule rule = (enum sl_rule)core->plan.rule[row];
-        core->fleet.rule[dev] = (uint8_t)rule;
         grant.batch = planned_batch(core, row, dev);
         grant.rule = due_rule(core, row, dev, grant.batch);
         if (!grant.rule) {

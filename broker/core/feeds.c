@@ -99,19 +99,32 @@ bool sl_core_hashprice_at(const struct sl_broker_core *core, uint64_t age_ms, in
     return true;
 }
 
-static void remember(struct sl_broker_core *core) {
-    int64_t price = 0;
-    if (sl_core_hashprice(core, &price) == SL_KNOWN_NO) {
-        return;
-    }
+static void push_history(struct sl_broker_core *core, int64_t mono_ns, int64_t price) {
     uint32_t count = core->history_count;
-    if (count > 0 && core->history[(count - 1) % SL_CORE_HISTORY].price == price) {
-        return;
-    }
-    core->history[count % SL_CORE_HISTORY].mono_ns = core->now.mono.ns;
+    core->history[count % SL_CORE_HISTORY].mono_ns = mono_ns;
     core->history[count % SL_CORE_HISTORY].price = price;
     /* Far from wrapping, but a ring's count must keep its meaning if it ever did. */
     core->history_count = count + 1 == UINT32_MAX ? SL_CORE_HISTORY : count + 1;
+}
+
+static void remember(struct sl_broker_core *core) {
+    int64_t price = 0;
+    uint32_t count = core->history_count;
+    if (sl_core_hashprice(core, &price) == SL_KNOWN_NO ||
+        (count > 0 && core->history[(count - 1) % SL_CORE_HISTORY].price == price)) {
+        return;
+    }
+    push_history(core, core->now.mono.ns, price);
+    sl_core_op_meta(core, "hashprice", "%lld", (long long)price);
+}
+
+int sl_core_hashprice_restore(struct sl_broker_core *core, const char *value) {
+    sl_i128 price = 0;
+    if (sl_i128_parse(value, &price) || price < 0 || price > INT64_MAX) {
+        return -SL_CORRUPT;
+    }
+    push_history(core, INT64_MIN, (int64_t)price);
+    return SL_OK;
 }
 
 static const char *refuse(const struct sl_broker_core *core, const struct sl_core_event *event,

@@ -122,6 +122,18 @@ void sl_core_ledger_sweep(struct sl_broker_core *core) {
     }
 }
 
+void sl_core_ledger_shutdown(struct sl_broker_core *core) {
+    for (uint32_t dev = 0; dev < core->fleet.count; dev++) {
+        if (sl_core_node_up(core, core->fleet.node[dev])) {
+            sl_core_meter(core, dev);
+        }
+        post_power(core, dev);
+    }
+    sl_core_shadow_advance(core);
+    sl_core_shadow_metas(core);
+    sl_core_ledger_metas(core);
+}
+
 void sl_core_ledger_metas(struct sl_broker_core *core) {
     char text[48];
     if (core->hash_rem_dirty) {

@@ -7,9 +7,10 @@
 #include "broker/core/core_internal.h"
 #include "proto/base/text.h"
 
-static const char *const meta_keys[] = {
-    "counters",  "rem.hash",  "rem.power", "shadow.hash", "shadow.lease", "shadow.b0", "shadow.b1",
-    "shadow.b2", "shadow.b3", "shadow.b4", "shadow.b5",   "shadow.b6",    "shadow.b7", NULL};
+static const char *const meta_keys[] = {"hashprice",   "counters",     "rem.hash",  "rem.power",
+                                        "shadow.hash", "shadow.lease", "shadow.b0", "shadow.b1",
+                                        "shadow.b2",   "shadow.b3",    "shadow.b4", "shadow.b5",
+                                        "shadow.b6",   "shadow.b7",    NULL};
 
 const char *const *sl_broker_core_meta_keys(void) {
     return meta_keys;
@@ -157,6 +158,9 @@ static int restore_remainder(struct sl_accrual *accrual, const char *value, sl_i
 int sl_broker_core_restore_meta(struct sl_broker_core *core, const char *key, const char *value) {
     if (strcmp(key, "counters") == 0) {
         return restore_counters(&core->counters, value);
+    }
+    if (strcmp(key, "hashprice") == 0) {
+        return sl_core_hashprice_restore(core, value);
     }
     if (strcmp(key, "rem.hash") == 0) {
         return restore_remainder(&core->hash_rem, value, SL_DENOM_HASH);

@@ -206,16 +206,6 @@ bool sl_view_feed_get(const struct sl_broker_core *core, struct sl_now now, uint
     return true;
 }
 
-static bool before(const struct sl_core_batch *a, const struct sl_core_batch *b) {
-    if (a->row.bid_nusd_per_mtok != b->row.bid_nusd_per_mtok) {
-        return a->row.bid_nusd_per_mtok > b->row.bid_nusd_per_mtok;
-    }
-    if (a->row.created.ms != b->row.created.ms) {
-        return a->row.created.ms < b->row.created.ms;
-    }
-    return strcmp(a->row.id, b->row.id) < 0;
-}
-
 bool sl_view_batch_get(const struct sl_broker_core *core, struct sl_now now, uint32_t index,
                        struct sl_view_batch *ret_view) {
     (void)now;
@@ -224,7 +214,7 @@ bool sl_view_batch_get(const struct sl_broker_core *core, struct sl_now now, uin
         const struct sl_core_batch *batch = core->batches[i];
         uint32_t rank = 0;
         for (uint32_t j = 0; j < core->batch_count; j++) {
-            rank += before(core->batches[j], batch);
+            rank += sl_core_batch_beats(core->batches[j], batch);
         }
         if (rank != index) {
             continue;

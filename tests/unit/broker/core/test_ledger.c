@@ -96,6 +96,19 @@ static void test_unknown_tariff_posts_nothing(void **state) {
     world_fini(&w);
 }
 
+static void test_shutdown_posts_the_rest(void **state) {
+    (void)state;
+    struct world w;
+    start(&w, 70000000);
+    run_for(&w, 30, 300000, SL_SOURCE_MEASURED);
+    assert_true(world_balance(&w, "cost:power") == 0); /* less than a minute */
+    struct sl_core_event event = {.kind = SL_CEV_SHUTDOWN};
+    world_step(&w, &event);
+    assert_int_equal((int64_t)-world_balance(&w, "cost:power"), 70000000LL * 3 * 30 / 36000);
+    world_check(&w);
+    world_fini(&w);
+}
+
 static void test_negative_tariff(void **state) {
     (void)state;
     struct sl_core_config config = world_config();
@@ -140,6 +153,7 @@ int main(void) {
         cmocka_unit_test(test_remainder),
         cmocka_unit_test(test_unknown_watts_post_nothing),
         cmocka_unit_test(test_unknown_tariff_posts_nothing),
+        cmocka_unit_test(test_shutdown_posts_the_rest),
         cmocka_unit_test(test_negative_tariff),
         cmocka_unit_test(test_accounts),
     };

@@ -228,6 +228,23 @@ static void test_truncated_shares(void **state) {
     world_fini(&w);
 }
 
+/* A share that comes before any feed has spoken is worth what the last known price says. */
+static void test_price_outlives_a_restart(void **state) {
+    (void)state;
+    struct world w;
+    world_init(&w, NULL);
+    world_price(&w, 0, WORLD_PRICE);
+    world_restart(&w);
+    world_hello(&w, "a", 1, 77, 1);
+    world_share(&w, "a", 1, SL_SHARE_ACCEPTED, 1000, 60000);
+    assert_int_equal(w.store->shares[0].price_nusd_per_ph_day, WORLD_PRICE);
+    /* But nothing is decided by it: it is not fresh. */
+    world_report(&w, "a", 1);
+    assert_string_equal(world_view(&w, "a/0").rule, "hold");
+    assert_int_equal(sl_broker_core_restore_meta(w.core, "hashprice", "x"), -SL_CORRUPT);
+    world_fini(&w);
+}
+
 static void test_damaged_rows(void **state) {
     (void)state;
     struct world w;
@@ -264,6 +281,7 @@ int main(void) {
         cmocka_unit_test(test_uncommitted_is_gone),
         cmocka_unit_test(test_ends_go_on),
         cmocka_unit_test(test_truncated_shares),
+        cmocka_unit_test(test_price_outlives_a_restart),
         cmocka_unit_test(test_damaged_rows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -102,7 +102,11 @@ void world_commit_one(struct world *w) {
     memmove(&w->txns[0], &w->txns[1], --w->txn_count * sizeof w->txns[0]);
     uint64_t ticket = txn->ticket;
     world_store_apply(w->store, txn);
-    sl_txn_destroy(txn);
+    if (w->commit) {
+        w->commit(w->commit_arg, txn);
+    } else {
+        sl_txn_destroy(txn);
+    }
     struct sl_core_event event = {.kind = SL_CEV_DURABLE, .ticket = ticket};
     sl_broker_core_step(w->core, &event, w->now);
     collect(w);

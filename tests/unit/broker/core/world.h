@@ -51,6 +51,9 @@ struct world {
     struct sl_core_config config;
     struct sl_now now;
     bool hold; /* commits wait until world_commit */
+    /* Takes each committed transaction over, in place of its destruction: a second store. */
+    void (*commit)(void *arg, struct sl_txn *txn);
+    void *commit_arg;
     struct sl_txn *txns[WORLD_TXNS];
     uint32_t txn_count;
     struct world_store *store;
