@@ -58,7 +58,7 @@ unit_tests() {
   local preset=$1
   shift
   say "tests of build $preset"
-  ctest --preset "$preset" --test-dir "build/$preset" -j "$jobs" --output-junit "$out/$preset.xml" \
+  ctest --preset "$preset" -j "$jobs" --output-junit "$out/$preset.xml" \
     --timeout 300 "$@" >"$out/ctest-$preset.log" 2>&1
   python3 tests/count.py "$out/$preset.xml" "$preset" >>"$results" ||
     record "tests-$preset" failed "no test report; see tests/out/ctest-$preset.log"

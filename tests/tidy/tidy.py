@@ -148,8 +148,13 @@ class Tidy:
         depth = 0
         statement = ""
         first = 0
+        macro = False
         for number, line in enumerate(code, 1):
-            if depth == 0 and not line.lstrip().startswith("#"):
+            inside_macro = macro or line.lstrip().startswith("#")
+            macro = inside_macro and line.rstrip().endswith("\\")
+            if inside_macro:
+                continue
+            if depth == 0:
                 if not statement.strip():
                     first = number
                 statement += " " + line.split("{")[0].split("=")[0]
