@@ -54,7 +54,8 @@ def alive(pid):
 
 class Site:
     """options: clean_every, difficulty, dwell, threshold, hash_factor, speed, loop, split_cpu, cpu,
-    launch_ms, stop_word, default_bid, pool_url, pool_user, log_level, ttl, fake_devices, rated."""
+    launch_ms, stop_word, default_bid, pool_url, pool_user, log_level, ttl, fake_devices, rated,
+    tenants_extra."""
 
     def __init__(self, build, out, model_dir, **options):
         self.build = os.path.abspath(build)
@@ -148,7 +149,7 @@ feeds:
 tenants:
   - id: demo
     default_bid: {o.get('default_bid', '10')}
-models:
+{o.get('tenants_extra', '')}models:
   - id: {MODEL}
 {o.get('broker_extra', '')}""")
 
