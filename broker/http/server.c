@@ -98,6 +98,15 @@ static void refuse_size(struct sl_http_call *call) {
                   (long long)body_limit(call));
 }
 
+/* What is still read of a body that was refused. The SDKs send a whole upload before they look at
+ * the answer, and take a connection that is closed for a failure to be tried again: whoever has a
+ * key is heard out. */
+static int64_t discard_max(const struct sl_http_call *call) {
+    bool known = call->who.role != SL_ROLE_INVALID;
+    return known && body_limit(call) > SL_CALL_DISCARD_MAX ? 8 * SL_BATCH_FILE_BYTES_MAX
+                                                           : SL_CALL_DISCARD_MAX;
+}
+
 /* The headers are there. An answer that is known now is sent after the body was read (a client that
  * is still writing would not see it), unless the body is said to be long. */
 static enum MHD_Result begin(struct sl_http_call *call, const char *method) {
@@ -120,7 +129,7 @@ static enum MHD_Result begin(struct sl_http_call *call, const char *method) {
             sl_call_trouble(call, &err);
         }
     }
-    return call->status != 0 && bytes > SL_CALL_DISCARD_MAX ? send_answer(call) : MHD_YES;
+    return call->status != 0 && bytes > discard_max(call) ? send_answer(call) : MHD_YES;
 }
 
 static enum MHD_Result take_body(struct sl_http_call *call, const char *data, size_t *bytes) {
@@ -129,7 +138,7 @@ static enum MHD_Result take_body(struct sl_http_call *call, const char *data, si
         refuse_size(call);
     }
     if (call->status != 0) { /* read on, so that the answer is seen; but not for ever */
-        int64_t most = SL_CALL_DISCARD_MAX + (call->upload ? SL_BATCH_FILE_BYTES_MAX : 0);
+        int64_t most = discard_max(call) + (call->upload ? SL_BATCH_FILE_BYTES_MAX : 0);
         if (call->body_bytes > most) {
             return MHD_NO;
         }
