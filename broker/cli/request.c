@@ -253,9 +253,10 @@ void sl_cli_escape(struct sl_buf *out, const char *text) {
 }
 
 void sl_cli_print_json(const struct sl_cli_answer *answer) {
-    size_t len = answer->body.len;
-    fwrite(answer->body.data ? answer->body.data : "", 1, len, stdout);
-    if (len == 0 || answer->body.data[len - 1] != '\n') {
+    const char *text = answer->body.data ? answer->body.data : "";
+    size_t len = answer->body.data ? answer->body.len : 0;
+    fwrite(text, 1, len, stdout);
+    if (len == 0 || text[len - 1] != '\n') {
         fputc('\n', stdout);
     }
 }

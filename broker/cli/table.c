@@ -83,7 +83,7 @@ void sl_cli_table(const struct sl_cli *cli, const json_t *rows, const struct sl_
         printf("%s\n", none);
         return;
     }
-    struct sl_buf *cells = calloc(row_count * (size_t)count, sizeof *cells);
+    struct sl_buf *cells = calloc(row_count * (size_t)count + 1, sizeof *cells);
     if (!cells) {
         return;
     }
