@@ -410,7 +410,7 @@ static void any_event(struct sim *s) {
         s->w.hold = !s->w.hold;
     } else if (kind < 99 && s->w.txn_count > 0) {
         world_commit_one(&s->w);
-    } else if (pick(s, 30) == 0) {
+    } else if (pick(s, 10) == 0) {
         restart_broker(s);
     }
     if (!s->w.hold || s->w.txn_count > 100) {
@@ -506,14 +506,17 @@ static void run(uint64_t seed, uint32_t steps) {
         }
     }
     assert_true(s->w.store->result_count > 0 && s->w.store->share_count > 0);
+    print_message(
+        "seed %llu: %u batches, %u directives, %u units, %u lines, %u shares, %u restarts\n",
+        (unsigned long long)seed, s->w.store->batch_count, s->w.store->directive_count,
+        s->w.store->unit_count, s->w.store->result_count, s->w.store->share_count, s->restarts);
     world_fini(&s->w);
     free(s);
 }
 
 static void test_random_worlds(void **state) {
     (void)state;
-    for (uint64_t seed = 1; seed <= 12; seed++) {
-        print_message("seed %llu\n", (unsigned long long)seed);
+    for (uint64_t seed = 1; seed <= 40; seed++) {
         run(seed, 2500);
     }
 }
