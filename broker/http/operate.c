@@ -109,6 +109,28 @@ static bool read_order(struct sl_http_call *call, const json_t *body,
     return true;
 }
 
+static void write_order(struct sl_json *json, const char *verb, const char *subject,
+                        const char *mode, const char *note) {
+    sl_json_open(json, NULL, '{');
+    sl_json_text(json, "order", verb);
+    sl_json_text(json, "subject", subject);
+    sl_json_text(json, "mode", mode);
+    sl_json_text(json, "note", note);
+    sl_json_close(json, '}');
+}
+
+/* The core answers with the subject, or says which other order still holds it. */
+static enum sl_step after_resume(struct sl_http_call *call, struct sl_reader *reader) {
+    (void)reader;
+    const char *subject = call->state;
+    if (call->core_status != SL_OK) {
+        return sl_call_core_error(call);
+    }
+    bool free_again = strcmp(call->core_text, subject) == 0;
+    write_order(&call->out, "resume", subject, NULL, free_again ? NULL : call->core_text);
+    return sl_call_ok(call);
+}
+
 enum sl_step sl_h_order(struct sl_http_call *call, struct sl_reader *reader) {
     (void)reader;
     static const char *const known[] = {"subject", "mode", NULL};
@@ -127,11 +149,14 @@ enum sl_step sl_h_order(struct sl_http_call *call, struct sl_reader *reader) {
     sl_text_copy(order.actor, sizeof order.actor, call->who.key_id);
     ask->event.kind = SL_CEV_OVERRIDE;
     ask->event.override_ = order;
-    sl_json_open(&call->out, NULL, '{');
-    sl_json_text(&call->out, "order", verb);
-    sl_json_text(&call->out, "subject", order.subject);
-    sl_json_text(&call->out, "mode",
-                 order.kind == SL_OVERRIDE_PIN ? sl_mode_name(order.mode) : NULL);
-    sl_json_close(&call->out, '}');
+    if (order.kind == SL_OVERRIDE_NONE) {
+        call->state = strdup(order.subject);
+        call->next = after_resume;
+        return call->state ? SL_STEP_ASK
+                           : sl_call_error(call, 503, "out_of_memory", NULL,
+                                           "The broker has no memory: try again.");
+    }
+    write_order(&call->out, verb, order.subject,
+                order.kind == SL_OVERRIDE_PIN ? sl_mode_name(order.mode) : NULL, NULL);
     return SL_STEP_ASK;
 }
