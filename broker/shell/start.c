@@ -68,8 +68,8 @@ static int restore_results_of(void *arg, const void *row) {
     return open->rc != SL_OK;
 }
 
-/* So many recent shares tell a resent one from a new one. */
-#define SHARES_RESTORED 200000
+/* So many recent shares of each node tell a resent one from a new one. */
+#define SHARES_RESTORED 70000
 
 static int restore_counters(struct sl_broker *broker, struct sl_error *err) {
     struct sl_store_high high = {0};

@@ -82,8 +82,11 @@ static void fill_unit(sqlite3_stmt *stmt, struct sl_unit_row *row) {
 }
 
 int sl_reader_open_units(struct sl_reader *r, sl_row_cb cb, void *arg, struct sl_error *err) {
+    /* Closed ones of open batches too: their agent may still hold finished lines. */
     PREPARE(stmt, "SELECT unit_id,node_key,device,epoch,batch,price_nusd_per_mtok,reserved_nusd,"
-                  "lines,closed FROM units WHERE closed=0 ORDER BY unit_id")
+                  "lines,closed FROM units WHERE closed=0 OR batch IN (SELECT id FROM batches WHERE"
+                  " state IN ('validating','in_progress','finalizing','cancelling'))"
+                  " ORDER BY unit_id")
     FOR_ROWS(stmt, struct sl_unit_row, fill_unit);
     return SL_OK;
 }
@@ -389,7 +392,9 @@ static void fill_share(sqlite3_stmt *stmt, struct sl_share_row *row) {
 int sl_reader_shares(struct sl_reader *r, uint32_t limit, sl_row_cb cb, void *arg,
                      struct sl_error *err) {
     PREPARE(stmt, "SELECT node_key,share_id,device,outcome,code,work_hashes,difficulty_nano,"
-                  "price_nusd_per_ph_day,amount_nusd,at_ms FROM shares ORDER BY seq DESC LIMIT ?1")
+                  "price_nusd_per_ph_day,amount_nusd,at_ms FROM (SELECT *, row_number() OVER"
+                  " (PARTITION BY node_key ORDER BY share_id DESC) AS nth FROM shares)"
+                  " WHERE nth <= ?1 ORDER BY seq DESC")
     sqlite3_bind_int64(stmt, 1, limit);
     FOR_ROWS(stmt, struct sl_share_row, fill_share);
     return SL_OK;

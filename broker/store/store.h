@@ -104,6 +104,7 @@ typedef int (*sl_row_cb)(void *arg, const void *row);
 /* Start-up and lists. NULL filters mean all. after: exclusive row id (empty: from the newest). */
 int sl_reader_devices(struct sl_reader *r, sl_row_cb cb, void *arg, struct sl_error *err);
 int sl_reader_overrides(struct sl_reader *r, sl_row_cb cb, void *arg, struct sl_error *err);
+/* Open ones, and closed ones of open batches. */
 int sl_reader_open_units(struct sl_reader *r, sl_row_cb cb, void *arg, struct sl_error *err);
 int sl_reader_open_batches(struct sl_reader *r, sl_row_cb cb, void *arg, struct sl_error *err);
 int sl_reader_keys(struct sl_reader *r, sl_row_cb cb, void *arg, struct sl_error *err);
@@ -151,7 +152,8 @@ struct sl_store_high {
     uint64_t share_rows;
 };
 int sl_reader_high(struct sl_reader *r, struct sl_store_high *ret_high, struct sl_error *err);
-/* struct sl_share_row, newest first: the core refills its duplicate filter from it. */
+/* struct sl_share_row, the newest `limit` of each node: the core refills its duplicate filter from
+ * it. */
 int sl_reader_shares(struct sl_reader *r, uint32_t limit, sl_row_cb cb, void *arg,
                      struct sl_error *err);
 bool sl_reader_has_share(struct sl_reader *r, const char *node_key, uint64_t share_id);
