@@ -70,7 +70,7 @@ static int read_key(const char *path, char *key, size_t size, struct sl_error *e
 static int local_key(char *key, size_t size, struct sl_error *err) {
     char path[300];
     const char *dir = getenv("SLUICE_DATA_DIR");
-    if (dir) {
+    if (dir && *dir) {
         snprintf(path, sizeof path, "%s/operator.key", dir);
         return read_key(path, key, size, err);
     }
