@@ -208,7 +208,7 @@ int sl_infer_engine_open(struct sl_cl *cl, const struct sl_model_set *set, uint3
     struct sl_infer_engine *e = ret_engine;
     *e = (struct sl_infer_engine){.cl = cl, .rows_cap = rows_cap, .width_cap = 1, .steps_cap = 1};
     e->tiled = vector == 1;
-    e->query_block = e->tiled ? GPU_QUERIES : vector;
+    e->query_block = e->tiled ? GPU_QUERIES : 2 * vector;
     int rc = sl_gemm_open(cl, &e->gemm, err);
     if (rc == SL_OK) {
         rc = open_rows(e, vector, err);

@@ -99,22 +99,32 @@ static inline void rig_read(struct sl_cl *cl, cl_mem mem, void *out, size_t byte
                      CL_SUCCESS);
 }
 
-/* A model set of one random model, under the id "tiny". */
-static inline struct sl_model_set *rig_tiny_set(const struct sl_tiny_bert *shape) {
-    char path[] = "/tmp/sluice-tiny-XXXXXX";
-    int fd = mkstemp(path);
-    assert_true(fd >= 0);
-    close(fd);
+/* A model set of random models, under the ids "tiny", "tiny1", "tiny2", ... */
+static inline struct sl_model_set *rig_tiny_sets(const struct sl_tiny_bert *shapes, size_t count) {
+    struct sl_model_config configs[4];
     struct sl_error err = {0};
-    assert_int_equal(sl_tiny_bert_save(shape, path, &err), SL_OK);
-    struct sl_model_config config = {.id = "tiny"};
-    snprintf(config.path, sizeof config.path, "%s", path);
     struct sl_model_set *set = NULL;
-    if (sl_model_set_load(&config, 1, &set, &err) != SL_OK) {
+    assert_true(count <= 4);
+    memset(configs, 0, sizeof configs);
+    for (size_t i = 0; i < count; i++) {
+        snprintf(configs[i].path, sizeof configs[i].path, "/tmp/sluice-tiny-XXXXXX");
+        int fd = mkstemp(configs[i].path);
+        assert_true(fd >= 0);
+        close(fd);
+        snprintf(configs[i].id, sizeof configs[i].id, i ? "tiny%zu" : "tiny", i);
+        assert_int_equal(sl_tiny_bert_save(&shapes[i], configs[i].path, &err), SL_OK);
+    }
+    if (sl_model_set_load(configs, count, &set, &err) != SL_OK) {
         fail_msg("%s", err.text);
     }
-    unlink(path);
+    for (size_t i = 0; i < count; i++) {
+        unlink(configs[i].path);
+    }
     return set;
+}
+
+static inline struct sl_model_set *rig_tiny_set(const struct sl_tiny_bert *shape) {
+    return rig_tiny_sets(shape, 1);
 }
 
 /* n random ids of a vocabulary. */

@@ -99,7 +99,7 @@ static void test_stops(void **state) {
     if (bed->cl.stop_method == SL_STOP_NONE) {
         skip();
     }
-    run_stops(bed, 400, 1500, 50);
+    run_stops(bed, 300, 1500, 50);
 }
 
 static void test_stops_gpu(void **state) {
@@ -266,6 +266,60 @@ static void test_refusals(void **state) {
     drive_close(&d);
 }
 
+/* Units of two models in turns; they share the activation buffers. */
+static void test_two_models(void **state) {
+    struct bed *bed = *state;
+    static const struct sl_tiny_bert shapes[] = {
+        {3, 96, 3, 200, 90, 200, SL_BERT_POOL_MEAN, 5}, /* SHAPE again */
+        {1, 40, 5, 300, 95, 700, SL_BERT_POOL_CLS, 6},  /* lines longer than a micro-batch */
+    };
+    struct sl_model_set *set = rig_tiny_sets(shapes, 2);
+    const struct sl_bert_model *second = sl_model_set_find(set, "tiny1")->bert;
+    uint64_t seed = 77;
+    int32_t *ids = rig_ids(700, 95, &seed);
+    struct drive d;
+    drive_open(&d, &bed->cl, set, 50);
+    for (uint32_t i = 0; i < 4; i++) {
+        struct sl_unit_line lines[] = {{.line = LINES + 2 * i, .n_ids = 700, .ids = ids},
+                                       {.line = LINES + 2 * i + 1, .n_ids = 9 + i, .ids = ids}};
+        drive_add(&d, drive_unit(100 + i, 1, "tiny1", lines, 2));
+        drive_add(&d, drive_unit(i + 1, 1, "tiny", bed->lines + i * UNIT_LINES, UNIT_LINES));
+    }
+    d.stops = bed->cl.stop_method == SL_STOP_NONE ? 0 : 30;
+    d.stop_us_max = 2000;
+    drive_all(&d);
+    assert_int_equal(d.units_done, 8);
+    check_answers(bed, &d, 0, 4 * UNIT_LINES);
+    double want[64];
+    for (uint32_t i = 0; i < 8; i++) {
+        const struct drive_line *line = &d.lines[LINES + i];
+        assert_int_equal(sl_ref64_embed(second, ids, i % 2 ? 9 + i / 2 : 700, want), 0);
+        assert_int_equal(line->status, SL_OK);
+        assert_true(rig_gap(line->vector, want, 40) <= 1e-6);
+    }
+    free(ids);
+    drive_close(&d);
+    sl_model_set_destroy(set);
+}
+
+/* What only happens on a GPU: weights copied to the device, large micro-batches. */
+static void test_as_on_a_gpu(void **state) {
+    struct bed *bed = *state;
+    struct drive d;
+    bool is_cpu = bed->cl.is_cpu;
+    bed->cl.is_cpu = false;
+    drive_open(&d, &bed->cl, bed->set, 50);
+    assert_true(((struct sl_infer *)d.ex)->engine.tiled);
+    add_all(bed, &d, 1);
+    drive_all(&d);
+    for (uint32_t i = 0; i < LINES; i++) {
+        assert_int_equal(d.lines[i].status, SL_OK);
+        assert_true(sl_infer_cosine_gap(d.lines[i].vector, bed->answers[i], SHAPE.n_embd) < 1e-6);
+    }
+    drive_close(&d);
+    bed->cl.is_cpu = is_cpu;
+}
+
 /* A device that computes nonsense: its vectors are not handed on. */
 static void test_broken_device(void **state) {
     struct bed *bed = *state;
@@ -350,6 +404,7 @@ int main(void) {
         cmocka_unit_test(test_stops),          cmocka_unit_test(test_stops_gpu),
         cmocka_unit_test(test_short_launches), cmocka_unit_test(test_drop),
         cmocka_unit_test(test_epochs),         cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_two_models),     cmocka_unit_test(test_as_on_a_gpu),
         cmocka_unit_test(test_broken_device),  cmocka_unit_test(test_synthetic),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
