@@ -29,8 +29,11 @@ static void say(const struct sl_cli *cli, const char *subject, const char *mode,
         printf("%s is drained: it gets no work until `sluice resume %s`\n", subject, again);
     } else if (strcmp(cli->verb, "pin") == 0) {
         printf("%s is pinned to %s until `sluice resume %s`\n", subject, mode, again);
+    } else if (note[0] == '\0' && all) {
+        printf("what was ordered for the whole site is lifted; orders for single devices and nodes "
+               "stay\n");
     } else if (note[0] == '\0') {
-        printf("%s: orders are lifted, prices decide again\n", all ? "the site" : subject);
+        printf("%s: orders are lifted, prices decide again\n", subject);
     }
     if (note[0] != '\0') {
         SL_AUTO_BUF struct sl_buf clean = {0};
