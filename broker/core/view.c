@@ -127,7 +127,10 @@ static void fill_reason(const struct sl_broker_core *core, uint32_t dev,
     enum sl_rule rule = row < core->plan.count && core->input.id[row] == dev
                             ? (enum sl_rule)core->plan.rule[row]
                             : SL_RULE_INVALID;
-    if (rule == SL_RULE_HOLD || rule == SL_RULE_DWELL || cold->rule[0] == '\0') {
+    /* An order that finds the device where it wants it sends nothing, and rules all the same. */
+    bool ordered = rule == SL_RULE_STOP || rule == SL_RULE_DRAIN || rule == SL_RULE_FAULT ||
+                   rule == SL_RULE_PIN;
+    if (ordered || rule == SL_RULE_HOLD || rule == SL_RULE_DWELL || cold->rule[0] == '\0') {
         sl_text_copy(view->rule, sizeof view->rule,
                      rule == SL_RULE_INVALID ? "" : sl_rule_name(rule));
         if (rule == SL_RULE_INVALID) {

@@ -20,7 +20,8 @@ CSI = re.compile(r"\x1b\[")
 
 
 class CliCase(SiteCase):
-    options = {"fake_devices": 2, "rated": (20, 65, 65)}
+    # A hashprice at which even a slow scripted device pays for its power.
+    options = {"fake_devices": 2, "rated": (20, 65, 65), "hash_factor": 1000000000}
 
     def run_sluice(self, *args, key=None, env=None, stdin=""):
         merged = {k: v for k, v in os.environ.items() if not k.startswith("SLUICE_") and k != "NO_COLOR"}
@@ -102,7 +103,7 @@ class Looking(CliCase):
             self.assertRegex(line, r"^demo-node/fake/[01]  ")
             self.assertNotEqual(line[at], " ", "columns are not aligned")
             self.assertIn("W (rated)", line)
-            self.assertIn("100 kH/s", line)
+            self.assertRegex(line, r" [0-9.]+ kH/s ")
         self.assertEqual(len(self.json("devices")["devices"]), 2)
 
     def test_market(self):
@@ -163,6 +164,13 @@ class Ordering(CliCase):
         self.assertIn("sluice resume demo-node", self.good("resume", "/0"))
         self.assertEqual(self.json("resume", "demo-node")["note"], None)
         self.assertTrue(self.site.wait_for(lambda: set(self.modes()) == {"hash"}, 5))
+
+    def test_an_order_rules_also_where_nothing_has_to_move(self):
+        self.good("pin", "fake/0", "idle")
+        self.assertTrue(self.site.wait_for(lambda: self.order("/0")["mode"] == "idle", 5))
+        self.good("drain", "demo-node")
+        self.assertEqual(self.order("/0")["rule"], "drain")
+        self.assertIn("drained it", self.good("explain", "fake/0"))
 
     def test_pin(self):
         self.assertIn("pinned to idle", self.good("pin", "fake/1", "idle"))
