@@ -19,8 +19,13 @@
 #define QUEUE_MAX 16384
 #define TIMES_MAX 1024
 /* A checkpoint costs some ms of disk time, so it waits for a quiet moment, but not for ever. */
-#define CHECKPOINT_PAGES_QUIET 2000
+#define CHECKPOINT_PAGES_QUIET 5000
 #define CHECKPOINT_PAGES_FORCED 30000
+#define QUIET_NS (20 * SL_NS_PER_MS)
+/* The WAL is made so long at the start: a sync that only overwrites needs no journal commit of the
+ * file system, which is what the slowest syncs wait for. */
+#define WAL_ROOM_PAGES 5000
+#define PAGE_BYTES 4096
 
 struct sl_store {
     sqlite3 *db;
@@ -137,12 +142,39 @@ static int on_wal(void *arg, sqlite3 *db, const char *name, int pages) {
     return SQLITE_OK;
 }
 
-static void checkpoint_if_due(struct sl_store *store) {
-    bool quiet = sl_mailbox_count(store->inbox) == 0;
-    if (store->wal_pages > (quiet ? CHECKPOINT_PAGES_QUIET : CHECKPOINT_PAGES_FORCED)) {
-        sqlite3_wal_checkpoint_v2(store->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
-        store->wal_pages = 0; /* the next commit's hook tells the truth again */
+static void checkpoint(struct sl_store *store) {
+    sqlite3_wal_checkpoint_v2(store->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    store->wal_pages = 0; /* the next commit's hook tells the truth again */
+}
+
+/* The next transaction; while a checkpoint is due, a pause in the traffic is used for it. */
+static int next_txn(struct sl_store *store, struct sl_txn **ret_txn) {
+    if (store->wal_pages > CHECKPOINT_PAGES_FORCED) {
+        checkpoint(store);
     }
+    if (store->wal_pages > CHECKPOINT_PAGES_QUIET) {
+        int rc = sl_mailbox_take_wait(store->inbox, QUIET_NS, ret_txn);
+        if (rc != -SL_TIMEOUT) {
+            return rc;
+        }
+        checkpoint(store);
+    }
+    return sl_mailbox_take_wait(store->inbox, -1, ret_txn);
+}
+
+/* Writes and drops a blob of the wanted length: the file keeps its length when the log restarts at
+ * its beginning, and the pages are free for rows. */
+static int make_wal_room(sqlite3 *db, struct sl_error *err) {
+    char insert[96];
+    snprintf(insert, sizeof insert, "INSERT INTO wal_room VALUES(zeroblob(%d))",
+             WAL_ROOM_PAGES * PAGE_BYTES);
+    if (sqlite3_exec(db, "CREATE TABLE IF NOT EXISTS wal_room(x BLOB)", NULL, NULL, NULL) ||
+        sqlite3_exec(db, insert, NULL, NULL, NULL) ||
+        sqlite3_exec(db, "DROP TABLE wal_room", NULL, NULL, NULL)) {
+        return sl_store_fail(err, db, "making room for the store's log");
+    }
+    sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_RESTART, NULL, NULL);
+    return SL_OK;
 }
 
 /* After a failure nothing is written any more: what was not committed was never acknowledged. */
@@ -157,7 +189,7 @@ static void *writer_main(void *arg) {
     struct sl_store *store = arg;
     struct sl_txn *group[GROUP_MAX];
     struct sl_txn *txn = NULL;
-    while (sl_mailbox_take_wait(store->inbox, -1, &txn) == SL_OK) {
+    while (next_txn(store, &txn) == SL_OK) {
         uint32_t count = 0;
         group[count++] = txn;
         while (count < GROUP_MAX && sl_mailbox_take(store->inbox, &txn)) {
@@ -176,9 +208,6 @@ static void *writer_main(void *arg) {
                 group[i]->done(group[i]->arg, group[i]->ticket);
             }
             sl_txn_destroy(group[i]);
-        }
-        if (rc == SL_OK) {
-            checkpoint_if_due(store);
         }
     }
     return NULL;
@@ -231,11 +260,14 @@ static int start(struct sl_store *store, const char *path, struct sl_error *err)
     if (rc == SL_OK) {
         rc = sl_schema_prepare(store->db, path, err);
     }
+    if (rc == SL_OK) {
+        sqlite3_wal_autocheckpoint(store->db, 0);
+        rc = make_wal_room(store->db, err);
+    }
     if (rc) {
         return rc;
     }
     store->statements.db = store->db;
-    sqlite3_wal_autocheckpoint(store->db, 0);
     sqlite3_wal_hook(store->db, on_wal, store);
     rc = sl_mailbox_create(sizeof(struct sl_txn *), QUEUE_MAX, &store->inbox, err);
     if (rc) {
