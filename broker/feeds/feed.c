@@ -212,11 +212,12 @@ static int reload_csv(struct sl_feed *feed, bool settled, struct sl_error *err) 
     if (rc) {
         return rc;
     }
-    struct sl_mono now = sl_clock_mono();
+    struct sl_now now = sl_clock_now();
     if (feed->have_replay) {
-        sl_replay_update(&feed->replay, series, now);
+        sl_replay_update(&feed->replay, series, now.mono);
     } else {
-        sl_replay_init(&feed->replay, series, feed->config.speed_milli, feed->config.loop, now);
+        sl_replay_init(&feed->replay, series, feed->config.speed_milli, feed->config.loop,
+                       feed->config.age_max_ms, now);
         feed->have_replay = true;
     }
     return SL_OK;

@@ -170,9 +170,16 @@ void sl_series_destroy(struct sl_series *series) {
 }
 
 void sl_replay_init(struct sl_replay *replay, struct sl_series *series, int64_t speed_milli,
-                    bool loop, struct sl_mono now) {
+                    bool loop, int64_t age_max_ms, struct sl_now now) {
+    int64_t age_ms = now.wall.ms - series->rows[series->count - 1].at.ms;
     *replay = (struct sl_replay){
-        .series = series, .speed_milli = speed_milli, .loop = loop, .started = now};
+        .series = series,
+        .speed_milli = speed_milli,
+        .loop = loop,
+        .live = age_ms <= age_max_ms,
+        .started = now.mono,
+        .live_since = {now.mono.ns - (age_ms > 0 ? age_ms : 0) * SL_NS_PER_MS},
+    };
 }
 
 void sl_replay_fini(struct sl_replay *replay) {
@@ -180,25 +187,29 @@ void sl_replay_fini(struct sl_replay *replay) {
     replay->series = NULL;
 }
 
+/* Recorded ms that have passed since the replay began. */
+static int64_t recorded_ms(const struct sl_replay *replay, struct sl_mono now) {
+    sl_i128 ns = (sl_i128)sl_mono_since_ns(now, replay->started) * replay->speed_milli;
+    return (int64_t)(ns / 1000 / SL_NS_PER_MS);
+}
+
 void sl_replay_update(struct sl_replay *replay, struct sl_series *series, struct sl_mono now) {
     const struct sl_series *old = replay->series;
-    bool appended = series->count > old->count &&
-                    memcmp(series->rows, old->rows, old->count * sizeof old->rows[0]) == 0;
-    /* A file that a live feed keeps replacing stays live: its last row is the news. */
-    bool changed = series->count != old->count ||
-                   memcmp(series->rows, old->rows, old->count * sizeof old->rows[0]) != 0;
-    if (appended || (replay->live && changed)) {
+    bool begins_alike = series->count >= old->count &&
+                        memcmp(series->rows, old->rows, old->count * sizeof old->rows[0]) == 0;
+    bool changed = series->count != old->count || !begins_alike;
+    bool appended = changed && begins_alike;
+    /* Where the new content has nothing to replay any more, its last row is the news; and what
+     * somebody keeps replacing stays live. */
+    int64_t position = series->rows[0].at.ms + recorded_ms(replay, now);
+    bool over = changed && (series->count == 1 ||
+                            (!replay->loop && position >= series->rows[series->count - 1].at.ms));
+    if (appended || over || (replay->live && changed)) {
         replay->live = true;
         replay->live_since = now;
     }
     sl_series_destroy(replay->series);
     replay->series = series;
-}
-
-/* Recorded ms that have passed since the replay began. */
-static int64_t recorded_ms(const struct sl_replay *replay, struct sl_mono now) {
-    sl_i128 ns = (sl_i128)sl_mono_since_ns(now, replay->started) * replay->speed_milli;
-    return (int64_t)(ns / 1000 / SL_NS_PER_MS);
 }
 
 static int64_t real_ms(const struct sl_replay *replay, int64_t recorded) {

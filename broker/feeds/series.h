@@ -56,9 +56,11 @@ struct sl_replay_point {
     int64_t next_ms;         /* real time until the next row; < 0: none will come by itself */
 };
 
-/* Takes the series over. */
+/* Takes the series over. A file whose last row is at most age_max_ms old is no recording but
+ * somebody's live feed: its last row is in force (a restart must not bring back the price of its
+ * first row). */
 void sl_replay_init(struct sl_replay *replay, struct sl_series *series, int64_t speed_milli,
-                    bool loop, struct sl_mono now);
+                    bool loop, int64_t age_max_ms, struct sl_now now);
 /* The file was read again: takes the new series over. */
 void sl_replay_update(struct sl_replay *replay, struct sl_series *series, struct sl_mono now);
 void sl_replay_at(const struct sl_replay *replay, struct sl_mono now,

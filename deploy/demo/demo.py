@@ -13,12 +13,11 @@ import os
 import signal
 import sqlite3
 import statistics
-import subprocess
 import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from sluice_site import DATA, MODEL, Site, SiteError, decimal_usd  # noqa: E402
+from sluice_site import DATA, Refused, Site, SiteError, decimal_usd  # noqa: E402
 
 MOVES_WANTED = 4  # to the lease and back, each device together
 TERMINAL = sys.stdout.isatty()
@@ -51,6 +50,7 @@ class Demo:
         self.args = args
         self.batch = None
         self.parity_nusd = 0
+        self.median_price = 0
         self.problems = []
 
     # ---- the story ----
@@ -102,17 +102,20 @@ class Demo:
     def elapsed(self):
         return time.monotonic() - self.t0
 
-    def bid_now(self):
-        """The tenant's own rhythm: it bids a little above parity, then a little below, and so on, so that
-        moves do not depend on where the recording happens to stand."""
-        if self.args.steady_bid:
-            return self.parity_nusd
+    def bid_now(self, devices):
+        """The tenant's own rhythm: it bids above parity, then below, and so on, so that moves do not depend on
+        where the recording happens to stand. Parity follows the rates that the devices report now: they
+        change with whatever else this machine does."""
+        self.parity_nusd = self.parity(devices, self.median_price)
+        if self.elapsed() > 0.6 * self.args.limit:
+            return self.parity_nusd * 4  # a busy machine: let it finish
         step = int(self.elapsed() / self.args.bid_every) % 4
         return self.parity_nusd * (150, 95, 125, 75)[step] // 100
 
     def lease(self, devices):
         site = self.site
-        self.parity_nusd = self.parity(devices, statistics.median(self.prices()))
+        self.median_price = statistics.median(self.prices())
+        self.parity_nusd = self.parity(devices, self.median_price)
         print(bold("2. Leasing") + f" 2,000 sentences; at a bid near {decimal_usd(self.parity_nusd)} USD "
               "per million tokens a lease pays what hashing pays at the median hashprice")
         print(f"   (hashprice x {site.options['hash_factor']}: on a CPU a real one is worth a millionth "
@@ -120,12 +123,13 @@ class Demo:
         self.t0 = time.monotonic()
         # A few seconds of pure hashing first: below parity nothing moves.
         self.batch = site.submit(self.sentences(), decimal_usd(max(1, self.parity_nusd // 4)))
-        bid = None
+        step = None
         done_at = None
         while True:
             state = site.batch(self.batch)
             status = site.api("GET", "/api/v1/status")
-            self.show(status, site.devices(),
+            devices = site.devices()
+            self.show(status, devices,
                       site.api("GET", "/api/v1/market"), state)
             if state["status"] in ("failed", "expired", "cancelled"):
                 fail(f"the batch ended as {state['status']}: {json.dumps(state.get('errors'))}")
@@ -135,13 +139,19 @@ class Demo:
                     return
             if self.elapsed() > self.args.limit:
                 fail(f"the batch was not done within {self.args.limit} s; see demo-out/logs")
-            wanted = self.bid_now() if self.elapsed() > self.args.hash_first else None
-            if wanted and wanted != bid and state["status"] == "in_progress":
-                site.bid(self.batch, decimal_usd(wanted))
-                bid = wanted
+            now = int(self.elapsed() / self.args.bid_every)
+            if self.elapsed() > self.args.hash_first and now != step and state["status"] == "in_progress":
+                self.change_bid(devices)
+                step = now
             for name in ("broker", "agent"):
                 site.check_alive(name)
             time.sleep(1.0)
+
+    def change_bid(self, devices):
+        try:
+            self.site.bid(self.batch, decimal_usd(self.bid_now(devices)))
+        except Refused:
+            pass  # its last line was done meanwhile
 
     # ---- the proof ----
 
@@ -307,7 +317,6 @@ def parse(argv):
     parser.add_argument("--pool")
     parser.add_argument("--user")
     args = parser.parse_args(argv)
-    args.steady_bid = False
     args.hash_first = 5 if args.ci else 15
     args.hash_after = 4 if args.ci else 10
     args.bid_every = 2 if args.ci else 5

@@ -9,7 +9,11 @@
 
 #include "broker/feeds/series.h"
 
-#define DAY_MS INT64_C(86400000)
+/* Long after every row below, so that none of them looks live. */
+static struct sl_now at_start(void) {
+    return (struct sl_now){{0}, {INT64_C(1900000000000)}};
+}
+#define HOUR_MS INT64_C(3600000)
 
 static struct sl_series *parse(const char *text) {
     struct sl_series *series = NULL;
@@ -55,7 +59,7 @@ static void recorded_days_pass_at_the_chosen_speed(void **state) {
     /* A day in 2 s: 43,200 times real time. */
     sl_replay_init(&replay,
                    parse("timestamp,usd\r\n2025-01-01,10\r\n2025-01-02,\r\n2025-01-03,30.5\n"),
-                   43200000, false, (struct sl_mono){0});
+                   43200000, false, HOUR_MS, at_start());
     sl_replay_at(&replay, (struct sl_mono){0}, &point);
     assert_int_equal(point.value_nano, INT64_C(10000000000));
     assert_int_equal(point.next_ms, 4000);
@@ -76,7 +80,7 @@ static void a_loop_begins_again(void **state) {
     struct sl_replay replay;
     struct sl_replay_point point;
     sl_replay_init(&replay, parse("timestamp,usd\n2025-01-01,1\n2025-01-02,2\n"), 86400000, true,
-                   (struct sl_mono){0}); /* a day a second */
+                   HOUR_MS, at_start()); /* a day a second */
     for (int turn = 0; turn < 3; turn++) {
         sl_replay_at(&replay, (struct sl_mono){turn * 2 * SL_NS_PER_S + 10}, &point);
         assert_int_equal(point.value_nano, INT64_C(1000000000));
@@ -91,7 +95,7 @@ static void an_appended_row_is_in_force_at_once(void **state) {
     struct sl_replay replay;
     struct sl_replay_point point;
     sl_replay_init(&replay, parse("timestamp,usd\n2025-01-01,1\n2025-06-01,2\n"), 1000, false,
-                   (struct sl_mono){0});
+                   HOUR_MS, at_start());
     struct sl_mono now = {5 * SL_NS_PER_S};
     sl_replay_update(&replay, parse("timestamp,usd\n2025-01-01,1\n2025-06-01,2\n2025-02-01,9\n"),
                      now);
@@ -107,7 +111,7 @@ static void a_replaced_file_counts_at_the_same_position(void **state) {
     struct sl_replay replay;
     struct sl_replay_point point;
     sl_replay_init(&replay, parse("timestamp,usd\n2025-01-01,1\n2025-01-02,2\n2025-01-03,3\n"),
-                   86400000, false, (struct sl_mono){0});
+                   86400000, false, HOUR_MS, at_start());
     struct sl_mono now = {SL_NS_PER_S + 10};
     sl_replay_update(&replay, parse("timestamp,usd\n2025-01-01,10\n2025-01-02,20\n2025-01-03,30\n"),
                      now);
@@ -120,12 +124,42 @@ static void a_replaced_file_counts_at_the_same_position(void **state) {
     sl_replay_fini(&replay);
 }
 
+static void a_feed_that_somebody_keeps_writing_is_live_after_a_restart(void **state) {
+    (void)state;
+    struct sl_replay replay;
+    struct sl_replay_point point;
+    struct sl_now now = {{0}, {0}};
+    assert_int_equal(sl_wall_parse("2025-03-01T10:30:00Z", &now.wall), 0);
+    sl_replay_init(&replay, parse("timestamp,usd\n2025-01-01,1\n2025-03-01T10:00:00Z,7\n"), 1000,
+                   false, HOUR_MS, now);
+    sl_replay_at(&replay, now.mono, &point);
+    assert_int_equal(point.value_nano, INT64_C(7000000000));
+    assert_int_equal(point.age_ms, HOUR_MS / 2);
+    sl_replay_fini(&replay);
+}
+
+static void a_file_replaced_by_one_row_is_fresh(void **state) {
+    (void)state;
+    struct sl_replay replay;
+    struct sl_replay_point point;
+    sl_replay_init(&replay, parse("timestamp,usd\n2025-01-01,1\n2025-01-02,2\n"), 1000, false,
+                   HOUR_MS, at_start());
+    struct sl_mono now = {5 * HOUR_MS * SL_NS_PER_MS};
+    sl_replay_update(&replay, parse("timestamp,usd\n2024-01-01,9\n"), now);
+    sl_replay_at(&replay, now, &point);
+    assert_int_equal(point.value_nano, INT64_C(9000000000));
+    assert_int_equal(point.age_ms, 0);
+    sl_replay_fini(&replay);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bad_rows_are_named_by_line),
         cmocka_unit_test(recorded_days_pass_at_the_chosen_speed),
         cmocka_unit_test(a_loop_begins_again),
         cmocka_unit_test(an_appended_row_is_in_force_at_once),
+        cmocka_unit_test(a_feed_that_somebody_keeps_writing_is_live_after_a_restart),
+        cmocka_unit_test(a_file_replaced_by_one_row_is_fresh),
         cmocka_unit_test(a_replaced_file_counts_at_the_same_position),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
