@@ -83,6 +83,8 @@ const struct sl_conf_option sl_broker_schema[] = {
      .max = 30 * 24 * HOUR_MS, .fallback = "6h", .help = "After so long in safe mode: idle."},
     {"http.listen", SL_CONF_TEXT, BROKER(http_listen), .min = 1, .max = 127,
      .fallback = "127.0.0.1:7680", .help = "Address of the HTTP API; port 0: a free one."},
+    {"http.host_name", SL_CONF_TEXT, BROKER(http_host_name), .min = 0, .max = 127, .fallback = "",
+     .help = "DNS name under which the API may be reached, besides addresses and localhost."},
     {"http.port_file", SL_CONF_TEXT, BROKER(http_port_file), .min = 0, .max = 255, .fallback = "",
      .help = "The bound port is written here, when given."},
     {"policy.threshold", SL_CONF_DECIMAL, .unit = "%", BROKER(threshold_ppm), .digits = 4, .min = 0,

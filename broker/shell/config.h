@@ -24,6 +24,7 @@ struct sl_broker_config {
     char key_file[256];
     char allowed_file[256];
     char http_listen[128];
+    char http_host_name[128]; /* DNS name that browsers may use, besides loopback; empty: none */
     char http_port_file[256]; /* where the port really bound is written; empty: nowhere */
     int64_t lease_ttl_ms;
     int64_t report_ms;

@@ -147,6 +147,8 @@ static int open_http(struct sl_broker *broker, struct sl_error *err) {
         .store = broker->store,
         .model_count = broker->config.model_count,
         .tenant_count = broker->config.tenant_count,
+        .host_count = broker->config.http_host_name[0] ? 1 : 0,
+        .hosts = {broker->config.http_host_name},
     };
     for (uint32_t i = 0; i < config.model_count; i++) {
         config.models[i] = broker->config.models[i].id;
