@@ -132,9 +132,9 @@ static int apply_result(struct sl_statements *s, const struct sl_result_row *row
     return sl_store_run(s->db, stmt, "recording a result", err);
 }
 
-/* Reads one side's sum, adds and writes it back; sums are 128-bit and SQL's SUM is 64-bit. */
-static int account_add(struct sl_statements *s, const char *id, bool debit, int64_t amount,
-                       struct sl_error *err) {
+/* Reads an account's sums, adds and writes them back; sums are 128-bit and SQL's SUM is 64-bit. */
+static int account_write(struct sl_statements *s, const struct sl_account_delta *delta,
+                         struct sl_error *err) {
     static const char read_sql[] = "SELECT debits, credits FROM accounts WHERE id=?1";
     static const char write_sql[] = "INSERT INTO accounts(id,debits,credits) VALUES(?1,?2,?3)"
                                     " ON CONFLICT(id) DO UPDATE SET debits=?2, credits=?3";
@@ -142,29 +142,60 @@ static int account_add(struct sl_statements *s, const char *id, bool debit, int6
     if (!stmt) {
         return -SL_IO;
     }
-    bind_text(stmt, 1, id);
+    bind_text(stmt, 1, delta->id);
     sl_i128 debits = 0;
     sl_i128 credits = 0;
     if (sqlite3_step(stmt) == SQLITE_ROW &&
         (sl_i128_parse((const char *)sqlite3_column_text(stmt, 0), &debits) ||
          sl_i128_parse((const char *)sqlite3_column_text(stmt, 1), &credits))) {
         sqlite3_reset(stmt);
-        return sl_fail(err, SL_CORRUPT, "account %s holds something that is no number", id);
+        return sl_fail(err, SL_CORRUPT, "account %s holds something that is no number", delta->id);
     }
     sqlite3_reset(stmt);
-    *(debit ? &debits : &credits) += amount;
     char debit_text[48];
     char credit_text[48];
-    sl_i128_format(debits, debit_text);
-    sl_i128_format(credits, credit_text);
+    sl_i128_format(debits + delta->debits, debit_text);
+    sl_i128_format(credits + delta->credits, credit_text);
     stmt = sl_statements_get(s, write_sql, err);
     if (!stmt) {
         return -SL_IO;
     }
-    bind_text(stmt, 1, id);
+    bind_text(stmt, 1, delta->id);
     bind_text(stmt, 2, debit_text);
     bind_text(stmt, 3, credit_text);
     return sl_store_run(s->db, stmt, "adding to an account", err);
+}
+
+int sl_store_apply_end(struct sl_statements *s, struct sl_error *err) {
+    int rc = SL_OK;
+    for (uint32_t i = 0; i < s->delta_count && rc == SL_OK; i++) {
+        rc = account_write(s, &s->deltas[i], err);
+    }
+    s->delta_count = 0;
+    return rc;
+}
+
+static int account_add(struct sl_statements *s, const char *id, bool debit, int64_t amount,
+                       struct sl_error *err) {
+    uint32_t at = 0;
+    while (at < s->delta_count && strcmp(s->deltas[at].id, id) != 0) {
+        at++;
+    }
+    if (at == SL_DELTAS_MAX) {
+        int rc = sl_store_apply_end(s, err);
+        if (rc) {
+            return rc;
+        }
+        at = 0;
+    }
+    struct sl_account_delta *delta = &s->deltas[at];
+    if (at == s->delta_count) {
+        *delta = (struct sl_account_delta){0};
+        sl_text_copy(delta->id, sizeof delta->id, id);
+        s->delta_count++;
+    }
+    *(debit ? &delta->debits : &delta->credits) += amount;
+    return SL_OK;
 }
 
 static int apply_transfer(struct sl_statements *s, const struct sl_transfer_row *row,

@@ -12,8 +12,19 @@
 #define SL_SCHEMA_VERSION 1
 #define SL_STATEMENTS_MAX 64
 
+/* Sums that the transfers of one commit add to an account: written once at its end, since one
+ * result message alone posts dozens of transfers between the same two accounts. */
+#define SL_DELTAS_MAX 32
+struct sl_account_delta {
+    char id[SL_TENANT_MAX + 16];
+    sl_i128 debits;
+    sl_i128 credits;
+};
+
 struct sl_statements {
     sqlite3 *db;
+    uint32_t delta_count;
+    struct sl_account_delta deltas[SL_DELTAS_MAX];
     uint32_t count;
     const char *sql[SL_STATEMENTS_MAX];
     sqlite3_stmt *stmt[SL_STATEMENTS_MAX];
@@ -30,8 +41,10 @@ int sl_store_run(sqlite3 *db, sqlite3_stmt *stmt, const char *what, struct sl_er
 
 /* schema.c: creates or migrates; refuses a newer schema and a damaged file by name. */
 int sl_schema_prepare(sqlite3 *db, const char *path, struct sl_error *err);
-/* apply.c: one operation inside the open SQLite transaction. */
+/* apply.c: one operation inside the open SQLite transaction, and what is left to write before its
+ * commit. After a rollback s->delta_count must be set to 0. */
 int sl_store_apply(struct sl_statements *s, const struct sl_op *op, struct sl_error *err);
+int sl_store_apply_end(struct sl_statements *s, struct sl_error *err);
 
 struct sl_reader {
     sqlite3 *db;

@@ -118,6 +118,7 @@ static int commit_group(struct sl_store *store, struct sl_txn **group, uint32_t 
     if (sqlite3_exec(store->db, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK) {
         return sl_store_fail(err, store->db, "beginning a transaction");
     }
+    store->statements.delta_count = 0;
     for (uint32_t i = 0; i < count; i++) {
         for (uint32_t k = 0; k < group[i]->count; k++) {
             int rc = sl_store_apply(&store->statements, &group[i]->ops[k], err);
@@ -126,6 +127,11 @@ static int commit_group(struct sl_store *store, struct sl_txn **group, uint32_t 
                 return rc;
             }
         }
+    }
+    int ended = sl_store_apply_end(&store->statements, err);
+    if (ended) {
+        sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
+        return ended;
     }
     if (sqlite3_exec(store->db, "COMMIT", NULL, NULL, NULL) != SQLITE_OK) {
         int rc = sl_store_fail(err, store->db, "committing to the store");

@@ -153,6 +153,29 @@ static void what_is_posted_is_read_back_and_balances(void **state) {
     assert_int_equal(rows, 0);
 }
 
+static void more_accounts_in_one_commit_than_are_summed_at_a_time(void **state) {
+    struct fixture *f = *state;
+    struct sl_op ops[200];
+    for (uint32_t i = 0; i < 200; i++) {
+        char ref[32];
+        snprintf(ref, sizeof ref, "device/%u", i);
+        ops[i] = transfer_op(i + 1, ref, i);
+        ops[i].transfer.kind = SL_TRANSFER_POWER;
+        snprintf(ops[i].transfer.debit, sizeof ops[i].transfer.debit, "tenant:%u", i % 77);
+    }
+    submit(f, ops, 200, 1);
+    wait_for(f, 1);
+    SL_AUTO(sl_reader) r = NULL;
+    struct sl_error err;
+    assert_int_equal(sl_reader_open(f->path, &r, &err), 0);
+    int accounts = 0;
+    assert_int_equal(sl_reader_accounts(r, count_rows, &accounts, &err), 0);
+    assert_int_equal(accounts, 78);
+    if (sl_reader_ledger_check(r, &err)) {
+        fail_msg("%s", err.text);
+    }
+}
+
 static void a_forged_amount_is_found(void **state) {
     struct fixture *f = *state;
     struct sl_op ops[] = {batch_op(1000), line_op(0, 1000), transfer_op(1, "batch_1/0", 1000)};
@@ -258,6 +281,7 @@ int main(void) {
 #define STORE_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         STORE_TEST(what_is_posted_is_read_back_and_balances),
+        STORE_TEST(more_accounts_in_one_commit_than_are_summed_at_a_time),
         STORE_TEST(a_forged_amount_is_found),
         STORE_TEST(broken_rules_stop_the_store_and_commit_nothing),
         STORE_TEST(epochs_only_rise),

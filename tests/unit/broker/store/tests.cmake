@@ -1,1 +1,1 @@
-sluice_unit_tests(broker/store USES sluice_store sluice_base PKG sqlite3)
+sluice_unit_tests(broker/store USES sluice_store sluice_base PKG sqlite3 TSAN ALL)
