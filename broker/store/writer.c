@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "broker/store/store_internal.h"
@@ -170,8 +171,13 @@ static int next_txn(struct sl_store *store, struct sl_txn **ret_txn) {
 
 /* Writes and drops a blob of the wanted length: the file keeps its length when the log restarts at
  * its beginning, and the pages are free for rows. */
-static int make_wal_room(sqlite3 *db, struct sl_error *err) {
+static int make_wal_room(sqlite3 *db, const char *path, struct sl_error *err) {
     char insert[96];
+    struct statvfs disk;
+    uint64_t room = (uint64_t)WAL_ROOM_PAGES * PAGE_BYTES;
+    if (statvfs(path, &disk) != 0 || (uint64_t)disk.f_bavail * disk.f_frsize < 16 * room) {
+        return SL_OK; /* a small disk needs its room for rows */
+    }
     snprintf(insert, sizeof insert, "INSERT INTO wal_room VALUES(zeroblob(%d))",
              WAL_ROOM_PAGES * PAGE_BYTES);
     if (sqlite3_exec(db, "CREATE TABLE IF NOT EXISTS wal_room(x BLOB)", NULL, NULL, NULL) ||
@@ -268,7 +274,7 @@ static int start(struct sl_store *store, const char *path, struct sl_error *err)
     }
     if (rc == SL_OK) {
         sqlite3_wal_autocheckpoint(store->db, 0);
-        rc = make_wal_room(store->db, err);
+        rc = make_wal_room(store->db, path, err);
     }
     if (rc) {
         return rc;
