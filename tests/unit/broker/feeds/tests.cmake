@@ -1,1 +1,1 @@
-sluice_unit_tests(broker/feeds USES sluice_feeds sluice_base)
+sluice_unit_tests(broker/feeds USES sluice_feeds sluice_base TSAN ALL)

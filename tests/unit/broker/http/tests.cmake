@@ -5,4 +5,4 @@ target_link_libraries(sluice_http_testing PUBLIC sluice_http sluice_batch sluice
                       Threads::Threads)
 add_executable(sluice_http_site ${CMAKE_CURRENT_LIST_DIR}/site_main.c)
 target_link_libraries(sluice_http_site PRIVATE sluice_http_testing)
-sluice_unit_tests(broker/http USES sluice_http_testing PKG jansson libsodium libmicrohttpd)
+sluice_unit_tests(broker/http USES sluice_http_testing PKG jansson libsodium libmicrohttpd TSAN ALL)
