@@ -2,7 +2,8 @@
  * The inference engine by itself, as a partner of tests/bench/embed: agent devices without broker,
  * core or network, driven by lines on standard input.
  *
- *   embed_bare --model FILE.gguf [--split N] [--only I] [--gpu-kernels] [--cache DIR]
+ *   embed_bare --model FILE.gguf [--split N] [--only I] [--gpu-kernels]
+ *              [--no-stop-word] [--cache DIR]
  *
  * It prints "ready" and a line for each device, then obeys:
  *   set NAME LENGTH...   a set of made-up texts of so many tokens
@@ -267,14 +268,22 @@ static void wait_ready(struct bench *b) {
     }
 }
 
-static void open_devices(struct bench *b, uint32_t split, int only, bool gpu_kernels,
-                         const char *cache) {
+struct options {
+    uint32_t split;
+    int only; /* -1: all */
+    bool gpu_kernels, no_stop_word;
+    const char *cache;
+};
+
+static void open_devices(struct bench *b, const struct options *o) {
     const struct sl_discover_config discover = {.node = "bench",
-                                                .cache_dir = cache,
+                                                .cache_dir = o->cache,
                                                 .cpu = SL_CPU_USE_AUTO,
                                                 .gpus = true,
-                                                .split_cpu = split};
-    struct sl_cl_device_config config = {.factory_count = 2, .force_gpu_kernels = gpu_kernels};
+                                                .split_cpu = o->split};
+    struct sl_cl_device_config config = {.factory_count = 2,
+                                         .force_gpu_kernels = o->gpu_kernels,
+                                         .force_no_stop_word = o->no_stop_word};
     config.factories[0] = sl_idle_factory();
     config.factories[1] = sl_infer_factory(b->models);
     struct sl_error err = {0};
@@ -283,7 +292,7 @@ static void open_devices(struct bench *b, uint32_t split, int only, bool gpu_ker
         die(err.text);
     }
     for (uint32_t i = 0; i < sl_discovery_count(b->found) && b->device_count < DEVICES_MAX; i++) {
-        if (only >= 0 && i != (uint32_t)only) {
+        if (o->only >= 0 && i != (uint32_t)o->only) {
             continue;
         }
         uint32_t index = b->device_count++;
@@ -347,24 +356,25 @@ int main(int argc, char **argv) {
     static struct bench b;
     struct sl_model_config config = {.id = "model"};
     struct sl_error err = {0};
-    uint32_t split = 0;
-    int only = -1;
-    bool gpu_kernels = false;
-    const char *cache = NULL;
+    struct options options = {.only = -1};
     for (int i = 1; i < argc; i++) {
         const char *value = i + 1 < argc ? argv[i + 1] : "";
         if (strcmp(argv[i], "--gpu-kernels") == 0) {
-            gpu_kernels = true;
+            options.gpu_kernels = true;
+            continue;
+        }
+        if (strcmp(argv[i], "--no-stop-word") == 0) {
+            options.no_stop_word = true;
             continue;
         }
         if (strcmp(argv[i], "--model") == 0) {
             snprintf(config.path, sizeof config.path, "%s", value);
         } else if (strcmp(argv[i], "--split") == 0) {
-            split = (uint32_t)strtoul(value, NULL, 10);
+            options.split = (uint32_t)strtoul(value, NULL, 10);
         } else if (strcmp(argv[i], "--only") == 0) {
-            only = atoi(value);
+            options.only = atoi(value);
         } else if (strcmp(argv[i], "--cache") == 0) {
-            cache = value;
+            options.cache = value;
         } else {
             die("usage: see the head of tests/bench/embed_bare.c");
         }
@@ -382,7 +392,7 @@ int main(int argc, char **argv) {
     for (uint32_t i = 0; i < longest; i++) {
         b.ids[i] = (int32_t)((i * 7919u + 1000u) % n_vocab);
     }
-    open_devices(&b, split, only, gpu_kernels, cache);
+    open_devices(&b, &options);
     printf("ready\n");
     fflush(stdout);
     obey(&b);
