@@ -45,13 +45,19 @@ static void report_hang(struct sl_cl_device *d) {
     }
 }
 
-/* A launch that never returns can only be noticed from outside: no OpenCL call takes a timeout. */
+/* A launch that never returns can only be noticed from outside: no OpenCL call takes a timeout.
+ * Time is counted in the watchdog's own ticks, so that a process that was stopped or suspended as a
+ * whole does not take the pause for a hung device. */
 static void *watchdog_main(void *arg) {
     struct sl_cl_device *d = arg;
     char nothing = 0;
+    int64_t watched = 0;
+    int64_t waited_ns = 0;
     while (sl_mailbox_take_wait(d->watchdog_end, WATCH_EVERY_NS, &nothing) == -SL_TIMEOUT) {
         int64_t since = atomic_load(&d->wait_ns);
-        if (since != 0 && sl_clock_mono().ns - since > atomic_load(&d->limit_ns)) {
+        waited_ns = since != 0 && since == watched ? waited_ns + WATCH_EVERY_NS : 0;
+        watched = since;
+        if (waited_ns > atomic_load(&d->limit_ns)) {
             report_hang(d);
             break;
         }
