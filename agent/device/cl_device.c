@@ -11,6 +11,7 @@
 #include "agent/device/cl_device_internal.h"
 #include "proto/base/log.h"
 #include "proto/base/text.h"
+#include "proto/base/thread.h"
 
 #define COMMANDS_MAX 256
 #define HANG_MS 30000
@@ -53,6 +54,7 @@ static void *watchdog_main(void *arg) {
     char nothing = 0;
     int64_t watched = 0;
     int64_t waited_ns = 0;
+    sl_thread_name("watchdog");
     while (sl_mailbox_take_wait(d->watchdog_end, WATCH_EVERY_NS, &nothing) == -SL_TIMEOUT) {
         int64_t since = atomic_load(&d->wait_ns);
         waited_ns = since != 0 && since == watched ? waited_ns + WATCH_EVERY_NS : 0;
@@ -80,6 +82,9 @@ static void release(struct sl_cl_device *d) {
 static void *device_main(void *arg) {
     struct sl_cl_device *d = arg;
     struct sl_error err = {0};
+    char name[16];
+    snprintf(name, sizeof name, "device %u", d->base.index);
+    sl_thread_name(name);
     prctl(PR_SET_TIMERSLACK, TIMER_SLACK_NS);
     if (sl_bind_thread(d->found, &err) != SL_OK) {
         sl_log(SL_LOG_WARN, "device.bind", "device=%s: %s", d->found->info.key, err.text);

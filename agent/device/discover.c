@@ -6,16 +6,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "agent/device/discover_internal.h"
 #include "proto/base/text.h"
+#include "proto/base/thread.h"
 
 #define PLATFORMS_MAX 16
-#define WORKERS_NICE 10
+#define WORKERS_NICE 10 /* beside our own threads */
+#define PROCESS_NICE 19 /* beside other sessions, by weight 15 to 1024 */
 #define NOTHING_FOUND                                                                              \
     "install your GPU's OpenCL driver, or pocl-opencl-icd to use the CPU (Debian: apt install "    \
     "pocl-opencl-icd), and check with clinfo"
@@ -186,6 +186,17 @@ static void start_workers(struct sl_discovery *found) {
     }
 }
 
+/* The workers of a CPU device take every core: the broker beside us must not wait for them. */
+static void yield_to_other_processes(const struct sl_discovery *found) {
+    bool on_cpu = false;
+    for (uint32_t i = 0; i < found->count; i++) {
+        on_cpu = on_cpu || found->devices[i].info.is_cpu;
+    }
+    if (on_cpu) {
+        sl_process_patient(PROCESS_NICE);
+    }
+}
+
 struct first_call {
     struct sl_discovery *found;
     int status;
@@ -194,10 +205,11 @@ struct first_call {
 
 static void *first_call_main(void *arg) {
     struct first_call *call = arg;
-    /* Failure leaves the workers at our own niceness, which is only less good. */
-    setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), WORKERS_NICE);
+    sl_thread_name("opencl");
+    sl_thread_patient(WORKERS_NICE);
     call->status = enumerate(call->found, &call->err);
     if (call->status == SL_OK) {
+        yield_to_other_processes(call->found);
         start_workers(call->found);
     }
     return NULL;

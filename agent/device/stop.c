@@ -7,6 +7,7 @@
 
 #include "agent/device/cl_open.h"
 #include "agent/device/stop_internal.h"
+#include "proto/base/thread.h"
 
 static int open_svm(struct sl_cl *cl, struct sl_stop *stop, struct sl_error *err) {
     cl_device_svm_capabilities caps = 0;
@@ -73,6 +74,7 @@ static int write_word(struct sl_stop *stop, cl_mem mem, uint32_t value) {
 static void *writer_main(void *arg) {
     struct sl_cl *cl = arg;
     struct sl_stop *stop = cl->stop;
+    sl_thread_name("stop word");
     pthread_mutex_lock(&stop->lock);
     while (!stop->quit) {
         if (stop->wanted == stop->written) {

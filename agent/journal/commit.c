@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "agent/journal/journal_internal.h"
+#include "proto/base/thread.h"
 
 struct gather {
     struct sl_buf batch;
@@ -196,6 +197,7 @@ bool sl_journal_commit(struct sl_journal *journal) {
 
 static void *writer(void *context) {
     struct sl_journal *journal = context;
+    sl_thread_name("journal");
     while (commit(journal, true)) {}
     return NULL;
 }

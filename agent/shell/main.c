@@ -9,6 +9,9 @@
 
 #include "agent/shell/agent.h"
 #include "proto/base/log.h"
+#include "proto/base/thread.h"
+
+#define SLICE_US 300 /* longer than that of a broker on the same CPU, which comes first */
 
 static const char usage[] =
     "Usage: sluice-agent --config FILE [--check-config | --print-config]\n"
@@ -115,6 +118,7 @@ static int serve(struct sl_agent *agent) {
     struct sl_error err;
     sl_log_set_level((enum sl_log_level)(agent->options.log_level + 1));
     signal(SIGPIPE, SIG_IGN);
+    sl_thread_prompt(SLICE_US);
     umask(0077);
     int code = 1;
     if (sl_agent_start_up(agent, &err)) {

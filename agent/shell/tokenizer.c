@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/shell/tokenizer.h"
+#include "proto/base/thread.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -66,6 +67,7 @@ static void work(struct sl_tokenizer *tokenizer, struct sl_agent_tokens *tokens)
 static void *tokenizer_main(void *context) {
     struct sl_tokenizer *tokenizer = context;
     struct sl_agent_tokens *tokens = NULL;
+    sl_thread_name("tokenizer");
     while (sl_mailbox_take_wait(tokenizer->waiting, -1, &tokens) == SL_OK) {
         work(tokenizer, tokens);
         if (sl_mailbox_put_wait(tokenizer->done, &tokens) != SL_OK) {

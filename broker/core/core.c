@@ -131,7 +131,9 @@ void sl_broker_core_destroy(struct sl_broker_core *core) {
     if (!core) {
         return;
     }
-    sl_core_ring_fini(&core->ready);
+    for (size_t i = 0; i < SL_CORE_RANKS; i++) {
+        sl_core_ring_fini(&core->ready[i]);
+    }
     sl_core_ring_fini(&core->waiting);
     sl_txn_destroy(core->txn);
     for (uint32_t i = 0; i < core->batch_count; i++) {

@@ -31,7 +31,7 @@ struct sl_broker_core {
     bool ticket_taken;  /* somebody waits for this step's transaction */
     uint64_t ticket;    /* last submitted */
     uint64_t durable;
-    struct sl_core_ring ready;
+    struct sl_core_ring ready[SL_CORE_RANKS];
     struct sl_core_ring waiting;
     uint64_t session_high;
     uint64_t edges_refused; /* events that a state machine does not list */

@@ -22,7 +22,6 @@
 
 struct sl_core_batch;
 struct sl_core_unit;
-
 /* ---- commands on their way out ---- */
 struct sl_core_item {
     struct sl_core_command command;
@@ -36,6 +35,8 @@ struct sl_core_ring {
     struct sl_core_item *items; /* [cap] */
     size_t head, count, cap;
 };
+/* Order of leaving: texts of units and answers (which wake clients) stand in no move's way. */
+enum sl_core_rank { SL_RANK_STORE, SL_RANK_SEND, SL_RANK_REST, SL_CORE_RANKS };
 
 /* ---- nodes and sessions ---- */
 enum sl_session_state {

@@ -203,5 +203,6 @@ void sl_core_lease_ack(struct sl_broker_core *core, uint32_t node, const struct 
         fleet->running_mode[dev] = fleet->mode[dev];
         sl_core_device_step(core, dev, events[fleet->mode[dev]]);
         sl_core_switch_note(core, dev, ack);
+        sl_core_unit_top_up(core, dev);
     }
 }

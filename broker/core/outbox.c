@@ -2,8 +2,9 @@
  * Commands on their way out, and the one transaction of each step.
  *
  * All operations of a step go into one transaction, so that what belongs together is durable
- * together. A command that must not be seen before that waits behind the transaction's ticket; the
- * waiting ones keep their order, so nothing overtakes anything of the same kind. */
+ * together. A command that must not be seen before that waits behind the transaction's ticket. What
+ * is ready leaves by rank (core_state.h) and in order within it: a directive overtakes units and
+ * answers, and nothing overtakes anything of the same kind. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -76,10 +77,18 @@ void sl_core_op_meta(struct sl_broker_core *core, const char *key, const char *f
     sl_core_op(core, &op);
 }
 
-struct sl_core_item *sl_core_put(struct sl_broker_core *core, enum sl_core_command_kind kind,
-                                 uint64_t ticket) {
-    bool wait = ticket > core->durable;
-    struct sl_core_item *item = ring_push(wait ? &core->waiting : &core->ready);
+/* A drain stays behind the unit that it calls back. */
+static enum sl_core_rank rank_of(enum sl_core_command_kind kind, enum sl_msg_kind msg) {
+    if (kind == SL_CCMD_STORE) {
+        return SL_RANK_STORE;
+    }
+    return kind == SL_CCMD_SEND && msg != SL_MSG_DRAIN ? SL_RANK_SEND : SL_RANK_REST;
+}
+
+static struct sl_core_item *put(struct sl_broker_core *core, enum sl_core_command_kind kind,
+                                enum sl_msg_kind msg, uint64_t ticket) {
+    struct sl_core_ring *ready = &core->ready[rank_of(kind, msg)];
+    struct sl_core_item *item = ring_push(ticket > core->durable ? &core->waiting : ready);
     item->ticket = ticket;
     item->node = SL_CORE_NONE;
     item->device = SL_CORE_NONE;
@@ -87,9 +96,15 @@ struct sl_core_item *sl_core_put(struct sl_broker_core *core, enum sl_core_comma
     return item;
 }
 
+struct sl_core_item *sl_core_put(struct sl_broker_core *core, enum sl_core_command_kind kind,
+                                 uint64_t ticket) {
+    return put(core, kind, SL_MSG_INVALID, ticket);
+}
+
 struct sl_core_item *sl_core_send(struct sl_broker_core *core, uint32_t node, enum sl_msg_kind kind,
                                   uint64_t ticket, size_t extra) {
-    struct sl_core_item *item = sl_core_put(core, SL_CCMD_SEND, ticket);
+    bool texts = kind == SL_MSG_UNIT; /* which the shell adds */
+    struct sl_core_item *item = put(core, texts ? SL_CCMD_SEND_UNIT : SL_CCMD_SEND, kind, ticket);
     item->node = node;
     item->session = core->nodes[node].session;
     item->command.peer = core->nodes[node].peer;
@@ -129,7 +144,8 @@ static void release(struct sl_broker_core *core) {
     while (core->waiting.count > 0 &&
            core->waiting.items[core->waiting.head].ticket <= core->durable) {
         struct sl_core_item item = ring_pop(&core->waiting);
-        *ring_push(&core->ready) = item;
+        enum sl_msg_kind msg = item.command.msg ? item.command.msg->kind : SL_MSG_INVALID;
+        *ring_push(&core->ready[rank_of(item.command.kind, msg)]) = item;
     }
 }
 
@@ -166,9 +182,19 @@ void sl_core_durable(struct sl_broker_core *core, uint64_t ticket) {
     }
 }
 
+static bool pop_ready(struct sl_broker_core *core, struct sl_core_item *ret_item) {
+    for (size_t i = 0; i < SL_CORE_RANKS; i++) {
+        if (core->ready[i].count > 0) {
+            *ret_item = ring_pop(&core->ready[i]);
+            return true;
+        }
+    }
+    return false;
+}
+
 bool sl_broker_core_next(struct sl_broker_core *core, struct sl_core_command *ret_command) {
-    while (core->ready.count > 0) {
-        struct sl_core_item item = ring_pop(&core->ready);
+    struct sl_core_item item;
+    while (pop_ready(core, &item)) {
         if (item.node != SL_CORE_NONE) {
             struct sl_core_node *node = &core->nodes[item.node];
             if (node->session != item.session) {

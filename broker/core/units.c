@@ -10,6 +10,9 @@
 
 #define UNIT_BYTES_MAX (SL_MSG_BYTES_MAX * 3 / 4) /* texts of one unit; the rest is envelope */
 #define SMALLEST_UNIT 4 /* a message and a commit for fewer lines is waste */
+/* The first unit of a grant stands in the way of the device's first kernel, from the commit to the
+ * tokenizer: it is small and alone; the rest follows when the device runs. */
+#define FIRST_UNIT 8
 #define STUCK_NS (2 * SL_NS_PER_S)
 
 int64_t sl_core_unit_cost(uint32_t worst_tokens, int64_t price_nusd_per_mtok) {
@@ -83,18 +86,21 @@ static uint32_t next_waiting(const struct sl_core_batch *batch, uint32_t from) {
 
 /* Guided self-scheduling: each unit is a share of what is left, so that units shrink towards the
  * end and all devices of a batch finish at about the same time. */
-static uint32_t unit_size(const struct sl_broker_core *core, const struct sl_core_batch *batch) {
+static uint32_t unit_size(const struct sl_broker_core *core, const struct sl_core_batch *batch,
+                          bool running) {
     uint32_t devices = batch->planned > 0 ? batch->planned : 1;
     uint32_t shares = 2 * devices * core->config.units_ahead;
     uint32_t size = (batch->waiting + shares - 1) / shares;
     size = size < SMALLEST_UNIT ? SMALLEST_UNIT : size;
+    size = !running && size > FIRST_UNIT ? FIRST_UNIT : size;
     return size < core->config.unit_lines ? size : core->config.unit_lines;
 }
 
-static void pick_lines(const struct sl_broker_core *core, struct sl_core_batch *batch,
-                       int64_t price, struct sl_unit_row *row) {
+static void pick_lines(const struct sl_broker_core *core, struct sl_core_batch *batch, uint32_t dev,
+                       struct sl_unit_row *row) {
     sl_i128 left = sl_core_tenant_left(core, batch->tenant);
-    uint32_t size = unit_size(core, batch);
+    int64_t price = core->fleet.price[dev];
+    uint32_t size = unit_size(core, batch, core->fleet.running[dev]);
     uint64_t bytes = 0;
     uint32_t line = next_waiting(batch, batch->hint);
     batch->hint = line == SL_CORE_NONE ? batch->row.lines_total : line;
@@ -119,7 +125,6 @@ static void send_unit(struct sl_broker_core *core, uint32_t dev, const struct sl
     sl_core_op(core, &op);
     struct sl_core_item *item =
         sl_core_send(core, core->fleet.node[dev], SL_MSG_UNIT, sl_core_ticket(core), 0);
-    item->command.kind = SL_CCMD_SEND_UNIT;
     item->command.unit = *row;
     sl_text_copy(item->command.batch, sizeof item->command.batch, batch->row.id);
     sl_text_copy(item->command.model, sizeof item->command.model, batch->row.model);
@@ -136,7 +141,7 @@ static bool issue(struct sl_broker_core *core, uint32_t dev, struct sl_core_batc
     struct sl_unit_row row = {.unit_id = core->unit_high + 1,
                               .epoch = fleet->epoch[dev],
                               .price_nusd_per_mtok = fleet->price[dev]};
-    pick_lines(core, batch, fleet->price[dev], &row);
+    pick_lines(core, batch, dev, &row);
     if (row.line_count == 0) {
         return false;
     }
@@ -164,8 +169,9 @@ uint32_t sl_core_unit_top_up(struct sl_broker_core *core, uint32_t dev) {
                     fleet->state[dev] != SL_DEVICE_LOST && fleet->state[dev] != SL_DEVICE_FAULTY &&
                     sl_core_lease_valid(core, dev);
     uint32_t issued = 0;
-    while (may_work && fleet->open_units[dev] < core->config.units_ahead &&
-           sl_core_batch_issuable(core, batch) && issue(core, dev, batch)) {
+    uint32_t ahead = fleet->running[dev] ? core->config.units_ahead : 1;
+    while (may_work && fleet->open_units[dev] < ahead && sl_core_batch_issuable(core, batch) &&
+           issue(core, dev, batch)) {
         issued++;
     }
     return issued;

@@ -14,6 +14,7 @@
 
 #include "broker/feeds/series.h"
 #include "proto/base/text.h"
+#include "proto/base/thread.h"
 
 /* An appended row must act within a second; a stat every tenth of one costs nothing. */
 #define CSV_POLL_MS 100
@@ -331,6 +332,7 @@ static void *feed_main(void *arg) {
     bool bad = false;
     char unused;
     int64_t wait_ms = 0;
+    sl_thread_name("feed");
     do {
         wait_ms = feed->config.kind == SL_FEED_HTTP ? http_turn(feed) : csv_turn(feed, &bad);
     } while (sl_mailbox_take_wait(feed->wake, wait_ms * SL_NS_PER_MS, &unused) != -SL_CLOSED);

@@ -5,6 +5,7 @@
 
 #include "broker/http/internal.h"
 #include "proto/base/log.h"
+#include "proto/base/thread.h"
 
 #define IDLE_NS (500 * SL_NS_PER_MS)
 #define COMMIT_NS (30 * SL_NS_PER_S)
@@ -23,6 +24,7 @@ static void *worker_main(void *arg) {
     struct sl_http *http = arg;
     SL_AUTO(sl_reader) reader = NULL;
     struct sl_error err = {0};
+    sl_thread_name("http worker");
     int rc = sl_reader_open(http->store_path, &reader, &err);
     if (rc != SL_OK) {
         sl_log(SL_LOG_ERROR, "http.worker", "text=\"%s\"", err.text);

@@ -9,6 +9,9 @@
 
 #include "broker/shell/broker.h"
 #include "proto/base/log.h"
+#include "proto/base/thread.h"
+
+#define SLICE_US 100 /* the shortest there is */
 
 static const char usage[] =
     "Usage: sluice-broker --config FILE [--check-config | --print-config]\n"
@@ -91,6 +94,7 @@ static int serve(struct sl_broker *broker) {
     struct sl_error err;
     sl_log_set_level((enum sl_log_level)(broker->config.log_level + 1));
     signal(SIGPIPE, SIG_IGN);
+    sl_thread_prompt(SLICE_US);
     umask(0077);
     int code = 1;
     if (sl_broker_start(broker, &err)) {

@@ -6,6 +6,7 @@
 
 #include "broker/shell/broker.h"
 #include "proto/base/log.h"
+#include "proto/base/thread.h"
 
 struct job {
     uv_work_t work;
@@ -33,6 +34,8 @@ static int validate(struct job *job, const struct sl_batch_row *row, struct sl_e
 
 static void run(uv_work_t *work) {
     struct job *job = work->data;
+    sl_thread_name("batch worker");
+    sl_thread_patient(0);
     SL_AUTO(sl_reader) reader = NULL;
     struct sl_batch_row row = {0};
     struct sl_error err;

@@ -15,6 +15,7 @@
 #include "broker/store/store_internal.h"
 #include "proto/base/clock.h"
 #include "proto/base/mailbox.h"
+#include "proto/base/thread.h"
 
 #define GROUP_MAX 512
 #define QUEUE_MAX 16384
@@ -201,6 +202,7 @@ static void *writer_main(void *arg) {
     struct sl_store *store = arg;
     struct sl_txn *group[GROUP_MAX];
     struct sl_txn *txn = NULL;
+    sl_thread_name("store");
     while (next_txn(store, &txn) == SL_OK) {
         uint32_t count = 0;
         group[count++] = txn;

@@ -222,7 +222,10 @@ if [ -n "$pid" ] && kill -0 "$pid" 2>/dev/null && [ "$(ps -o stat= -p "$pid" 2>/
   echo "restart-{name}.sh: it still runs as process $pid; stop it first" >&2
   exit 1
 fi
-setsid nohup {' '.join(shlex.quote(c) for c in command)} >>"$here/logs/{name}.log" 2>&1 </dev/null &
+# A process group of its own, but not a session: Linux shares the CPU between sessions first, and
+# then the agent's niceness would count for nothing against the broker.
+set -m
+nohup {' '.join(shlex.quote(c) for c in command)} >>"$here/logs/{name}.log" 2>&1 </dev/null &
 pid=$!
 exec 9>"$here/env.lock"
 flock 9

@@ -14,6 +14,7 @@
 
 #include "proto/base/clock.h"
 #include "proto/base/log.h"
+#include "proto/base/thread.h"
 #include "proto/link/link.h"
 
 #define ENDPOINT "inproc://zeromq.zap.01"
@@ -128,6 +129,7 @@ static void serve(struct sl_zap *zap) {
 
 static void *run(void *arg) {
     struct sl_zap *zap = arg;
+    sl_thread_name("zap");
     for (;;) {
         zmq_pollitem_t items[] = {{zap->socket, 0, ZMQ_POLLIN, 0},
                                   {NULL, zap->stop_fd, ZMQ_POLLIN, 0}};

@@ -73,6 +73,25 @@ static void test_store_comes_first_and_tickets_rise(void **state) {
 }
 
 /* A step that asked for its ticket, but wrote nothing, depends on what was before. */
+/* The commit is under way before anybody is woken by an answer. */
+static void test_leaves_by_rank(void **state) {
+    (void)state;
+    struct sl_broker_core *core = fresh();
+    struct sl_core_command command;
+    reply(core, 7, 0);
+    sl_core_log(core, SL_LOG_INFO, "test", "%d", 1);
+    sl_core_op_meta(core, "counters", "%d", 1);
+    sl_core_flush(core);
+    const enum sl_core_command_kind order[] = {SL_CCMD_STORE, SL_CCMD_REPLY, SL_CCMD_LOG};
+    for (size_t i = 0; i < sizeof order / sizeof order[0]; i++) {
+        assert_true(sl_broker_core_next(core, &command));
+        assert_int_equal(command.kind, order[i]);
+        sl_core_command_fini(&command);
+    }
+    assert_false(sl_broker_core_next(core, &command));
+    sl_broker_core_destroy(core);
+}
+
 static void test_ticket_of_nothing(void **state) {
     (void)state;
     struct sl_broker_core *core = fresh();
@@ -114,6 +133,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_waits_for_its_ticket),
         cmocka_unit_test(test_store_comes_first_and_tickets_rise),
+        cmocka_unit_test(test_leaves_by_rank),
         cmocka_unit_test(test_ticket_of_nothing),
         cmocka_unit_test(test_ring_grows_in_order),
     };

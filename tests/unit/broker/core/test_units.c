@@ -56,6 +56,26 @@ static void test_kept_ahead(void **state) {
     world_fini(&w);
 }
 
+/* What stands between a decision and the first kernel is kept small. */
+static void test_first_unit_is_small_and_alone(void **state) {
+    (void)state;
+    struct world w;
+    struct sl_core_config config = world_config();
+    config.unit_lines = 32;
+    world_init(&w, &config);
+    world_price(&w, 0, WORLD_PRICE);
+    world_join(&w, "a", 1);
+    world_batch(&w, "b1", "acme", 1000, WORLD_BID_HIGH);
+    assert_int_equal(world_count(&w, SL_CCMD_SEND_UNIT), 1);
+    assert_int_equal(world_unit(&w, "a/0", 0)->line_count, 8);
+    /* The device runs: now it is kept busy. */
+    world_running(&w, "a/0", w.now.mono.ns);
+    assert_int_equal(world_count(&w, SL_CCMD_SEND_UNIT), 2);
+    assert_int_equal(world_last(&w, SL_CCMD_SEND_UNIT)->msg->unit.line_count, 32);
+    world_check(&w);
+    world_fini(&w);
+}
+
 /* Towards the end units shrink, so that no device sits on a long rest alone. */
 static void test_units_shrink(void **state) {
     (void)state;
@@ -129,7 +149,7 @@ static void test_reservation_shrinks_with_results(void **state) {
     start(&w, 1);
     world_batch(&w, "b1", "poor", 100, WORLD_BID_HIGH);
     struct sl_core_tenant_state *poor = sl_core_tenant_get(w.core, "poor");
-    struct sl_unit_row unit = *world_unit(&w, "a/0", 1);
+    struct sl_unit_row unit = *world_unit(&w, "a/0", 0);
     int64_t before = (int64_t)poor->reserved;
     world_line(&w, &unit, unit.lines[0], SL_LINE_OK, 10, false, 0);
     assert_int_equal((int64_t)poor->reserved, before - 10000);
@@ -216,6 +236,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cost_is_rounded_up),
         cmocka_unit_test(test_kept_ahead),
+        cmocka_unit_test(test_first_unit_is_small_and_alone),
         cmocka_unit_test(test_units_shrink),
         cmocka_unit_test(test_one_line_for_two_devices),
         cmocka_unit_test(test_budget_holds),
