@@ -15,7 +15,7 @@
 
 #define PLATFORMS_MAX 16
 #define WORKERS_NICE 10 /* beside our own threads */
-#define PROCESS_NICE 19 /* beside other sessions, by weight 15 to 1024 */
+#define PROCESS_NICE 10 /* beside other sessions: a tenth of what each of them gets */
 #define NOTHING_FOUND                                                                              \
     "install your GPU's OpenCL driver, or pocl-opencl-icd to use the CPU (Debian: apt install "    \
     "pocl-opencl-icd), and check with clinfo"

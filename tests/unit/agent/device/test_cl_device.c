@@ -6,9 +6,12 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "agent/device/cl_device.h"
@@ -511,6 +514,52 @@ static void a_launch_that_never_ends_is_reported(void **state) {
     finish(rig);
 }
 
+/* Stops this process for a while, as suspend or SIGSTOP does. The helper is forked here: a child
+ * that only sleeps and kills needs nothing of what OpenCL's threads may have locked. */
+static void stop_for_ms(int ms) {
+    pid_t parent = getpid();
+    pid_t helper = fork();
+    if (helper == 0) {
+        const struct timespec moment = {0, 20 * SL_NS_PER_MS};
+        const struct timespec pause = {ms / 1000, ms % 1000 * SL_NS_PER_MS};
+        nanosleep(&moment, NULL);
+        kill(parent, SIGSTOP);
+        nanosleep(&pause, NULL);
+        kill(parent, SIGCONT);
+        _exit(0);
+    }
+    assert_true(helper > 0);
+    assert_int_equal(waitpid(helper, NULL, 0), helper);
+}
+
+static void a_stopped_process_is_no_hung_device(void **state) {
+    struct rig *rig = *state;
+    struct sl_device_event event = {0};
+    struct hanging *made = NULL;
+    const struct odd_choice choice = {&hanging_ops, &made};
+    struct sl_cl_device_config config = hash_and_idle();
+    config.factories[1] = (struct sl_executor_factory){create_odd, &choice, SL_MODE_HASH};
+    config.hang_ms = 1500;
+    start(rig, &config);
+    post_mode(rig->device, SL_MODE_HASH, 1);
+    int64_t begin = sl_clock_mono().ns;
+    stop_for_ms(3000);
+    assert_true(sl_clock_mono().ns - begin > 2900 * SL_NS_PER_MS);
+    /* The watchdog has had a tick or two of its own since; then the launch ends. */
+    const struct timespec moment = {0, 500 * SL_NS_PER_MS};
+    nanosleep(&moment, NULL);
+    clSetUserEventStatus(made->gate, CL_COMPLETE);
+    while (sl_mailbox_take_wait(rig->events, SL_NS_PER_S, &event) == SL_OK) {
+        assert_int_not_equal(event.kind, SL_DEVEV_FAILED);
+        if (event.kind == SL_DEVEV_STARTED) {
+            break;
+        }
+        sl_device_event_fini(&event);
+    }
+    assert_int_equal(event.kind, SL_DEVEV_STARTED);
+    finish(rig);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(hashing_is_cut_and_comes_back_at_once, end_devices),
@@ -520,6 +569,7 @@ int main(void) {
         cmocka_unit_test_teardown(a_mode_without_a_halt_halts_by_itself, end_devices),
         cmocka_unit_test_teardown(parts_of_a_cpu_switch_on_their_own, end_devices),
         cmocka_unit_test_teardown(a_failed_self_test_is_never_offered, end_devices),
+        cmocka_unit_test_teardown(a_stopped_process_is_no_hung_device, end_devices),
         cmocka_unit_test_teardown(a_launch_that_never_ends_is_reported, end_devices),
     };
     return cmocka_run_group_tests(tests, open_machine, close_machine);
