@@ -58,6 +58,8 @@ sl_i128 sl_core_tenant_left(const struct sl_broker_core *core,
                             const struct sl_core_tenant_state *tenant);
 /* Charges power and shadows from the last metering to now. */
 void sl_core_meter(struct sl_broker_core *core, uint32_t dev);
+/* Meters and posts what the device has used: at the end of its stay in a mode. */
+void sl_core_power_settle(struct sl_broker_core *core, uint32_t dev);
 void sl_core_ledger_sweep(struct sl_broker_core *core);
 /* The broker stops: what was metered is posted, what is counted is written. */
 void sl_core_ledger_shutdown(struct sl_broker_core *core);

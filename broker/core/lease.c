@@ -199,7 +199,7 @@ void sl_core_lease_ack(struct sl_broker_core *core, uint32_t node, const struct 
     } else if (ack->outcome == SL_ACK_RUNNING) {
         fleet->running[dev] = 1;
         fleet->refusals[dev] = 0;
-        sl_core_meter(core, dev);
+        sl_core_power_settle(core, dev); /* of the mode that ends here */
         fleet->running_mode[dev] = fleet->mode[dev];
         sl_core_device_step(core, dev, events[fleet->mode[dev]]);
         sl_core_switch_note(core, dev, ack);

@@ -8,6 +8,7 @@
 #include "proto/base/text.h"
 
 #define POWER_EVERY_NS (60 * SL_NS_PER_S)
+#define POWER_SELDOM_NS SL_NS_PER_S /* where moves follow each other closely */
 #define METAS_EVERY_NS (10 * SL_NS_PER_S)
 
 uint32_t sl_core_account_find(const struct sl_broker_core *core, const char *id) {
@@ -105,6 +106,13 @@ static void post_power(struct sl_broker_core *core, uint32_t dev) {
     /* Where the tariff is negative, the supplier owes us. */
     sl_core_transfer(core, SL_TRANSFER_POWER, amount < 0 ? payable : cost,
                      amount < 0 ? cost : payable, posted, ref);
+}
+
+void sl_core_power_settle(struct sl_broker_core *core, uint32_t dev) {
+    sl_core_meter(core, dev);
+    if (core->now.mono.ns - core->fleet.energy_ns[dev] >= POWER_SELDOM_NS) {
+        post_power(core, dev);
+    }
 }
 
 void sl_core_ledger_sweep(struct sl_broker_core *core) {

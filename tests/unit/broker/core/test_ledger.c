@@ -109,6 +109,20 @@ static void test_shutdown_posts_the_rest(void **state) {
     world_fini(&w);
 }
 
+/* Who looks at the ledger after a move finds the power of the stay before it. */
+static void test_a_move_posts_the_stay(void **state) {
+    (void)state;
+    struct world w;
+    start(&w, 70000000);
+    run_for(&w, 30, 300000, SL_SOURCE_MEASURED);
+    assert_true(world_balance(&w, "cost:power") == 0);
+    world_batch(&w, "b1", "acme", 100, WORLD_BID_HIGH);
+    world_running(&w, "a/0", w.now.mono.ns);
+    assert_int_equal((int64_t)-world_balance(&w, "cost:power"), 70000000LL * 3 * 30 / 36000);
+    world_check(&w);
+    world_fini(&w);
+}
+
 static void test_negative_tariff(void **state) {
     (void)state;
     struct sl_core_config config = world_config();
@@ -154,6 +168,7 @@ int main(void) {
         cmocka_unit_test(test_unknown_watts_post_nothing),
         cmocka_unit_test(test_unknown_tariff_posts_nothing),
         cmocka_unit_test(test_shutdown_posts_the_rest),
+        cmocka_unit_test(test_a_move_posts_the_stay),
         cmocka_unit_test(test_negative_tariff),
         cmocka_unit_test(test_accounts),
     };
