@@ -118,6 +118,11 @@ static int append_row(struct sl_series *series, size_t *cap, struct sl_series_ro
         series->rows = rows;
         *cap = grown;
     }
+    /* A row that goes back in time counts from the row before it on: its place in the file is what
+     * somebody who appends a price means. */
+    if (series->count > 0 && row.at.ms < series->rows[series->count - 1].at.ms) {
+        row.at = series->rows[series->count - 1].at;
+    }
     series->rows[series->count++] = row;
     return SL_OK;
 }

@@ -30,42 +30,69 @@ static int make_dirs(struct sl_broker *broker, struct sl_error *err) {
     return SL_OK;
 }
 
-static int restore_device(void *core, const void *row) {
-    return sl_broker_core_restore_device(core, row);
-}
-static int restore_override(void *core, const void *row) {
-    return sl_broker_core_restore_override(core, row);
-}
-static int restore_batch(void *core, const void *row) {
-    return sl_broker_core_restore_batch(core, row);
-}
-static int restore_unit(void *core, const void *row) {
-    return sl_broker_core_restore_unit(core, row);
-}
-static int restore_result(void *core, const void *row) {
-    return sl_broker_core_restore_result(core, row);
-}
-static int restore_share(void *core, const void *row) {
-    return sl_broker_core_restore_share(core, row);
-}
-static int restore_account(void *core, const void *row) {
-    return sl_broker_core_restore_account(core, row);
-}
-
-/* Results of batches that are still open: which lines are done. */
-struct open_batches {
-    struct sl_broker *broker;
+/* A list ends at the first row that the core refuses, which must not pass for its end. */
+struct restoring {
+    struct sl_broker_core *core;
     struct sl_reader *results; /* a second connection, since the first is in the middle of a list */
     struct sl_error *err;
     int rc;
 };
 
-static int restore_results_of(void *arg, const void *row) {
-    struct open_batches *open = arg;
+static int fits(struct restoring *r, int rc, const char *what, const char *id) {
+    if (rc) {
+        r->rc = sl_fail(r->err, SL_CORRUPT,
+                        "the store is damaged: %s %s does not fit what stands beside it; restore a "
+                        "backup, or move the store away to start with an empty ledger",
+                        what, id);
+    }
+    return rc;
+}
+
+static int restore_device(void *arg, const void *row) {
+    struct restoring *r = arg;
+    const struct sl_device_row *device = row;
+    return fits(r, sl_broker_core_restore_device(r->core, device), "device", device->key);
+}
+static int restore_override(void *arg, const void *row) {
+    struct restoring *r = arg;
+    const struct sl_override_row *order = row;
+    return fits(r, sl_broker_core_restore_override(r->core, order), "the order for",
+                order->subject);
+}
+static int restore_account(void *arg, const void *row) {
+    struct restoring *r = arg;
+    const struct sl_account_row *account = row;
+    return fits(r, sl_broker_core_restore_account(r->core, account), "account", account->id);
+}
+static int restore_batch(void *arg, const void *row) {
+    struct restoring *r = arg;
     const struct sl_batch_row *batch = row;
-    open->rc = sl_reader_results(open->results, batch->id, false, restore_result,
-                                 open->broker->core, open->err);
-    return open->rc != SL_OK;
+    return fits(r, sl_broker_core_restore_batch(r->core, batch), "batch", batch->id);
+}
+static int restore_result(void *arg, const void *row) {
+    struct restoring *r = arg;
+    const struct sl_result_row *result = row;
+    return fits(r, sl_broker_core_restore_result(r->core, result), "a result of batch",
+                result->batch);
+}
+static int restore_unit(void *arg, const void *row) {
+    struct restoring *r = arg;
+    const struct sl_unit_row *unit = row;
+    return fits(r, sl_broker_core_restore_unit(r->core, unit), "a work unit of batch", unit->batch);
+}
+static int restore_share(void *arg, const void *row) {
+    struct restoring *r = arg;
+    const struct sl_share_row *share = row;
+    return fits(r, sl_broker_core_restore_share(r->core, share), "a share of", share->node_key);
+}
+
+/* Which lines of an open batch are done. */
+static int restore_results_of(void *arg, const void *row) {
+    struct restoring *r = arg;
+    const struct sl_batch_row *batch = row;
+    int rc = sl_reader_results(r->results, batch->id, false, restore_result, r, r->err);
+    r->rc = rc ? rc : r->rc;
+    return r->rc;
 }
 
 /* So many recent shares of each node tell a resent one from a new one. */
@@ -90,22 +117,22 @@ static int restore_counters(struct sl_broker *broker, struct sl_error *err) {
     return SL_OK;
 }
 
+/* Results come before units: a line that is done belongs to no unit any more. */
 static int restore(struct sl_broker *broker, struct sl_error *err) {
-    struct sl_reader *r = broker->reader;
-    struct sl_broker_core *core = broker->core;
+    struct sl_reader *reader = broker->reader;
+    struct restoring r = {.core = broker->core, .err = err};
     SL_AUTO(sl_reader) second = NULL;
     int rc = sl_reader_open(broker->store_path, &second, err);
+    r.results = second;
     rc = rc ? rc : restore_counters(broker, err);
-    rc = rc ? rc : sl_reader_devices(r, restore_device, core, err);
-    rc = rc ? rc : sl_reader_overrides(r, restore_override, core, err);
-    rc = rc ? rc : sl_reader_accounts(r, restore_account, core, err);
-    rc = rc ? rc : sl_reader_open_batches(r, restore_batch, core, err);
-    struct open_batches open = {.broker = broker, .results = second, .err = err};
-    rc = rc ? rc : sl_reader_open_batches(r, restore_results_of, &open, err);
-    rc = rc ? rc : open.rc;
-    rc = rc ? rc : sl_reader_open_units(r, restore_unit, core, err);
-    rc = rc ? rc : sl_reader_shares(r, SHARES_RESTORED, restore_share, core, err);
-    return rc;
+    rc = rc ? rc : sl_reader_devices(reader, restore_device, &r, err);
+    rc = rc || r.rc ? rc : sl_reader_overrides(reader, restore_override, &r, err);
+    rc = rc || r.rc ? rc : sl_reader_accounts(reader, restore_account, &r, err);
+    rc = rc || r.rc ? rc : sl_reader_open_batches(reader, restore_batch, &r, err);
+    rc = rc || r.rc ? rc : sl_reader_open_batches(reader, restore_results_of, &r, err);
+    rc = rc || r.rc ? rc : sl_reader_open_units(reader, restore_unit, &r, err);
+    rc = rc || r.rc ? rc : sl_reader_shares(reader, SHARES_RESTORED, restore_share, &r, err);
+    return rc ? rc : r.rc;
 }
 
 static int open_store(struct sl_broker *broker, struct sl_error *err) {

@@ -4,9 +4,11 @@ import os
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import tempfile
 import unittest
+from contextlib import closing
 
 from sluice_site import Site, free_port
 from support import BUILD, MODELS, STILL, SiteCase
@@ -136,6 +138,22 @@ class Refusals(unittest.TestCase):
         done = self.start("broker")
         self.assertEqual(done.returncode, 1)
         self.assertIn("store.db", done.stderr)
+
+    def test_a_store_whose_rows_do_not_fit_each_other(self):
+        """A row that the core refuses must not pass for the end of the list that it stands in."""
+        self.site.start_broker()
+        self.assertTrue(self.site.stop("broker"))
+        with closing(sqlite3.connect(self.site.store)) as db, db:
+            names = [row[1] for row in db.execute("PRAGMA table_info(batches)")]
+            row = {name: 0 for name in names}
+            row.update(id="batch_odd", tenant="demo", input_file="", output_file="", error_file="", model="m",
+                       endpoint="/v1/embeddings", state="in_progress", after="invalid", lines_total=1 << 31,
+                       remainder="0", metadata=None, errors=None)
+            db.execute(f"INSERT INTO batches({','.join(names)}) VALUES({','.join(':' + n for n in names)})", row)
+        done = self.start("broker")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("batch batch_odd does not fit", done.stderr)
+        self.assertIn("restore a backup", done.stderr)
 
     def test_damaged_models(self):
         good = os.path.join(MODELS, "all-MiniLM-L6-v2.gguf")

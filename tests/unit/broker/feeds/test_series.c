@@ -138,6 +138,29 @@ static void a_feed_that_somebody_keeps_writing_is_live_after_a_restart(void **st
     sl_replay_fini(&replay);
 }
 
+/* The search needs rows in time order; the file's order is what counts. */
+static void a_row_that_goes_back_counts_where_it_stands(void **state) {
+    (void)state;
+    struct sl_replay replay;
+    struct sl_replay_point point;
+    const char *text =
+        "timestamp,usd\n2025-01-01,10\n2025-01-05,50\n2025-01-02,20\n2025-01-06,60\n";
+    sl_replay_init(&replay, parse(text), 86400000, false, HOUR_MS, at_start()); /* 1 s a day */
+    static const int64_t wanted[] = {10, 10, 10, 10, 20, 60, 60};
+    for (int64_t day = 0; day < 7; day++) {
+        sl_replay_at(&replay, (struct sl_mono){day * SL_NS_PER_S + SL_NS_PER_MS}, &point);
+        assert_int_equal(point.value_nano, wanted[day] * INT64_C(1000000000));
+    }
+    sl_replay_update(&replay,
+                     parse("timestamp,usd\n2025-01-01,10\n2025-01-05,50\n2025-01-02,20\n"
+                           "2025-01-06,60\n2024-01-01,70\n"),
+                     (struct sl_mono){SL_NS_PER_S});
+    sl_replay_at(&replay, (struct sl_mono){SL_NS_PER_S}, &point);
+    assert_int_equal(point.value_nano,
+                     INT64_C(70000000000)); /* appended: news, whatever its date */
+    sl_replay_fini(&replay);
+}
+
 static void a_file_replaced_by_one_row_is_fresh(void **state) {
     (void)state;
     struct sl_replay replay;
@@ -159,6 +182,7 @@ int main(void) {
         cmocka_unit_test(a_loop_begins_again),
         cmocka_unit_test(an_appended_row_is_in_force_at_once),
         cmocka_unit_test(a_feed_that_somebody_keeps_writing_is_live_after_a_restart),
+        cmocka_unit_test(a_row_that_goes_back_counts_where_it_stands),
         cmocka_unit_test(a_file_replaced_by_one_row_is_fresh),
         cmocka_unit_test(a_replaced_file_counts_at_the_same_position),
     };
