@@ -88,6 +88,20 @@ static enum agent_pool_action_kind kind_of(enum sl_stratum_action_type type) {
     return POOL_INVALID;
 }
 
+static enum sl_share_outcome outcome_of(enum sl_share_answer answer) {
+    switch (answer) {
+    case SL_ANSWER_ACCEPTED:
+        return SL_SHARE_ACCEPTED;
+    case SL_ANSWER_STALE:
+        return SL_SHARE_STALE;
+    case SL_ANSWER_REJECTED:
+        return SL_SHARE_REJECTED;
+    case SL_ANSWER_UNKNOWN:
+        break;
+    }
+    return SL_SHARE_UNKNOWN;
+}
+
 bool agent_pool_take(struct agent_pool *pool, struct agent_pool_action *ret_action) {
     struct sl_stratum_action action;
     enum agent_pool_action_kind kind;
@@ -104,7 +118,7 @@ bool agent_pool_take(struct agent_pool *pool, struct agent_pool_action *ret_acti
         .port = action.port,
         .job = action.job,
         .share_id = action.share_seq,
-        .outcome = (int)action.outcome, /* both lists have the same numbers, see the test */
+        .outcome = outcome_of(action.outcome),
         .sent = action.sent,
         .code = action.code,
         .level = action.type == SL_STRATUM_MISCONFIGURED ? SL_LOG_ERROR : action.level,

@@ -12,6 +12,7 @@
 #include "proto/base/clock.h"
 #include "proto/base/error.h"
 #include "proto/base/log.h"
+#include "proto/wire/msg_work.h"
 
 struct sl_stratum_config;
 struct agent_pool;
@@ -23,7 +24,7 @@ enum agent_pool_action_kind {
     POOL_CLOSE,
     POOL_JOB,     /* job, borrowed */
     POOL_NO_WORK, /* nothing to hash until the next job */
-    POOL_SHARE,   /* share_id, outcome (enum sl_share_outcome of the wire), sent, code */
+    POOL_SHARE,   /* share_id, outcome, sent, code */
     POOL_LOG,     /* level, text */
 };
 
@@ -34,7 +35,7 @@ struct agent_pool_action {
     uint16_t port;
     struct sl_job *job;
     uint64_t share_id;
-    int outcome;
+    enum sl_share_outcome outcome;
     bool sent;
     int code;
     enum sl_log_level level;

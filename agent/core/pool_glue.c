@@ -69,8 +69,8 @@ static void handle(struct sl_agent_core *core, struct sl_now now,
         take_job(core, NULL);
         break;
     case POOL_SHARE:
-        agent_share_settled(core, now, action->share_id, (enum sl_share_outcome)action->outcome,
-                            action->sent, action->code);
+        agent_share_settled(core, now, action->share_id, action->outcome, action->sent,
+                            action->code);
         break;
     case POOL_LOG:
         agent_log(core, action->level, "pool", "%s", action->text);

@@ -58,13 +58,13 @@ enum sl_stratum_state {
 };
 const char *sl_stratum_state_text(enum sl_stratum_state state);
 
-enum sl_share_outcome {
-    SL_SHARE_ACCEPTED = 1,
-    SL_SHARE_STALE,    /* by the pool, or here without having been sent */
-    SL_SHARE_REJECTED, /* duplicate, low difficulty, unauthorised, malformed */
-    SL_SHARE_UNKNOWN,  /* sent, and the connection ended before the answer */
+enum sl_share_answer {
+    SL_ANSWER_ACCEPTED = 1,
+    SL_ANSWER_STALE,    /* by the pool, or here without having been sent */
+    SL_ANSWER_REJECTED, /* duplicate, low difficulty, unauthorised, malformed */
+    SL_ANSWER_UNKNOWN,  /* sent, and the connection ended before the answer */
 };
-const char *sl_share_outcome_text(enum sl_share_outcome outcome);
+const char *sl_share_answer_text(enum sl_share_answer outcome);
 
 /* A share to submit. All but seq and nonce is copied from the sl_work it was found in. */
 struct sl_share {
@@ -99,7 +99,7 @@ struct sl_stratum_action {
     struct sl_job *job;              /* JOB */
     struct sl_difficulty difficulty; /* DIFFICULTY */
     uint64_t share_seq;              /* SHARE */
-    enum sl_share_outcome outcome;
+    enum sl_share_answer outcome;
     bool sent;                          /* false: decided here, the pool never saw it */
     int code;                           /* the pool's error code, 0 if none */
     enum sl_log_level level;            /* LOG */

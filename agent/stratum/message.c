@@ -165,25 +165,25 @@ bool sl_message_is_yes(const struct sl_message *message) {
            !json_is_false(message->result);
 }
 
-enum sl_share_outcome sl_message_share_outcome(const struct sl_message *message) {
+enum sl_share_answer sl_message_share_answer(const struct sl_message *message) {
     static const char *const stale[] = {"stale",       "job not found", "invalid job",
                                         "unknown job", "no such job",   "job expired",
                                         "old job"};
     if (sl_message_is_yes(message)) {
-        return SL_SHARE_ACCEPTED;
+        return SL_ANSWER_ACCEPTED;
     }
     if (message->error.code == 21) {
-        return SL_SHARE_STALE;
+        return SL_ANSWER_STALE;
     }
     if (message->error.code >= 22 && message->error.code <= 25) {
-        return SL_SHARE_REJECTED;
+        return SL_ANSWER_REJECTED;
     }
     for (size_t i = 0; i < sizeof stale / sizeof stale[0]; i++) {
         if (strcasestr(message->error.text, stale[i])) {
-            return SL_SHARE_STALE;
+            return SL_ANSWER_STALE;
         }
     }
-    return SL_SHARE_REJECTED;
+    return SL_ANSWER_REJECTED;
 }
 
 static char *dump_line(json_t *root, size_t *ret_size) {

@@ -57,7 +57,7 @@ int64_t sl_message_id(const struct sl_message *message);
 bool sl_message_is_yes(const struct sl_message *message);
 
 /* accepted, stale or rejected; code first, text where the code says nothing (other than 21-25). */
-enum sl_share_outcome sl_message_share_outcome(const struct sl_message *message);
+enum sl_share_answer sl_message_share_answer(const struct sl_message *message);
 
 /* mining.notify, without what pool and client agreed on before: terms, serial and session of the
  * draft stay as they were. The draft's pointers point into `*store`. */

@@ -18,30 +18,30 @@ void sl_share_from_work(const struct sl_work *work, uint32_t nonce, uint64_t seq
     memcpy(ret_share->extranonce2, work->extranonce2, sizeof ret_share->extranonce2);
 }
 
-const char *sl_share_outcome_text(enum sl_share_outcome outcome) {
+const char *sl_share_answer_text(enum sl_share_answer outcome) {
     switch (outcome) {
-    case SL_SHARE_ACCEPTED:
+    case SL_ANSWER_ACCEPTED:
         return "accepted";
-    case SL_SHARE_STALE:
+    case SL_ANSWER_STALE:
         return "stale";
-    case SL_SHARE_REJECTED:
+    case SL_ANSWER_REJECTED:
         return "rejected";
-    case SL_SHARE_UNKNOWN:
+    case SL_ANSWER_UNKNOWN:
         return "unknown";
     }
     return "invalid";
 }
 
 static struct sl_stratum_action *settle(struct sl_stratum *client, uint64_t seq,
-                                        enum sl_share_outcome outcome, const char *text) {
+                                        enum sl_share_answer outcome, const char *text) {
     struct sl_stratum_action *action = sl_stratum_queue(client, SL_STRATUM_SHARE);
     action->share_seq = seq;
     action->outcome = outcome;
     sl_text_copy(action->text, sizeof action->text, text);
-    client->accepted += outcome == SL_SHARE_ACCEPTED;
-    client->stale += outcome == SL_SHARE_STALE;
-    client->rejected += outcome == SL_SHARE_REJECTED;
-    client->unknown += outcome == SL_SHARE_UNKNOWN;
+    client->accepted += outcome == SL_ANSWER_ACCEPTED;
+    client->stale += outcome == SL_ANSWER_STALE;
+    client->rejected += outcome == SL_ANSWER_REJECTED;
+    client->unknown += outcome == SL_ANSWER_UNKNOWN;
     return action;
 }
 
@@ -94,7 +94,7 @@ static void send_share(struct sl_stratum *client, const struct sl_share *share,
     const struct sl_stratum_job_slot *slot = sl_stratum_find_job(client, share->job_serial);
     const char *stale = why_stale(client, slot, share, &bits);
     if (stale) {
-        settle(client, share->seq, SL_SHARE_STALE, stale);
+        settle(client, share->seq, SL_ANSWER_STALE, stale);
         return;
     }
     int64_t id =
@@ -123,9 +123,9 @@ int sl_stratum_submit(struct sl_stratum *client, const struct sl_share *share, s
     if (client->state == SL_STRATUM_READY) {
         send_share(client, share, now);
     } else if (client->state == SL_STRATUM_REFUSED) {
-        settle(client, share->seq, SL_SHARE_STALE, "the pool refused the authorisation");
+        settle(client, share->seq, SL_ANSWER_STALE, "the pool refused the authorisation");
     } else if (share->session != client->session) {
-        settle(client, share->seq, SL_SHARE_STALE, "found in a session that the pool has ended");
+        settle(client, share->seq, SL_ANSWER_STALE, "found in a session that the pool has ended");
     } else {
         client->waiting[client->waiting_count++] = *share;
     }
@@ -142,7 +142,7 @@ void sl_stratum_send_waiting(struct sl_stratum *client, struct sl_mono now) {
 
 void sl_stratum_close_open(struct sl_stratum *client) {
     for (size_t i = 0; i < client->open_count; i++) {
-        struct sl_stratum_action *action = settle(client, client->open[i].seq, SL_SHARE_UNKNOWN,
+        struct sl_stratum_action *action = settle(client, client->open[i].seq, SL_ANSWER_UNKNOWN,
                                                   "the connection ended before the pool answered");
         action->sent = true;
     }
@@ -153,7 +153,7 @@ void sl_stratum_close_waiting(struct sl_stratum *client, bool all, const char *w
     size_t kept = 0;
     for (size_t i = 0; i < client->waiting_count; i++) {
         if (all || client->waiting[i].session != client->session) {
-            settle(client, client->waiting[i].seq, SL_SHARE_STALE, why);
+            settle(client, client->waiting[i].seq, SL_ANSWER_STALE, why);
         } else {
             client->waiting[kept++] = client->waiting[i];
         }
@@ -171,7 +171,7 @@ bool sl_stratum_share_answered(struct sl_stratum *client, const struct sl_messag
     if (i == client->open_count) {
         return false;
     }
-    enum sl_share_outcome outcome = sl_message_share_outcome(message);
+    enum sl_share_answer outcome = sl_message_share_answer(message);
     struct sl_stratum_action *action =
         settle(client, client->open[i].seq, outcome, message->error.text);
     action->sent = true;
@@ -179,7 +179,7 @@ bool sl_stratum_share_answered(struct sl_stratum *client, const struct sl_messag
     client->open_count--;
     memmove(&client->open[i], &client->open[i + 1],
             (client->open_count - i) * sizeof client->open[0]);
-    if (outcome == SL_SHARE_ACCEPTED) {
+    if (outcome == SL_ANSWER_ACCEPTED) {
         client->failures = 0;
         client->attempts = 0;
         client->refusals = 0;

@@ -28,7 +28,7 @@ struct world {
     struct sl_job *job;
     struct sl_work_cursor cursor;
     uint64_t seq;
-    int outcomes[SL_SHARE_UNKNOWN + 1];
+    int outcomes[SL_ANSWER_UNKNOWN + 1];
     int last_code;
     bool misconfigured;
     unsigned chop; /* bytes a segment towards the client; 0: whole */
@@ -172,7 +172,7 @@ static void every_mined_share_is_accepted(void **state) {
                 settle(&world);
             }
         }
-        assert_int_equal(world.outcomes[SL_SHARE_ACCEPTED], 60);
+        assert_int_equal(world.outcomes[SL_ANSWER_ACCEPTED], 60);
         assert_int_equal(sl_tp_pool_counts(world.pool).accepted, 60);
         end(&world);
     }
@@ -196,7 +196,7 @@ static void work_of_a_share_is_what_it_costs(void **state) {
         worth += world.job->hashes_per_share;
         submit(&world, &share);
     }
-    assert_int_equal(world.outcomes[SL_SHARE_ACCEPTED], 4000);
+    assert_int_equal(world.outcomes[SL_ANSWER_ACCEPTED], 4000);
     assert_true(tried > worth * 95 / 100 && tried < worth * 105 / 100);
     end(&world);
 }
@@ -212,18 +212,18 @@ static void duplicates_and_stales_are_told_apart(void **state) {
     struct sl_share share = mine(&world);
     submit(&world, &share);
     submit(&world, &share);
-    assert_int_equal(world.outcomes[SL_SHARE_REJECTED], 1);
+    assert_int_equal(world.outcomes[SL_ANSWER_REJECTED], 1);
     assert_int_equal(world.last_code, 22);
     sl_tp_pool_tick(world.pool, false, world.wall);
     settle(&world);
     struct sl_share next = mine(&world);
     submit(&world, &next);
-    assert_int_equal(world.outcomes[SL_SHARE_ACCEPTED], 2);
+    assert_int_equal(world.outcomes[SL_ANSWER_ACCEPTED], 2);
     next = mine(&world);
     sl_tp_pool_tick(world.pool, true, world.wall);
     settle(&world);
     submit(&world, &next);
-    assert_int_equal(world.outcomes[SL_SHARE_STALE], 1);
+    assert_int_equal(world.outcomes[SL_ANSWER_STALE], 1);
     assert_int_equal(world.last_code, 21);
     share = mine(&world);
     share.nonce++; /* not what was found */
@@ -246,16 +246,16 @@ static void a_lost_connection_is_resumed(void **state) {
     world.session = NULL;
     sl_stratum_disconnected(world.client, "cut", world.mono);
     submit(&world, &second);
-    assert_int_equal(world.outcomes[SL_SHARE_ACCEPTED], 1);
+    assert_int_equal(world.outcomes[SL_ANSWER_ACCEPTED], 1);
     struct sl_mono when;
     assert_true(sl_stratum_deadline(world.client, &when));
     world.mono = when;
     sl_stratum_timer(world.client, world.mono);
     settle(&world);
-    assert_int_equal(world.outcomes[SL_SHARE_ACCEPTED], 2); /* the pool took it after the gap */
+    assert_int_equal(world.outcomes[SL_ANSWER_ACCEPTED], 2); /* the pool took it after the gap */
     struct sl_share third = mine(&world); /* the same job again: not the same headers */
     submit(&world, &third);
-    assert_int_equal(world.outcomes[SL_SHARE_ACCEPTED], 3);
+    assert_int_equal(world.outcomes[SL_ANSWER_ACCEPTED], 3);
     end(&world);
 }
 

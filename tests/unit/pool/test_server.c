@@ -93,7 +93,7 @@ struct miner {
     struct sl_job *job;
     struct sl_work_cursor cursor;
     uint64_t seq;
-    int outcomes[SL_SHARE_UNKNOWN + 1];
+    int outcomes[SL_ANSWER_UNKNOWN + 1];
 };
 
 static void act(struct miner *miner, const struct sl_stratum_action *action) {
@@ -138,7 +138,7 @@ static void turn(struct miner *miner, int wait_ms) {
 }
 
 static void mine_until(struct miner *miner, int accepted) {
-    for (int turns = 0; turns < 20000 && miner->outcomes[SL_SHARE_ACCEPTED] < accepted; turns++) {
+    for (int turns = 0; turns < 20000 && miner->outcomes[SL_ANSWER_ACCEPTED] < accepted; turns++) {
         struct sl_stratum_status status;
         struct sl_work work;
         struct sl_share share;
@@ -157,7 +157,7 @@ static void mine_until(struct miner *miner, int accepted) {
         }
         turn(miner, status.state == SL_STRATUM_READY ? 1 : 5);
     }
-    assert_true(miner->outcomes[SL_SHARE_ACCEPTED] >= accepted);
+    assert_true(miner->outcomes[SL_ANSWER_ACCEPTED] >= accepted);
 }
 
 static int count_lines(const char *path, const char *part) {
@@ -216,10 +216,10 @@ static void shares_survive_the_pools_death(void **state) {
         turn(&miner, 5);
     }
     int accepted = count_lines(run.log, "\"result\":\"accepted\"");
-    assert_true(miner.outcomes[SL_SHARE_ACCEPTED] <= accepted);
-    assert_true(accepted <= miner.outcomes[SL_SHARE_ACCEPTED] + miner.outcomes[SL_SHARE_UNKNOWN]);
+    assert_true(miner.outcomes[SL_ANSWER_ACCEPTED] <= accepted);
+    assert_true(accepted <= miner.outcomes[SL_ANSWER_ACCEPTED] + miner.outcomes[SL_ANSWER_UNKNOWN]);
     assert_int_equal(count_lines(run.log, "\"result\":\"rejected\""), 0);
-    assert_int_equal(miner.outcomes[SL_SHARE_REJECTED], 0);
+    assert_int_equal(miner.outcomes[SL_ANSWER_REJECTED], 0);
     end_miner(&miner);
     int status = end_pool(&run, SIGTERM);
     assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);

@@ -12,16 +12,6 @@
 #include "agent/core/pool.h"
 #include "agent/stratum/client.h"
 
-static void outcomes_have_the_wires_numbers(void **state) {
-    (void)state;
-    /* proto/wire/msg_work.h: accepted 1, stale 2, rejected 3, unknown 4; core's pool.c passes the
-     * client's numbers on. test_shares.c checks the other half. */
-    assert_int_equal(SL_SHARE_ACCEPTED, 1);
-    assert_int_equal(SL_SHARE_STALE, 2);
-    assert_int_equal(SL_SHARE_REJECTED, 3);
-    assert_int_equal(SL_SHARE_UNKNOWN, 4);
-}
-
 static void a_refused_authorisation_is_an_error_for_people(void **state) {
     (void)state;
     struct sl_stratum_config config;
@@ -63,7 +53,6 @@ static void a_refused_authorisation_is_an_error_for_people(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(outcomes_have_the_wires_numbers),
         cmocka_unit_test(a_refused_authorisation_is_an_error_for_people),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -44,6 +44,7 @@ static void parts_of_a_cpu_are_spread(void **state) {
         assert_true(CPU_COUNT(&b[i].after) >= 1);
     }
     if (CPU_COUNT(&b[0].before) < 2) {
+        print_message("this process may use one core only\n");
         skip();
     }
     CPU_AND(&both, &b[0].after, &b[1].after);

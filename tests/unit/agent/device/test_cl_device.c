@@ -340,6 +340,7 @@ static void parts_of_a_cpu_switch_on_their_own(void **state) {
     uint64_t hashes[2] = {0};
     if (!sl_discovery_info(rig->found, 0)->is_cpu ||
         sl_discovery_info(rig->found, 0)->compute_units < 2) {
+        print_message("no CPU device with two cores to split\n");
         skip();
     }
     rig->parts_found = machine_find(2);

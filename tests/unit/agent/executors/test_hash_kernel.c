@@ -225,6 +225,7 @@ static void a_sub_device_gives_the_same(void **state) {
     struct sl_cl cl;
     struct sl_hash_kernel kernel;
     if (!m->found->devices[0].info.is_cpu || m->found->devices[0].info.compute_units < 2) {
+        print_message("no CPU device with two cores to split\n");
         skip();
     }
     struct sl_discovery *parts = machine_find(2);
@@ -257,6 +258,7 @@ static void a_launch_cut_short_counts_what_ran(void **state) {
     uint64_t candidates = 0;
     uint32_t cut = 0;
     if (m->cl.stop_method == SL_STOP_NONE) {
+        print_message("running kernels of this device see no stop word\n");
         skip();
     }
     open_kernel(&m->cl, 16, 64, 1, &kernel);
@@ -312,6 +314,7 @@ static void a_set_word_runs_nothing(void **state) {
     uint8_t header[80] = {2};
     const struct sl_u256 target = {{0, 0, 0, UINT64_C(0x00ffffff00000000)}};
     if (m->cl.stop_method == SL_STOP_NONE) {
+        print_message("running kernels of this device see no stop word\n");
         skip();
     }
     open_kernel(&m->cl, 16, 64, 1, &kernel);

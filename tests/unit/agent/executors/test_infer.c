@@ -97,6 +97,7 @@ static void run_stops(struct bed *bed, uint32_t stops, uint32_t stop_us_max, uin
 static void test_stops(void **state) {
     struct bed *bed = *state;
     if (bed->cl.stop_method == SL_STOP_NONE) {
+        print_message("running kernels of this device see no stop word\n");
         skip();
     }
     run_stops(bed, 300, 1500, 50);
@@ -105,6 +106,7 @@ static void test_stops(void **state) {
 static void test_stops_gpu(void **state) {
     struct bed *bed = *state;
     if (bed->cl.stop_method == SL_STOP_NONE) {
+        print_message("running kernels of this device see no stop word\n");
         skip();
     }
     struct drive d;
@@ -324,7 +326,8 @@ static void test_as_on_a_gpu(void **state) {
 static void test_broken_device(void **state) {
     struct bed *bed = *state;
     if (!bed->cl.is_cpu) {
-        skip(); /* weights are used in place on CPU devices only */
+        print_message("weights are used in place on CPU devices only\n");
+        skip();
     }
     struct drive d;
     drive_open(&d, &bed->cl, bed->set, 50);

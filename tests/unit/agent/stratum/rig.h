@@ -55,7 +55,7 @@ static inline void rig_note(struct rig *rig, const struct sl_stratum_action *a) 
     case SL_STRATUM_SHARE:
         rig->shares++;
         sl_buf_printf(&rig->did, "share %d %s %s %d\n", (int)a->share_seq,
-                      sl_share_outcome_text(a->outcome), a->sent ? "sent" : "local", a->code);
+                      sl_share_answer_text(a->outcome), a->sent ? "sent" : "local", a->code);
         return;
     case SL_STRATUM_DIFFICULTY:
         sl_buf_printf(&rig->did, "difficulty %g\n", sl_difficulty_to_double(a->difficulty));

@@ -281,7 +281,7 @@ static void names_exist_for_every_value(void **state) {
     assert_string_equal(sl_stratum_state_text(SL_STRATUM_REFUSED), "refused");
     assert_string_equal(sl_stratum_state_text((enum sl_stratum_state)0), "invalid");
     assert_string_equal(sl_stratum_state_text((enum sl_stratum_state)99), "invalid");
-    assert_string_equal(sl_share_outcome_text((enum sl_share_outcome)0), "invalid");
+    assert_string_equal(sl_share_answer_text((enum sl_share_answer)0), "invalid");
     sl_stratum_destroy(NULL);
 }
 
