@@ -29,6 +29,8 @@ mkdir -p "$out"
 rm -f "$out"/*.xml "$out"/*.log "$out"/results.txt
 results=$out/results.txt
 : >"$results"
+models=${SLUICE_MODELS:-$root/build/models}
+export SLUICE_TEST_MODEL=${SLUICE_TEST_MODEL:-$models/all-MiniLM-L6-v2.gguf}
 jobs=$(nproc)
 
 say() { printf '\n== %s (%s)\n' "$1" "$(date +%H:%M:%S)"; }
@@ -53,6 +55,23 @@ configure_and_build() {
   cmake --preset "$1" && cmake --build "build/$1" -j "$jobs"
 }
 
+# get_model PRESET: for the unit test of the real model and the end-to-end tests. Only the latter cannot do
+# without it.
+get_model() {
+  say model
+  if deploy/get-models.sh --dir "$models" --convert "build/$1/agent/convert/sluice-convert" \
+    >"$out/model.log" 2>&1; then
+    record model passed
+    return
+  fi
+  tail -n 5 "$out/model.log"
+  if [ $what = all ]; then
+    record model failed "see tests/out/model.log"
+  else
+    record model skipped "it could not be fetched; see tests/out/model.log"
+  fi
+}
+
 # unit_tests PRESET [ctest options]: every ctest entry counts, and every cmocka test that was skipped.
 # count.py reads what the tests printed, so their output must not be cut.
 unit_tests() {
@@ -70,14 +89,17 @@ unit_tests() {
 case $what in
   quick)
     step build configure_and_build ci
+    get_model ci
     unit_tests ci -L unit
     ;;
   asan)
     step build-asan configure_and_build asan
+    get_model asan
     unit_tests asan
     ;;
   all)
     step build-gcc configure_and_build ci
+    get_model ci
     unit_tests ci
     step build-asan configure_and_build asan
     unit_tests asan
@@ -88,7 +110,8 @@ case $what in
     step cppcheck tests/static.sh cppcheck
     step clang-tidy tests/static.sh clang-tidy
     say "end-to-end"
-    python3 tests/e2e/run.py --build build/ci --results "$results" || true
+    python3 tests/e2e/run.py --build build/ci --models "$models" --results "$results" ||
+      grep -qP '\te2e/' "$results" || record end-to-end failed "no test ran"
     ;;
 esac
 
