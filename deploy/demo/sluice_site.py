@@ -9,7 +9,6 @@ import os
 import shlex
 import signal
 import socket
-import stat
 import subprocess
 import time
 import urllib.error
@@ -412,8 +411,3 @@ echo "{name} runs as process $pid"
 def decimal_usd(nano):
     """nano-USD per million tokens -> the decimal text of a bid."""
     return f"{nano // 10**9}.{nano % 10**9:09d}"
-
-
-def make_private(path):
-    os.makedirs(path, exist_ok=True)
-    os.chmod(path, stat.S_IRWXU)
