@@ -78,12 +78,26 @@ static void queue_clear(struct queue *q) {
     }
 }
 
-static struct packet *packet_make(const uint8_t *data, size_t size) {
+static int packet_make(const uint8_t *data, size_t size, struct packet **ret_packet,
+                       struct sl_error *err) {
     struct packet *p = calloc(1, sizeof *p + size);
-    if (p && size) {
+    if (!p) {
+        return sl_fail(err, SL_NOMEM, "no memory for a message");
+    }
+    if (size) {
         memcpy(p->data, data, size);
     }
-    return p;
+    p->size = size;
+    *ret_packet = p;
+    return SL_OK;
+}
+
+static int check_size(size_t size, struct sl_error *err) {
+    if (size > SL_LINK_BYTES_MAX) {
+        return sl_fail(err, SL_LIMIT, "a message of %zu bytes, at most %d can be sent", size,
+                       SL_LINK_BYTES_MAX);
+    }
+    return SL_OK;
 }
 
 int sl_mem_hub_create(size_t depth, struct sl_mem_hub **ret_hub, struct sl_error *err) {
@@ -166,6 +180,11 @@ static struct mem_client *find_peer(struct sl_mem_hub *hub, const struct sl_link
 static int server_send(struct sl_link *link, const struct sl_link_peer *peer, const uint8_t *data,
                        size_t size, struct sl_error *err) {
     struct mem_server *s = (struct mem_server *)link;
+    struct packet *p = NULL;
+    int rc = check_size(size, err);
+    if (rc) {
+        return rc;
+    }
     struct mem_client *c = find_peer(s->hub, peer);
     if (!c || c->cut) {
         return sl_fail(err, SL_CLOSED, "the agent's connection is gone");
@@ -173,11 +192,10 @@ static int server_send(struct sl_link *link, const struct sl_link_peer *peer, co
     if (c->inbox_count == s->hub->depth) {
         return sl_fail(err, SL_AGAIN, "the agent's queue is full");
     }
-    struct packet *p = packet_make(data, size);
-    if (!p) {
-        return sl_fail(err, SL_NOMEM, "no memory for a message");
+    rc = packet_make(data, size, &p, err);
+    if (rc) {
+        return rc;
     }
-    p->size = size;
     queue_put(&c->inbox, p);
     c->inbox_count++;
     return SL_OK;
@@ -234,14 +252,18 @@ static int client_send(struct sl_link *link, const struct sl_link_peer *peer, co
                        size_t size, struct sl_error *err) {
     (void)peer;
     struct mem_client *c = (struct mem_client *)link;
+    struct packet *p = NULL;
+    int rc = check_size(size, err);
+    if (rc) {
+        return rc;
+    }
     if (c->cut || !c->hub->server || c->outbox_count == c->hub->depth) {
         return sl_fail(err, SL_AGAIN, "no connection to the broker, or its queue is full");
     }
-    struct packet *p = packet_make(data, size);
-    if (!p) {
-        return sl_fail(err, SL_NOMEM, "no memory for a message");
+    rc = packet_make(data, size, &p, err);
+    if (rc) {
+        return rc;
     }
-    p->size = size;
     p->from = c;
     p->peer = c->self;
     queue_put(&c->hub->inbox, p);

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "proto/link/link.h"
@@ -93,6 +93,30 @@ static void queues_are_bounded_by_client_and_direction(void **state) {
     assert_int_equal(say(n.server, &a, "z"), -SL_AGAIN);
     hear(n.a, "x");
     assert_int_equal(say(n.server, &a, "z"), 0);
+    net_close(&n);
+}
+
+static void a_message_has_a_largest_size(void **state) {
+    (void)state;
+    struct net n;
+    struct sl_error err = {0};
+    net_open(&n, 8);
+    size_t most = SL_LINK_BYTES_MAX;
+    uint8_t *bytes = calloc(1, most + 1);
+    assert_non_null(bytes);
+    assert_int_equal(sl_link_send(n.a, NULL, bytes, most + 1, &err), -SL_LIMIT);
+    assert_non_null(strstr(err.text, "4194305 bytes"));
+    hear(n.server, NULL);
+    assert_int_equal(sl_link_send(n.a, NULL, bytes, most, NULL), 0);
+    struct sl_link_peer a = {"", 0};
+    const uint8_t *data = NULL;
+    size_t size = 0;
+    assert_int_equal(sl_link_recv(n.server, &a, &data, &size, NULL), 0);
+    assert_int_equal(size, most);
+    assert_int_equal(sl_link_send(n.server, &a, bytes, most + 1, NULL), -SL_LIMIT);
+    hear(n.a, NULL);
+    assert_int_equal(sl_link_send(n.server, &a, bytes, most, NULL), 0);
+    free(bytes);
     net_close(&n);
 }
 
@@ -206,6 +230,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(messages_keep_their_order_and_sender),
         cmocka_unit_test(queues_are_bounded_by_client_and_direction),
+        cmocka_unit_test(a_message_has_a_largest_size),
         cmocka_unit_test(a_cut_loses_what_is_under_way),
         cmocka_unit_test(what_a_client_said_last_arrives),
         cmocka_unit_test(two_connections_of_one_key),
