@@ -56,8 +56,8 @@ typedef uint16 lanes;
  * but not for CH and MAJ: one operation in 25. */
 #if VW == 16 && defined(__AVX512F__) && __has_builtin(__builtin_ia32_pternlogd512_mask)
 #define TERNARY(x, y, z, table)                                                                    \
-    as_uint16(                                                                                     \
-        __builtin_ia32_pternlogd512_mask(as_int16(x), as_int16(y), as_int16(z), table, (ushort)-1))
+    as_uint16(__builtin_ia32_pternlogd512_mask(as_int16(x), as_int16(y), as_int16(z), table,       \
+                                               (ushort)-1))
 #define CH(x, y, z) TERNARY(x, y, z, 0xca)
 #define MAJ(x, y, z) TERNARY(x, y, z, 0xe8)
 #else

@@ -385,7 +385,7 @@ static int failing_prepare(struct sl_executor *ex, struct sl_error *err) {
 
 struct hanging {
     struct sl_executor base;
-    cl_event gate;
+    _Atomic(cl_event) gate; /* made by the device's thread, opened by the test */
 };
 
 static int hanging_prepare(struct sl_executor *ex, struct sl_error *err) {
@@ -405,10 +405,11 @@ static int hanging_enqueue(struct sl_executor *ex, struct sl_launch *ret_launch,
     if (h->gate) {
         return 0;
     }
-    h->gate = clCreateUserEvent(ex->cl->context, &rc);
+    cl_event gate = clCreateUserEvent(ex->cl->context, &rc);
     assert_int_equal(rc, CL_SUCCESS);
-    assert_int_equal(clEnqueueMarkerWithWaitList(ex->cl->queue, 1, &h->gate, &ret_launch->first),
+    assert_int_equal(clEnqueueMarkerWithWaitList(ex->cl->queue, 1, &gate, &ret_launch->first),
                      CL_SUCCESS);
+    h->gate = gate;
     clRetainEvent(ret_launch->first);
     ret_launch->last = ret_launch->first;
     return 1;
