@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The OpenCL side of one device, as its executors see it: context, the one in-order kernel queue
- * (profiling on), a second queue for transfers, the stop word, program builds with an on-disk
+ * (profiling on), a second queue for markers, the stop word, program builds with an on-disk
  * cache, and the device's clock. OpenCL 1.2 API, -cl-std=CL1.2.
  *
  * Thread: the device's thread only, except sl_cl_stop_set (any thread for SVM and mapped words).
@@ -24,7 +24,7 @@ struct sl_cl {
     cl_device_id device; /* a sub-device when the device is split */
     cl_context context;
     cl_command_queue queue;    /* kernels; in-order, profiling */
-    cl_command_queue transfer; /* read-backs and uploads */
+    cl_command_queue transfer; /* markers that tell the device's clock */
     cl_mem stop_mem; /* the stop word as the kernels' first argument: const volatile uint* */
     volatile uint32_t *stop_host; /* where the host writes it (SVM or mapped), else NULL */
     bool stop_is_svm;             /* then kernels get it by clSetKernelArgSVMPointer */
