@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Two clocks that the compiler keeps apart. `sl_mono` (CLOCK_BOOTTIME, runs on in suspend) is for
  * every interval, ttl and deadline; `sl_wall` only for ledger, audit, logs and tenants' deadlines.
- * clock.c is the only caller of clock_gettime. Pure code gets `now` as an argument and never stores
- * a copy of it as "the present". */
+ * clock.c is the only caller of clock_gettime, but for the deadline of a timed wait in mailbox.c.
+ * Pure code gets `now` as an argument and never stores a copy of it as "the present". */
 #ifndef SLUICE_PROTO_BASE_CLOCK_H
 #define SLUICE_PROTO_BASE_CLOCK_H
 
