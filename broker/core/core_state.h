@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What the broker's core remembers. Private to broker/core and its tests. Everything belongs to one
- * struct sl_broker_core and is touched by its thread only; memory is taken when something joins,
- * never in the tick. Running out of memory ends the process: a broker that cannot write down what
- * it does must not go on (a restart continues from the store). */
+ * struct sl_broker_core and is touched by its thread only. Tables grow when something joins; what a
+ * step sends and stores is allocated by it. Running out of memory ends the process: a broker that
+ * cannot write down what it does must not go on (a restart continues from the store). */
 #ifndef SLUICE_BROKER_CORE_CORE_STATE_H
 #define SLUICE_BROKER_CORE_CORE_STATE_H
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The tick: the one place where decisions are made. It takes a snapshot of every device that may be
- * moved, asks the policy, and grants what differs from what is. Its tables grow when devices join;
- * deciding itself allocates nothing. */
+ * moved, asks the policy, and grants what differs from what is. Its tables grow when devices have
+ * joined. Snapshot and policy allocate nothing else; a grant allocates its message, its row and its
+ * work unit. */
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Status codes and the error text that travels with them.
  *
- * Every fallible function returns SL_OK (0) or a negative `enum sl_status`, and takes a
- * `struct sl_error *err` as its last parameter (NULL when the caller does not care). The text
- * tells a user what to do, never only what happened. Out-parameters (`ret_*`) are untouched on
- * failure. Thread: any; an sl_error belongs to the caller. */
+ * A fallible function returns SL_OK (0) or a negative `enum sl_status`. Where a user may have to
+ * act on it, it takes a `struct sl_error *err` as its last parameter (NULL when the caller does not
+ * care); parsers of single values, mailboxes and the like give the status only. The text tells a
+ * user what to do, never only what happened. Out-parameters (`ret_*`) are untouched on failure.
+ * Thread: any; an sl_error belongs to the caller. */
 #ifndef SLUICE_PROTO_BASE_ERROR_H
 #define SLUICE_PROTO_BASE_ERROR_H
 

@@ -3,10 +3,11 @@
  * turns them into bytes and back; nothing else sees generated code.
  *
  * Reports carry absolute state, so that a lost one is harmless. Commands carry epoch and ttl;
- * results and shares carry ids and are resent until acknowledged. Spans only, never instants
- * (design 5). Ownership: a decoded message's pointers live in its arena (sl_msg_arena) until that
- * is reset. A message to be encoded borrows everything. Sizes are limits checked by the codec in
- * both directions (msg_limits.h). */
+ * results and shares carry ids and are resent until acknowledged. Spans, never instants (design 5);
+ * the exception are the moments in sl_msg_ack, by the agent's own clock, which measure a switch and
+ * decide nothing. Ownership: a decoded message's pointers live in its arena (sl_msg_arena) until
+ * that is reset. A message to be encoded borrows everything. Sizes are limits checked by the codec
+ * in both directions (msg_limits.h). */
 #ifndef SLUICE_PROTO_WIRE_MSG_H
 #define SLUICE_PROTO_WIRE_MSG_H
 
