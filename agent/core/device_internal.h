@@ -46,6 +46,7 @@ struct agent_lease {
     int64_t expires_ns;
     uint64_t ticket; /* of the epoch's journal record */
     bool halting;    /* a halt was asked for */
+    bool posted;     /* the mode was posted: that halt is used up */
     bool running;    /* acknowledged */
     int64_t received_ns, halted_ns, durable_ns, started_ns;
 };

@@ -30,6 +30,11 @@ static void post_mode(struct sl_agent_core *core, struct agent_device *device, e
     core->session.report_wanted = true;
 }
 
+/* A halt holds until the next mode is posted: that one runs before it reports its first launch. */
+static bool is_halted(const struct agent_device *device) {
+    return device->lease.halting && !device->lease.posted;
+}
+
 static void halt(struct sl_agent_core *core, const struct agent_device *device) {
     agent_queue(core, SL_AGENT_HALT)->device = device->index;
 }
@@ -42,7 +47,7 @@ static void unbind(struct sl_agent_core *core, struct agent_device *device, stru
         device->mode == mode && !device->leased && !device->lease.halting && !device->units;
     agent_units_close(core, now, device, UINT64_MAX, false);
     if (!as_it_is) {
-        if (device->mode != SL_MODE_INVALID && device->mode != mode && !device->lease.halting) {
+        if (device->mode != SL_MODE_INVALID && device->mode != mode && !is_halted(device)) {
             halt(core, device);
         }
         if (device->leased) {
@@ -103,7 +108,7 @@ static void fail(struct sl_agent_core *core, struct agent_device *device, struct
 static void store(struct sl_agent_core *core, struct agent_device *device, struct sl_now now,
                   const struct agent_cause *cause) {
     (void)now;
-    bool halting = device->lease.halting; /* an earlier directive's halt still holds */
+    bool halting = is_halted(device); /* by an earlier directive */
     device->lease = *cause->lease;
     device->lease.halting = halting;
     if (device->mode != device->lease.mode && !halting) {
@@ -130,6 +135,7 @@ static void post(struct sl_agent_core *core, struct agent_device *device, struct
     device->lease.durable_ns = cause->at_ns;
     agent_units_close(core, now, device, device->lease.epoch, false);
     post_mode(core, device, device->lease.mode, device->lease.epoch);
+    device->lease.posted = true;
     device->leased = true;
     for (struct agent_unit *unit = device->units; unit; unit = unit->next) {
         if (unit->waiting && unit->state == UNIT_WORKING) {

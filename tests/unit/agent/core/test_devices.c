@@ -130,6 +130,29 @@ static void a_slow_halt_does_not_hold_the_mode_back(void **state) {
     rig_stop(&rig);
 }
 
+/* The mode in between runs, though it has not reported its first launch: the next one must not wait
+ * for that launch's end. */
+static void a_mode_that_has_not_started_is_halted_too(void **state) {
+    (void)state;
+    static struct rig rig;
+    rig_start(&rig, &(struct rig_options){0});
+    rig_up(&rig);
+    rig_direct(&rig, 0, 5, SL_MODE_INFER, 60000);
+    assert_string_equal(rig_device(&rig, 0).state, "starting");
+    rig_forget(&rig);
+    rig_direct(&rig, 0, 6, SL_MODE_HASH, 60000);
+    assert_true(rig_find(&rig, SL_AGENT_HALT, 0, 0, 0) >= 0);
+    /* While the epoch is not durable the device stands still: one halt is enough. */
+    rig.disk_waits = true;
+    rig_direct(&rig, 0, 7, SL_MODE_INFER, 60000);
+    assert_true(rig_find(&rig, SL_AGENT_HALT, 0, 0, 0) >= 0);
+    rig_forget(&rig);
+    rig_direct(&rig, 0, 8, SL_MODE_IDLE, 60000);
+    assert_int_equal(rig_find(&rig, SL_AGENT_HALT, 0, 0, 0), -1);
+    rig_sync(&rig);
+    rig_stop(&rig);
+}
+
 static void the_same_mode_again_halts_nothing(void **state) {
     (void)state;
     static struct rig rig;
@@ -379,6 +402,7 @@ int main(void) {
         cmocka_unit_test(the_safe_mode_rules_before_the_first_directive),
         cmocka_unit_test(halt_runs_beside_the_disk_and_the_mode_waits_for_it),
         cmocka_unit_test(a_slow_halt_does_not_hold_the_mode_back),
+        cmocka_unit_test(a_mode_that_has_not_started_is_halted_too),
         cmocka_unit_test(the_same_mode_again_halts_nothing),
         cmocka_unit_test(epochs_only_rise),
         cmocka_unit_test(a_higher_epoch_overtakes_one_on_its_way),
