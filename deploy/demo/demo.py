@@ -296,8 +296,8 @@ class Demo:
             ("revenue from leases", usd(r["lease"]) + " USD"),
             ("cost of power (rated watts)" if self.site.options.get("rated") else "cost of power (watts unknown)",
              usd(r["power"]) + " USD"),
-            ("together, against always hashing", f"{usd(r['hash'] + r['lease'])} / {usd(r['always_hash'])} USD"),
-            ("together, against always leasing", f"{usd(r['hash'] + r['lease'])} / {usd(r['always_lease'])} USD"),
+            ("before power: together / always hashing", f"{usd(r['hash'] + r['lease'])} / {usd(r['always_hash'])} USD"),
+            ("before power: together / always leasing", f"{usd(r['hash'] + r['lease'])} / {usd(r['always_lease'])} USD"),
             ("ledger balanced", "yes" if s["ledger_balanced"] else "NO"),
         ]
         width = max(len(a) for a, _ in rows)

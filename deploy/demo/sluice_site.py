@@ -217,7 +217,12 @@ stop_word: {o.get('stop_word', 'auto')}
 set -eu
 here={shlex.quote(self.out)}
 pid=$(sed -n "s/^{variable}=//p" "$here/env" | tr -d "'")
-if [ -n "$pid" ] && kill -0 "$pid" 2>/dev/null && [ "$(ps -o stat= -p "$pid" 2>/dev/null | cut -c1)" != Z ]; then
+runs() {{ [ -n "$pid" ] && kill -0 "$pid" 2>/dev/null && [ "$(ps -o stat= -p "$pid" 2>/dev/null | cut -c1)" != Z ]; }}
+for _ in $(seq 50); do # one that was killed a moment ago may still be at its end
+  runs || break
+  sleep 0.1
+done
+if runs; then
   echo "restart-{name}.sh: it still runs as process $pid; stop it first" >&2
   exit 1
 fi
