@@ -4,6 +4,7 @@ pools, and kill -9 of everything at any moment."""
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -215,33 +216,58 @@ class Identity(SiteCase):
 
 
 class BadPools(SiteCase):
-    """A pool that refuses, babbles or is silent costs no device and no broker."""
+    """A pool that refuses, babbles or is silent is named with its fault. It costs no device and no broker:
+    tenants are served, nothing is hashed, and a good pool on the same port is taken up again."""
 
     parts = ("broker",)
 
-    def try_pool(self, option, said):
+    def tearDown(self):
+        self.assertTrue(self.site.stop("agent"))
+        self.assertTrue(self.site.stop("pool"))
+
+    def pool(self):
+        return self.site.api("GET", "/api/v1/nodes")["nodes"][0]["pool"]
+
+    def hashes(self):
+        return [device["hashes_total"] for device in self.site.devices()]
+
+    def try_pool(self, option, said, timeout_s):
         site = self.site
-        command = site.commands()["pool"] + [option]
-        log = open(site.path("logs", "badpool.log"), "a")
-        process = subprocess.Popen(command, stdout=log, stderr=log)
+        with open(site.path("logs", "badpool.log"), "a") as log:
+            process = subprocess.Popen(site.commands()["pool"] + [option], stdout=log, stderr=log)
         try:
-            site.wait_for(lambda: site.port_open(site.pool_port), 10)
-            site.start("agent")
-            state = site.wait_for(lambda: next(
-                (n["pool"]["state"] for n in site.api("GET", "/api/v1/nodes")["nodes"]
-                 if said in n["pool"]["state"].lower()), None), 90, 0.5)
-            self.assertIsNotNone(state, site.api("GET", "/api/v1/nodes"))
-            self.assertTrue(site.stop("agent"))
+            self.assertTrue(site.wait_for(lambda: site.port_open(site.pool_port), 10))
+            site.start_agent()
+            self.assertTrue(site.wait_for(lambda: re.search(said, self.pool()["state"]), timeout_s), self.pool())
+            hashes = self.hashes()
+            self.wait_batch(site.submit(TEXTS[:50], HIGH))
+            self.wait_modes("idle")
+            self.assertFalse(self.pool()["has_job"], self.pool())
+            self.assertEqual(self.hashes(), hashes)
         finally:
             process.kill()
             process.wait()
-            log.close()
+        return hashes
+
+    def check_good_pool(self, hashes):
+        self.site.start_pool()
+        self.assertTrue(self.site.wait_for(lambda: self.pool()["has_job"], 60), self.pool())
+        self.assertEqual(self.pool()["state"], "")
+        self.wait_modes("hash")
+        self.assertTrue(self.site.wait_for(lambda: all(a > b for a, b in zip(self.hashes(), hashes)), 20),
+                        (hashes, self.hashes()))
 
     def test_refused_authorisation(self):
-        self.try_pool("--refuse-auth", "authori")
+        # It is asked again after five minutes at the earliest: too long to wait here.
+        self.try_pool("--refuse-auth", "refused: the pool refuses this user", 30)
 
     def test_garbage(self):
-        self.try_pool("--garbage", "")
+        self.check_good_pool(self.try_pool(
+            "--garbage", "not JSON|not an object|fields instead of 9|set_difficulty: difficulty must be", 30))
+
+    def test_silence(self):
+        # The agent gives up after 15 s without an answer.
+        self.check_good_pool(self.try_pool("--silent", "does not answer mining.subscribe", 40))
 
 
 class FullDisk(unittest.TestCase):

@@ -115,6 +115,14 @@ class Refusals(unittest.TestCase):
         done = self.start("broker")
         self.assertEqual(done.returncode, 1)
         self.assertIn("another sluice-broker", done.stderr)
+        self.site.options["fake_devices"] = 1
+        self.site.write_scripts()
+        self.site.start_agent()
+        done = self.start("agent")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("another sluice-agent", done.stderr)
+        for name in ("broker", "agent"):
+            self.site.check_alive(name)
 
     def test_a_key_file_that_others_may_read(self):
         os.chmod(self.site.path("broker.key"), 0o644)
