@@ -97,8 +97,13 @@ static void write_offer(struct sl_json *json, const char *key, const struct sl_v
     sl_json_close(json, '}');
 }
 
+/* Of a device that has not reported since the broker started nothing is known. */
+static const char *mode_or_null(enum sl_mode mode) {
+    return mode > SL_MODE_INVALID && mode < SL_MODE_COUNT ? sl_mode_name(mode) : NULL;
+}
+
 static void write_decision(struct sl_json *json, const struct sl_view_device *device) {
-    sl_json_text(json, "wanted", sl_mode_name(device->wanted));
+    sl_json_text(json, "wanted", mode_or_null(device->wanted));
     sl_json_uint(json, "epoch", device->epoch);
     sl_json_name(json, "batch", device->batch);
     if (device->batch[0] != '\0') {
@@ -134,7 +139,7 @@ void sl_view_device_json(struct sl_json *json, const struct sl_view_device *devi
     sl_json_uint(json, "memory_bytes", report->memory_bytes);
     sl_json_name(json, "trouble", report->health);
     sl_json_text(json, "state", device->state);
-    sl_json_text(json, "mode", sl_mode_name(report->mode));
+    sl_json_text(json, "mode", mode_or_null(report->mode));
     sl_json_bool(json, "safe_mode", report->safe);
     write_decision(json, device);
     sl_json_uint(json, "hashrate_hs", report->hash_rate_hs);
