@@ -20,7 +20,7 @@ from tokenizers import Tokenizer
 ROWS = 1024  # tokens that go through the dense layers together, unless one text has more
 GELU_ROWS = 64  # small enough to stay in a cache
 
-# numpy has no erf: its second-order expansion around the nearest of these points is exact to 1e-15.
+# numpy has no erf: its third-order expansion around the nearest of these points is exact to 1e-15.
 ERF_MAX, ERF_PER_ONE = 6.0, 4096
 ERF_X = np.arange(-int(ERF_MAX) * ERF_PER_ONE, int(ERF_MAX) * ERF_PER_ONE + 1) / ERF_PER_ONE
 ERF = np.array([math.erf(x) for x in ERF_X])
@@ -32,7 +32,7 @@ def erf(x):
     at = np.rint((x + ERF_MAX) * ERF_PER_ONE).astype(np.int32)
     near = ERF_X[at]
     d = x - near
-    return ERF[at] + ERF_SLOPE[at] * d * (1 - d * near)
+    return ERF[at] + ERF_SLOPE[at] * d * (1 - d * (near - d * (2 * near * near - 1) / 3))
 
 
 def read_safetensors(path):
