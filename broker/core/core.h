@@ -105,7 +105,8 @@ struct sl_core_event {
     uint64_t ticket;
     uint32_t feed;
     bool price_ok;
-    int64_t value_nano; /* in the feed's unit x 1e9 */
+    bool price_unreachable; /* not ok because the source was silent, not because it was wrong */
+    int64_t value_nano;     /* in the feed's unit x 1e9 */
     struct sl_wall as_of;
     char text[SL_WHY_MAX];
     struct sl_batch_row *row; /* BATCH: malloc'ed, moves. bid < 0: the tenant's default */

@@ -182,7 +182,7 @@ struct sl_core_tenant_state {
 /* ---- money and prices ---- */
 struct sl_core_feed_state {
     struct sl_core_feed config;
-    bool known;
+    bool known, wrong; /* wrong: the source's last word was no price */
     int64_t value_nano;
     int64_t stored_nano; /* last value written to the store */
     struct sl_wall as_of;

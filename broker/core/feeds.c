@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Prices: what was read, how old it is, what it means. A value that cannot be right is not used,
- * and the feed says why; the last good one goes on until its age limit. */
+ * and the feed says why: until a good one comes it counts as stale, so that prices move nothing.
+ * A source that cannot be reached has said nothing wrong: its last value goes on until its age
+ * limit. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,8 +17,8 @@
 bool sl_core_feed_stale(const struct sl_broker_core *core, const struct sl_core_feed_state *feed,
                         struct sl_wall now) {
     (void)core;
-    return feed->known && feed->config.age_max_ms > 0 &&
-           now.ms - feed->as_of.ms > feed->config.age_max_ms;
+    bool old = feed->config.age_max_ms > 0 && now.ms - feed->as_of.ms > feed->config.age_max_ms;
+    return feed->known && (old || feed->wrong);
 }
 
 static int compare(const void *a, const void *b) {
@@ -168,10 +170,13 @@ void sl_core_feed_price(struct sl_broker_core *core, const struct sl_core_event 
             sl_core_log(core, SL_LOG_WARN, "feed.bad", "feed=%s: %s", feed->config.id, why);
         }
         sl_text_copy(feed->health, sizeof feed->health, why);
+        feed->wrong = feed->wrong || !event->price_unreachable;
+        sl_core_arm(core);
         return;
     }
     sl_core_shadow_advance(core);
     feed->health[0] = '\0';
+    feed->wrong = false;
     feed->known = true;
     feed->value_nano = event->value_nano;
     feed->as_of = event->as_of;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Filling a fresh core from the store, in the order of the declarations in core.h. Rows come from
- * our own store, but a damaged one must not take the broker down: what does not fit is refused. */
+ * Filling a fresh core from the store, in the order of broker/shell/start.c. Rows come from our own
+ * store, but may be damaged: one that does not fit is refused, and the start then fails by name. */
 #include <stdio.h>
 #include <string.h>
 

@@ -132,7 +132,9 @@ static void say_failure(struct sl_feed *feed, const struct sl_error *why) {
     if (!feed->said_ok && strcmp(feed->said_text, why->text) == 0) {
         return;
     }
-    struct sl_feed_event event = {.ok = false, .read_ns = sl_clock_mono().ns};
+    bool http = feed->config.kind == SL_FEED_HTTP;
+    struct sl_feed_event event = {.unreachable = http && why->status == SL_IO,
+                                  .read_ns = sl_clock_mono().ns};
     sl_text_copy(event.text, sizeof event.text, why->text);
     sl_text_copy(feed->said_text, sizeof feed->said_text, why->text);
     say(feed, &event);
@@ -225,7 +227,7 @@ static int reload_csv(struct sl_feed *feed, bool settled, struct sl_error *err) 
 }
 
 /* One look at the file; returns how long to sleep. A bad file says so and stays out of force: the
- * core then holds, since a price that cannot be read is no price. */
+ * core then holds, until the file is good again. */
 static int64_t csv_turn(struct sl_feed *feed, bool *bad) {
     struct stat st = {0};
     struct sl_error err;

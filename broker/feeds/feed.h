@@ -42,6 +42,8 @@ struct sl_feed_config {
 struct sl_feed_event {
     uint32_t feed; /* index given at creation */
     bool ok;
+    bool unreachable; /* not ok, but nothing was said: the last price may go on until its age limit
+                       */
     int64_t value_nano;
     struct sl_wall as_of;
     int64_t read_ns; /* CLOCK_BOOTTIME when the bytes were read */

@@ -98,6 +98,7 @@ static void on_feed_fd(uv_poll_t *poll, int status, int events) {
             .kind = SL_CEV_PRICE,
             .feed = from.feed,
             .price_ok = from.ok,
+            .price_unreachable = from.unreachable,
             .value_nano = from.value_nano,
             .as_of = from.as_of,
             .read_ns = from.read_ns,

@@ -69,8 +69,17 @@ static void test_bad_values(void **state) {
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         bad(&w, rows[i].text, rows[i].ok, rows[i].value, rows[i].age_ms);
         assert_string_equal(feed(&w, 0).health, rows[i].health);
-        assert_int_equal(feed(&w, 0).value_nano, WORLD_PRICE); /* the last good one stays */
+        assert_int_equal(feed(&w, 0).value_nano, WORLD_PRICE); /* the last good one is shown */
+        assert_true(feed(&w, 0).stale);                        /* but moves nothing */
     }
+    world_price(&w, 0, WORLD_PRICE);
+    assert_false(feed(&w, 0).stale);
+    /* Silence is no wrong word: the age limit decides. */
+    struct sl_core_event silent = {.kind = SL_CEV_PRICE, .price_unreachable = true};
+    sl_text_copy(silent.text, sizeof silent.text, "connection refused");
+    world_step(&w, &silent);
+    assert_string_equal(feed(&w, 0).health, "connection refused");
+    assert_false(feed(&w, 0).stale);
     world_price(&w, 0, WORLD_PRICE);
     assert_string_equal(feed(&w, 0).health, "");
     struct sl_core_event event = {.kind = SL_CEV_PRICE, .feed = 77, .price_ok = true};
