@@ -82,7 +82,9 @@ unit_tests() {
     --test-output-size-passed 1000000 --timeout 300 "$@" >"$out/ctest-$preset.log" 2>&1
   python3 tests/count.py "$out/$preset.xml" "$preset" >>"$results" ||
     record "tests-$preset" failed "no test report; see tests/out/ctest-$preset.log"
-  grep -E '\*\*\*Failed|\*\*\*Timeout|\*\*\*Exception' "$out/ctest-$preset.log"
+  # What a failed test said, which ctest prints behind its line.
+  awk '/^ *[0-9]+\/[0-9]+ Test/ { show = /\*\*\*(Failed|Timeout|Exception)/ ? 60 : 0 }
+       /^ *Start +[0-9]+:/ { next } show > 0 { print; show-- }' "$out/ctest-$preset.log"
   tail -n 4 "$out/ctest-$preset.log"
 }
 

@@ -193,7 +193,7 @@ static int server_send(struct sl_link *link, const struct sl_link_peer *peer, co
         return sl_fail(err, SL_AGAIN, "the agent's queue is full");
     }
     rc = packet_make(data, size, &p, err);
-    if (rc) {
+    if (rc || !p) {
         return rc;
     }
     queue_put(&c->inbox, p);
@@ -261,7 +261,7 @@ static int client_send(struct sl_link *link, const struct sl_link_peer *peer, co
         return sl_fail(err, SL_AGAIN, "no connection to the broker, or its queue is full");
     }
     rc = packet_make(data, size, &p, err);
-    if (rc) {
+    if (rc || !p) {
         return rc;
     }
     p->from = c;
