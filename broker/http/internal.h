@@ -55,6 +55,7 @@ struct sl_http {
     uint32_t worker_count;
     _Atomic bool stopping;
     _Atomic uint32_t suspended; /* calls between dispatch and finish */
+    _Atomic uint32_t owed;      /* calls between dispatch and the last byte of their answer */
     struct sl_keys keys;
 
     pthread_mutex_t lock; /* of everything below */

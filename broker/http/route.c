@@ -182,6 +182,8 @@ void sl_http_route(struct sl_http_call *call, const char *method) {
 
 static bool leave_for_stop(struct sl_http_call *call) {
     atomic_fetch_add(&call->http->suspended, 1);
+    call->owed = true;
+    atomic_fetch_add(&call->http->owed, 1);
     if (!atomic_load(&call->http->stopping)) {
         return false;
     }

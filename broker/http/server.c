@@ -19,6 +19,7 @@
 #define REQUESTS_MAX 256
 #define HEADER_BYTES (32 * 1024)
 #define IDLE_S 75u
+#define FLUSH_NS (SL_NS_PER_S / 2)
 #define MULTIPART_EXTRA (64 * 1024) /* boundaries and part headers around a file */
 
 static void *on_uri(void *cls, const char *uri, struct MHD_Connection *connection) {
@@ -28,10 +29,14 @@ static void *on_uri(void *cls, const char *uri, struct MHD_Connection *connectio
 
 static void on_completed(void *cls, struct MHD_Connection *connection, void **call,
                          enum MHD_RequestTerminationCode code) {
-    (void)cls;
+    struct sl_http_call *ended = *call;
+    struct sl_http *http = cls;
     (void)connection;
     (void)code;
-    sl_call_destroy(*call);
+    if (ended && ended->owed) {
+        atomic_fetch_sub(&http->owed, 1);
+    }
+    sl_call_destroy(ended);
     *call = NULL;
 }
 
@@ -278,6 +283,16 @@ static void answer_all(struct sl_http *http) {
     }
 }
 
+/* Stopping the daemon cuts connections, also those whose answer is on its way. Who reads slowly is
+ * not waited for. */
+static void flush_answers(const struct sl_http *http) {
+    const struct timespec pause = {.tv_nsec = 2 * SL_NS_PER_MS};
+    struct sl_mono until = {sl_clock_mono().ns + FLUSH_NS};
+    while (atomic_load(&http->owed) > 0 && sl_clock_mono().ns < until.ns) {
+        nanosleep(&pause, NULL);
+    }
+}
+
 void sl_http_destroy(struct sl_http *http) {
     if (!http) {
         return;
@@ -292,6 +307,7 @@ void sl_http_destroy(struct sl_http *http) {
     sl_http_workers_stop(http);
     if (http->daemon) {
         answer_all(http);
+        flush_answers(http);
         MHD_stop_daemon(http->daemon);
     }
     struct sl_http_request left;
