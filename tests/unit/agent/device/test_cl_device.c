@@ -492,16 +492,22 @@ static void a_failed_self_test_is_never_offered(void **state) {
     finish(rig);
 }
 
-static void a_launch_that_never_ends_is_reported(void **state) {
-    struct rig *rig = *state;
-    struct sl_device_event event = {0};
+/* A device in the mode hash whose only launch ends when the test opens its gate. */
+static struct hanging *start_hanging(struct rig *rig, uint32_t hang_ms) {
     struct hanging *made = NULL;
     const struct odd_choice choice = {&hanging_ops, &made};
     struct sl_cl_device_config config = hash_and_idle();
     config.factories[1] = (struct sl_executor_factory){create_odd, &choice, SL_MODE_HASH};
-    config.hang_ms = 700;
+    config.hang_ms = hang_ms;
     start(rig, &config);
     post_mode(rig->device, SL_MODE_HASH, 1);
+    return made;
+}
+
+static void a_launch_that_never_ends_is_reported(void **state) {
+    struct rig *rig = *state;
+    struct sl_device_event event = {0};
+    struct hanging *made = start_hanging(rig, 700);
     int64_t posted = sl_clock_mono().ns;
     while (event.kind != SL_DEVEV_FAILED) {
         assert_int_equal(sl_mailbox_take_wait(rig->events, 10 * S, &event), SL_OK);
@@ -537,13 +543,7 @@ static void stop_for_ms(int ms) {
 static void a_stopped_process_is_no_hung_device(void **state) {
     struct rig *rig = *state;
     struct sl_device_event event = {0};
-    struct hanging *made = NULL;
-    const struct odd_choice choice = {&hanging_ops, &made};
-    struct sl_cl_device_config config = hash_and_idle();
-    config.factories[1] = (struct sl_executor_factory){create_odd, &choice, SL_MODE_HASH};
-    config.hang_ms = 1500;
-    start(rig, &config);
-    post_mode(rig->device, SL_MODE_HASH, 1);
+    struct hanging *made = start_hanging(rig, 1500);
     int64_t begin = sl_clock_mono().ns;
     stop_for_ms(3000);
     assert_true(sl_clock_mono().ns - begin > 2900 * SL_NS_PER_MS);
