@@ -260,7 +260,7 @@ int sl_http_create(const struct sl_http_config *config, struct sl_http **ret_htt
     rc = rc ? rc
             : sl_mailbox_create(sizeof(struct sl_http_call *), SL_HTTP_PENDING_MAX, &http->jobs,
                                 err);
-    rc = rc ? rc : sl_reader_open(http->store_path, &reader, err);
+    rc = rc ? rc : sl_reader_open(http->store_path, NULL, &reader, err);
     rc = rc ? rc : sl_http_ensure_operator_key(http, reader, err);
     if (rc == SL_OK) {
         remove_leftovers(http);

@@ -25,7 +25,7 @@ static void *worker_main(void *arg) {
     SL_AUTO(sl_reader) reader = NULL;
     struct sl_error err = {0};
     sl_thread_name("http worker");
-    int rc = sl_reader_open(http->store_path, &reader, &err);
+    int rc = sl_reader_open(http->store_path, NULL, &reader, &err);
     if (rc != SL_OK) {
         sl_log(SL_LOG_ERROR, "http.worker", "text=\"%s\"", err.text);
     }

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "broker/shell/broker.h"
+#include "broker/shell/restore.h"
 #include "proto/base/log.h"
 
 static int make_dir(const char *path, struct sl_error *err) {
@@ -30,117 +31,16 @@ static int make_dirs(struct sl_broker *broker, struct sl_error *err) {
     return SL_OK;
 }
 
-/* A list ends at the first row that the core refuses, which must not pass for its end. */
-struct restoring {
-    struct sl_broker_core *core;
-    struct sl_reader *results; /* a second connection, since the first is in the middle of a list */
-    struct sl_error *err;
-    int rc;
-};
-
-static int fits(struct restoring *r, int rc, const char *what, const char *id) {
-    if (rc) {
-        r->rc = sl_fail(r->err, SL_CORRUPT,
-                        "the store is damaged: %s %s does not fit what stands beside it; restore a "
-                        "backup, or move the store away to start with an empty ledger",
-                        what, id);
-    }
-    return rc;
-}
-
-static int restore_device(void *arg, const void *row) {
-    struct restoring *r = arg;
-    const struct sl_device_row *device = row;
-    return fits(r, sl_broker_core_restore_device(r->core, device), "device", device->key);
-}
-static int restore_override(void *arg, const void *row) {
-    struct restoring *r = arg;
-    const struct sl_override_row *order = row;
-    return fits(r, sl_broker_core_restore_override(r->core, order), "the order for",
-                order->subject);
-}
-static int restore_account(void *arg, const void *row) {
-    struct restoring *r = arg;
-    const struct sl_account_row *account = row;
-    return fits(r, sl_broker_core_restore_account(r->core, account), "account", account->id);
-}
-static int restore_batch(void *arg, const void *row) {
-    struct restoring *r = arg;
-    const struct sl_batch_row *batch = row;
-    return fits(r, sl_broker_core_restore_batch(r->core, batch), "batch", batch->id);
-}
-static int restore_result(void *arg, const void *row) {
-    struct restoring *r = arg;
-    const struct sl_result_row *result = row;
-    return fits(r, sl_broker_core_restore_result(r->core, result), "a result of batch",
-                result->batch);
-}
-static int restore_unit(void *arg, const void *row) {
-    struct restoring *r = arg;
-    const struct sl_unit_row *unit = row;
-    return fits(r, sl_broker_core_restore_unit(r->core, unit), "a work unit of batch", unit->batch);
-}
-static int restore_share(void *arg, const void *row) {
-    struct restoring *r = arg;
-    const struct sl_share_row *share = row;
-    return fits(r, sl_broker_core_restore_share(r->core, share), "a share of", share->node_key);
-}
-
-/* Which lines of an open batch are done. */
-static int restore_results_of(void *arg, const void *row) {
-    struct restoring *r = arg;
-    const struct sl_batch_row *batch = row;
-    int rc = sl_reader_results(r->results, batch->id, false, restore_result, r, r->err);
-    r->rc = rc ? rc : r->rc;
-    return r->rc;
-}
-
-/* So many recent shares of each node tell a resent one from a new one. */
-#define SHARES_RESTORED 70000
-
-static int restore_counters(struct sl_broker *broker, struct sl_error *err) {
-    struct sl_store_high high = {0};
-    int rc = sl_reader_high(broker->reader, &high, err);
-    if (rc) {
-        return rc;
-    }
-    sl_broker_core_restore_high(broker->core, &high);
-    for (const char *const *key = sl_broker_core_meta_keys(); *key; key++) {
-        char value[192];
-        if (sl_reader_meta(broker->reader, *key, value, sizeof value) == SL_OK) {
-            rc = sl_broker_core_restore_meta(broker->core, *key, value);
-            if (rc) {
-                return sl_fail(err, SL_CORRUPT, "the store's counter '%s' is damaged", *key);
-            }
-        }
-    }
-    return SL_OK;
-}
-
-/* Results come before units: a line that is done belongs to no unit any more. */
-static int restore(struct sl_broker *broker, struct sl_error *err) {
-    struct sl_reader *reader = broker->reader;
-    struct restoring r = {.core = broker->core, .err = err};
-    SL_AUTO(sl_reader) second = NULL;
-    int rc = sl_reader_open(broker->store_path, &second, err);
-    r.results = second;
-    rc = rc ? rc : restore_counters(broker, err);
-    rc = rc ? rc : sl_reader_devices(reader, restore_device, &r, err);
-    rc = rc || r.rc ? rc : sl_reader_overrides(reader, restore_override, &r, err);
-    rc = rc || r.rc ? rc : sl_reader_accounts(reader, restore_account, &r, err);
-    rc = rc || r.rc ? rc : sl_reader_open_batches(reader, restore_batch, &r, err);
-    rc = rc || r.rc ? rc : sl_reader_open_batches(reader, restore_results_of, &r, err);
-    rc = rc || r.rc ? rc : sl_reader_open_units(reader, restore_unit, &r, err);
-    rc = rc || r.rc ? rc : sl_reader_shares(reader, SHARES_RESTORED, restore_share, &r, err);
-    return rc ? rc : r.rc;
-}
-
 static int open_store(struct sl_broker *broker, struct sl_error *err) {
+    const struct sl_store_config store = {
+        .path = broker->store_path,
+        .fatal = sl_broker_on_fatal,
+        .fatal_arg = broker,
+    };
     int rc = sl_mailbox_create(sizeof(uint64_t), 65536, &broker->durable, err);
     rc = rc ? rc : sl_mailbox_create(SL_ERROR_TEXT_MAX, 4, &broker->fatal, err);
-    rc = rc ? rc
-            : sl_store_open(broker->store_path, sl_broker_on_fatal, broker, &broker->store, err);
-    rc = rc ? rc : sl_reader_open(broker->store_path, &broker->reader, err);
+    rc = rc ? rc : sl_store_open(&store, &broker->store, err);
+    rc = rc ? rc : sl_reader_open(broker->store_path, NULL, &broker->reader, err);
     if (rc) {
         return rc;
     }
@@ -151,7 +51,9 @@ static int open_store(struct sl_broker *broker, struct sl_error *err) {
     sl_broker_config_core(&broker->config, core_config);
     rc = sl_broker_core_create(core_config, &broker->core, err);
     free(core_config);
-    return rc ? rc : restore(broker, err);
+    SL_AUTO(sl_reader) second = NULL;
+    rc = rc ? rc : sl_reader_open(broker->store_path, NULL, &second, err);
+    return rc ? rc : sl_broker_restore(broker->core, broker->reader, second, err);
 }
 
 static int open_link(struct sl_broker *broker, struct sl_error *err) {

@@ -39,7 +39,7 @@ static void run(uv_work_t *work) {
     SL_AUTO(sl_reader) reader = NULL;
     struct sl_batch_row row = {0};
     struct sl_error err;
-    int rc = sl_reader_open(job->broker->store_path, &reader, &err);
+    int rc = sl_reader_open(job->broker->store_path, NULL, &reader, &err);
     if (rc == SL_OK) {
         rc = sl_reader_batch(reader, job->batch, &row, &err);
     }

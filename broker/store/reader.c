@@ -7,12 +7,13 @@
 
 #include "broker/store/store_internal.h"
 
-int sl_reader_open(const char *path, struct sl_reader **ret_reader, struct sl_error *err) {
+int sl_reader_open(const char *path, const char *vfs, struct sl_reader **ret_reader,
+                   struct sl_error *err) {
     struct sl_reader *r = calloc(1, sizeof *r);
     if (!r) {
         return sl_fail(err, SL_NOMEM, "no memory for a reader of the store");
     }
-    int rc = sqlite3_open_v2(path, &r->db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL);
+    int rc = sqlite3_open_v2(path, &r->db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, vfs);
     if (rc != SQLITE_OK ||
         sqlite3_exec(r->db, "PRAGMA query_only = ON", NULL, NULL, NULL) != SQLITE_OK) {
         sl_fail(err, SL_IO, "cannot read the store %s: %s", path,

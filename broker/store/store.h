@@ -78,11 +78,24 @@ SL_DEFINE_AUTO(sl_txn, sl_txn_destroy)
 int sl_txn_add(struct sl_txn *txn, const struct sl_op *op, struct sl_error *err);
 
 struct sl_store;
-/* Opens or creates PATH (0600), takes an exclusive lock beside it (a second broker is refused),
+struct sl_store_config {
+    const char *path;
+    /* Called once, with what to tell the operator, when the store can write no more. */
+    void (*fatal)(void *arg, const char *reason);
+    void *fatal_arg;
+    /* SQLite's VFS below; NULL: files. With one there is no lock file: its owner sees to it that no
+     * second broker opens the store. */
+    const char *vfs;
+    bool threadless; /* no writer thread: the caller calls sl_store_commit (simulator, tests) */
+};
+/* Opens or creates the file (0600), takes an exclusive lock beside it (a second broker is refused),
  * runs PRAGMA quick_check and the schema migrations, starts the writer thread. A damaged or newer
  * store is refused by name. */
-int sl_store_open(const char *path, void (*fatal)(void *arg, const char *reason), void *fatal_arg,
-                  struct sl_store **ret_store, struct sl_error *err);
+int sl_store_open(const struct sl_store_config *config, struct sl_store **ret_store,
+                  struct sl_error *err);
+/* One group commit of what waits, or a checkpoint that is due; for a store without a thread. True
+ * when there was something to do. */
+bool sl_store_commit(struct sl_store *store);
 /* Commits what waits, checkpoints, closes. */
 void sl_store_close(struct sl_store *store);
 SL_DEFINE_AUTO(sl_store, sl_store_close)
@@ -93,7 +106,9 @@ void sl_store_commit_times(struct sl_store *store, uint32_t *ret_p50_us, uint32_
 
 /* ---- reading: a connection of its own per thread, query_only ---- */
 struct sl_reader;
-int sl_reader_open(const char *path, struct sl_reader **ret_reader, struct sl_error *err);
+/* vfs: as in sl_store_config. */
+int sl_reader_open(const char *path, const char *vfs, struct sl_reader **ret_reader,
+                   struct sl_error *err);
 void sl_reader_close(struct sl_reader *reader);
 SL_DEFINE_AUTO(sl_reader, sl_reader_close)
 

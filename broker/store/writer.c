@@ -198,33 +198,51 @@ static void fail_for_good(struct sl_store *store, const struct sl_error *err) {
     }
 }
 
+/* Commits `txn` and all that wait behind it. */
+static void commit_waiting(struct sl_store *store, struct sl_txn *txn) {
+    struct sl_txn *group[GROUP_MAX];
+    uint32_t count = 0;
+    group[count++] = txn;
+    while (count < GROUP_MAX && sl_mailbox_take(store->inbox, &txn)) {
+        group[count++] = txn;
+    }
+    struct sl_error err;
+    struct sl_mono start = sl_clock_mono();
+    int rc = atomic_load(&store->failed) ? -SL_CLOSED : commit_group(store, group, count, &err);
+    if (rc == SL_OK) {
+        note_commit_time(store, sl_mono_since_ns(sl_clock_mono(), start));
+    } else if (rc != -SL_CLOSED) {
+        fail_for_good(store, &err);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        if (rc == SL_OK && group[i]->done) {
+            group[i]->done(group[i]->arg, group[i]->ticket);
+        }
+        sl_txn_destroy(group[i]);
+    }
+}
+
 static void *writer_main(void *arg) {
     struct sl_store *store = arg;
-    struct sl_txn *group[GROUP_MAX];
     struct sl_txn *txn = NULL;
     sl_thread_name("store");
     while (next_txn(store, &txn) == SL_OK) {
-        uint32_t count = 0;
-        group[count++] = txn;
-        while (count < GROUP_MAX && sl_mailbox_take(store->inbox, &txn)) {
-            group[count++] = txn;
-        }
-        struct sl_error err;
-        struct sl_mono start = sl_clock_mono();
-        int rc = atomic_load(&store->failed) ? -SL_CLOSED : commit_group(store, group, count, &err);
-        if (rc == SL_OK) {
-            note_commit_time(store, sl_mono_since_ns(sl_clock_mono(), start));
-        } else if (rc != -SL_CLOSED) {
-            fail_for_good(store, &err);
-        }
-        for (uint32_t i = 0; i < count; i++) {
-            if (rc == SL_OK && group[i]->done) {
-                group[i]->done(group[i]->arg, group[i]->ticket);
-            }
-            sl_txn_destroy(group[i]);
-        }
+        commit_waiting(store, txn);
     }
     return NULL;
+}
+
+bool sl_store_commit(struct sl_store *store) {
+    struct sl_txn *txn = NULL;
+    if (sl_mailbox_take(store->inbox, &txn)) {
+        commit_waiting(store, txn);
+        return true;
+    }
+    if (store->wal_pages > CHECKPOINT_PAGES_QUIET && !atomic_load(&store->failed)) {
+        checkpoint(store);
+        return true;
+    }
+    return false;
 }
 
 static int lock_store(const char *path, int *ret_fd, struct sl_error *err) {
@@ -248,11 +266,11 @@ static int lock_store(const char *path, int *ret_fd, struct sl_error *err) {
     return SL_OK;
 }
 
-static int open_db(const char *path, sqlite3 **ret_db, struct sl_error *err) {
+static int open_db(const char *path, const char *vfs, sqlite3 **ret_db, struct sl_error *err) {
     sqlite3 *db = NULL;
     mode_t old = umask(0077);
-    int rc = sqlite3_open_v2(
-        path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
+    int rc = sqlite3_open_v2(path, &db,
+                             SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, vfs);
     umask(old);
     if (rc != SQLITE_OK) {
         sl_fail(err, SL_IO, "cannot open the store %s: %s", path,
@@ -266,17 +284,19 @@ static int open_db(const char *path, sqlite3 **ret_db, struct sl_error *err) {
     return SL_OK;
 }
 
-static int start(struct sl_store *store, const char *path, struct sl_error *err) {
-    int rc = lock_store(path, &store->lock_fd, err);
+static int start(struct sl_store *store, const struct sl_store_config *config,
+                 struct sl_error *err) {
+    const char *path = config->path;
+    int rc = config->vfs ? SL_OK : lock_store(path, &store->lock_fd, err);
     if (rc == SL_OK) {
-        rc = open_db(path, &store->db, err);
+        rc = open_db(path, config->vfs, &store->db, err);
     }
     if (rc == SL_OK) {
         rc = sl_schema_prepare(store->db, path, err);
     }
     if (rc == SL_OK) {
         sqlite3_wal_autocheckpoint(store->db, 0);
-        rc = make_wal_room(store->db, path, err);
+        rc = config->vfs ? SL_OK : make_wal_room(store->db, path, err);
     }
     if (rc) {
         return rc;
@@ -284,7 +304,7 @@ static int start(struct sl_store *store, const char *path, struct sl_error *err)
     store->statements.db = store->db;
     sqlite3_wal_hook(store->db, on_wal, store);
     rc = sl_mailbox_create(sizeof(struct sl_txn *), QUEUE_MAX, &store->inbox, err);
-    if (rc) {
+    if (rc || config->threadless) {
         return rc;
     }
     if (pthread_create(&store->thread, NULL, writer_main, store) != 0) {
@@ -294,17 +314,17 @@ static int start(struct sl_store *store, const char *path, struct sl_error *err)
     return SL_OK;
 }
 
-int sl_store_open(const char *path, void (*fatal)(void *arg, const char *reason), void *fatal_arg,
-                  struct sl_store **ret_store, struct sl_error *err) {
+int sl_store_open(const struct sl_store_config *config, struct sl_store **ret_store,
+                  struct sl_error *err) {
     SL_AUTO(sl_store) store = calloc(1, sizeof *store);
     if (!store) {
         return sl_fail(err, SL_NOMEM, "no memory for the store");
     }
     store->lock_fd = -1;
-    store->fatal = fatal;
-    store->fatal_arg = fatal_arg;
+    store->fatal = config->fatal;
+    store->fatal_arg = config->fatal_arg;
     pthread_mutex_init(&store->times_lock, NULL);
-    int rc = start(store, path, err);
+    int rc = start(store, config, err);
     if (rc) {
         return rc;
     }

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "broker/shell/restore.h"
 #include "broker/store/store.h"
 #include "proto/base/mailbox.h"
 #include "tests/unit/broker/core/world.h"
@@ -53,7 +54,11 @@ static struct real *open_real(void) {
     snprintf(r->path, sizeof r->path, "%s/store", r->folder);
     struct sl_error err;
     assert_int_equal(sl_mailbox_create(sizeof(uint64_t), 16, &r->done, &err), SL_OK);
-    assert_int_equal(sl_store_open(r->path, on_fatal, NULL, &r->store, &err), SL_OK);
+    assert_int_equal(
+        sl_store_open(
+            &(struct sl_store_config){.path = r->path, .fatal = on_fatal, .fatal_arg = NULL},
+            &r->store, &err),
+        SL_OK);
     struct sl_core_config config = world_config();
     config.power_nusd_per_kwh = 70000000;
     world_init(&r->w, &config);
@@ -76,28 +81,6 @@ static void close_real(struct real *r) {
     free(r);
 }
 
-static int take_device(void *core, const void *row) {
-    return sl_broker_core_restore_device(core, row);
-}
-static int take_override(void *core, const void *row) {
-    return sl_broker_core_restore_override(core, row);
-}
-static int take_account(void *core, const void *row) {
-    return sl_broker_core_restore_account(core, row);
-}
-static int take_batch(void *core, const void *row) {
-    return sl_broker_core_restore_batch(core, row);
-}
-static int take_unit(void *core, const void *row) {
-    return sl_broker_core_restore_unit(core, row);
-}
-static int take_result(void *core, const void *row) {
-    return sl_broker_core_restore_result(core, row);
-}
-static int take_share(void *core, const void *row) {
-    return sl_broker_core_restore_share(core, row);
-}
-
 /* As the shell does it at its start. */
 static void restart_from_file(struct real *r) {
     struct world *w = &r->w;
@@ -107,33 +90,16 @@ static void restart_from_file(struct real *r) {
     assert_int_equal(sl_broker_core_create(&w->config, &w->core, NULL), SL_OK);
     SL_AUTO(sl_reader) reader = NULL;
     struct sl_error err;
-    assert_int_equal(sl_reader_open(r->path, &reader, &err), SL_OK);
-    struct sl_store_high high;
-    assert_int_equal(sl_reader_high(reader, &high, &err), SL_OK);
-    sl_broker_core_restore_high(w->core, &high);
-    for (const char *const *key = sl_broker_core_meta_keys(); *key; key++) {
-        char value[192];
-        if (sl_reader_meta(reader, *key, value, sizeof value) == SL_OK) {
-            assert_int_equal(sl_broker_core_restore_meta(w->core, *key, value), SL_OK);
-        }
-    }
-    assert_int_equal(sl_reader_devices(reader, take_device, w->core, &err), SL_OK);
-    assert_int_equal(sl_reader_overrides(reader, take_override, w->core, &err), SL_OK);
-    assert_int_equal(sl_reader_accounts(reader, take_account, w->core, &err), SL_OK);
-    assert_int_equal(sl_reader_open_batches(reader, take_batch, w->core, &err), SL_OK);
-    for (uint32_t i = 0; i < w->core->batch_count; i++) {
-        assert_int_equal(sl_reader_results(reader, w->core->batches[i]->row.id, false, take_result,
-                                           w->core, &err),
-                         SL_OK);
-    }
-    assert_int_equal(sl_reader_open_units(reader, take_unit, w->core, &err), SL_OK);
-    assert_int_equal(sl_reader_shares(reader, 1000, take_share, w->core, &err), SL_OK);
+    assert_int_equal(sl_reader_open(r->path, NULL, &reader, &err), SL_OK);
+    SL_AUTO(sl_reader) second = NULL;
+    assert_int_equal(sl_reader_open(r->path, NULL, &second, &err), SL_OK);
+    assert_int_equal(sl_broker_restore(w->core, reader, second, &err), SL_OK);
 }
 
 static void check_ledger(struct real *r) {
     SL_AUTO(sl_reader) reader = NULL;
     struct sl_error err;
-    assert_int_equal(sl_reader_open(r->path, &reader, &err), SL_OK);
+    assert_int_equal(sl_reader_open(r->path, NULL, &reader, &err), SL_OK);
     if (sl_reader_ledger_check(reader, &err) != SL_OK) {
         fail_msg("%s", err.text);
     }

@@ -234,8 +234,12 @@ static void *loop_main(void *arg) {
 
 static void open_all(struct site *site, const char *listen) {
     struct sl_error err = {0};
-    must(sl_store_open(site->store_path, on_fatal, NULL, &site->store, &err), &err, "store");
-    must(sl_reader_open(site->store_path, &site->reader, &err), &err, "reader");
+    must(sl_store_open(&(struct sl_store_config){.path = site->store_path,
+                                                 .fatal = on_fatal,
+                                                 .fatal_arg = NULL},
+                       &site->store, &err),
+         &err, "store");
+    must(sl_reader_open(site->store_path, NULL, &site->reader, &err), &err, "reader");
     char port_file[96];
     snprintf(port_file, sizeof port_file, "%s/port", site->dir);
     struct sl_http_config config = {.listen = listen ? listen : "127.0.0.1:0",

@@ -42,7 +42,8 @@ static int setup(void **state) {
     }
     snprintf(f->path, sizeof f->path, "%s/store.db", f->dir);
     struct sl_error err;
-    if (sl_store_open(f->path, on_fatal, f, &f->store, &err)) {
+    if (sl_store_open(&(struct sl_store_config){.path = f->path, .fatal = on_fatal, .fatal_arg = f},
+                      &f->store, &err)) {
         fprintf(stderr, "%s\n", err.text);
         return -1;
     }
@@ -129,7 +130,7 @@ static void what_is_posted_is_read_back_and_balances(void **state) {
     assert_int_equal(atomic_load(&f->durable), 1);
     SL_AUTO(sl_reader) r = NULL;
     struct sl_error err;
-    assert_int_equal(sl_reader_open(f->path, &r, &err), 0);
+    assert_int_equal(sl_reader_open(f->path, NULL, &r, &err), 0);
     struct sl_batch_row row = {0};
     assert_int_equal(sl_reader_batch(r, "batch_1", &row, &err), 0);
     assert_string_equal(row.metadata, "{\"a\":\"b\"}");
@@ -167,7 +168,7 @@ static void more_accounts_in_one_commit_than_are_summed_at_a_time(void **state) 
     wait_for(f, 1);
     SL_AUTO(sl_reader) r = NULL;
     struct sl_error err;
-    assert_int_equal(sl_reader_open(f->path, &r, &err), 0);
+    assert_int_equal(sl_reader_open(f->path, NULL, &r, &err), 0);
     int accounts = 0;
     assert_int_equal(sl_reader_accounts(r, count_rows, &accounts, &err), 0);
     assert_int_equal(accounts, 78);
@@ -205,7 +206,7 @@ static void a_forged_amount_is_found(void **state) {
         sqlite3_close(db);
         SL_AUTO(sl_reader) r = NULL;
         struct sl_error err;
-        assert_int_equal(sl_reader_open(path, &r, &err), 0);
+        assert_int_equal(sl_reader_open(path, NULL, &r, &err), 0);
         assert_int_equal(sl_reader_ledger_check(r, &err), -SL_CORRUPT);
     }
 }
@@ -222,7 +223,7 @@ static void broken_rules_stop_the_store_and_commit_nothing(void **state) {
     assert_int_equal(atomic_load(&f->durable), 1);
     SL_AUTO(sl_reader) r = NULL;
     struct sl_error err;
-    assert_int_equal(sl_reader_open(f->path, &r, &err), 0);
+    assert_int_equal(sl_reader_open(f->path, NULL, &r, &err), 0);
     struct sl_store_high high = {0};
     assert_int_equal(sl_reader_high(r, &high, &err), 0);
     assert_int_equal(high.transfer_id, 0);
@@ -251,7 +252,10 @@ static void a_second_broker_and_a_damaged_store_are_refused_by_name(void **state
     struct fixture *f = *state;
     struct sl_store *second = NULL;
     struct sl_error err;
-    assert_int_equal(sl_store_open(f->path, on_fatal, f, &second, &err), -SL_EXISTS);
+    assert_int_equal(
+        sl_store_open(&(struct sl_store_config){.path = f->path, .fatal = on_fatal, .fatal_arg = f},
+                      &second, &err),
+        -SL_EXISTS);
     assert_non_null(strstr(err.text, f->path));
     sl_store_close(f->store);
     f->store = NULL;
@@ -260,7 +264,10 @@ static void a_second_broker_and_a_damaged_store_are_refused_by_name(void **state
     fseek(file, 0, SEEK_SET);
     fputs("this is no database at all", file);
     fclose(file);
-    assert_int_equal(sl_store_open(f->path, on_fatal, f, &second, &err), -SL_CORRUPT);
+    assert_int_equal(
+        sl_store_open(&(struct sl_store_config){.path = f->path, .fatal = on_fatal, .fatal_arg = f},
+                      &second, &err),
+        -SL_CORRUPT);
     assert_non_null(strstr(err.text, f->path));
 }
 
@@ -274,7 +281,10 @@ static void a_newer_store_is_refused(void **state) {
     sqlite3_close(db);
     struct sl_store *store = NULL;
     struct sl_error err;
-    assert_int_equal(sl_store_open(f->path, on_fatal, f, &store, &err), -SL_UNSUPPORTED);
+    assert_int_equal(
+        sl_store_open(&(struct sl_store_config){.path = f->path, .fatal = on_fatal, .fatal_arg = f},
+                      &store, &err),
+        -SL_UNSUPPORTED);
 }
 
 int main(void) {

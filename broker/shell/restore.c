@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The core's memory from the store's rows. */
+#include "broker/shell/restore.h"
+
+/* A list ends at the first row that the core refuses, which must not pass for its end. */
+struct restoring {
+    struct sl_broker_core *core;
+    struct sl_reader *results; /* a second connection, since the first is in the middle of a list */
+    struct sl_error *err;
+    int rc;
+};
+
+static int fits(struct restoring *r, int rc, const char *what, const char *id) {
+    if (rc) {
+        r->rc = sl_fail(r->err, SL_CORRUPT,
+                        "the store is damaged: %s %s does not fit what stands beside it; restore a "
+                        "backup, or move the store away to start with an empty ledger",
+                        what, id);
+    }
+    return rc;
+}
+
+static int restore_device(void *arg, const void *row) {
+    struct restoring *r = arg;
+    const struct sl_device_row *device = row;
+    return fits(r, sl_broker_core_restore_device(r->core, device), "device", device->key);
+}
+static int restore_override(void *arg, const void *row) {
+    struct restoring *r = arg;
+    const struct sl_override_row *order = row;
+    return fits(r, sl_broker_core_restore_override(r->core, order), "the order for",
+                order->subject);
+}
+static int restore_account(void *arg, const void *row) {
+    struct restoring *r = arg;
+    const struct sl_account_row *account = row;
+    return fits(r, sl_broker_core_restore_account(r->core, account), "account", account->id);
+}
+static int restore_batch(void *arg, const void *row) {
+    struct restoring *r = arg;
+    const struct sl_batch_row *batch = row;
+    return fits(r, sl_broker_core_restore_batch(r->core, batch), "batch", batch->id);
+}
+static int restore_result(void *arg, const void *row) {
+    struct restoring *r = arg;
+    const struct sl_result_row *result = row;
+    return fits(r, sl_broker_core_restore_result(r->core, result), "a result of batch",
+                result->batch);
+}
+static int restore_unit(void *arg, const void *row) {
+    struct restoring *r = arg;
+    const struct sl_unit_row *unit = row;
+    return fits(r, sl_broker_core_restore_unit(r->core, unit), "a work unit of batch", unit->batch);
+}
+static int restore_share(void *arg, const void *row) {
+    struct restoring *r = arg;
+    const struct sl_share_row *share = row;
+    return fits(r, sl_broker_core_restore_share(r->core, share), "a share of", share->node_key);
+}
+
+/* Which lines of an open batch are done. */
+static int restore_results_of(void *arg, const void *row) {
+    struct restoring *r = arg;
+    const struct sl_batch_row *batch = row;
+    int rc = sl_reader_results(r->results, batch->id, false, restore_result, r, r->err);
+    r->rc = rc ? rc : r->rc;
+    return r->rc;
+}
+
+/* So many recent shares of each node tell a resent one from a new one. */
+#define SHARES_RESTORED 70000
+
+static int restore_counters(struct sl_broker_core *core, struct sl_reader *reader,
+                            struct sl_error *err) {
+    struct sl_store_high high = {0};
+    int rc = sl_reader_high(reader, &high, err);
+    if (rc) {
+        return rc;
+    }
+    sl_broker_core_restore_high(core, &high);
+    for (const char *const *key = sl_broker_core_meta_keys(); *key; key++) {
+        char value[192];
+        if (sl_reader_meta(reader, *key, value, sizeof value) == SL_OK) {
+            rc = sl_broker_core_restore_meta(core, *key, value);
+            if (rc) {
+                return sl_fail(err, SL_CORRUPT, "the store's counter '%s' is damaged", *key);
+            }
+        }
+    }
+    return SL_OK;
+}
+
+/* Results come before units: a line that is done belongs to no unit any more. */
+int sl_broker_restore(struct sl_broker_core *core, struct sl_reader *reader,
+                      struct sl_reader *second, struct sl_error *err) {
+    struct restoring r = {.core = core, .results = second, .err = err};
+    int rc = restore_counters(core, reader, err);
+    rc = rc ? rc : sl_reader_devices(reader, restore_device, &r, err);
+    rc = rc || r.rc ? rc : sl_reader_overrides(reader, restore_override, &r, err);
+    rc = rc || r.rc ? rc : sl_reader_accounts(reader, restore_account, &r, err);
+    rc = rc || r.rc ? rc : sl_reader_open_batches(reader, restore_batch, &r, err);
+    rc = rc || r.rc ? rc : sl_reader_open_batches(reader, restore_results_of, &r, err);
+    rc = rc || r.rc ? rc : sl_reader_open_units(reader, restore_unit, &r, err);
+    rc = rc || r.rc ? rc : sl_reader_shares(reader, SHARES_RESTORED, restore_share, &r, err);
+    return rc ? rc : r.rc;
+}
