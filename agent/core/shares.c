@@ -6,6 +6,7 @@
 
 #include "agent/core/core_internal.h"
 #include "agent/core/records.h"
+#include "proto/base/mutant.h"
 
 #define BATCH_MS 50
 #define RETRY_MS 100
@@ -54,7 +55,6 @@ static uint64_t difficulty_nano(uint64_t hashes) {
 void agent_share_found(struct sl_agent_core *core, struct sl_now now,
                        const struct agent_device *device,
                        const struct sl_device_candidate *candidate) {
-    (void)now;
     struct agent_shares *shares = &core->shares;
     const char *why = !core->pool          ? "there is no pool"
                       : core->pool_stopped ? "the agent stops"
@@ -76,6 +76,10 @@ void agent_share_found(struct sl_agent_core *core, struct sl_now now,
     share->find->nonce = candidate->nonce;
     share->ticket = journal_share(core, share, true);
     append(&shares->open, share);
+    if (SL_MUTANT(share_before_durable)) {
+        share->ticket = 0;
+        agent_shares_durable(core, now);
+    }
 }
 
 /* Moves the share from open to settled; its journal record gets the outcome. */
@@ -172,13 +176,18 @@ int agent_share_replay(struct sl_agent_core *core, struct sl_now now, uint64_t i
 void agent_shares_start(struct sl_agent_core *core, struct sl_now now) {
     while (core->shares.open.first) {
         struct agent_share *share = take_out(&core->shares.open, core->shares.open.first->id);
-        settle(core, now, share, SL_SHARE_UNKNOWN, 0);
+        enum sl_share_outcome outcome =
+            SL_MUTANT(unknown_share_accepted) ? SL_SHARE_ACCEPTED : SL_SHARE_UNKNOWN;
+        outcome = SL_MUTANT(unknown_share_stale) ? SL_SHARE_STALE : outcome;
+        settle(core, now, share, outcome, 0);
     }
 }
 
 void agent_shares_acked(struct sl_agent_core *core, const uint64_t *ids, uint32_t count) {
     for (uint32_t i = 0; i < count; i++) {
-        struct agent_share *share = take_out(&core->shares.settled, ids[i]);
+        struct agent_share_list *list = &core->shares.settled;
+        bool other = SL_MUTANT(other_share_forgotten) && list->first;
+        struct agent_share *share = take_out(list, other ? list->first->id : ids[i]);
         if (share) {
             agent_journal_id(core, SL_JOURNAL_SHARE, share->id, NULL, 0, false);
             free(share);
@@ -236,7 +245,7 @@ void agent_shares_timer(struct sl_agent_core *core, struct sl_now now) {
 
 void agent_shares_restart(struct sl_agent_core *core, struct sl_now now) {
     for (struct agent_share *share = core->shares.settled.first; share; share = share->next) {
-        share->sent_ns = 0;
+        share->sent_ns = SL_MUTANT(shares_not_resent) ? AGENT_NEVER / 2 : 0;
     }
     core->shares.send_ns = core->shares.settled.count ? now.mono.ns : 0;
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "broker/core/core_internal.h"
+#include "proto/base/mutant.h"
 #include "proto/base/text.h"
 
 #define REFUSED_WAIT_NS SL_NS_PER_S
@@ -108,7 +109,7 @@ void sl_core_lease_grant(struct sl_broker_core *core, uint32_t dev, const struct
     store_directive(core, dev, g);
     let_units_go(core, dev);
     uint64_t ticket = sl_core_ticket(core);
-    send_directive(core, dev, ticket, false);
+    send_directive(core, dev, SL_MUTANT(directive_before_durable) ? 0 : ticket, false);
     if (g->mode == SL_MODE_INFER) {
         sl_core_unit_top_up(core, dev);
     } else if (g->mode == SL_MODE_IDLE && was_working) {

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "broker/core/core_internal.h"
+#include "proto/base/mutant.h"
 #include "proto/base/text.h"
 
 /* Ids rise, and an agent resends what was not acknowledged: a window of bits below the highest one
@@ -51,7 +52,7 @@ static uint64_t work_bound(uint64_t difficulty_nano) {
 
 static void credit(struct sl_broker_core *core, struct sl_share_row *row, uint64_t age_ms) {
     int64_t price = 0;
-    if (!sl_core_hashprice_at(core, age_ms, &price)) {
+    if (!sl_core_hashprice_at(core, SL_MUTANT(share_at_present_price) ? 0 : age_ms, &price)) {
         sl_core_log(core, SL_LOG_WARN, "share.unpriced",
                     "node_key=%s share=%llu: no hashprice was ever read, credited 0", row->node_key,
                     (unsigned long long)row->share_id);
@@ -80,7 +81,8 @@ static void credit(struct sl_broker_core *core, struct sl_share_row *row, uint64
 static void record(struct sl_broker_core *core, uint32_t node, const struct sl_msg_share *share) {
     if (share->outcome <= SL_SHARE_INVALID || share->outcome > SL_SHARE_UNKNOWN ||
         share->share_id > INT64_MAX || share->work_hashes > INT64_MAX ||
-        sl_core_share_seen(&core->nodes[node], share->share_id, true)) {
+        (sl_core_share_seen(&core->nodes[node], share->share_id, true) &&
+         !SL_MUTANT(share_credited_again))) {
         return;
     }
     struct sl_op op = {.kind = SL_OP_SHARE};
@@ -113,7 +115,8 @@ void sl_core_shares(struct sl_broker_core *core, uint32_t node,
     }
     uint64_t ticket = core->txn ? sl_core_ticket(core) : core->ticket;
     struct sl_core_item *item =
-        sl_core_send(core, node, SL_MSG_RESULT_ACK, ticket, count * sizeof(uint64_t));
+        sl_core_send(core, node, SL_MSG_RESULT_ACK,
+                     SL_MUTANT(share_ack_before_durable) ? 0 : ticket, count * sizeof(uint64_t));
     struct sl_msg *msg = item->command.msg;
     uint64_t *ids = (uint64_t *)(msg + 1);
     for (uint32_t i = 0; i < count; i++) {
