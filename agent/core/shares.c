@@ -12,6 +12,9 @@
 #define RETRY_MS 100
 #define RESEND_MS 5000
 #define SHARES_MAX 1000000
+/* Sent and not acknowledged at a time: the broker tells a repeat from a new share only among some
+ * thousand (SL_CORE_SHARE_WINDOW), so what is sent must stay near the oldest that it may lack. */
+#define IN_FLIGHT_MAX 4096
 
 static void append(struct agent_share_list *list, struct agent_share *share) {
     if (!list->last) {
@@ -201,8 +204,12 @@ static bool send_batch(struct sl_agent_core *core, struct sl_now now) {
     struct sl_msg msg = {.kind = SL_MSG_SHARES};
     msg.shares.shares = out;
     bool more = false;
+    uint32_t in_flight = 0;
     for (struct agent_share *share = core->shares.settled.first; share; share = share->next) {
         if (share->sent_ns && now.mono.ns - share->sent_ns < RESEND_MS * SL_NS_PER_MS) {
+            if (++in_flight >= IN_FLIGHT_MAX) {
+                break;
+            }
             continue;
         }
         if (msg.shares.share_count == SL_MSG_SHARES_MAX) {

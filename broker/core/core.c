@@ -141,7 +141,7 @@ void sl_broker_core_destroy(struct sl_broker_core *core) {
         sl_core_batch_free(core->batches[i]);
     }
     for (uint32_t i = 0; i < core->node_count; i++) {
-        free(core->nodes[i].share_bits);
+        sl_core_share_windows_fini(&core->nodes[i]);
     }
     for (uint32_t i = 0; i < core->tenant_count; i++) {
         free(core->tenants[i]);
@@ -232,7 +232,7 @@ static void start(struct sl_broker_core *core) {
         bool known = node->share_restored != UINT64_MAX;
         node->share_floor = known && !complete ? node->share_restored : 0;
         node->share_floor =
-            known && SL_MUTANT(share_floor_too_high) ? node->share_high : node->share_floor;
+            known && SL_MUTANT(share_floor_too_high) ? UINT64_MAX : node->share_floor;
         node->reported = core->now.mono;
     }
     for (uint32_t i = 0; i < core->batch_count; i++) {

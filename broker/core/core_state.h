@@ -10,7 +10,8 @@
 #include "schedulers/policy.h"
 
 #define SL_CORE_NONE UINT32_MAX
-#define SL_CORE_SHARE_WINDOW 16384 /* ids of one node in which a duplicate is told exactly */
+#define SL_CORE_SHARE_WINDOW 16384 /* ids of one agent's start in which a duplicate is told */
+#define SL_CORE_SHARE_STARTS 8     /* of an agent, the newest that are told apart */
 #define SL_CORE_LINE_TRIES_MAX 3   /* bad vectors for one line before it fails for good */
 #define SL_CORE_FAULTS_MAX 3       /* lines with a bad vector before a device is faulty */
 #define SL_CORE_BATCHES_MAX 4096   /* open at a time */
@@ -49,6 +50,11 @@ enum sl_session_state {
     SL_SESSION_STATES,
 };
 #define SL_CORE_BOOTS 8
+struct sl_core_share_window {
+    uint64_t start; /* upper half of its ids: the number of the agent's start */
+    uint64_t high;
+    uint64_t *bits; /* [SL_CORE_SHARE_WINDOW / 64] */
+};
 struct sl_core_node {
     char key[48];
     char name[SL_MSG_NAME_MAX], version[SL_MSG_NAME_MAX];
@@ -67,8 +73,8 @@ struct sl_core_node {
     struct sl_mono pool_good; /* when it last had work; ns 0: never */
     uint64_t results_spooled;
     uint64_t shares_spooled;
-    uint64_t *share_bits; /* [SL_CORE_SHARE_WINDOW / 64], NULL before the first share */
-    uint64_t share_high;
+    struct sl_core_share_window share_windows[SL_CORE_SHARE_STARTS];
+    uint32_t share_window_count;
     uint64_t share_floor;    /* ids below are taken as known */
     uint64_t share_restored; /* lowest id restored */
 };

@@ -41,6 +41,8 @@ static void send_msg(struct sim *sim, const struct sl_link_peer *peer, const str
         sim_check_grant(sim, agent, msg);
     } else if (agent != SIM_NOBODY && msg->kind == SL_MSG_RESULT_ACK) {
         sim_check_ack(sim, agent, msg);
+    } else if (agent != SIM_NOBODY && msg->kind == SL_MSG_WELCOME) {
+        sim->agents[agent].session = msg->welcome.session;
     }
     sim_net_down(sim, peer, (const uint8_t *)out->data, out->len);
 }
@@ -122,8 +124,8 @@ static void note(struct sim *sim, const char *event, const char *text) {
         const char *event, *holds;
         enum sim_fault path;
     } paths[] = {
-        {"session.state", "LIVE on", SIM_SESSION_TAKEN},
-        {"session.state", "lost", SIM_SESSION_LOST},
+        {"session.state", "live->hello", SIM_SESSION_TAKEN},
+        {"session.state", "->lost", SIM_SESSION_LOST},
         {"unit.closed", "", SIM_UNIT_LOST},
         {"batch.deadline", "", SIM_BATCH_EXPIRED},
         {"lease.grant", "rule=threshold", SIM_MOVED},

@@ -12,6 +12,10 @@ void sim_check_order_of_ops(struct sim *sim, const struct sl_op *op) {
                               : op->kind == SL_OP_UNIT && !op->unit.closed
                                   ? sim_batch_find(sim, op->unit.batch)
                                   : NULL;
+    if (op->kind == SL_OP_UNIT && op->unit.closed &&
+        sim->units[op->unit.unit_id % SIM_SEEN_UNITS].id == op->unit.unit_id) {
+        sim->units[op->unit.unit_id % SIM_SEEN_UNITS].closed = true;
+    }
     if (!batch) {
         return;
     }
@@ -33,8 +37,11 @@ void sim_check_orders_reset(struct sim *sim) {
     }
 }
 
-void sim_check_result(struct sim *sim, uint32_t agent, const struct sl_msg *msg) {
-    const struct sl_msg_result *r = &msg->result;
+static void note_result(struct sim *sim, uint32_t agent, const struct sl_msg_result *r) {
+    const uint64_t slot = r->unit_id % SIM_SEEN_UNITS;
+    if (sim->units[slot].id == r->unit_id && sim->units[slot].closed && r->line_count > 0) {
+        sim_count(sim, SIM_RESULT_LATE);
+    }
     for (uint32_t i = 0; i < SIM_SEEN_RESULTS; i++) {
         const struct sim_seen_result *seen = &sim->seen[i];
         if (seen->id == r->result_id && seen->agent == agent) {
@@ -47,6 +54,23 @@ void sim_check_result(struct sim *sim, uint32_t agent, const struct sl_msg *msg)
     for (uint32_t i = 0; i < r->line_count && i < SL_MSG_LINES_MAX; i++) {
         if (r->lines[i].status == SL_LINE_OK) {
             seen->lines[seen->count++] = r->lines[i].line;
+        }
+    }
+}
+
+/* What reaches the broker, before it looks at it. */
+void sim_check_arrival(struct sim *sim, uint32_t agent, const struct sl_msg *msg) {
+    bool stale = msg->kind != SL_MSG_HELLO && msg->session != sim->agents[agent].session;
+    if (stale) {
+        sim_count(sim, SIM_MESSAGE_STALE);
+    } else if (msg->kind == SL_MSG_HELLO && msg->hello.unit_count > 0) {
+        sim_count(sim, SIM_UNIT_HELD);
+    } else if (msg->kind == SL_MSG_RESULT) {
+        note_result(sim, agent, &msg->result);
+    }
+    for (uint32_t i = 0; msg->kind == SL_MSG_SHARES && i < msg->shares.share_count; i++) {
+        if (sim_model_has_share(sim, sim->agents[agent].key, msg->shares.shares[i].share_id)) {
+            sim_count(sim, SIM_SHARE_AGAIN);
         }
     }
 }
@@ -108,4 +132,5 @@ void sim_check_unit(struct sim *sim, const struct sl_unit_row *unit) {
     }
     sim->units[unit->unit_id % SIM_SEEN_UNITS].id = unit->unit_id;
     sim->units[unit->unit_id % SIM_SEEN_UNITS].batch = (uint32_t)(batch - sim->batches);
+    sim->units[unit->unit_id % SIM_SEEN_UNITS].closed = false;
 }

@@ -111,7 +111,7 @@ void sim_check_order_of_ops(struct sim *sim, const struct sl_op *op);
 void sim_check_orders_reset(struct sim *sim);
 void sim_check_unit(struct sim *sim, const struct sl_unit_row *unit);
 void sim_check_ack(struct sim *sim, uint32_t agent, const struct sl_msg *msg);
-void sim_check_result(struct sim *sim, uint32_t agent, const struct sl_msg *msg);
+void sim_check_arrival(struct sim *sim, uint32_t agent, const struct sl_msg *msg);
 /* check_prices.c, check_text.c */
 void sim_check_decided(struct sim *sim, const struct sl_directive_row *row);
 void sim_check_text(struct sim *sim, uint32_t host, const char *event, const char *text);

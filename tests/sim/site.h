@@ -147,8 +147,9 @@ struct sim_agent {
     char key[SL_LINK_KEY_MAX];
     char node[16];
     bool commit_due, commit_urgent;
-    bool leaves;    /* by itself: what it still had to write is written */
-    int64_t due_ns; /* next thing that happens by itself, observer's time */
+    uint64_t session; /* of the newest welcome to it */
+    bool leaves;      /* by itself: what it still had to write is written */
+    int64_t due_ns;   /* next thing that happens by itself, observer's time */
     struct sim_net_side up, down;
     struct sim_rng boots;
     struct sim_watched watched[SIM_DEVICES_MAX]; /* by the checkers */
@@ -194,6 +195,7 @@ struct sim {
     struct {
         uint64_t id;
         uint32_t batch;
+        bool closed;
     } units[SIM_SEEN_UNITS]; /* by id, the newest */
     sl_i128 energy_nusd;     /* the most that power can have cost, x 3.6e12 */
     int64_t energy_ns;       /* up to when */
