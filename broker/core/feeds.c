@@ -111,10 +111,13 @@ static void push_history(struct sl_broker_core *core, int64_t mono_ns, int64_t p
     core->history_count = count + 1 == UINT32_MAX ? SL_CORE_HISTORY : count + 1;
 }
 
+/* While no source is to be trusted, the last price that was goes on: another feed's word (a tariff)
+ * must not put a stale one in its place. */
 static void remember(struct sl_broker_core *core) {
     int64_t price = 0;
     uint32_t count = core->history_count;
-    if (sl_core_hashprice(core, &price) == SL_KNOWN_NO ||
+    enum sl_core_known known = sl_core_hashprice(core, &price);
+    if (known == SL_KNOWN_NO || (known == SL_KNOWN_STALE && count > 0) ||
         (count > 0 && core->history[(count - 1) % SL_CORE_HISTORY].price == price)) {
         return;
     }

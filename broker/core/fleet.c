@@ -248,6 +248,15 @@ static void take_lease_up(struct sl_broker_core *core, uint32_t dev) {
     note_run(core, dev, report->mode);
 }
 
+/* A person has drained or stopped the device while its agent was away: what it was told before is
+ * neither sent again nor renewed, the tick gives another directive. */
+static bool is_called_off(const struct sl_broker_core *core, uint32_t dev) {
+    enum sl_mode pinned = SL_MODE_INVALID;
+    enum sl_policy_order order = sl_core_order(core, dev, &pinned);
+    return core->fleet.mode[dev] != SL_MODE_INVALID && core->fleet.mode[dev] != SL_MODE_IDLE &&
+           (order == SL_ORDER_DRAIN || order == SL_ORDER_STOP);
+}
+
 void sl_core_fleet_hello(struct sl_broker_core *core, uint32_t node,
                          const struct sl_msg_hello *hello, bool new_boot) {
     struct sl_core_fleet *fleet = &core->fleet;
@@ -269,7 +278,11 @@ void sl_core_fleet_hello(struct sl_broker_core *core, uint32_t node,
             continue;
         }
         take_lease_up(core, dev);
-        if (fleet->mode[dev] != SL_MODE_INVALID) {
+        if (is_called_off(core, dev)) {
+            if (!fleet->running[dev]) {
+                sl_core_lease_clear(core, dev);
+            }
+        } else if (fleet->mode[dev] != SL_MODE_INVALID) {
             sl_core_lease_resend(core, dev);
             sl_core_unit_top_up(core, dev);
         }

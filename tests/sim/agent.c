@@ -16,7 +16,7 @@ static void fill_script(struct sim *sim, uint32_t i, uint32_t device, struct sl_
     snprintf(s->info.driver, sizeof s->info.driver, "1");
     s->info.compute_units = 1;
     s->info.memory_bytes = 1 << 20;
-    s->hash_rate_hs = (uint64_t)sim_range(&rng, 900000, 1100000);
+    s->hash_rate_hs = (uint64_t)sim_range(&rng, 90000000, 110000000);
     s->ready_us = (uint64_t)sim_range(&rng, 1000, 3000000);
     s->halt_us = (uint64_t)sim_range(&rng, 100, 2000);
     s->start_us = (uint64_t)sim_range(&rng, 100, 2000);
@@ -104,11 +104,6 @@ void sim_agent_restart_soon(struct sim *sim, uint32_t i, int64_t after_ms) {
            sim->hosts[i + 1].life);
 }
 
-static bool disk_was_hurt(const struct sim_disk *disk) {
-    const struct sim_disk_stats *stats = sim_disk_get_stats(disk);
-    return sim_disk_is_dead(disk) || stats->failed_writes + stats->failed_syncs + stats->full > 0;
-}
-
 void sim_agent_start(struct sim *sim, uint32_t i) {
     struct sim_host *host = &sim->hosts[i + 1];
     struct sim_agent *agent = &sim->agents[i];
@@ -118,8 +113,9 @@ void sim_agent_start(struct sim *sim, uint32_t i) {
     host->doomed = false;
     agent->commit_due = false;
     agent->leaves = false;
+    uint64_t hurt = sim_host_hurt(sim, i + 1);
     int rc = open_agent(sim, i, &err);
-    if (rc && disk_was_hurt(host->disk) && rc != -SL_CORRUPT) {
+    if (rc && (sim_disk_is_dead(host->disk) || sim_host_hurt(sim, i + 1) > hurt)) {
         sim_story(sim, "%s: cannot start: %s", agent->node, err.text);
         sim_check_text(sim, i + 1, "agent.start", err.text);
         sim_agent_crash(sim, i, false, false);

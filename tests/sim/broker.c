@@ -21,6 +21,10 @@ static void on_fatal(void *arg, const char *reason) {
     sim->broker.failed = true;
     sim_check_text(sim, SIM_BROKER, "store.fatal", reason);
     sim_story(sim, "broker: the store failed: %s", reason);
+    if (sim_host_hurt(sim, SIM_BROKER) == sim->broker.hurt &&
+        !sim_disk_is_dead(sim->hosts[SIM_BROKER].disk)) {
+        sim_break(sim, "alive", "the broker ends by itself: %s", reason);
+    }
 }
 
 static int open_store(struct sim *sim, struct sl_error *err) {
@@ -49,7 +53,7 @@ static void fill_config(struct sim *sim) {
     c->safe_mode_max_ms = sim_chance(&rng, 500000) ? 20000 : INT64_C(6) * 3600 * 1000;
     c->threshold_ppm = sim_range(&rng, 0, 50000);
     c->dwell_min_ms = sim_chance(&rng, 500000) ? 0 : sim_range(&rng, 1000, 20000);
-    c->hash_factor_milli = 1000000000000;
+    c->hash_factor_milli = 10000000000;
     c->power_nusd_per_kwh = -1;
     c->unit_lines = (uint32_t)sim_range(&rng, 1, 32);
     c->units_ahead = (uint32_t)sim_range(&rng, 1, 3);
@@ -92,15 +96,14 @@ void sim_broker_start(struct sim *sim) {
     host->up = true;
     host->doomed = false;
     sim->broker.failed = false;
+    sim->broker.hurt = sim_host_hurt(sim, SIM_BROKER);
+    sim->broker.started_ns = sim->now_ns;
+    sim->broker.priced_ns = INT64_MAX;
     sim->broker.commit_due = false;
     sim->broker.cut_in = -1;
     sim_disk_set_wall_ms(host->disk, sim_host_now(sim, SIM_BROKER).wall.ms);
     int rc = open_store(sim, &err);
-    if (rc &&
-        (sim_disk_is_dead(host->disk) || sim_disk_get_stats(host->disk)->failed_writes +
-                                                 sim_disk_get_stats(host->disk)->failed_syncs +
-                                                 sim_disk_get_stats(host->disk)->full >
-                                             0)) {
+    if (rc && (sim_disk_is_dead(host->disk) || sim_host_hurt(sim, SIM_BROKER) > sim->broker.hurt)) {
         /* A disk that fails at the start: the process says why and is started again later. */
         sim_story(sim, "broker: cannot start: %s", err.text);
         sim_check_text(sim, SIM_BROKER, "broker.start", err.text);

@@ -16,8 +16,19 @@ void sim_check_order_of_ops(struct sim *sim, const struct sl_op *op) {
         sim->units[op->unit.unit_id % SIM_SEEN_UNITS].id == op->unit.unit_id) {
         sim->units[op->unit.unit_id % SIM_SEEN_UNITS].closed = true;
     }
+    if (op->kind == SL_OP_BATCH && sim_batch_find(sim, op->batch->id)) {
+        enum sl_batch_state state = op->batch->state;
+        sim_batch_find(sim, op->batch->id)->ending =
+            state != SL_BATCH_VALIDATING && state != SL_BATCH_IN_PROGRESS;
+    } else if (op->kind == SL_OP_SHARE) {
+        sim_check_share_price(sim, &op->share);
+    }
     if (!batch) {
         return;
+    }
+    if (op->kind == SL_OP_UNIT && batch->ending) {
+        sim_break(sim, "lines", "unit %llu of %s was issued though the batch is ending",
+                  (unsigned long long)op->unit.unit_id, batch->id);
     }
     if (op->kind == SL_OP_RESULT) {
         batch->taken[op->result.line] = 1;
@@ -33,7 +44,10 @@ void sim_check_order_of_ops(struct sim *sim, const struct sl_op *op) {
 
 void sim_check_orders_reset(struct sim *sim) {
     for (uint32_t i = 0; i < sim->batch_count; i++) {
+        enum sl_batch_state state = sim->batches[i].state;
         memcpy(sim->batches[i].taken, sim->batches[i].done, sim->batches[i].lines);
+        sim->batches[i].ending = state != SL_BATCH_INVALID && state != SL_BATCH_VALIDATING &&
+                                 state != SL_BATCH_IN_PROGRESS;
     }
 }
 
@@ -68,6 +82,7 @@ void sim_check_arrival(struct sim *sim, uint32_t agent, const struct sl_msg *msg
     } else if (msg->kind == SL_MSG_RESULT) {
         note_result(sim, agent, &msg->result);
     }
+    sim_check_health(sim, agent, msg, stale);
     for (uint32_t i = 0; msg->kind == SL_MSG_SHARES && i < msg->shares.share_count; i++) {
         if (sim_model_has_share(sim, sim->agents[agent].key, msg->shares.shares[i].share_id)) {
             sim_count(sim, SIM_SHARE_AGAIN);

@@ -7,11 +7,15 @@
  * one.
  *  - A lease that was not renewed within its ttl, by the agent's own clock that no step of the wall
  *    clock touches, is not worked under any more.
- *  - While a person's drain or stop holds, nothing but idle is granted. */
+ *  - The safe mode ends when its time is over.
+ *  - A unit is handed to a device once.
+ *  - While a person's drain or stop holds, nothing but idle is granted, and soon nothing else is
+ *    renewed; a device that has failed is given no work. */
 #include <string.h>
 
 #include "tests/sim/internal.h"
 
+#define ORDER_NS (10 * SL_NS_PER_S)
 #define LATE_NS (100 * SL_NS_PER_MS) /* a timer fires a moment after its time */
 
 static uint32_t device_index(const struct sim *sim, uint32_t agent, const char *key) {
@@ -43,7 +47,10 @@ void sim_check_grant(struct sim *sim, uint32_t agent, const struct sl_msg *msg) 
         sim_break(sim, "owner", "epoch %llu of %s was granted twice, for different things",
                   (unsigned long long)d->epoch, d->device);
     }
-    if (!d->renewal && d->mode != SL_MODE_IDLE && is_ordered_off(sim, agent)) {
+    bool overdue = is_ordered_off(sim, agent) &&
+                   sim->now_ns - sim->orders[agent].durable_ns > ORDER_NS &&
+                   sim->now_ns - sim->orders[sim->agent_count].durable_ns > ORDER_NS;
+    if ((!d->renewal || overdue) && d->mode != SL_MODE_IDLE && is_ordered_off(sim, agent)) {
         sim_break(sim, "owner", "%s was told to %s while a person's order holds it", d->device,
                   sl_mode_name(d->mode));
     }
@@ -65,6 +72,12 @@ void sim_check_post(struct sim *sim, uint32_t agent, uint32_t device,
     struct sim_watched *watched = &sim->agents[agent].watched[device];
     struct sl_agent_device_view view;
     sl_agent_device_get(sim->agents[agent].core, device, &view);
+    uint64_t life = sim_fold(sim_fold(3, agent), sim->hosts[agent + 1].life);
+    if (cmd->kind == SL_DEVCMD_UNIT &&
+        !sim_facts_put(sim->grants, sim_fold(life, cmd->unit->unit_id), ++sim->posts)) {
+        sim_break(sim, "owner", "%s/%u is given unit %llu twice", sim->agents[agent].node, device,
+                  (unsigned long long)cmd->unit->unit_id);
+    }
     if (cmd->kind != SL_DEVCMD_MODE || view.epoch == 0) {
         return; /* the safe mode is nobody's grant */
     }
@@ -121,7 +134,40 @@ void sim_check_agent_started(struct sim *sim, uint32_t agent) {
                       (unsigned long long)view.epoch_max);
         }
         watched->asked_ticket = 0;
+        watched->safe_ns = 0;
         watched->stored_epoch = view.epoch_max;
+    }
+}
+
+void sim_check_health(struct sim *sim, uint32_t agent, const struct sl_msg *msg, bool stale) {
+    bool hello = msg->kind == SL_MSG_HELLO;
+    if (stale || (!hello && msg->kind != SL_MSG_REPORT)) {
+        return;
+    }
+    uint32_t count = hello ? msg->hello.device_count : msg->report.device_count;
+    const struct sl_msg_device *devices = hello ? msg->hello.devices : msg->report.devices;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t k = device_index(sim, agent, devices[i].key);
+        if (k != SIM_NOBODY) {
+            sim->agents[agent].watched[k].unhealthy = devices[i].health[0] != '\0';
+        }
+    }
+}
+
+/* Only what this process was told counts: a welcome starts the time anew. */
+static void check_safe(struct sim *sim, uint32_t agent, uint32_t device,
+                       const struct sl_agent_device_view *view, int64_t now_ns) {
+    struct sim_watched *watched = &sim->agents[agent].watched[device];
+    struct sl_agent_view core;
+    sl_agent_get(sim->agents[agent].core, &core);
+    if (core.live || strcmp(view->state, "safe") != 0 || core.session == 0) {
+        watched->safe_ns = 0;
+    } else if (watched->safe_ns == 0) {
+        watched->safe_ns = now_ns;
+    } else if (now_ns - watched->safe_ns >
+               sim->broker_config->safe_mode_max_ms * SL_NS_PER_MS + LATE_NS) {
+        sim_break(sim, "owner", "%s/%u is in its safe mode for longer than it may",
+                  sim->agents[agent].node, device);
     }
 }
 
@@ -131,6 +177,7 @@ void sim_check_lease(struct sim *sim, uint32_t agent) {
         const struct sim_watched *watched = &sim->agents[agent].watched[k];
         struct sl_agent_device_view view;
         sl_agent_device_get(sim->agents[agent].core, k, &view);
+        check_safe(sim, agent, k, &view, now_ns);
         if (view.epoch == 0 || view.epoch != watched->held_epoch) {
             continue;
         }

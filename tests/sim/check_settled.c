@@ -4,6 +4,7 @@
  * was acknowledged has reached its one end, and no person's order that was lifted still holds. */
 #include <string.h>
 
+#include "broker/core/core_internal.h"
 #include "tests/sim/internal.h"
 
 static void check_agent(struct sim *sim, uint32_t i) {
@@ -72,6 +73,17 @@ static void check_batches(struct sim *sim) {
     }
 }
 
+/* No unit is open any more, so nothing may be held against a tenant's budget. */
+static void check_reservations(struct sim *sim) {
+    const struct sl_broker_core *core = sim->broker.core;
+    for (uint32_t i = 0; i < core->tenant_count; i++) {
+        if (core->tenants[i]->reserved != 0 && core->batch_count == 0) {
+            sim_break(sim, "budget", "%s has %lld reserved and no batch",
+                      core->tenants[i]->config.id, (long long)core->tenants[i]->reserved);
+        }
+    }
+}
+
 void sim_check_settled(struct sim *sim) {
     struct sl_now now = sim_host_now(sim, SIM_BROKER);
     struct sl_view_device device;
@@ -91,4 +103,5 @@ void sim_check_settled(struct sim *sim) {
                   sim->agent_count * sim->device_count);
     }
     check_batches(sim);
+    check_reservations(sim);
 }

@@ -197,6 +197,27 @@ static void check_results(struct reading *r) {
     sqlite3_finalize(stmt);
 }
 
+/* What was ended in time and what was believed: rows of which there must be none. */
+static void check_none(struct reading *r) {
+    static const struct {
+        const char *sql, *rule, *what;
+        bool by_wall; /* means nothing once the broker's wall clock was set */
+    } none[] = {
+        {"SELECT id FROM batches WHERE state='completed' AND finalizing_ms>deadline_ms+2000",
+         "batches", "a batch went on after its deadline", true},
+        {"SELECT feed FROM prices WHERE as_of_ms>seen_ms+60000", "prices",
+         "a price from the future was taken", false},
+    };
+    for (size_t i = 0; i < sizeof none / sizeof none[0]; i++) {
+        sqlite3_stmt *stmt = ask(r, none[i].sql);
+        if (stmt && !(none[i].by_wall && r->sim->broker.clock_stepped) &&
+            sqlite3_step(stmt) == SQLITE_ROW) {
+            sim_break(r->sim, none[i].rule, "%s: %s", none[i].what, text_of(stmt, 0));
+        }
+        sqlite3_finalize(stmt);
+    }
+}
+
 /* ---- shares ---- */
 
 static void check_shares_of(struct reading *r, uint32_t agent) {
@@ -293,6 +314,7 @@ void sim_check_store(struct sim *sim) {
         check_sums(&r);
         check_counters(&r);
         check_results(&r);
+        check_none(&r);
         check_accounts(&r);
         for (uint32_t i = 0; i < sim->agent_count; i++) {
             check_shares_of(&r, i);

@@ -53,6 +53,10 @@ static void speak(struct sim *sim, struct sim_event *event) {
         if (good && i == SIM_FEEDS - 1) {
             sim_check_power_price(sim, out.value_nano);
         }
+        feed->said_nano = good ? out.value_nano : feed->said_nano;
+        if (good) {
+            sim_check_hashprice(sim);
+        }
         sim_broker_step(sim, &out);
     }
     sim_at(sim, sim->now_ns + EVERY_NS + sim_range(&sim->rng, 0, SL_NS_PER_S), speak, SIM_NOBODY, i,

@@ -11,6 +11,8 @@ void sim_at(struct sim *sim, int64_t at_ns, void (*run)(struct sim *, struct sim
             uint32_t host, uint64_t a, uint64_t b);
 /* The same with bytes; takes `data` over. Of the host's present process when `own`. */
 void sim_at_data(struct sim *sim, const struct sim_event *event);
+/* Operations that the host's disk has failed so far because it was told to. */
+uint64_t sim_host_hurt(const struct sim *sim, uint32_t host);
 struct sl_now sim_host_now(const struct sim *sim, uint32_t host);
 /* Observer's time at which the host's clock will have reached mono_ns; not before now. */
 int64_t sim_host_when(const struct sim *sim, uint32_t host, int64_t mono_ns);
@@ -106,6 +108,7 @@ void sim_check_journal(struct sim *sim, uint32_t agent, const struct sl_agent_cm
 void sim_check_journalled(struct sim *sim, uint32_t agent, uint64_t ticket);
 void sim_check_agent_started(struct sim *sim, uint32_t agent);
 void sim_check_lease(struct sim *sim, uint32_t agent);
+void sim_check_health(struct sim *sim, uint32_t agent, const struct sl_msg *msg, bool stale);
 /* check_lines.c */
 void sim_check_order_of_ops(struct sim *sim, const struct sl_op *op);
 void sim_check_orders_reset(struct sim *sim);
@@ -114,6 +117,8 @@ void sim_check_ack(struct sim *sim, uint32_t agent, const struct sl_msg *msg);
 void sim_check_arrival(struct sim *sim, uint32_t agent, const struct sl_msg *msg);
 /* check_prices.c, check_text.c */
 void sim_check_decided(struct sim *sim, const struct sl_directive_row *row);
+void sim_check_hashprice(struct sim *sim); /* a feed said something good */
+void sim_check_share_price(struct sim *sim, const struct sl_share_row *row);
 void sim_check_text(struct sim *sim, uint32_t host, const char *event, const char *text);
 /* check_store.c (batches, ledger, shares, power: from the file), check_settled.c (progress) */
 void sim_check_store(struct sim *sim);

@@ -187,6 +187,7 @@ static void take(struct sim *sim, const struct saying *s) {
         take_state(sim, s->index, (enum sl_batch_state)s->what);
     } else if (s->kind == SL_OP_OVERRIDE) {
         sim->orders[s->index].durable = (enum sl_override_kind)s->what;
+        sim->orders[s->index].durable_ns = sim->now_ns;
     }
 }
 
@@ -305,6 +306,7 @@ static void compare_orders(struct sim *sim, bool restored) {
                       i);
         }
         sim->orders[i].durable = now;
+        sim->orders[i].durable_ns = sim->now_ns;
         if (restored) {
             sim->orders[i].asked = now;
             sim->orders[i].answered = true;

@@ -201,6 +201,7 @@ static void strike_disk(struct sim *sim, enum sim_fault fault, uint32_t host, in
 
 static void strike_clock(struct sim *sim, uint32_t host) {
     sim_count(sim, SIM_CLOCK_STEP);
+    sim->broker.clock_stepped = sim->broker.clock_stepped || host == SIM_BROKER;
     int64_t step_ms = sim_span(&sim->rng, 100, 4000000);
     sim->hosts[host].clock.wall_off_ms += sim_chance(&sim->rng, 500000) ? step_ms : -step_ms;
 }

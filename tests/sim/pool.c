@@ -27,7 +27,8 @@ struct line { /* one agent's connection */
     struct {
         uint64_t number;
         double difficulty;
-    } jobs[JOBS_MAX]; /* that were given to it */
+    } jobs[JOBS_MAX];     /* that were given to it */
+    uint64_t heard_clean; /* newest job of a new block that reached the agent */
     struct sim_pool_counts counts;
 };
 
@@ -43,12 +44,23 @@ struct sim_pool {
 
 /* ---- bytes on their way ---- */
 
+/* Which block the agent knows of, from notifies that came in one piece. */
+static void note_heard(struct line *line, const char *data, size_t size) {
+    static const char head[] = "{\"id\":null,\"method\":\"mining.notify\",\"params\":[\"";
+    static const char tail[] = "true]}\n";
+    size_t n = sizeof head - 1, t = sizeof tail - 1;
+    if (size > n + t && memcmp(data, head, n) == 0 && memcmp(data + size - t, tail, t) == 0) {
+        line->heard_clean = strtoull(data + n, NULL, 10);
+    }
+}
+
 static void to_agent(struct sim *sim, struct sim_event *event) {
     uint32_t i = (uint32_t)event->a;
     struct line *line = &sim->pool->lines[i];
     if (!line->open || line->session != event->b || !sim->agents[i].core) {
         return;
     }
+    note_heard(line, (const char *)event->data, event->size);
     sl_agent_pool_received(sim->agents[i].core, sim_host_now(sim, i + 1), event->data, event->size);
     sim_agent_commands(sim, i);
     sim_agent_schedule(sim, i);
@@ -277,6 +289,14 @@ static void from_agent(struct sim *sim, struct sim_event *event) {
 void sim_pool_input(struct sim *sim, uint32_t agent, const char *data, size_t size) {
     struct line *line = &sim->pool->lines[agent];
     sim_digest(sim, 4000 + agent, data, size);
+    char text[512];
+    char job[64];
+    snprintf(text, sizeof text, "%.*s", (int)size, data);
+    if (strstr(text, "mining.submit") && parameter(text, 1, job, sizeof job) &&
+        strtoull(job, NULL, 10) < line->heard_clean) {
+        sim_break(sim, "shares", "%s submits for job %s though it knows of a new block",
+                  sim->agents[agent].node, job);
+    }
     if (!line->open) {
         return;
     }
@@ -309,6 +329,7 @@ static void connected(struct sim *sim, struct sim_event *event) {
         line->session = ++pool->sessions;
         line->authorised = false;
         line->input.len = 0;
+        line->heard_clean = 0;
         memset(line->jobs, 0, sizeof line->jobs);
         sl_agent_pool_connected(sim->agents[i].core, now);
     }

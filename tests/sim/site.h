@@ -96,6 +96,7 @@ struct sim_batch {
     uint32_t asks;
     enum sl_batch_state state; /* as last durable */
     bool in_store;             /* when it was last read */
+    bool ending;               /* written: nothing of it may be issued any more */
     uint8_t *done;             /* [lines] durable results */
     uint8_t *taken;            /* [lines] results that were written, durable or not */
 };
@@ -108,6 +109,10 @@ struct sim_broker {
     struct sl_buf outgoing;
     struct sl_mailbox *durable; /* of uint64_t */
     bool failed;                /* the store said that it can write no more */
+    uint64_t hurt;              /* operations that its disk had failed when it started */
+    int64_t started_ns;
+    int64_t priced_ns; /* when a feed first told this process a good price; INT64_MAX: not yet */
+    bool clock_stepped;
     bool commit_due;
     int64_t cut_in; /* dies before so many more commands; negative: not */
     struct sim_disk_snapshot *backup;
@@ -125,6 +130,8 @@ struct sim_watched {
     int64_t heard_ns;    /* by its host's clock, when */
     int64_t ttl_ms;
     enum sl_mode decided; /* of the newest directive that was written */
+    bool unhealthy;       /* as its agent said last */
+    int64_t safe_ns;      /* by its host's clock, since when the safe mode rules; 0: it does not */
 };
 
 #define SIM_SEEN_RESULTS 2048
@@ -134,6 +141,7 @@ struct sim_seen_result { /* that reached the broker */
     uint32_t lines[SL_MSG_LINES_MAX]; /* [count] the good ones */
 };
 #define SIM_SEEN_UNITS 8192
+#define SIM_PRICES 512
 
 struct sim_agent {
     struct sl_agent_core *core;
@@ -162,6 +170,7 @@ struct sim_feed {
     /* What an honest reader may make of what was said. */
     bool known, wrong;
     int64_t as_of_ms;
+    int64_t said_nano;
     int64_t age_max_ms;
 };
 
@@ -192,6 +201,7 @@ struct sim {
     int64_t last_strike_ns;
     struct sim_seen_result seen[SIM_SEEN_RESULTS]; /* ring */
     uint64_t seen_count;
+    uint64_t posts; /* of units to devices */
     struct {
         uint64_t id;
         uint32_t batch;
@@ -200,8 +210,13 @@ struct sim {
     sl_i128 energy_nusd;     /* the most that power can have cost, x 3.6e12 */
     int64_t energy_ns;       /* up to when */
     int64_t energy_price;
+    struct {
+        int64_t ns, price;
+    } prices[SIM_PRICES]; /* ring: effective hashprices that an honest reader took, and when */
+    uint32_t price_count;
     struct { /* orders of people: one subject a node, and the last for all */
         enum sl_override_kind asked, durable, in_store;
+        int64_t durable_ns;
         bool answered;
         int64_t ask_ns;
     } orders[SIM_AGENTS_MAX + 1];

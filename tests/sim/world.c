@@ -100,6 +100,11 @@ int64_t sim_host_when(const struct sim *sim, uint32_t host, int64_t mono_ns) {
     return sim->now_ns + (int64_t)span + 1;
 }
 
+uint64_t sim_host_hurt(const struct sim *sim, uint32_t host) {
+    const struct sim_disk_stats *stats = sim_disk_get_stats(sim->hosts[host].disk);
+    return stats->failed_writes + stats->failed_syncs + stats->full;
+}
+
 void sim_host_reboot_clock(struct sim *sim, uint32_t host) {
     struct sim_clock *clock = &sim->hosts[host].clock;
     clock->base_ns = sim->now_ns;
