@@ -71,12 +71,10 @@ struct sl_core_node {
     struct sl_mono spoke;        /* last message to it */
     struct sl_msg_pool pool;
     struct sl_mono pool_good; /* when it last had work; ns 0: never */
-    uint64_t results_spooled;
-    uint64_t shares_spooled;
+    uint64_t results_spooled, shares_spooled;
     struct sl_core_share_window share_windows[SL_CORE_SHARE_STARTS];
     uint32_t share_window_count;
-    uint64_t share_floor;    /* ids below are taken as known */
-    uint64_t share_restored; /* lowest id restored */
+    uint64_t share_floor, share_restored; /* ids below are known; lowest id restored */
 };
 
 /* ---- the fleet: columns of [count], one row per device ---- */
@@ -133,8 +131,7 @@ struct sl_core_device {
 };
 #define SL_FLEET_COLUMN(type, name) type *name;
 struct sl_core_fleet {
-    uint32_t count;
-    uint32_t cap;
+    uint32_t count, cap;
     SL_FLEET_COLUMNS(SL_FLEET_COLUMN)
 };
 
@@ -162,8 +159,7 @@ struct sl_core_batch {
     bool lines_known;
     bool settling; /* nothing is issued any more; when no unit is open, it is finalized */
     bool sealed;   /* FINALIZE was ordered: results that come now are too late */
-    uint32_t waiting;
-    uint32_t issued;
+    uint32_t waiting, issued;
     uint32_t hint;       /* no line below it waits */
     uint8_t *line_state; /* [lines_total] enum sl_core_line */
     uint8_t *line_tries; /* [lines_total] */
@@ -197,9 +193,7 @@ struct sl_core_feed_state {
 };
 struct sl_core_counters {                  /* META "counters", in this order */
     uint64_t shares[SL_SHARE_UNKNOWN + 1]; /* by outcome; slot 0 unused */
-    uint64_t lines;
-    uint64_t tokens;
-    uint64_t switches;
+    uint64_t lines, tokens, switches;
     uint64_t power_missing; /* spans in which a device's power could not be known */
 };
 

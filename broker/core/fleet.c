@@ -248,15 +248,6 @@ static void take_lease_up(struct sl_broker_core *core, uint32_t dev) {
     note_run(core, dev, report->mode);
 }
 
-/* A person has drained or stopped the device while its agent was away: what it was told before is
- * neither sent again nor renewed, the tick gives another directive. */
-static bool is_called_off(const struct sl_broker_core *core, uint32_t dev) {
-    enum sl_mode pinned = SL_MODE_INVALID;
-    enum sl_policy_order order = sl_core_order(core, dev, &pinned);
-    return core->fleet.mode[dev] != SL_MODE_INVALID && core->fleet.mode[dev] != SL_MODE_IDLE &&
-           (order == SL_ORDER_DRAIN || order == SL_ORDER_STOP);
-}
-
 void sl_core_fleet_hello(struct sl_broker_core *core, uint32_t node,
                          const struct sl_msg_hello *hello, bool new_boot) {
     struct sl_core_fleet *fleet = &core->fleet;
@@ -278,7 +269,7 @@ void sl_core_fleet_hello(struct sl_broker_core *core, uint32_t node,
             continue;
         }
         take_lease_up(core, dev);
-        if (is_called_off(core, dev)) {
+        if (sl_core_lease_called_off(core, dev)) {
             if (!fleet->running[dev]) {
                 sl_core_lease_clear(core, dev);
             }

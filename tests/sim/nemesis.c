@@ -62,7 +62,7 @@ static void reset_line(struct sim *sim, uint32_t i) {
 static void strike_agent(struct sim *sim, enum sim_fault fault, uint32_t i, int64_t until_ns) {
     struct sim_host *host = &sim->hosts[i + 1];
     struct sim_agent *agent = &sim->agents[i];
-    if (!host->up) {
+    if (!host->up || host->paused_until_ns > sim->now_ns) {
         return;
     }
     switch ((int)fault) { /* the others are not for here */
@@ -139,7 +139,7 @@ static void strike_broker(struct sim *sim, enum sim_fault fault, int64_t until_n
         restore_backup(sim);
         return;
     }
-    if (!host->up) {
+    if (!host->up || host->paused_until_ns > sim->now_ns) {
         return;
     }
     switch ((int)fault) { /* the others are not for here */
@@ -304,8 +304,7 @@ static void heal_agent(struct sim *sim, uint32_t i) {
 void sim_nemesis_heal(struct sim *sim) {
     for (uint32_t h = 0; h <= sim->agent_count; h++) {
         struct sim_host *host = &sim->hosts[h];
-        host->paused_until_ns = 0;
-        host->sync_slow_until_ns = 0;
+        host->sync_slow_until_ns = 0; /* a pause ends by itself: what waits keeps its order */
         sim_disk_die_at(host->disk, 0);
         sim_disk_fail_writes(host->disk, 0);
         sim_disk_fail_syncs(host->disk, 0);

@@ -215,7 +215,8 @@ static void submit(struct sim *sim, uint32_t agent, long id, const char *request
     char f[6][64];
     uint64_t share = sim_fold(line->session, agent);
     for (int i = 0; i < 6; i++) {
-        if (!parameter(request, i, f[i], sizeof f[i])) {
+        f[i][0] = '\0'; /* version bits, the last, come only when rolling was agreed on */
+        if (!parameter(request, i, f[i], sizeof f[i]) && i < 5) {
             sim_break(sim, "shares", "%s submits a share without field %d", sim->agents[agent].node,
                       i);
             return;

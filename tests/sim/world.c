@@ -281,8 +281,8 @@ static void run_event(struct sim *sim) {
             return;
         }
         if (event.life != 0 && host->paused_until_ns > sim->now_ns) {
-            event.at_ns = host->paused_until_ns;
-            sim_at_data(sim, &event);
+            event.at_ns = host->paused_until_ns; /* in the old order: a socket keeps it */
+            push(&sim->queue, &event);
             return;
         }
     }
