@@ -110,10 +110,10 @@ static void fuss(struct sim *sim, uint32_t i) {
 static void tick(struct sim *sim, struct sim_event *event) {
     uint32_t i = (uint32_t)event->a;
     struct sim_batch *batch = &sim->batches[i];
-    if (batch->lost || batch->told_end) {
+    if (batch->lost) {
         return;
     }
-    if (broker_listens(sim)) {
+    if (broker_listens(sim) && !batch->told_end) { /* a restored backup may take an end back */
         if (!batch->acknowledged) {
             if (sim->now_ns >= batch->retry_ns) {
                 batch->retry_ns = sim->now_ns + ASK_AGAIN_NS;

@@ -105,8 +105,8 @@ static void notify(struct sim *sim, uint32_t agent, bool clean) {
     struct sim_pool *pool = sim->pool;
     struct line *line = &pool->lines[agent];
     char text[1024];
-    if (!line->open || !line->authorised) {
-        return;
+    if (!line->open || !line->authorised || pool->silent_until_ns > sim->now_ns) {
+        return; /* what was not said does not hold */
     }
     if (pool->garbage_until_ns > sim->now_ns) {
         sim_count(sim, SIM_POOL_GARBAGE);
