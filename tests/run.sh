@@ -2,25 +2,38 @@
 # SPDX-License-Identifier: Apache-2.0
 # Installs what is missing, builds, and runs every test. Last line: N passed, M failed, K skipped.
 #
-#   tests/run.sh            everything: gcc and clang with warnings as errors, unit tests, sanitizers,
-#                           static analysis, formatting, end-to-end tests
-#   tests/run.sh --quick    unit tests and house rules of one build
-#   tests/run.sh --asan     unit tests under AddressSanitizer, UBSan and LeakSanitizer
-#   tests/run.sh --no-deps  (with any of them) trust that everything is installed
+#   tests/run.sh              everything: gcc and clang with warnings as errors, unit tests,
+#                             sanitizers, 200 seeds of the simulator, fuzzing, static analysis,
+#                             formatting, end-to-end tests with real processes under fire
+#   tests/run.sh --quick      unit tests and house rules of one build
+#   tests/run.sh --asan       unit tests under AddressSanitizer, UBSan and LeakSanitizer
+#   tests/run.sh --seeds N    only the simulator, N seeds; --seed S [--trace] one of them, as a story;
+#                             other options of sluice-sim may follow (see --seed 1 --help)
+#   tests/run.sh --mutants    the simulator must see each bug that is put in on purpose
+#   tests/run.sh --kills N    only real processes under fire, N faults
+#   tests/run.sh --long       an hour of fuzzing a target, then 1,000 kills; goes on where it was
+#   tests/run.sh --coverage   coverage by folder, and what is not covered for which reason
+#   tests/run.sh --no-deps    (first, with any of them) trust that everything is installed
 set -uo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD
 
 what=all
 deps=yes
-for option in "$@"; do
-  case "$option" in
-    --quick) what=quick ;;
-    --asan) what=asan ;;
+rest=()
+while [ $# -gt 0 ]; do
+  case "$1" in
+    --quick | --asan | --long | --coverage) what=${1#--} ;;
     --no-deps) deps=no ;;
-    -h | --help) sed -n '3,10s/^# \{0,1\}//p' "$0"; exit 0 ;;
-    *) echo "run.sh: unknown option '$option'; see --help" >&2; exit 2 ;;
+    --seeds | --seed | --mutants | --kills)
+      what=${1#--}
+      rest=("$@")
+      break
+      ;;
+    -h | --help) sed -n '3,21s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    *) echo "run.sh: unknown option '$1'; see --help" >&2; exit 2 ;;
   esac
+  shift
 done
 [ $deps = no ] || deploy/install-deps.sh --tests || exit 1
 
@@ -88,7 +101,21 @@ unit_tests() {
   tail -n 4 "$out/ctest-$preset.log"
 }
 
+# simulate PRESET OPTIONS...: builds the simulator alone and becomes it.
+simulate() {
+  local preset=$1
+  shift
+  if ! { cmake --preset "$preset" && cmake --build "build/$preset" -j "$jobs" --target sluice-sim; } \
+    >"$out/build-$preset.log" 2>&1; then
+    tail -n 40 "$out/build-$preset.log"
+    exit 1
+  fi
+  exec "build/$preset/tests/sim/sluice-sim" "$@"
+}
+
 case $what in
+  seeds | seed) simulate release "${rest[@]}" ;;
+  mutants) simulate mutants "${rest[@]}" ;;
   quick)
     step build configure_and_build ci
     get_model ci
@@ -103,6 +130,8 @@ case $what in
     step build-gcc configure_and_build ci
     get_model ci
     unit_tests ci
+    step simulator build/ci/tests/sim/sluice-sim --seeds 200
+    tail -n 70 "$out/simulator.log"
     step build-asan configure_and_build asan
     unit_tests asan
     step build-tsan configure_and_build tsan

@@ -46,6 +46,7 @@ void sim_check_orders_reset(struct sim *sim) {
     for (uint32_t i = 0; i < sim->batch_count; i++) {
         enum sl_batch_state state = sim->batches[i].state;
         memcpy(sim->batches[i].taken, sim->batches[i].done, sim->batches[i].lines);
+        sim->batches[i].sealed = false;
         sim->batches[i].ending = state != SL_BATCH_INVALID && state != SL_BATCH_VALIDATING &&
                                  state != SL_BATCH_IN_PROGRESS;
     }
@@ -95,7 +96,7 @@ static const struct sim_batch *open_batch_of(struct sim *sim, uint64_t unit) {
     for (uint32_t i = 0; i < SIM_SEEN_UNITS; i++) {
         if (sim->units[i].id == unit) {
             const struct sim_batch *batch = &sim->batches[sim->units[i].batch];
-            return batch->state == SL_BATCH_IN_PROGRESS ? batch : NULL;
+            return batch->sealed || sl_batch_state_is_final(batch->state) ? NULL : batch;
         }
     }
     return NULL;
