@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tenants at work while the site burns: they submit, bid, cancel, read, and ask again when an answer is lost.
 Everything they ask and hear goes into the history."""
+import http.client
 import json
 import random
 import threading
@@ -51,7 +52,7 @@ class Client:
             except (ValueError, KeyError, TypeError, OSError):
                 raise Unknown(f"HTTP {e.code}") from None
             raise No(e.code, code) from None
-        except (urllib.error.URLError, OSError, ValueError, __import__("http.client").client.HTTPException) as e:
+        except (urllib.error.URLError, OSError, http.client.HTTPException) as e:
             raise Unknown(str(e)) from None
 
     def do(self, f, value, method, path, body=None, headers=None, timeout_s=5.0, answer=json.loads):
@@ -133,7 +134,7 @@ class Load:
             size = rng.randint(2, 12) if client.tenant == "poor" else rng.randint(5, 60)
             self.submit(client, rng, f"{client.name}/{count}",
                         [rng.randrange(len(self.texts)) for _ in range(size)],
-                        HIGH if client.tenant == "poor" else rng.choice(BIDS))
+                        LOW if self.quiet.is_set() else HIGH if client.tenant == "poor" else rng.choice(BIDS))
             time.sleep(rng.uniform(0.0, 0.8))
 
     def upload(self, client, content):
@@ -167,7 +168,7 @@ class Load:
             hasty = rng.random() < 0.15
             answer = client.do("submit", {"key": key, "style": style, "attempt": attempt, "tenant": client.tenant,
                                           "texts": texts, "bid": bid}, "POST", "/v1/batches", body, headers,
-                               timeout_s=0.004 if hasty else rng.choice((1.0, 5.0)),
+                               timeout_s=rng.uniform(0.0005, 0.003) if hasty else rng.choice((1.0, 5.0)),
                                answer=lambda raw: {"batch": json.loads(raw)["id"]})
             if answer:
                 with self.lock:
@@ -239,10 +240,22 @@ class Load:
 
     # ---- after the fire ----
 
+    def adopt(self, client):
+        after = ""
+        while after is not None:
+            page = json.loads(client.ask("GET", "/v1/batches?limit=100" + (after and "&after=" + after)))
+            with self.lock:
+                for row in page["data"]:
+                    if row["status"] not in DONE:
+                        self.open[row["id"]] = client.tenant
+            after = page["last_id"] if page["has_more"] else None
+
     def drain(self, timeout_s=150):
         """Every batch that is open is paid well, until none is; poor tenants give up what they cannot pay."""
         client = {t: Client(self.site, self.history, f"drain-{t}", t) for t in TENANTS}
         until = time.monotonic() + timeout_s
+        for tenant in TENANTS:  # those too whose answer never came
+            self.adopt(client[tenant])
         for batch in self.batches("poor"):
             self.cancel(client["poor"], batch)
         for batch in self.batches("demo"):
