@@ -15,7 +15,7 @@ OK_LINE = 1
 LINE, SHARE = 1, 2
 ACCEPTED, UNKNOWN = 1, 4
 ENDS = {"completed": "completed_ms", "failed": "failed_ms", "expired": "expired_ms", "cancelled": "cancelled_ms"}
-TWIN_S = 900 # docs/api.md: repeats that an SDK marks are matched for 15 minutes of the broker's clock
+TWIN_S = 900  # docs/api.md: repeats that an SDK marks are matched for 15 minutes of the broker's clock
 
 
 class Told:
@@ -178,7 +178,7 @@ def billed_once(v):
         if r is None:
             yield f"{t['ref']}: billed twice, or without a result"
             continue
-        tenant = v.e.batches[r["batch"]]["tenant"]
+        tenant = v.e.batches.get(r["batch"], {}).get("tenant")
         if (t["debit"], t["credit"], t["amount_nusd"]) != (f"tenant:{tenant}", "revenue:lease", r["amount_nusd"]):
             yield f"{t['ref']}: {t['amount_nusd']} nUSD from {t['debit']}, the result says {r['amount_nusd']} of {tenant}"
     for ref in owed:
