@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #include "agent/device/device.h"
+#include "agent/device/figures.h"
 #include "proto/base/error.h"
 
 struct sl_cl {
@@ -49,6 +50,8 @@ struct sl_cl {
     uint32_t stop_us_p50; /* measured: stop word set -> queue of two launches empty */
     uint32_t stop_us_max;
     const atomic_bool *closing; /* set: the loop takes no more events; drop them. May be NULL */
+    struct sl_figures figures;  /* what was measured, now or at an earlier start */
+    bool figures_new;           /* some of it now */
 };
 
 /* Kernel argument 0 is always the stop word. */
@@ -63,6 +66,13 @@ int sl_cl_program(struct sl_cl *cl, const char *name, const char *source, const 
  * this is called after warm-up. */
 void sl_cl_program_save(struct sl_cl *cl, const char *name, const char *source, const char *options,
                         cl_program program);
+
+/* Anything else about this device that is worth keeping beside the programs, under `key`. False:
+ * there is none, or it is damaged, of another device or driver, or older than age_max_s. */
+bool sl_cl_cache_read(const struct sl_cl *cl, const char *name, const char *key, int64_t age_max_s,
+                      uint8_t **ret_data, size_t *ret_size);
+void sl_cl_cache_write(const struct sl_cl *cl, const char *name, const char *key,
+                       const uint8_t *data, size_t size);
 
 /* Buffer that is really there: filled with zeros once. */
 int sl_cl_buffer(struct sl_cl *cl, size_t bytes, cl_mem_flags flags, cl_mem *ret_mem,

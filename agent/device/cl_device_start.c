@@ -101,8 +101,31 @@ static int sample_switch(struct sl_cl_device *d, enum sl_mode from, enum sl_mode
     return rc;
 }
 
+/* True when every pair is known from an earlier start. */
+static bool recall_switches(struct sl_cl_device *d) {
+    for (enum sl_mode from = SL_MODE_IDLE; from < SL_MODE_COUNT; from++) {
+        for (enum sl_mode to = SL_MODE_IDLE; to < SL_MODE_COUNT; to++) {
+            bool wanted = from != to && can_measure(d, from) && can_measure(d, to);
+            if (wanted && d->cl.figures.switch_us[from][to] == 0) {
+                return false;
+            }
+        }
+    }
+    for (enum sl_mode from = SL_MODE_IDLE; from < SL_MODE_COUNT; from++) {
+        for (enum sl_mode to = SL_MODE_IDLE; to < SL_MODE_COUNT; to++) {
+            if (from != to && can_measure(d, from) && can_measure(d, to)) {
+                sl_switch_sample(d, from, to, (int64_t)d->cl.figures.switch_us[from][to] * 1000);
+            }
+        }
+    }
+    return true;
+}
+
 static int measure_switches(struct sl_cl_device *d, struct sl_error *err) {
     int rc = SL_OK;
+    if (recall_switches(d)) {
+        return SL_OK;
+    }
     for (enum sl_mode from = SL_MODE_IDLE; from < SL_MODE_COUNT; from++) {
         for (enum sl_mode to = SL_MODE_IDLE; to < SL_MODE_COUNT; to++) {
             bool measured = from != to && can_measure(d, from) && can_measure(d, to);
@@ -111,6 +134,8 @@ static int measure_switches(struct sl_cl_device *d, struct sl_error *err) {
             }
         }
     }
+    memcpy(d->cl.figures.switch_us, d->stats.switch_us, sizeof d->cl.figures.switch_us);
+    d->cl.figures_new = true;
     if (d->cl.stop_method == SL_STOP_NONE) {
         /* No word to time: what halts took then. */
         d->cl.stop_us_p50 = (uint32_t)d->stats.switch_us[SL_MODE_HASH][SL_MODE_IDLE];
@@ -155,6 +180,9 @@ static int prepare(struct sl_cl_device *d, struct sl_error *err) {
     d->cl_open = rc == SL_OK;
     uint32_t launch_ms =
         d->cl.stop_method == SL_STOP_NONE ? SL_DEVICE_LAUNCH_MS_NO_STOP : d->config.launch_ms;
+    if (rc == SL_OK) {
+        sl_figures_recall(&d->cl, d->found->info.key, launch_ms);
+    }
     for (uint32_t i = 0; rc == SL_OK && i < d->config.factory_count; i++) {
         if (atomic_load(&d->closing)) {
             return sl_fail(err, SL_CLOSED, "the agent ends");
@@ -166,6 +194,7 @@ static int prepare(struct sl_cl_device *d, struct sl_error *err) {
     if (rc != SL_OK) {
         return rc;
     }
+    sl_figures_keep(&d->cl, d->found->info.key, launch_ms);
     rate_watts(d);
     /* The measuring belongs to no mode. */
     memset(d->stats.busy_ns, 0, sizeof d->stats.busy_ns);

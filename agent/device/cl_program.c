@@ -13,6 +13,7 @@
 #include "agent/device/cl.h"
 #include "agent/stratum/sha256.h"
 #include "proto/base/cleanup.h"
+#include "proto/base/clock.h"
 #include "proto/base/text.h"
 
 #define CACHE_MAGIC "SLCLBIN1"
@@ -27,7 +28,7 @@ struct cache_header {
 };
 
 static bool cache_path(const struct sl_cl *cl, const char *name, const char *source,
-                       const char *options, char ret_path[PATH_TEXT_MAX]) {
+                       const char *options, const char *ending, char ret_path[PATH_TEXT_MAX]) {
     uint8_t digest[32];
     char hex[65];
     SL_AUTO_BUF struct sl_buf key = {0};
@@ -44,12 +45,12 @@ static bool cache_path(const struct sl_cl *cl, const char *name, const char *sou
     }
     sl_sha256d(key.data, key.len, digest);
     sl_hex_encode(digest, sizeof digest, hex);
-    int n = snprintf(ret_path, PATH_TEXT_MAX, "%s/%s-%s.clbin", cl->cache_dir, name, hex);
+    int n = snprintf(ret_path, PATH_TEXT_MAX, "%s/%s-%s.%s", cl->cache_dir, name, hex, ending);
     return n > 0 && n < PATH_TEXT_MAX;
 }
 
-/* NULL when there is no usable entry. */
-static uint8_t *cache_read(const char *path, size_t *ret_size) {
+/* NULL when there is no usable entry. An age of 0 is any. */
+static uint8_t *cache_read(const char *path, int64_t age_max_s, size_t *ret_size) {
     struct cache_header header;
     struct stat info;
     uint8_t digest[32];
@@ -62,6 +63,11 @@ static uint8_t *cache_read(const char *path, size_t *ret_size) {
     }
     uint8_t *payload = malloc(header.size);
     if (!payload || fread(payload, header.size, 1, file) != 1) {
+        free(payload);
+        return NULL;
+    }
+    int64_t age_s = sl_clock_wall().ms / 1000 - info.st_mtime;
+    if (age_max_s > 0 && (age_s < 0 || age_s > age_max_s)) {
         free(payload);
         return NULL;
     }
@@ -129,7 +135,7 @@ static bool build_from_cache(struct sl_cl *cl, const char *name, const char *pat
     size_t size = 0;
     cl_int status = CL_SUCCESS;
     cl_int rc = CL_SUCCESS;
-    SL_AUTO_FREE uint8_t *payload = cache_read(path, &size);
+    SL_AUTO_FREE uint8_t *payload = cache_read(path, 0, &size);
     if (!payload) {
         return false;
     }
@@ -155,7 +161,7 @@ int sl_cl_program(struct sl_cl *cl, const char *name, const char *source, const 
     char path[PATH_TEXT_MAX];
     char all_options[OPTIONS_TEXT_MAX];
     full_options(options, all_options);
-    if (cache_path(cl, name, source, all_options, path)) {
+    if (cache_path(cl, name, source, all_options, "clbin", path)) {
         if (build_from_cache(cl, name, path, all_options, ret_program)) {
             return SL_OK;
         }
@@ -181,7 +187,7 @@ void sl_cl_program_save(struct sl_cl *cl, const char *name, const char *source, 
     char all_options[OPTIONS_TEXT_MAX];
     size_t size = 0;
     full_options(options, all_options);
-    if (!cache_path(cl, name, source, all_options, path)) {
+    if (!cache_path(cl, name, source, all_options, "clbin", path)) {
         return;
     }
     if (clGetProgramInfo(program, CL_PROGRAM_BINARY_SIZES, sizeof size, &size, NULL) !=
@@ -193,5 +199,27 @@ void sl_cl_program_save(struct sl_cl *cl, const char *name, const char *source, 
     if (binary && clGetProgramInfo(program, CL_PROGRAM_BINARIES, sizeof binary, &binary, NULL) ==
                       CL_SUCCESS) {
         cache_write(path, cl->cache_dir, binary, size);
+    }
+}
+
+bool sl_cl_cache_read(const struct sl_cl *cl, const char *name, const char *key, int64_t age_max_s,
+                      uint8_t **ret_data, size_t *ret_size) {
+    char path[PATH_TEXT_MAX];
+    size_t size = 0;
+    uint8_t *data =
+        cache_path(cl, name, "", key, "kept", path) ? cache_read(path, age_max_s, &size) : NULL;
+    if (!data) {
+        return false;
+    }
+    *ret_data = data;
+    *ret_size = size;
+    return true;
+}
+
+void sl_cl_cache_write(const struct sl_cl *cl, const char *name, const char *key,
+                       const uint8_t *data, size_t size) {
+    char path[PATH_TEXT_MAX];
+    if (cache_path(cl, name, "", key, "kept", path)) {
+        cache_write(path, cl->cache_dir, data, size);
     }
 }

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What an earlier start of the agent measured on a device, so that a restart does not measure it
+ * again before the device works: known answers are checked at every start, rates are not. They are
+ * kept beside the device's compiled programs, under the same key, for at most a day; work done
+ * keeps them up to date.
+ *
+ * Thread: the device's thread. A part that is all zero is not known and is measured. */
+#ifndef SLUICE_AGENT_DEVICE_FIGURES_H
+#define SLUICE_AGENT_DEVICE_FIGURES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "agent/device/device.h"
+
+struct sl_cl;
+
+struct sl_hash_figures {
+    uint32_t width, local, rounds; /* the kernel's shape that the rest belongs to */
+    uint32_t reserved;
+    double ns_per_group;
+    double rate_nonces, rate_ns;
+};
+
+struct sl_model_figures {
+    char id[64];
+    uint64_t weights; /* another model under the same id has another rate */
+    double tokens, ns;
+    double ns_per_cost;
+};
+
+struct sl_figures {
+    struct sl_hash_figures hash;
+    struct sl_model_figures models[SL_DEVICE_MODELS_MAX];
+    uint64_t switch_us[SL_MODE_COUNT][SL_MODE_COUNT];
+};
+
+/* Fills cl->figures; zeros where nothing fit is kept. `device` is the device's key. */
+void sl_figures_recall(struct sl_cl *cl, const char *device, uint32_t launch_ms);
+/* Keeps them if something was measured (cl->figures_new). Failing costs time at the next start. */
+void sl_figures_keep(struct sl_cl *cl, const char *device, uint32_t launch_ms);
+
+/* The entry of this model, NULL when there is none; with `make` a new one, NULL when all are used.
+ */
+struct sl_model_figures *sl_figures_model(struct sl_figures *figures, const char *id,
+                                          uint64_t weights, bool make);
+
+#endif
