@@ -10,6 +10,9 @@
 
 #define REFUSED_RETRY_MIN_MS 60000
 #define REFUSED_RETRY_MAX_MS 3600000
+/* A pool that is not there is restarted, as a rule: then devices are to hash again within 5 s. */
+#define UNREACHABLE_MAX_MS 3000
+#define UNREACHABLE_TRIES 100 /* later the pauses are as long as those of any other failure */
 
 void sl_stratum_config_defaults(struct sl_stratum_config *config) {
     *config = (struct sl_stratum_config){.agent = "sluice/" SLUICE_VERSION,
@@ -109,11 +112,16 @@ static uint64_t next_random(struct sl_stratum *client) {
 /* Full jitter: anything from 0 to a bound that doubles with each failure. */
 static int64_t backoff_ms(struct sl_stratum *client) {
     int64_t bound = client->config.backoff_min_ms;
-    for (uint32_t i = 1; i < client->failures && bound < client->config.backoff_max_ms; i++) {
+    int64_t most = client->config.backoff_max_ms;
+    if (client->unreachable > 0 && client->unreachable <= UNREACHABLE_TRIES &&
+        most > UNREACHABLE_MAX_MS) {
+        most = UNREACHABLE_MAX_MS;
+    }
+    for (uint32_t i = 1; i < client->failures && bound < most; i++) {
         bound *= 2;
     }
-    if (bound > client->config.backoff_max_ms) {
-        bound = client->config.backoff_max_ms;
+    if (bound > most) {
+        bound = most;
     }
     return (int64_t)(next_random(client) % (uint64_t)(bound + 1));
 }
@@ -167,6 +175,7 @@ static void go_home(struct sl_stratum *client) {
 
 static void end_with_backoff(struct sl_stratum *client, const char *reason, bool close,
                              struct sl_mono now) {
+    client->unreachable += client->state == SL_STRATUM_CONNECTING;
     unlink_pool(client, close);
     if (client->state != SL_STRATUM_READY) {
         go_home(client);
@@ -222,6 +231,7 @@ void sl_stratum_connected(struct sl_stratum *client, struct sl_mono now) {
         return;
     }
     clear_link(client);
+    client->unreachable = 0;
     client->state = SL_STRATUM_SUBSCRIBING;
     client->phase_end = sl_mono_after_ms(now, client->config.answer_timeout_ms);
     client->terms.difficulty = (struct sl_difficulty){1, 0}; /* until the pool sets another */

@@ -53,7 +53,8 @@ static void back_off_doubles_with_full_jitter(void **state) {
     sl_stratum_start(rig.client, rig.now);
     for (int i = 0; i < 300; i++) {
         int64_t bound = i < 6 ? INT64_C(1000) << i : 60000;
-        sl_stratum_disconnected(rig.client, "connection refused", rig.now);
+        sl_stratum_connected(rig.client, rig.now);
+        sl_stratum_disconnected(rig.client, "connection reset", rig.now);
         assert_int_equal(rig_state(&rig), SL_STRATUM_WAITING);
         int64_t waited = rig_pass_to_deadline(&rig);
         assert_true(waited >= 0 && waited <= bound);
@@ -65,7 +66,7 @@ static void back_off_doubles_with_full_jitter(void **state) {
     }
     assert_true(seen_max > 55000);
     assert_true(sum / 294 > 25000 && sum / 294 < 35000);
-    assert_true(rig_logged(&rig, "connection refused; next attempt in"));
+    assert_true(rig_logged(&rig, "connection reset; next attempt in"));
     rig_fini(&rig);
 }
 
@@ -204,6 +205,39 @@ static void bad_configurations_are_refused(void **state) {
     assert_null(none);
 }
 
+/* The longest pause of `count` failures, each with or without a connection before it. */
+static int64_t longest_pause_ms(struct rig *rig, int count, bool connected) {
+    int64_t longest = 0;
+    for (int i = 0; i < count; i++) {
+        if (connected) {
+            sl_stratum_connected(rig->client, rig->now);
+        }
+        sl_stratum_disconnected(rig->client, "refused", rig->now);
+        assert_int_equal(rig_state(rig), SL_STRATUM_WAITING);
+        int64_t from = rig->now.ns;
+        rig_pass_to_deadline(rig);
+        assert_int_equal(rig_state(rig), SL_STRATUM_CONNECTING);
+        int64_t pause_ms = (rig->now.ns - from) / SL_NS_PER_MS;
+        longest = pause_ms > longest ? pause_ms : longest;
+    }
+    return longest;
+}
+
+static void a_pool_that_is_not_there_is_tried_again_soon_for_a_while(void **state) {
+    (void)state;
+    struct rig rig;
+    rig_init(&rig);
+    sl_stratum_start(rig.client, rig.now);
+    int64_t longest = longest_pause_ms(&rig, 100, false);
+    assert_in_range(longest, 1500, 3000);
+    assert_true(longest_pause_ms(&rig, 30, false) > 10000);
+    /* One that lets us in and throws us out is not: its pauses grow at once. */
+    assert_true(longest_pause_ms(&rig, 30, true) > 10000);
+    /* Once it was there, it counts as new when it is gone. */
+    assert_in_range(longest_pause_ms(&rig, 50, false), 1500, 3000);
+    rig_fini(&rig);
+}
+
 static void lines_may_be_cut_anywhere(void **state) {
     (void)state;
     static const char all[] =
@@ -296,6 +330,7 @@ int main(void) {
         cmocka_unit_test(a_pool_that_ignores_shares_is_left),
         cmocka_unit_test(a_refused_user_is_retried_slowly_and_named),
         cmocka_unit_test(bad_configurations_are_refused),
+        cmocka_unit_test(a_pool_that_is_not_there_is_tried_again_soon_for_a_while),
         cmocka_unit_test(lines_may_be_cut_anywhere),
         cmocka_unit_test(an_endless_line_ends_the_connection),
         cmocka_unit_test(stop_settles_everything_and_start_begins_again),
