@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 #include <string.h>
+#include <sys/statvfs.h>
 
 #include "agent/device/cl_device.h"
 #include "agent/device/fake_device.h"
@@ -15,6 +16,9 @@
 #define FAKE_SEARCH 5000
 #define FAKE_TOKENS_PER_S_MILLI 20000000
 #define FAKE_DIM 384
+
+/* A driver that compiles into a full disk may end the whole process without a word (PoCL does). */
+#define COMPILE_ROOM_BYTES ((uint64_t)8 << 20)
 
 static void fake_script(const struct sl_agent *agent, uint32_t index,
                         struct sl_fake_script *ret_script) {
@@ -43,6 +47,23 @@ static void fake_script(const struct sl_agent *agent, uint32_t index,
     }
 }
 
+static int check_room(const char *cache, const char *data_dir, struct sl_error *err) {
+    struct statvfs disk;
+    /* The folder of the cache is made later. */
+    if (statvfs(cache, &disk) != 0 && statvfs(data_dir, &disk) != 0) {
+        return SL_OK;
+    }
+    uint64_t left = (uint64_t)disk.f_bavail * disk.f_frsize;
+    if (left < COMPILE_ROOM_BYTES) {
+        return sl_fail(err, SL_IO,
+                       "the disk is full: %llu KiB are left for the devices' compiled programs in "
+                       "%s, at least %llu are needed: make room and start again",
+                       (unsigned long long)(left / 1024), cache,
+                       (unsigned long long)(COMPILE_ROOM_BYTES / 1024));
+    }
+    return SL_OK;
+}
+
 static int discover(struct sl_agent *agent, struct sl_error *err) {
     static const enum sl_cpu_use cpu_use[] = {SL_CPU_USE_AUTO, SL_CPU_USE_ALWAYS, SL_CPU_USE_NEVER};
     char cache[300];
@@ -51,6 +72,10 @@ static int discover(struct sl_agent *agent, struct sl_error *err) {
         snprintf(cache, sizeof cache, "%s", options->cache_dir);
     } else {
         snprintf(cache, sizeof cache, "%s/kernels", options->data_dir);
+    }
+    int rc = check_room(cache, options->data_dir, err);
+    if (rc) {
+        return rc;
     }
     struct sl_discover_config config = {
         .node = options->node,
