@@ -144,7 +144,7 @@ static int set_options(struct zmq_client *c, const struct sl_zmq_client_config *
         /* Doubles from the first to the second; differs by agent, so that a fleet does not come
          * back in step after the broker's restart. */
         {ZMQ_RECONNECT_IVL, jittered(100, 100), "ZMQ_RECONNECT_IVL"},
-        {ZMQ_RECONNECT_IVL_MAX, jittered(4000, 1000), "ZMQ_RECONNECT_IVL_MAX"},
+        {ZMQ_RECONNECT_IVL_MAX, jittered(1500, 1000), "ZMQ_RECONNECT_IVL_MAX"},
         {ZMQ_CONNECT_TIMEOUT, 5000, "ZMQ_CONNECT_TIMEOUT"},
     };
     int rc = sl_zmq_set_common(c->dealer, 0, err);
