@@ -13,6 +13,7 @@ from sluice_site import MODEL
 
 LOW, MIDDLE, HIGH = "0.000001", "0.05", "1000"
 BIDS = (LOW, MIDDLE, HIGH)
+LEAVES = 0.25  # of the submissions are sent without waiting for the answer, and so sent again
 DONE = ("completed", "failed", "expired", "cancelled")
 TENANTS = ("demo", "poor")
 # Answers after which it is not known whether the request was, or after which it is to be repeated.
@@ -55,11 +56,24 @@ class Client:
         except (urllib.error.URLError, OSError, http.client.HTTPException) as e:
             raise Unknown(str(e)) from None
 
-    def do(self, f, value, method, path, body=None, headers=None, timeout_s=5.0, answer=json.loads):
+    def send_and_leave(self, method, path, body, headers):
+        """The whole request is sent, the answer is not waited for: the connection is lost."""
+        line = http.client.HTTPConnection("127.0.0.1", self.site.http_port, timeout=2)
+        try:
+            line.request(method, path, json.dumps(body, sort_keys=True).encode(),
+                         {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json", **headers})
+        except OSError as e:
+            raise Unknown(str(e)) from None
+        finally:
+            line.close()
+        raise Unknown("the answer was not waited for")
+
+    def do(self, f, value, method, path, body=None, headers=None, timeout_s=5.0, answer=json.loads, leave=False):
         """One operation of the history. Its answer, or None; No where it was refused for good."""
         number = self.history.invoke(self.name, f, value)
         try:
-            said = answer(self.ask(method, path, body, headers, timeout_s))
+            said = answer((self.send_and_leave(method, path, body, headers) if leave else
+                           self.ask(method, path, body, headers, timeout_s)))
         except Unknown as e:
             self.history.write(self.name, "info", f, {"why": str(e)}, number)
             return None
@@ -164,11 +178,9 @@ class Load:
         attempt = 0
         while time.monotonic() < until:
             headers = {"Idempotency-Key": key} if style == "key" else {"x-stainless-retry-count": str(attempt)}
-            # Now and then the answer is not waited for.
-            hasty = rng.random() < 0.15
             answer = client.do("submit", {"key": key, "style": style, "attempt": attempt, "tenant": client.tenant,
                                           "texts": texts, "bid": bid}, "POST", "/v1/batches", body, headers,
-                               timeout_s=rng.uniform(0.0005, 0.003) if hasty else rng.choice((1.0, 5.0)),
+                               timeout_s=rng.choice((1.0, 5.0)), leave=rng.random() < LEAVES,
                                answer=lambda raw: {"batch": json.loads(raw)["id"]})
             if answer:
                 with self.lock:
