@@ -40,6 +40,7 @@ tests=(
   "sqlite3:looks into the store in end-to-end tests"
   "python3-venv:the OpenAI SDK's own environment in end-to-end tests"
   "procps:process tools of the end-to-end tests"
+  "iproute2:networks of their own, and cuts in them, in end-to-end tests"
 )
 
 wanted=("${build[@]}")

@@ -3,7 +3,8 @@
  * one context and its one in-order queue (design 8); switching is enqueueing from another executor.
  *
  * Life: create -> prepare (programs built and warmed, buffers touched, known-answer self-test, rate
- * measured for at least a second: all before the device is offered) -> any number of
+ * measured for at least a second or known from an earlier start, agent/device/figures.h: all before
+ * the device is offered) -> any number of
  * [enqueue ... complete]* and halted -> destroy. Thread: the device's thread only.
  *
  * Every kernel begins with the stop check of agent/kernels/inc_stop.cl and adds one to the launch's

@@ -62,7 +62,7 @@ bool sl_infer_wanted(const struct sl_infer *x);
 void sl_infer_discard(struct sl_infer *x);
 
 /* Warms up every kernel, checks the known answer of every model alone and in company, and measures
- * each model's rate for at least a second. */
+ * each model's rate for at least a second unless an earlier start did. */
 int sl_infer_prepare(struct sl_infer *x, struct sl_error *err);
 
 #endif

@@ -170,6 +170,7 @@ class Nemesis:
         if not ended:
             self.history.event("full", {"target": target, "ended": False})
             if target == "broker":
+                self.history.event("kill", {"target": target})
                 site.kill(target, signal.SIGKILL)
                 self.kills[target] += 1
         if not alive(site.pid(target)):

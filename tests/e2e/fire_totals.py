@@ -63,7 +63,8 @@ class Totals:
         if s:
             lines += [
                 f"  {s['submissions']} submissions, {s['acknowledged']} acknowledged, sent again {s['sent_again']} "
-                f"times, {s['unknown']} never answered; {s['operations']} operations, {s['answers_lost']} answers lost",
+                f"times, {s['unknown']} never answered; {s['operations']} operations, {s['answers_lost']} answers lost, "
+                f"{s['not_judged']} not judged for repeats",
                 f"  {s['lines_acknowledged']} lines acknowledged, {s['lines_done']} done, {s['lines_lost']} lost, "
                 f"{s['lines_billed']} billed, {s['lines_billed_twice']} billed twice",
                 f"  shares: {s['shares_recorded']} recorded <= {s['shares_pool']} of the pool <= "
