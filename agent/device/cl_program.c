@@ -66,8 +66,9 @@ static uint8_t *cache_read(const char *path, int64_t age_max_s, size_t *ret_size
         free(payload);
         return NULL;
     }
-    int64_t age_s = sl_clock_wall().ms / 1000 - info.st_mtime;
-    if (age_max_s > 0 && (age_s < 0 || age_s > age_max_s)) {
+    /* From the future, where the clock was set back: as good as from the past. */
+    int64_t age_s = llabs(sl_clock_wall().ms / 1000 - info.st_mtime);
+    if (age_max_s > 0 && age_s > age_max_s) {
         free(payload);
         return NULL;
     }

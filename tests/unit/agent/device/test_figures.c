@@ -116,7 +116,10 @@ static void test_known_for_a_day(void **state) {
     const struct {
         time_t at;
         bool known;
-    } cases[] = {{now - 23 * 3600, true}, {now - 25 * 3600, false}, {now + 3600, false}};
+    } cases[] = {{now - 23 * 3600, true},
+                 {now - 25 * 3600, false},
+                 {now + 3600, true},
+                 {now + 25 * 3600, false}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         const struct utimbuf times = {cases[i].at, cases[i].at};
         assert_int_equal(utime(path, &times), 0);
