@@ -14,6 +14,7 @@ import os
 import random
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -30,10 +31,11 @@ from fire_load import HIGH, Client, Load  # noqa: E402
 from fire_site import INSIDE, FireSite, private_command  # noqa: E402
 from sluice_site import DATA, SiteError  # noqa: E402
 
-ROUND_FAULTS = 30
+ROUND_FAULTS = 50
 LONG_KILLS = 1000
 TEXTS = 48
 BUDGET_USD = "0.6"
+STOPPED = "fire.py: stopped; the round that was running does not count"
 OVERLAPS = 0.2  # of the faults get a second one on top
 
 
@@ -155,14 +157,25 @@ def keep(site, out, args):
 
 
 def go_inside():
-    """Again, in namespaces of its own, where they may be made."""
+    """Again, in namespaces of its own, where they may be made. What runs in there ends with this process's
+    word, whatever it is at, and its files go with it."""
     if os.environ.get(INSIDE) is not None:
         return
     prefix, _ = private_command()
     os.environ[INSIDE] = "1" if prefix else ""
-    if prefix:
-        command = prefix + ["sh", "-c", 'ip link set lo up && exec "$@"', "sh", sys.executable, *sys.argv]
-        os.execvp(command[0], command)
+    if not prefix:
+        return
+    folder = tempfile.mkdtemp(prefix="sluice-fire-")
+    inside = subprocess.Popen(prefix + ["sh", "-c", 'ip link set lo up && exec "$@"', "sh", sys.executable, *sys.argv],
+                              env={**os.environ, "TMPDIR": folder})
+    try:
+        code = inside.wait()
+    except Interrupted:
+        inside.kill()
+        code = inside.wait() and 130
+        print(STOPPED, file=sys.stderr)
+    shutil.rmtree(folder, ignore_errors=True)
+    sys.exit(code)
 
 
 def fault_kinds(text):
@@ -203,9 +216,9 @@ def parse():
 
 def main():
     args = parse()
-    go_inside()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop_here)
+    go_inside()
     try:
         totals = fire_totals.load(args.state, args.seed, args.wanted)
     except fire_totals.Unusable as e:
@@ -225,7 +238,7 @@ def main():
             if not args.wanted or findings:
                 break
     except Interrupted:
-        print("fire.py: stopped; the round that was running does not count", file=sys.stderr)
+        print(STOPPED, file=sys.stderr)
         sys.exit(130)
     except SiteError as e:
         sys.exit(f"fire.py: {e}")
