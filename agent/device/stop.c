@@ -82,11 +82,13 @@ static void *writer_main(void *arg) {
             continue;
         }
         uint32_t value = stop->wanted;
+        stop->writing = true;
         pthread_mutex_unlock(&stop->lock);
         /* A failed write shows as a slow halt, and at the next launch as a lost device. */
         (void)write_word(stop, cl->stop_mem, value);
         pthread_mutex_lock(&stop->lock);
         stop->written = value;
+        stop->writing = false;
         pthread_cond_broadcast(&stop->changed);
     }
     pthread_mutex_unlock(&stop->lock);
@@ -204,7 +206,7 @@ void sl_cl_stop_set(struct sl_cl *cl, bool stop) {
         word->wanted = stop ? 1 : 0;
         pthread_cond_broadcast(&word->changed);
         /* Work enqueued after clearing must not meet an old write. */
-        while (!stop && word->written != 0) {
+        while (!stop && (word->written != 0 || word->writing)) {
             pthread_cond_wait(&word->changed, &word->lock);
         }
         pthread_mutex_unlock(&word->lock);

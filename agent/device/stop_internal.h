@@ -28,6 +28,7 @@ struct sl_stop {
     pthread_cond_t changed;
     uint32_t wanted;
     uint32_t written;
+    bool writing; /* the helper is at it: what it writes is not in `written` yet */
     bool quit;
 };
 
