@@ -91,6 +91,9 @@ int sl_cl_open(struct sl_cl *ret_cl, const struct sl_cl_spec *spec, struct sl_er
                        sizeof ret_cl->cache_dir - 1, spec->cache_dir);
     }
     read_device(ret_cl);
+    if (spec->figures) {
+        sl_figures_recall(ret_cl, spec->figures, spec->launch_ms);
+    }
     int rc = open_queues(ret_cl, err);
     if (rc == SL_OK) {
         rc = sl_cl_clock_sync(ret_cl, true, err);

@@ -103,6 +103,9 @@ static int sample_switch(struct sl_cl_device *d, enum sl_mode from, enum sl_mode
 
 /* True when every pair is known from an earlier start. */
 static bool recall_switches(struct sl_cl_device *d) {
+    if (d->cl.figures.switch_method != (uint32_t)d->cl.stop_method) {
+        return false;
+    }
     for (enum sl_mode from = SL_MODE_IDLE; from < SL_MODE_COUNT; from++) {
         for (enum sl_mode to = SL_MODE_IDLE; to < SL_MODE_COUNT; to++) {
             bool wanted = from != to && can_measure(d, from) && can_measure(d, to);
@@ -135,6 +138,7 @@ static int measure_switches(struct sl_cl_device *d, struct sl_error *err) {
         }
     }
     memcpy(d->cl.figures.switch_us, d->stats.switch_us, sizeof d->cl.figures.switch_us);
+    d->cl.figures.switch_method = (uint32_t)d->cl.stop_method;
     d->cl.figures_new = true;
     if (d->cl.stop_method == SL_STOP_NONE) {
         /* No word to time: what halts took then. */
@@ -171,6 +175,8 @@ static int prepare(struct sl_cl_device *d, struct sl_error *err) {
     const struct sl_cl_spec spec = {.platform = d->found->platform,
                                     .device = d->found->device,
                                     .cache_dir = d->cache_dir,
+                                    .figures = d->found->info.key,
+                                    .launch_ms = d->config.launch_ms,
                                     .force_gpu_kernels = d->config.force_gpu_kernels,
                                     .force_no_stop_word = d->config.force_no_stop_word,
                                     .index = d->base.index,
@@ -180,9 +186,6 @@ static int prepare(struct sl_cl_device *d, struct sl_error *err) {
     d->cl_open = rc == SL_OK;
     uint32_t launch_ms =
         d->cl.stop_method == SL_STOP_NONE ? SL_DEVICE_LAUNCH_MS_NO_STOP : d->config.launch_ms;
-    if (rc == SL_OK) {
-        sl_figures_recall(&d->cl, d->found->info.key, launch_ms);
-    }
     for (uint32_t i = 0; rc == SL_OK && i < d->config.factory_count; i++) {
         if (atomic_load(&d->closing)) {
             return sl_fail(err, SL_CLOSED, "the agent ends");
@@ -194,7 +197,7 @@ static int prepare(struct sl_cl_device *d, struct sl_error *err) {
     if (rc != SL_OK) {
         return rc;
     }
-    sl_figures_keep(&d->cl, d->found->info.key, launch_ms);
+    sl_figures_keep(&d->cl, d->found->info.key, d->config.launch_ms);
     rate_watts(d);
     /* The measuring belongs to no mode. */
     memset(d->stats.busy_ns, 0, sizeof d->stats.busy_ns);

@@ -12,6 +12,8 @@ struct sl_cl_spec {
     cl_platform_id platform;
     cl_device_id device;
     const char *cache_dir; /* NULL or empty: programs are not kept on disk */
+    const char *figures;   /* the device's key: take over what was measured (figures.h); or NULL */
+    uint32_t launch_ms;    /* with it */
     bool force_gpu_kernels;
     bool force_no_stop_word; /* as if no way to a running kernel had been found */
     uint32_t index;
@@ -19,7 +21,8 @@ struct sl_cl_spec {
     const atomic_bool *closing; /* see struct sl_cl; may be NULL */
 };
 
-/* Context, queues, clock, and the stop word, which is probed and timed (about a second). On failure
+/* Context, queues, clock, and the stop word, which is probed and timed (about a second, less
+ * where a way is known from an earlier start). On failure
  * nothing stays open. */
 int sl_cl_open(struct sl_cl *ret_cl, const struct sl_cl_spec *spec, struct sl_error *err);
 /* Accepts a zeroed struct. The kernel queue must be empty. */

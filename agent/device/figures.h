@@ -33,9 +33,15 @@ struct sl_figures {
     struct sl_hash_figures hash;
     struct sl_model_figures models[SL_DEVICE_MODELS_MAX];
     uint64_t switch_us[SL_MODE_COUNT][SL_MODE_COUNT];
+    uint32_t switch_method; /* enum sl_stop_method that these were measured with */
+    /* The way to a running kernel that worked, plus one; 0: none did. A busy machine may be too
+     * slow to prove it again within the limits, and is no reason to give it up. */
+    uint32_t stop_way;
+    uint32_t stop_us_p50, stop_us_max;
 };
 
-/* Fills cl->figures; zeros where nothing fit is kept. `device` is the device's key. */
+/* Fills cl->figures; zeros where nothing fit is kept. `device` is the device's key, launch_ms what
+ * its configuration says. */
 void sl_figures_recall(struct sl_cl *cl, const char *device, uint32_t launch_ms);
 /* Keeps them if something was measured (cl->figures_new). Failing costs time at the next start. */
 void sl_figures_keep(struct sl_cl *cl, const char *device, uint32_t launch_ms);

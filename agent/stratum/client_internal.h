@@ -53,7 +53,7 @@ struct sl_stratum {
     struct sl_mono last_notify; /* READY */
     uint32_t attempts, failures, refusals;
     uint32_t unreachable; /* attempts in a row that reached nobody */
-    int64_t next_id; /* of requests; never reused */
+    int64_t next_id;      /* of requests; never reused */
     struct sl_stratum_link link;
     struct sl_pool_url next_url; /* where client.reconnect sent us; else the configured one */
     char session_id[SL_STRATUM_TEXT_MAX + 1]; /* of the pool, for resuming */

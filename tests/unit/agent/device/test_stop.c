@@ -6,8 +6,10 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "agent/device/stop.h"
 #include "agent/kernels/kernels.h"
@@ -129,11 +131,50 @@ static void none_leaves_the_word_clear(void **state) {
     sl_cl_close(&cl);
 }
 
+/* A key that no other test has: the cache is everybody's. */
+static void a_way_that_worked_is_taken_up_again(void **state) {
+    struct machine *m = *state;
+    struct sl_error err = {0};
+    struct sl_cl_spec spec = machine_spec(m->found, 0);
+    char key[64];
+    snprintf(key, sizeof key, "test_stop/%d", (int)getpid());
+    spec.figures = key;
+    spec.launch_ms = 50;
+    struct sl_cl cl;
+    assert_int_equal(sl_cl_open(&cl, &spec, &err), SL_OK);
+    enum sl_stop_method method = cl.stop_method;
+    if (method == SL_STOP_NONE) {
+        sl_cl_close(&cl);
+        print_message("no way to a running kernel here\n");
+        skip();
+    }
+    assert_true(cl.figures_new && cl.figures.stop_us_p50 == cl.stop_us_p50);
+    cl.figures.stop_us_p50 = 1234567; /* so that it is seen to be taken over */
+    sl_figures_keep(&cl, key, 50);
+    sl_cl_close(&cl);
+    assert_int_equal(sl_cl_open(&cl, &spec, &err), SL_OK);
+    assert_int_equal(cl.stop_method, method);
+    assert_int_equal(cl.stop_us_p50, 1234567);
+    assert_false(cl.figures_new);
+    sl_cl_stop_set(&cl, true);
+    assert_true(run_groups(&cl) < 64);
+    sl_cl_stop_set(&cl, false);
+    assert_int_equal(run_groups(&cl), 64);
+    cl.figures.stop_way = 99; /* no such way: all are tried, as at a first start */
+    cl.figures_new = true;
+    sl_figures_keep(&cl, key, 50);
+    sl_cl_close(&cl);
+    assert_int_equal(sl_cl_open(&cl, &spec, &err), SL_OK);
+    assert_true(cl.stop_us_p50 != 1234567);
+    sl_cl_close(&cl);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_chosen_way_stops_and_is_timed),
         cmocka_unit_test(every_way_that_opens_works),
         cmocka_unit_test(none_leaves_the_word_clear),
+        cmocka_unit_test(a_way_that_worked_is_taken_up_again),
     };
     return cmocka_run_group_tests(tests, open_machine, close_machine);
 }
