@@ -18,13 +18,6 @@
 #define WALL_S_MIN INT64_C(1000000000)
 #define EXPORT __attribute__((visibility("default")))
 
-EXPORT int clock_gettime(clockid_t id, struct timespec *t);
-EXPORT int gettimeofday(struct timeval *restrict tv, void *restrict zone);
-EXPORT time_t time(time_t *ret_now);
-EXPORT int timespec_get(struct timespec *t, int base);
-EXPORT int pthread_cond_timedwait(pthread_cond_t *restrict cond, pthread_mutex_t *restrict lock,
-                                  const struct timespec *restrict until);
-
 /* Two threads that race here map the file twice, which harms nothing. */
 static int64_t offset_ns(void) {
     static const int64_t none = 0;
@@ -60,7 +53,7 @@ static void *next_symbol(const char *name, void **cached) {
     return found;
 }
 
-int clock_gettime(clockid_t id, struct timespec *t) {
+EXPORT int clock_gettime(clockid_t id, struct timespec *t) {
     static void *cached;
     union {
         void *symbol;
@@ -73,7 +66,7 @@ int clock_gettime(clockid_t id, struct timespec *t) {
     return rc;
 }
 
-int gettimeofday(struct timeval *restrict tv, void *restrict zone) {
+EXPORT int gettimeofday(struct timeval *restrict tv, void *restrict zone) {
     (void)zone; /* obsolete, and no program here passes it */
     struct timespec t;
     int rc = clock_gettime(CLOCK_REALTIME, &t);
@@ -81,7 +74,7 @@ int gettimeofday(struct timeval *restrict tv, void *restrict zone) {
     return rc;
 }
 
-time_t time(time_t *ret_now) {
+EXPORT time_t time(time_t *ret_now) {
     struct timespec t;
     clock_gettime(CLOCK_REALTIME, &t);
     if (ret_now) {
@@ -90,14 +83,14 @@ time_t time(time_t *ret_now) {
     return t.tv_sec;
 }
 
-int timespec_get(struct timespec *t, int base) {
+EXPORT int timespec_get(struct timespec *t, int base) {
     return base == TIME_UTC && clock_gettime(CLOCK_REALTIME, t) == 0 ? base : 0;
 }
 
 /* The kernel waits by its own clock: without this a wait after a step forwards would last as long
  * as the step. */
-int pthread_cond_timedwait(pthread_cond_t *restrict cond, pthread_mutex_t *restrict lock,
-                           const struct timespec *restrict until) {
+EXPORT int pthread_cond_timedwait(pthread_cond_t *restrict cond, pthread_mutex_t *restrict lock,
+                                  const struct timespec *restrict until) {
     static void *cached;
     union {
         void *symbol;

@@ -35,6 +35,7 @@ ROUND_FAULTS = 50
 LONG_KILLS = 1000
 TEXTS = 48
 BUDGET_USD = "0.6"
+KEPT_MAX = 5  # rounds that broke a rule: a long run goes on after them
 STOPPED = "fire.py: stopped; the round that was running does not count"
 OVERLAPS = 0.2  # of the faults get a second one on top
 
@@ -139,8 +140,9 @@ def one_round(args, number, totals, kills_wanted):
         findings = []
         raise
     finally:
-        if findings or args.keep:
+        if args.keep or findings and totals.bad_rounds < KEPT_MAX:
             keep(site, out, args)
+        totals.bad_rounds += bool(findings)
         site.end()
         shutil.rmtree(out, ignore_errors=True)
     return findings
@@ -235,7 +237,7 @@ def main():
                 print("BROKEN:", finding, flush=True)
             totals.save(args.state)
             print(totals.table(), flush=True)
-            if not args.wanted or findings:
+            if not args.wanted:
                 break
     except Interrupted:
         print(STOPPED, file=sys.stderr)

@@ -19,6 +19,7 @@ class Totals:
         self.back = {}
         self.sums = {}
         self.broken = []
+        self.bad_rounds = 0
         self.missing = {}
 
     def kills(self):
@@ -76,7 +77,7 @@ class Totals:
                          f"{seconds[-1]:>7.2f} {sum(x > BOUND_S for x in seconds):>6}")
         for kind, why in sorted(self.missing.items()):
             lines.append(f"  skipped: {kind}: {why}")
-        lines.append(f"  rules broken: {len(self.broken)}")
+        lines.append(f"  rules broken: {len(self.broken)}" + (f", in {self.bad_rounds} rounds" if self.broken else ""))
         return "\n".join(lines)
 
 
