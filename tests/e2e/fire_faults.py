@@ -30,9 +30,11 @@ class Nemesis:
     # ---- drawing ----
 
     def plan(self, each_target):
-        """One of each kind (with each_target: of each kind and target), in any order."""
-        plan = [(kind, target) for kind in self.kinds
-                for target in (TARGETS[kind] if each_target or kind == "kill" else [self.rng.choice(TARGETS[kind])])]
+        """One of each kind (of each target too where that matters most, or with each_target), in any order."""
+        plan = []
+        for kind in self.kinds:
+            every = each_target or kind in ("kill", "disk")
+            plan += [(kind, target) for target in (TARGETS[kind] if every else [self.rng.choice(TARGETS[kind])])]
         self.rng.shuffle(plan)
         return plan
 

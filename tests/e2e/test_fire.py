@@ -19,7 +19,7 @@ class Fire(unittest.TestCase):
             results = os.path.join(folder, "results")
             done = subprocess.run([sys.executable, os.path.join(HERE, "fire.py"), "--build", BUILD, "--models", MODELS,
                                    "--seed", os.environ.get("SLUICE_SEED", "20261127"), "--results", results],
-                                  capture_output=True, text=True)
+                                  capture_output=True, text=True, timeout=900)
             self.assertEqual(done.returncode, 0, done.stdout[-4000:] + done.stderr[-2000:])
             with open(results) as f:
                 figures = json.load(f)
