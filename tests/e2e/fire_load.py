@@ -14,6 +14,7 @@ from sluice_site import MODEL
 LOW, MIDDLE, HIGH = "0.000001", "0.05", "1000"
 BIDS = (LOW, MIDDLE, HIGH)
 LEAVES = 0.25  # of the submissions are sent without waiting for the answer, and so sent again
+REPEATS = 0.4  # of those that were answered are sent again all the same
 DONE = ("completed", "failed", "expired", "cancelled")
 TENANTS = ("demo", "poor")
 # Answers after which it is not known whether the request was, or after which it is to be repeated.
@@ -175,21 +176,24 @@ class Load:
         body = {"input_file_id": file_id, "endpoint": "/v1/embeddings", "completion_window": "24h",
                 "metadata": {"sluice.bid_usd_per_mtok": bid, "fire": key}}
         until = time.monotonic() + patience_s
-        attempt = 0
+        attempt, known = 0, None
         while time.monotonic() < until:
             headers = {"Idempotency-Key": key} if style == "key" else {"x-stainless-retry-count": str(attempt)}
             answer = client.do("submit", {"key": key, "style": style, "attempt": attempt, "tenant": client.tenant,
                                           "texts": texts, "bid": bid}, "POST", "/v1/batches", body, headers,
-                               timeout_s=rng.choice((1.0, 5.0)), leave=rng.random() < LEAVES,
+                               timeout_s=rng.choice((1.0, 5.0)), leave=known is None and rng.random() < LEAVES,
                                answer=lambda raw: {"batch": json.loads(raw)["id"]})
-            if answer:
-                with self.lock:
-                    self.open[answer["batch"]] = client.tenant
-                    self.lines_asked += len(texts)
-                return answer["batch"]
             attempt += 1
+            if answer and known is None:
+                known = answer["batch"]
+                with self.lock:
+                    self.open[known] = client.tenant
+                    self.lines_asked += len(texts)
+            # Also one that was answered is sent again now and then, at once or after a restart of the broker.
+            if known and rng.random() > REPEATS:
+                return known
             time.sleep(rng.uniform(0.05, 0.6))
-        return None
+        return known
 
     def bid(self, client, batch, bid):
         try:
