@@ -6,8 +6,8 @@
 #include "agent/core/records.h"
 
 #define HELLO_MS_MIN 250
-#define HELLO_MS_MAX 8000
-#define SILENCE_MS 5000 /* the broker renews or acknowledges every second or two */
+#define HELLO_MS_MAX 2000 /* more would be most of the time in which a restart is to be over */
+#define SILENCE_MS 5000   /* the broker renews or acknowledges every second or two */
 #define BANNED_MS 60000
 #define REPORT_MS_DEFAULT 1000
 #define REPORT_MS_MIN 100
