@@ -246,6 +246,9 @@ static void finish_line(struct fake *f) {
         event.line.status = event.line.vector ? SL_OK : -SL_DEVICE;
         if (event.line.vector) {
             sl_fake_vector(line->ids, line->n_ids, event.line.dim, event.line.vector);
+            if (f->script.failure == SL_FAKE_NAN_VECTOR) {
+                event.line.vector[event.line.dim / 2] = NAN;
+            }
         }
         f->stats.tokens_total += line->n_ids;
         f->stats.lines_total++;

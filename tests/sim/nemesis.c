@@ -209,10 +209,12 @@ static void strike_clock(struct sim *sim, uint32_t host) {
 static void strike_device(struct sim *sim, enum sim_fault fault, uint32_t i) {
     struct sim_agent *agent = &sim->agents[i];
     uint32_t k = (uint32_t)sim_range(&sim->rng, 0, sim->device_count - 1);
+    bool mute = sim_chance(&sim->rng, 500000); /* says that it failed, or gives what is no number */
     enum sl_fake_failure failure = fault == SIM_DEVICE_HANG   ? SL_FAKE_HANG
                                    : fault == SIM_DEVICE_SLOW ? SL_FAKE_SLOW_HALT
                                    : fault == SIM_DEVICE_LOST ? SL_FAKE_LOST
-                                                              : SL_FAKE_BAD_VECTOR;
+                                   : mute                     ? SL_FAKE_BAD_VECTOR
+                                                              : SL_FAKE_NAN_VECTOR;
     if (!sim->hosts[i + 1].up || agent->failures[k] != SL_FAKE_OK) {
         return;
     }

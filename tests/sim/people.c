@@ -95,7 +95,7 @@ static void fuss(struct sim *sim, uint32_t i) {
     uint64_t faults = sim->options.faults;
     if ((faults >> SIM_TENANT_BID & 1) && sim_chance(&sim->rng, 60000)) {
         sim_count(sim, SIM_TENANT_BID);
-        ask_about(sim, i, ASK_BID, sim_range(&sim->rng, 20, 300) * 10000000);
+        ask_about(sim, i, ASK_BID, sim_range(&sim->rng, 200000000, 3000000000));
     } else if (batch->wants_cancel && sim_chance(&sim->rng, 100000)) {
         sim_count(sim, SIM_TENANT_CANCEL);
         ask_about(sim, i, ASK_CANCEL, 0);
@@ -145,7 +145,8 @@ static void start_tenants(struct sim *sim) {
         left -= batch->lines;
         snprintf(batch->id, sizeof batch->id, "batch_%u", i);
         batch->tenant = (uint32_t)sim_range(&sim->rng, 0, SIM_TENANTS - 1);
-        batch->bid = sim_chance(&sim->rng, 100000) ? -1 : sim_range(&sim->rng, 20, 300) * 10000000;
+        batch->bid =
+            sim_chance(&sim->rng, 100000) ? -1 : sim_range(&sim->rng, 200000000, 3000000000);
         batch->deadline_span_ms =
             sim_chance(&sim->rng, 100000) ? sim_range(&sim->rng, 1000, 60000) : 0;
         batch->wants_cancel = (faults >> SIM_TENANT_CANCEL & 1) && sim_chance(&sim->rng, 300000);
