@@ -5,8 +5,10 @@
 #include "tests/fuzz/fuzz.h"
 
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "agent/journal/journal_internal.h"
+#include "broker/batch/batch.h"
 #include "proto/wire/codec.h"
 #include "tests/unit/agent/models/tiny_bert.h"
 #include "tests/unit/agent/models/vocab_gguf.h"
@@ -104,6 +106,42 @@ static void seed_journal(const char *corpus) {
     }
 }
 
+/* A spool as the broker writes it: plain, and with sums that the target makes right. */
+static void seed_spool(const char *corpus) {
+    static const char lines[] =
+        "{\"custom_id\":\"a\",\"method\":\"POST\",\"url\":\"/v1/embeddings\",\"body\":"
+        "{\"model\":\"m\",\"input\":[\"x\",\"yy\"]}}\n"
+        "{\"custom_id\":\"b\",\"method\":\"POST\",\"url\":\"/v1/embeddings\",\"body\":"
+        "{\"model\":\"m\",\"input\":\"z\",\"dimensions\":1}}\n";
+    char dir[] = "/tmp/sluice-seeds-XXXXXX";
+    char path[SL_BATCH_PATH_MAX];
+    char bytes[4096] = "\1";
+    struct sl_batch_validation v = {0};
+    fuzz_check(mkdtemp(dir) && sl_batch_make_dir(dir, SL_BATCH_FILES_DIR, NULL) == SL_OK);
+    fuzz_check(sl_batch_make_dir(dir, SL_BATCH_SPOOL_DIR, NULL) == SL_OK);
+    fuzz_check(sl_batch_path(dir, SL_BATCH_FILES_DIR, "in", path, NULL) == SL_OK);
+    FILE *file = fopen(path, "we");
+    fuzz_check(file && fputs(lines, file) >= 0 && fclose(file) == 0);
+    fuzz_check(sl_batch_validate(dir, "b", "in", "/v1/embeddings", NULL, 0, &v, NULL) == SL_OK);
+    unlink(path);
+    fuzz_check(sl_batch_path(dir, SL_BATCH_SPOOL_DIR, "b", path, NULL) == SL_OK);
+    file = fopen(path, "re");
+    fuzz_check(file);
+    size_t n = fread(bytes + 1, 1, sizeof bytes - 1, file);
+    fclose(file);
+    const struct sl_buf all = {.data = bytes, .len = n + 1};
+    save(corpus, "batch", "spool", &all);
+    bytes[0] = 3;
+    save(corpus, "batch", "spool_sums", &all);
+    sl_batch_validation_fini(&v);
+    sl_spool_delete(dir, "b");
+    static const char *const folders[] = {"/files", "/lines", ""};
+    for (int i = 0; i < 3; i++) {
+        snprintf(path, sizeof path, "%s%s", dir, folders[i]);
+        rmdir(path);
+    }
+}
+
 int main(int argc, char **argv) {
     if (argc != 2) {
         fprintf(stderr, "usage: %s CORPUS_FOLDER\n", argv[0]);
@@ -112,5 +150,6 @@ int main(int argc, char **argv) {
     seed_wire(argv[1]);
     seed_gguf(argv[1]);
     seed_journal(argv[1]);
+    seed_spool(argv[1]);
     return 0;
 }
