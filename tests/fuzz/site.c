@@ -241,7 +241,7 @@ int site_check(const struct sl_buf *answer) {
     }
     fuzz_check(sscanf(answer->data, "HTTP/1.%*c %3d", &status) == 1);
     fuzz_check(status >= 100 && status < 600);
-    fuzz_check(!strstr(answer->data, "\"server_error\",\"param\""));
+    /* The code, not the type: a core that has too much to do is of that type too. */
     fuzz_check(!strstr(answer->data, "\"code\":\"server_error\""));
     return status;
 }
