@@ -8,6 +8,7 @@
 #include <stdbool.h>
 
 #include "proto/base/money.h"
+#include "proto/base/mutant.h"
 #include "schedulers/opportunity.h"
 #include "schedulers/policy.h"
 
@@ -54,7 +55,7 @@ static bool ordered(const struct device *d) {
         return true;
     case SL_ORDER_DRAIN:
         settle(d, SL_MODE_IDLE, SL_RULE_DRAIN);
-        return true;
+        return !SL_MUTANT(drain_ignored);
     case SL_ORDER_FAULT:
         settle(d, SL_MODE_IDLE, SL_RULE_FAULT);
         return true;

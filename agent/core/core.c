@@ -7,6 +7,7 @@
 
 #include "agent/core/core_internal.h"
 #include "agent/core/records.h"
+#include "proto/base/mutant.h"
 
 #define ARENA_BYTES (64u << 20)
 #define ANSWERS_MS 1000 /* stopping: for shares that the pool has not answered */
@@ -192,7 +193,7 @@ int sl_agent_replay(struct sl_agent_core *core, struct sl_now now, enum sl_journ
 
 void sl_agent_start(struct sl_agent_core *core, struct sl_now now) {
     core->started = true;
-    core->starts = (core->starts + 1) % STARTS_MAX;
+    core->starts = (core->starts + !SL_MUTANT(ids_used_again)) % STARTS_MAX;
     /* Ids carry the number of this start, so none is ever used twice, whatever was lost. */
     core->results.next_id = core->starts << 32 | 1;
     core->shares.next_id = core->starts << 32 | 1;

@@ -4,6 +4,7 @@
 #define SLUICE_AGENT_CORE_DEVICE_INTERNAL_H
 
 #include "agent/core/core.h"
+#include "proto/base/mutant.h"
 #include "proto/wire/msg.h"
 
 struct agent_unit;
@@ -76,6 +77,11 @@ struct agent_device {
 static inline bool agent_device_bound(const struct agent_device *device) {
     return device->state == DEV_STORING || device->state == DEV_STARTING ||
            device->state == DEV_LEASED;
+}
+
+/* The clock of a lease's ttl: boot time, which no person sets and which goes on in a suspend. */
+static inline int64_t agent_lease_clock(struct sl_now now, int64_t mono_ns) {
+    return mono_ns + (SL_MUTANT(ttl_on_wall_clock) ? now.wall.ms * SL_NS_PER_MS - now.mono.ns : 0);
 }
 
 /* What came with a cause. */

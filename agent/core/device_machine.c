@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "agent/core/records.h"
+#include "proto/base/mutant.h"
 
 typedef void (*edge_action)(struct sl_agent_core *core, struct agent_device *device,
                             struct sl_now now, const struct agent_cause *cause);
@@ -71,7 +72,9 @@ static void enter_safe(struct sl_agent_core *core, struct agent_device *device, 
         mode = SL_MODE_IDLE; /* nothing to hash for */
     }
     unbind(core, device, now, mode);
-    device->safe_until_ns = sl_mono_after_ms(now.mono, core->session.safe_mode_max_ms).ns;
+    device->safe_until_ns = SL_MUTANT(safe_mode_for_ever)
+                                ? AGENT_NEVER
+                                : sl_mono_after_ms(now.mono, core->session.safe_mode_max_ms).ns;
 }
 
 static void be_ready(struct sl_agent_core *core, struct agent_device *device, struct sl_now now,
@@ -116,11 +119,15 @@ static void store(struct sl_agent_core *core, struct agent_device *device, struc
         halt(core, device);
     }
     uint8_t value[8];
-    agent_put_le(value, device->lease.epoch, 8);
+    agent_put_le(value, SL_MUTANT(epoch_not_stored) ? device->epoch_durable : device->lease.epoch,
+                 8);
     device->lease.ticket = agent_journal(core, SL_JOURNAL_EPOCH, device->info.key,
                                          strlen(device->info.key), value, sizeof value, true);
     device->epoch_asked = device->lease.epoch;
     device->epoch_ticket = device->lease.ticket;
+    if (SL_MUTANT(epoch_not_durable)) {
+        agent_device_step(core, device, now, &(struct agent_cause){.kind = DEVC_DURABLE});
+    }
 }
 
 static void renew(struct sl_agent_core *core, struct agent_device *device, struct sl_now now,

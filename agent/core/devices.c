@@ -41,7 +41,8 @@ void agent_devices_timer(struct sl_agent_core *core, struct sl_now now) {
     for (uint32_t i = 0; i < core->config.device_count; i++) {
         struct agent_device *device = &core->devices[i];
         struct agent_cause cause = {.kind = DEVC_INVALID};
-        if (agent_device_bound(device) && device->lease.expires_ns <= now.mono.ns) {
+        int64_t now_ns = agent_lease_clock(now, now.mono.ns);
+        if (agent_device_bound(device) && device->lease.expires_ns <= now_ns) {
             cause.kind = DEVC_EXPIRED;
         } else if (device->state == DEV_SAFE && device->safe_until_ns <= now.mono.ns) {
             cause.kind = DEVC_RESTED;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "agent/core/core_internal.h"
+#include "proto/base/mutant.h"
 
 /* Longer spans are cut: nobody plans to be away for a day without a word. */
 #define TTL_MS_MAX (INT64_C(24) * 3600 * 1000)
@@ -30,7 +31,8 @@ static bool must_refuse(const struct sl_agent_core *core, const struct agent_dev
         snprintf(why, why_size, "the device has failed: %.200s", device->health);
     } else if (device->state == DEV_STOPPED) {
         snprintf(why, why_size, "the agent is stopping");
-    } else if (directive->epoch <= device->epoch_asked) {
+    } else if (directive->epoch + SL_MUTANT(directive_obeyed_again) <= device->epoch_asked &&
+               !SL_MUTANT(lower_epoch_accepted)) {
         snprintf(why, why_size, "epoch %llu is over: the highest here is %llu, grant a higher one",
                  (unsigned long long)directive->epoch, (unsigned long long)device->epoch_asked);
     } else if (directive->mode == SL_MODE_HASH && !core->pool) {
@@ -53,12 +55,13 @@ void agent_on_directive(struct sl_agent_core *core, struct sl_now now, struct sl
         refuse(core, directive, "there is no such device here");
         return;
     }
-    int64_t ttl_ms =
-        directive->ttl_ms < (uint64_t)TTL_MS_MAX ? (int64_t)directive->ttl_ms : TTL_MS_MAX;
+    int64_t ttl_ms = directive->ttl_ms < (uint64_t)TTL_MS_MAX && !SL_MUTANT(lease_never_expires)
+                         ? (int64_t)directive->ttl_ms
+                         : TTL_MS_MAX;
     struct agent_lease lease = {
         .epoch = directive->epoch,
         .mode = directive->mode,
-        .expires_ns = sl_mono_after_ms(received, ttl_ms).ns,
+        .expires_ns = agent_lease_clock(now, sl_mono_after_ms(received, ttl_ms).ns),
         .received_ns = received.ns,
     };
     sl_text_copy(lease.model, sizeof lease.model, directive->model);

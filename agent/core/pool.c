@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "agent/stratum/client.h"
+#include "proto/base/mutant.h"
 #include "proto/base/text.h"
 
 struct agent_pool {
@@ -93,7 +94,7 @@ static enum sl_share_outcome outcome_of(enum sl_share_answer answer) {
     case SL_ANSWER_ACCEPTED:
         return SL_SHARE_ACCEPTED;
     case SL_ANSWER_STALE:
-        return SL_SHARE_STALE;
+        return SL_MUTANT(stale_share_accepted) ? SL_SHARE_ACCEPTED : SL_SHARE_STALE;
     case SL_ANSWER_REJECTED:
         return SL_SHARE_REJECTED;
     case SL_ANSWER_UNKNOWN:

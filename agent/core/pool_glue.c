@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "agent/core/core_internal.h"
+#include "proto/base/mutant.h"
 
 void agent_pool_begin(struct sl_agent_core *core, struct sl_now now) {
     if (core->pool) {
@@ -22,7 +23,8 @@ void agent_pool_post_job(struct sl_agent_core *core, struct agent_device *device
     agent_post(core, device->index,
                &(struct sl_device_cmd){.kind = SL_DEVCMD_JOB,
                                        .job = copy,
-                                       .extranonce2_slot = device->index,
+                                       .extranonce2_slot =
+                                           SL_MUTANT(extranonce2_shared) ? 0 : device->index,
                                        .extranonce2_slots = core->config.device_count});
 }
 

@@ -8,6 +8,7 @@
 
 #include "agent/core/core_internal.h"
 #include "agent/core/records.h"
+#include "proto/base/mutant.h"
 
 #define RESEND_MS 5000
 #define LOOK_MS 1000
@@ -190,7 +191,7 @@ void agent_results_pump(struct sl_agent_core *core, struct sl_now now) {
 
 void agent_results_restart(struct sl_agent_core *core) {
     for (struct agent_result *entry = core->results.first; entry; entry = entry->next) {
-        entry->sent_ns = 0;
+        entry->sent_ns = SL_MUTANT(results_not_resent) ? AGENT_NEVER / 2 : 0;
     }
     core->results.in_flight_bytes = 0;
 }

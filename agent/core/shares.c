@@ -6,11 +6,15 @@
 
 #include "agent/core/core_internal.h"
 #include "agent/core/records.h"
+#include "proto/base/mutant.h"
 
 #define BATCH_MS 50
 #define RETRY_MS 100
 #define RESEND_MS 5000
 #define SHARES_MAX 1000000
+/* Sent and not acknowledged at a time: the broker tells a repeat from a new share only among some
+ * thousand (SL_CORE_SHARE_WINDOW), so what is sent must stay near the oldest that it may lack. */
+#define IN_FLIGHT_MAX 4096
 
 static void append(struct agent_share_list *list, struct agent_share *share) {
     if (!list->last) {
@@ -54,7 +58,6 @@ static uint64_t difficulty_nano(uint64_t hashes) {
 void agent_share_found(struct sl_agent_core *core, struct sl_now now,
                        const struct agent_device *device,
                        const struct sl_device_candidate *candidate) {
-    (void)now;
     struct agent_shares *shares = &core->shares;
     const char *why = !core->pool          ? "there is no pool"
                       : core->pool_stopped ? "the agent stops"
@@ -76,6 +79,10 @@ void agent_share_found(struct sl_agent_core *core, struct sl_now now,
     share->find->nonce = candidate->nonce;
     share->ticket = journal_share(core, share, true);
     append(&shares->open, share);
+    if (SL_MUTANT(share_before_durable)) {
+        share->ticket = 0;
+        agent_shares_durable(core, now);
+    }
 }
 
 /* Moves the share from open to settled; its journal record gets the outcome. */
@@ -172,13 +179,18 @@ int agent_share_replay(struct sl_agent_core *core, struct sl_now now, uint64_t i
 void agent_shares_start(struct sl_agent_core *core, struct sl_now now) {
     while (core->shares.open.first) {
         struct agent_share *share = take_out(&core->shares.open, core->shares.open.first->id);
-        settle(core, now, share, SL_SHARE_UNKNOWN, 0);
+        enum sl_share_outcome outcome =
+            SL_MUTANT(unknown_share_accepted) ? SL_SHARE_ACCEPTED : SL_SHARE_UNKNOWN;
+        outcome = SL_MUTANT(unknown_share_stale) ? SL_SHARE_STALE : outcome;
+        settle(core, now, share, outcome, 0);
     }
 }
 
 void agent_shares_acked(struct sl_agent_core *core, const uint64_t *ids, uint32_t count) {
     for (uint32_t i = 0; i < count; i++) {
-        struct agent_share *share = take_out(&core->shares.settled, ids[i]);
+        struct agent_share_list *list = &core->shares.settled;
+        bool other = SL_MUTANT(other_share_forgotten) && list->first;
+        struct agent_share *share = take_out(list, other ? list->first->id : ids[i]);
         if (share) {
             agent_journal_id(core, SL_JOURNAL_SHARE, share->id, NULL, 0, false);
             free(share);
@@ -192,8 +204,12 @@ static bool send_batch(struct sl_agent_core *core, struct sl_now now) {
     struct sl_msg msg = {.kind = SL_MSG_SHARES};
     msg.shares.shares = out;
     bool more = false;
+    uint32_t in_flight = 0;
     for (struct agent_share *share = core->shares.settled.first; share; share = share->next) {
         if (share->sent_ns && now.mono.ns - share->sent_ns < RESEND_MS * SL_NS_PER_MS) {
+            if (++in_flight >= IN_FLIGHT_MAX) {
+                break;
+            }
             continue;
         }
         if (msg.shares.share_count == SL_MSG_SHARES_MAX) {
@@ -236,7 +252,7 @@ void agent_shares_timer(struct sl_agent_core *core, struct sl_now now) {
 
 void agent_shares_restart(struct sl_agent_core *core, struct sl_now now) {
     for (struct agent_share *share = core->shares.settled.first; share; share = share->next) {
-        share->sent_ns = 0;
+        share->sent_ns = SL_MUTANT(shares_not_resent) ? AGENT_NEVER / 2 : 0;
     }
     core->shares.send_ns = core->shares.settled.count ? now.mono.ns : 0;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Work units from their arrival to their last line: tokenise, post, gather, give up. */
 #include "agent/core/core_internal.h"
+#include "proto/base/mutant.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -184,7 +185,7 @@ static const char *unit_refusal(const struct sl_agent_core *core, const struct a
 }
 
 void agent_on_unit(struct sl_agent_core *core, struct sl_now now, const struct sl_msg_unit *msg) {
-    if (is_known(core, msg->unit_id)) {
+    if (is_known(core, msg->unit_id) && !SL_MUTANT(unit_worked_again)) {
         return; /* a repeat: it is worked on, or its results are on their way */
     }
     struct agent_device *device = agent_device_find(core, msg->device);
@@ -192,6 +193,10 @@ void agent_on_unit(struct sl_agent_core *core, struct sl_now now, const struct s
     if (why) {
         unit_refuse(core, now, msg, why);
         return;
+    }
+    if (SL_MUTANT(prompt_in_log) && msg->line_count > 0 && msg->lines[0].input_count > 0) {
+        agent_log(core, SL_LOG_INFO, "unit", "text=%.*s", (int)msg->lines[0].inputs[0].bytes,
+                  msg->lines[0].inputs[0].text);
     }
     struct agent_unit *unit = unit_create(msg);
     struct agent_unit **link = &device->units;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Live records into a new file, which then takes the place of the old one. */
 #include "agent/journal/journal_internal.h"
+#include "proto/base/mutant.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -85,7 +86,8 @@ static int copy_live(struct sl_journal *journal, struct journal_file *to,
     int rc = journal_file_write(to, head, sizeof head, 0, err);
     to->end = JOURNAL_UNIT;
     struct copy copy = {.to = to, .index = index};
-    for (size_t i = 0; rc == SL_OK && i < journal->index.count; i++) {
+    size_t lost = SL_MUTANT(compaction_loses_newest);
+    for (size_t i = 0; rc == SL_OK && i + lost < journal->index.count; i++) {
         rc = copy_record(&copy, &journal->file, live[i], err);
     }
     if (rc == SL_OK) {

@@ -79,13 +79,14 @@ static int open_file(struct sl_journal *journal, struct sl_error *err) {
         }
     }
     journal->stats.cut_bytes = cut;
-    /* What stands behind the end must be zeros before we append: then start from a clean copy. */
-    if (fd < 0 || cut > 0) {
-        bool fatal;
-        int rc = journal_compact(journal, &fatal, err);
-        if (rc) {
-            return rc;
-        }
+    /* What was read may stand in the system's cache only: a sync that fails drops what it could not
+     * write and calls it clean, so that no later sync would write it, and a power failure would
+     * take it from below what is appended now. A copy is written anew. It also has zeros behind its
+     * end, where an unfinished batch may stand. */
+    bool fatal;
+    int rc = journal_compact(journal, &fatal, err);
+    if (rc) {
+        return rc;
     }
     journal->compact_next = journal->compact_bytes;
     return SL_OK;

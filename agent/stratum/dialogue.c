@@ -2,6 +2,7 @@
  * What each message of the pool does. A message that breaks the protocol ends the connection with
  * a text that says what was wrong; what is merely unknown is passed over. */
 #include "agent/stratum/client_internal.h"
+#include "proto/base/mutant.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -13,6 +14,9 @@ static void authorize(struct sl_stratum *client, struct sl_mono now) {
     client->link.authorize_id =
         sl_stratum_request(client, "mining.authorize",
                            json_pack("[s,s]", client->config.user, client->config.password));
+    if (SL_MUTANT(password_in_log)) {
+        sl_stratum_queue_log(client, SL_LOG_INFO, "authorizing with %s", client->config.password);
+    }
 }
 
 void sl_stratum_greet(struct sl_stratum *client) {
@@ -122,7 +126,8 @@ static void on_difficulty(struct sl_stratum *client, const struct sl_message *me
     }
     bool first = !client->link.difficulty_known;
     client->link.difficulty_known = true;
-    client->terms.difficulty = difficulty;
+    client->terms.difficulty =
+        SL_MUTANT(new_difficulty_ignored) && !first ? client->terms.difficulty : difficulty;
     sl_stratum_queue(client, SL_STRATUM_DIFFICULTY)->difficulty = difficulty;
     if (first) {
         /* A difficulty holds for the jobs after it; but pools also send the first job before the

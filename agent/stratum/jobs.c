@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Jobs of a connection and the terms under which they hold. */
 #include "agent/stratum/client_internal.h"
+#include "proto/base/mutant.h"
 
 #include <string.h>
 
@@ -61,7 +62,7 @@ static void emit(struct sl_stratum *client, struct sl_job *job) {
 static void keep_job(struct sl_stratum *client, struct sl_job *job) {
     if (job->clean) {
         for (size_t i = 0; i < client->job_count; i++) {
-            client->jobs[i].retired = true;
+            client->jobs[i].retired = !SL_MUTANT(retired_job_submitted);
         }
     }
     if (client->job_count == SL_STRATUM_JOBS_MAX) {

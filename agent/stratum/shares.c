@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Shares from submission to their one outcome. */
 #include "agent/stratum/client_internal.h"
+#include "proto/base/mutant.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -142,7 +143,9 @@ void sl_stratum_send_waiting(struct sl_stratum *client, struct sl_mono now) {
 
 void sl_stratum_close_open(struct sl_stratum *client) {
     for (size_t i = 0; i < client->open_count; i++) {
-        struct sl_stratum_action *action = settle(client, client->open[i].seq, SL_ANSWER_UNKNOWN,
+        enum sl_share_answer answer =
+            SL_MUTANT(unanswered_share_stale) ? SL_ANSWER_STALE : SL_ANSWER_UNKNOWN;
+        struct sl_stratum_action *action = settle(client, client->open[i].seq, answer,
                                                   "the connection ended before the pool answered");
         action->sent = true;
     }

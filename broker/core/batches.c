@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "broker/core/core_internal.h"
+#include "proto/base/mutant.h"
 #include "proto/base/text.h"
 
 struct sl_core_tenant_state *sl_core_tenant_get(struct sl_broker_core *core, const char *id) {
@@ -200,7 +201,8 @@ void sl_core_batch_check(struct sl_broker_core *core, struct sl_core_batch *batc
     if (batch->settling) {
         finalize_if_quiet(core, batch);
     } else if (batch->row.state == SL_BATCH_IN_PROGRESS && batch->lines_known &&
-               batch->row.lines_completed + batch->row.lines_failed == batch->row.lines_total) {
+               batch->row.lines_completed + batch->row.lines_failed + SL_MUTANT(batch_done_early) ==
+                   batch->row.lines_total) {
         settle(core, batch, SL_BATCH_COMPLETED);
     }
 }
@@ -216,7 +218,8 @@ bool sl_core_batch_beats(const struct sl_core_batch *a, const struct sl_core_bat
 }
 
 bool sl_core_batch_issuable(const struct sl_broker_core *core, const struct sl_core_batch *batch) {
-    if (batch->row.state != SL_BATCH_IN_PROGRESS || !batch->lines_known || batch->settling ||
+    if (((batch->row.state != SL_BATCH_IN_PROGRESS || !batch->lines_known || batch->settling) &&
+         (!batch->worst || batch->sealed || !SL_MUTANT(cancelled_batch_issued))) ||
         batch->waiting == 0 || core->now.wall.ms >= batch->row.deadline.ms) {
         return false;
     }
@@ -270,7 +273,8 @@ void sl_core_batch_create(struct sl_broker_core *core, struct sl_core_event *eve
         struct sl_core_batch *batch = sl_core_batch_add(core, row);
         sl_core_batch_store(core, batch);
         uint64_t ticket = sl_core_ticket(core);
-        sl_core_reply(core, event->cookie, ticket, SL_OK, "%s", row->id);
+        sl_core_reply(core, event->cookie, SL_MUTANT(batch_reply_before_durable) ? 0 : ticket,
+                      SL_OK, "%s", row->id);
         sl_core_batch_order(core, batch, SL_CCMD_VALIDATE, ticket);
     }
     sl_batch_row_fini(row);
@@ -289,7 +293,7 @@ static void take_lines(struct sl_core_batch *batch, struct sl_core_event *event,
         } else if (batch->worst[line] == 0 && batch->line_state[line] == SL_CLINE_WAITING) {
             batch->line_state[line] = SL_CLINE_FAILED;
             batch->waiting--;
-            batch->row.lines_failed += first ? 1 : 0;
+            batch->row.lines_failed += first || SL_MUTANT(refused_lines_counted_again) ? 1 : 0;
         }
     }
 }
@@ -458,7 +462,7 @@ void sl_core_batch_sweep(struct sl_broker_core *core) {
     for (uint32_t i = core->batch_count; i > 0; i--) {
         struct sl_core_batch *batch = core->batches[i - 1];
         if (batch->row.state == SL_BATCH_IN_PROGRESS && !batch->settling &&
-            core->now.wall.ms >= batch->row.deadline.ms) {
+            core->now.wall.ms >= batch->row.deadline.ms && !SL_MUTANT(deadline_ignored)) {
             sl_core_log(core, SL_LOG_INFO, "batch.deadline", "batch=%s", batch->row.id);
             settle(core, batch, SL_BATCH_EXPIRED);
         }

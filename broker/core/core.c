@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "broker/core/core_internal.h"
+#include "proto/base/mutant.h"
 
 #define SWEEP_MS_MAX 250
 #define SWEEP_MS_MIN 5
@@ -140,7 +141,7 @@ void sl_broker_core_destroy(struct sl_broker_core *core) {
         sl_core_batch_free(core->batches[i]);
     }
     for (uint32_t i = 0; i < core->node_count; i++) {
-        free(core->nodes[i].share_bits);
+        sl_core_share_windows_fini(&core->nodes[i]);
     }
     for (uint32_t i = 0; i < core->tenant_count; i++) {
         free(core->tenants[i]);
@@ -230,6 +231,8 @@ static void start(struct sl_broker_core *core) {
         /* Older rows exist that were not handed over: what lies below those known is known. */
         bool known = node->share_restored != UINT64_MAX;
         node->share_floor = known && !complete ? node->share_restored : 0;
+        node->share_floor =
+            known && SL_MUTANT(share_floor_too_high) ? UINT64_MAX : node->share_floor;
         node->reported = core->now.mono;
     }
     for (uint32_t i = 0; i < core->batch_count; i++) {
@@ -239,7 +242,7 @@ static void start(struct sl_broker_core *core) {
         if (needs_lines) {
             sl_core_batch_order(core, batch, SL_CCMD_VALIDATE, 0);
         } else {
-            batch->settling = true;
+            batch->settling = !SL_MUTANT(ending_batch_forgotten);
         }
     }
     for (uint32_t i = 0; i < core->unit_count; i++) {

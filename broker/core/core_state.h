@@ -10,7 +10,8 @@
 #include "schedulers/policy.h"
 
 #define SL_CORE_NONE UINT32_MAX
-#define SL_CORE_SHARE_WINDOW 16384 /* ids of one node in which a duplicate is told exactly */
+#define SL_CORE_SHARE_WINDOW 16384 /* ids of one agent's start in which a duplicate is told */
+#define SL_CORE_SHARE_STARTS 8     /* of an agent, the newest that are told apart */
 #define SL_CORE_LINE_TRIES_MAX 3   /* bad vectors for one line before it fails for good */
 #define SL_CORE_FAULTS_MAX 3       /* lines with a bad vector before a device is faulty */
 #define SL_CORE_BATCHES_MAX 4096   /* open at a time */
@@ -49,6 +50,11 @@ enum sl_session_state {
     SL_SESSION_STATES,
 };
 #define SL_CORE_BOOTS 8
+struct sl_core_share_window {
+    uint64_t start; /* upper half of its ids: the number of the agent's start */
+    uint64_t high;
+    uint64_t *bits; /* [SL_CORE_SHARE_WINDOW / 64] */
+};
 struct sl_core_node {
     char key[48];
     char name[SL_MSG_NAME_MAX], version[SL_MSG_NAME_MAX];
@@ -65,12 +71,10 @@ struct sl_core_node {
     struct sl_mono spoke;        /* last message to it */
     struct sl_msg_pool pool;
     struct sl_mono pool_good; /* when it last had work; ns 0: never */
-    uint64_t results_spooled;
-    uint64_t shares_spooled;
-    uint64_t *share_bits; /* [SL_CORE_SHARE_WINDOW / 64], NULL before the first share */
-    uint64_t share_high;
-    uint64_t share_floor;    /* ids below are taken as known */
-    uint64_t share_restored; /* lowest id restored */
+    uint64_t results_spooled, shares_spooled;
+    struct sl_core_share_window share_windows[SL_CORE_SHARE_STARTS];
+    uint32_t share_window_count;
+    uint64_t share_floor, share_restored; /* ids below are known; lowest id restored */
 };
 
 /* ---- the fleet: columns of [count], one row per device ---- */
@@ -127,8 +131,7 @@ struct sl_core_device {
 };
 #define SL_FLEET_COLUMN(type, name) type *name;
 struct sl_core_fleet {
-    uint32_t count;
-    uint32_t cap;
+    uint32_t count, cap;
     SL_FLEET_COLUMNS(SL_FLEET_COLUMN)
 };
 
@@ -156,8 +159,7 @@ struct sl_core_batch {
     bool lines_known;
     bool settling; /* nothing is issued any more; when no unit is open, it is finalized */
     bool sealed;   /* FINALIZE was ordered: results that come now are too late */
-    uint32_t waiting;
-    uint32_t issued;
+    uint32_t waiting, issued;
     uint32_t hint;       /* no line below it waits */
     uint8_t *line_state; /* [lines_total] enum sl_core_line */
     uint8_t *line_tries; /* [lines_total] */
@@ -191,9 +193,7 @@ struct sl_core_feed_state {
 };
 struct sl_core_counters {                  /* META "counters", in this order */
     uint64_t shares[SL_SHARE_UNKNOWN + 1]; /* by outcome; slot 0 unused */
-    uint64_t lines;
-    uint64_t tokens;
-    uint64_t switches;
+    uint64_t lines, tokens, switches;
     uint64_t power_missing; /* spans in which a device's power could not be known */
 };
 

@@ -23,6 +23,7 @@ int64_t sl_core_unit_cost(uint32_t worst_tokens, int64_t price_nusd_per_mtok);
 void sl_core_result(struct sl_broker_core *core, uint32_t node, const struct sl_msg_result *result);
 void sl_core_shares(struct sl_broker_core *core, uint32_t node, const struct sl_msg_shares *shares);
 bool sl_core_share_seen(struct sl_core_node *node, uint64_t id, bool mark);
+void sl_core_share_windows_fini(struct sl_core_node *node);
 
 /* batches.c */
 struct sl_core_batch *sl_core_batch_find(const struct sl_broker_core *core, const char *id);

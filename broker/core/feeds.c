@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "broker/core/core_internal.h"
+#include "proto/base/mutant.h"
 #include "proto/base/text.h"
 #include "schedulers/opportunity.h"
 
@@ -17,8 +18,9 @@
 bool sl_core_feed_stale(const struct sl_broker_core *core, const struct sl_core_feed_state *feed,
                         struct sl_wall now) {
     (void)core;
-    bool old = feed->config.age_max_ms > 0 && now.ms - feed->as_of.ms > feed->config.age_max_ms;
-    return feed->known && (old || feed->wrong);
+    bool old = feed->config.age_max_ms > 0 && now.ms - feed->as_of.ms > feed->config.age_max_ms &&
+               !SL_MUTANT(stale_feed_used);
+    return feed->known && (old || (feed->wrong && !SL_MUTANT(wrong_feed_used)));
 }
 
 static int compare(const void *a, const void *b) {
@@ -45,7 +47,7 @@ static enum sl_core_known role_value(const struct sl_broker_core *core, enum sl_
     }
     if (count > 0) {
         qsort(fresh, count, sizeof fresh[0], compare);
-        *ret_value = fresh[(count - 1) / 2];
+        *ret_value = fresh[SL_MUTANT(highest_feed_used) ? count - 1 : (count - 1) / 2];
         return SL_KNOWN_FRESH;
     }
     if (newest) {
@@ -109,10 +111,13 @@ static void push_history(struct sl_broker_core *core, int64_t mono_ns, int64_t p
     core->history_count = count + 1 == UINT32_MAX ? SL_CORE_HISTORY : count + 1;
 }
 
+/* While no source is to be trusted, the last price that was goes on: another feed's word (a tariff)
+ * must not put a stale one in its place. */
 static void remember(struct sl_broker_core *core) {
     int64_t price = 0;
     uint32_t count = core->history_count;
-    if (sl_core_hashprice(core, &price) == SL_KNOWN_NO ||
+    enum sl_core_known known = sl_core_hashprice(core, &price);
+    if (known == SL_KNOWN_NO || (known == SL_KNOWN_STALE && count > 0) ||
         (count > 0 && core->history[(count - 1) % SL_CORE_HISTORY].price == price)) {
         return;
     }
@@ -137,7 +142,7 @@ static const char *refuse(const struct sl_broker_core *core, const struct sl_cor
     if (event->value_nano < 0 && feed->config.role != SL_FEED_POWER) {
         return "the value is negative";
     }
-    if (event->as_of.ms > core->now.wall.ms + FUTURE_MS) {
+    if (event->as_of.ms > core->now.wall.ms + FUTURE_MS && !SL_MUTANT(future_price_taken)) {
         return "the value is dated in the future: check the clocks";
     }
     return NULL;

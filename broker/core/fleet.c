@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "broker/core/core_internal.h"
+#include "proto/base/mutant.h"
 #include "proto/base/text.h"
 
 #define SPOOL_NS SL_NS_PER_S /* in which an agent that came back sends what it had finished */
@@ -95,7 +96,7 @@ static void note_run(struct sl_broker_core *core, uint32_t dev, enum sl_mode mod
 static void note_health(struct sl_broker_core *core, uint32_t dev,
                         const struct sl_msg_device *report) {
     struct sl_core_fleet *fleet = &core->fleet;
-    if (report->health[0] != '\0') {
+    if (report->health[0] != '\0' && !SL_MUTANT(failed_device_granted)) {
         sl_core_device_step(core, dev, SL_DEV_UNHEALTHY);
         return;
     }
@@ -109,7 +110,7 @@ static void note_epoch(struct sl_broker_core *core, uint32_t dev,
                        const struct sl_msg_device *report) {
     struct sl_core_fleet *fleet = &core->fleet;
     uint64_t reported = report->epoch_max > report->epoch ? report->epoch_max : report->epoch;
-    if (reported <= fleet->epoch_max[dev]) {
+    if (reported <= fleet->epoch_max[dev] || SL_MUTANT(epoch_not_raised)) {
         return;
     }
     /* The agent has seen epochs that we have no record of (a restored backup): go above them. */
@@ -268,7 +269,11 @@ void sl_core_fleet_hello(struct sl_broker_core *core, uint32_t node,
             continue;
         }
         take_lease_up(core, dev);
-        if (fleet->mode[dev] != SL_MODE_INVALID) {
+        if (sl_core_lease_called_off(core, dev)) {
+            if (!fleet->running[dev]) {
+                sl_core_lease_clear(core, dev);
+            }
+        } else if (fleet->mode[dev] != SL_MODE_INVALID) {
             sl_core_lease_resend(core, dev);
             sl_core_unit_top_up(core, dev);
         }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "broker/core/core_internal.h"
+#include "proto/base/mutant.h"
 #include "proto/base/text.h"
 
 #define REFUSED_WAIT_NS SL_NS_PER_S
@@ -108,7 +109,7 @@ void sl_core_lease_grant(struct sl_broker_core *core, uint32_t dev, const struct
     store_directive(core, dev, g);
     let_units_go(core, dev);
     uint64_t ticket = sl_core_ticket(core);
-    send_directive(core, dev, ticket, false);
+    send_directive(core, dev, SL_MUTANT(directive_before_durable) ? 0 : ticket, false);
     if (g->mode == SL_MODE_INFER) {
         sl_core_unit_top_up(core, dev);
     } else if (g->mode == SL_MODE_IDLE && was_working) {
@@ -145,6 +146,14 @@ void sl_core_lease_resend(struct sl_broker_core *core, uint32_t dev) {
     fleet->renew_ns[dev] = core->now.mono.ns + core->config.lease_ttl_ms * SL_NS_PER_MS / 3;
 }
 
+/* An agent that was away, or has not reported yet, gets no new directive at once. */
+bool sl_core_lease_called_off(const struct sl_broker_core *core, uint32_t dev) {
+    enum sl_mode pinned = SL_MODE_INVALID;
+    enum sl_policy_order order = sl_core_order(core, dev, &pinned);
+    return core->fleet.mode[dev] != SL_MODE_INVALID && core->fleet.mode[dev] != SL_MODE_IDLE &&
+           (order == SL_ORDER_DRAIN || order == SL_ORDER_STOP);
+}
+
 void sl_core_lease_sweep(struct sl_broker_core *core) {
     struct sl_core_fleet *fleet = &core->fleet;
     int64_t now_ns = core->now.mono.ns;
@@ -159,7 +168,7 @@ void sl_core_lease_sweep(struct sl_broker_core *core) {
                         fleet->cold[dev].key, (unsigned long long)fleet->epoch[dev]);
             sl_core_lease_clear(core, dev);
             sl_core_unit_close_device(core, dev);
-        } else if (live && now_ns >= fleet->renew_ns[dev]) {
+        } else if (live && now_ns >= fleet->renew_ns[dev] && !sl_core_lease_called_off(core, dev)) {
             sl_core_lease_resend(core, dev);
         }
     }

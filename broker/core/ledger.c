@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "broker/core/core_internal.h"
+#include "proto/base/mutant.h"
 #include "proto/base/text.h"
 
 #define POWER_EVERY_NS (60 * SL_NS_PER_S)
@@ -43,7 +44,9 @@ void sl_core_transfer(struct sl_broker_core *core, enum sl_transfer_kind kind, u
     row->amount.v = amount_nusd;
     sl_text_copy(row->ref, sizeof row->ref, ref);
     row->at = core->now.wall;
-    sl_core_op(core, &op);
+    if (kind != SL_TRANSFER_LINE || !SL_MUTANT(result_without_posting)) {
+        sl_core_op(core, &op);
+    }
     core->accounts[debit].debits.v += amount_nusd;
     core->accounts[credit].credits.v += amount_nusd;
 }
@@ -54,7 +57,8 @@ sl_i128 sl_core_tenant_left(const struct sl_broker_core *core,
         return (sl_i128)INT64_MAX << 32;
     }
     const struct sl_account_row *account = &core->accounts[tenant->account];
-    return tenant->config.budget_nusd - (account->debits.v - account->credits.v) - tenant->reserved;
+    sl_i128 reserved = SL_MUTANT(reserved_budget_spent) ? 0 : tenant->reserved;
+    return tenant->config.budget_nusd - (account->debits.v - account->credits.v) - reserved;
 }
 
 void sl_core_meter(struct sl_broker_core *core, uint32_t dev) {
@@ -90,7 +94,7 @@ static void post_power(struct sl_broker_core *core, uint32_t dev) {
     }
     sl_i128 amount = total / SL_CORE_DENOM_POWER;
     amount -= total % SL_CORE_DENOM_POWER < 0 ? 1 : 0; /* floor: the remainder is never negative */
-    fleet->energy[dev] = 0;
+    fleet->energy[dev] = SL_MUTANT(power_posted_again) ? fleet->energy[dev] : 0;
     core->power_rem.rem = total - amount * SL_CORE_DENOM_POWER;
     core->power_rem_dirty = true;
     sl_i128 magnitude = amount < 0 ? -amount : amount;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "broker/core/core_internal.h"
+#include "proto/base/mutant.h"
 #include "proto/base/text.h"
 
 static struct sl_override_row *find(const struct sl_broker_core *core, const char *subject) {
@@ -173,7 +174,9 @@ void sl_core_override(struct sl_broker_core *core, const struct sl_core_event *e
         sl_core_reply(core, event->cookie, sl_core_ticket(core), SL_OK,
                       "lifted, but the order on %s still holds: `sluice resume %s`", held, held);
     } else {
-        sl_core_reply(core, event->cookie, sl_core_ticket(core), SL_OK, "%s", row.subject);
+        sl_core_reply(core, event->cookie,
+                      SL_MUTANT(order_reply_before_durable) ? 0 : sl_core_ticket(core), SL_OK, "%s",
+                      row.subject);
     }
     sl_core_arm(core);
 }

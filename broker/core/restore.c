@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "broker/core/core_internal.h"
+#include "proto/base/mutant.h"
 #include "proto/base/text.h"
 
 static const char *const meta_keys[] = {"hashprice",   "counters",     "rem.hash",  "rem.power",
@@ -47,7 +48,9 @@ int sl_broker_core_restore_override(struct sl_broker_core *core,
         (pin && row->mode == SL_MODE_INVALID)) {
         return -SL_CORRUPT;
     }
-    sl_core_override_put(core, row);
+    if (!SL_MUTANT(order_forgotten)) {
+        sl_core_override_put(core, row);
+    }
     return SL_OK;
 }
 
@@ -81,7 +84,7 @@ int sl_broker_core_restore_unit(struct sl_broker_core *core, const struct sl_uni
         return -SL_CORRUPT;
     }
     core->unit_high = row->unit_id > core->unit_high ? row->unit_id : core->unit_high;
-    if (!batch) {
+    if (!batch || SL_MUTANT(units_forgotten)) {
         return SL_OK; /* its batch is final: nothing can come of it */
     }
     bool fits = row->line_count > 0 && row->line_count <= SL_MSG_LINES_MAX &&
@@ -112,7 +115,7 @@ int sl_broker_core_restore_unit(struct sl_broker_core *core, const struct sl_uni
 
 int sl_broker_core_restore_result(struct sl_broker_core *core, const struct sl_result_row *row) {
     struct sl_core_batch *batch = sl_core_batch_find(core, row->batch);
-    if (!batch) {
+    if (!batch || SL_MUTANT(done_lines_forgotten)) {
         return SL_OK;
     }
     if (row->line >= batch->row.lines_total) {
@@ -148,7 +151,7 @@ int sl_broker_core_restore_account(struct sl_broker_core *core, const struct sl_
         return -SL_CORRUPT;
     }
     uint32_t at = sl_core_account(core, row->id); /* may move the table */
-    core->accounts[at].debits = row->debits;
+    core->accounts[at].debits.v = SL_MUTANT(budget_anew_at_restart) ? 0 : row->debits.v;
     core->accounts[at].credits = row->credits;
     return SL_OK;
 }
@@ -188,7 +191,9 @@ int sl_broker_core_restore_meta(struct sl_broker_core *core, const char *key, co
         return sl_core_hashprice_restore(core, value);
     }
     if (strcmp(key, "rem.hash") == 0) {
-        return restore_remainder(&core->hash_rem, value, SL_DENOM_HASH);
+        return SL_MUTANT(share_remainder_lost)
+                   ? SL_OK
+                   : restore_remainder(&core->hash_rem, value, SL_DENOM_HASH);
     }
     if (strcmp(key, "rem.power") == 0) {
         return restore_remainder(&core->power_rem, value, SL_CORE_DENOM_POWER);

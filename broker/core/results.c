@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "broker/core/core_internal.h"
+#include "proto/base/mutant.h"
 #include "proto/base/text.h"
 
 #define GOOD_LINES_HEAL 1000
@@ -22,7 +23,8 @@ static void acknowledge(struct sl_broker_core *core, uint32_t node, uint64_t res
     /* A duplicate of something not durable yet waits for whatever was submitted last. */
     uint64_t ticket = core->txn ? sl_core_ticket(core) : core->ticket;
     struct sl_core_item *item =
-        sl_core_send(core, node, SL_MSG_RESULT_ACK, ticket, sizeof(uint64_t));
+        sl_core_send(core, node, SL_MSG_RESULT_ACK,
+                     SL_MUTANT(result_ack_before_durable) ? 0 : ticket, sizeof(uint64_t));
     struct sl_msg *msg = item->command.msg;
     uint64_t *id = (uint64_t *)(msg + 1);
     *id = result_id;
@@ -89,7 +91,9 @@ static void finish_line(struct taking *t, const struct sl_result_row *row, bool 
     batch->row.lines_failed += good ? 0 : 1;
     t->accepted++;
     struct sl_op op = {.kind = SL_OP_RESULT, .result = *row};
-    sl_core_op(t->core, &op);
+    if (!good || !SL_MUTANT(posting_without_result)) {
+        sl_core_op(t->core, &op);
+    }
 }
 
 /* Little-endian binary32 with all exponent bits set is an infinity or not a number. */
@@ -114,7 +118,7 @@ static uint8_t *join_vectors(const struct sl_msg_result_line *line) {
     for (uint32_t i = 0; i < line->vector_count; i++) {
         const struct sl_msg_vector *v = &line->vectors[i];
         if (v->input >= line->vector_count || seen[v->input] || v->dim != dim ||
-            !is_finite(v->data, dim)) {
+            (!is_finite(v->data, dim) && !SL_MUTANT(bad_vector_billed))) {
             free(all);
             return NULL;
         }
@@ -202,8 +206,9 @@ static void take_ok(struct taking *t, const struct sl_msg_result_line *line) {
     row.dim = line->vectors[0].dim;
     struct sl_nusd amount = {0};
     /* Prices are at most 1e15 and tokens below 2^32: the amount always fits. */
-    int rc =
-        sl_accrue(&batch->row.accrual, line->tokens, t->unit->price, SL_DENOM_TOKEN, &amount, NULL);
+    int64_t price = SL_MUTANT(price_of_present_bid) ? batch->row.bid_nusd_per_mtok : t->unit->price;
+    batch->row.accrual.rem = SL_MUTANT(line_remainder_lost) ? 0 : batch->row.accrual.rem;
+    int rc = sl_accrue(&batch->row.accrual, line->tokens, price, SL_DENOM_TOKEN, &amount, NULL);
     sl_assert(rc == SL_OK);
     row.amount_nusd = amount.v;
     batch->row.tokens += line->tokens;
@@ -233,7 +238,7 @@ static void take_line(struct taking *t, const struct sl_msg_result_line *line) {
         return;
     }
     uint8_t state = t->batch->line_state[line->line];
-    if (state == SL_CLINE_DONE || state == SL_CLINE_FAILED) {
+    if ((state == SL_CLINE_DONE || state == SL_CLINE_FAILED) && !SL_MUTANT(resend_credited)) {
         return; /* the first one won */
     }
     switch (line->status) {
@@ -256,7 +261,9 @@ static void take_line(struct taking *t, const struct sl_msg_result_line *line) {
 void sl_core_result(struct sl_broker_core *core, uint32_t node,
                     const struct sl_msg_result *result) {
     struct taking t = {.core = core, .unit = sl_core_unit_find(core, result->unit_id)};
-    if (!t.unit || t.unit->node != node || t.unit->batch->sealed) {
+    if (!t.unit || t.unit->node != node || t.unit->batch->sealed ||
+        (t.unit->closed && SL_MUTANT(late_result_dropped)) ||
+        (t.unit->batch->settling && SL_MUTANT(cancel_drops_results))) {
         if (t.unit && t.unit->node != node) {
             sl_core_log(core, SL_LOG_WARN, "result.refused", "node=%s unit=%llu was never its",
                         core->nodes[node].name, (unsigned long long)result->unit_id);

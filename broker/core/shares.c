@@ -3,40 +3,69 @@
  * hashprice of the moment of the pool's answer. Share, posting and the remainder are one
  * transaction. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "broker/core/core_internal.h"
+#include "proto/base/mutant.h"
 #include "proto/base/text.h"
 
-/* Ids rise, and an agent resends what was not acknowledged: a window of bits below the highest one
- * tells exactly; what lies below the window was recorded long ago. */
+/* An id's upper half is the number of the agent's start; each start has a window of its own, since
+ * shares of an earlier one may still come when those of a later one are here. NULL: so many later
+ * ones are known that this one's were recorded long ago. */
+static struct sl_core_share_window *window_of(struct sl_core_node *node, uint64_t start) {
+    struct sl_core_share_window *oldest = &node->share_windows[0];
+    for (uint32_t i = 0; i < node->share_window_count; i++) {
+        struct sl_core_share_window *window = &node->share_windows[i];
+        if (window->start == start) {
+            return window;
+        }
+        oldest = window->start < oldest->start ? window : oldest;
+    }
+    if (node->share_window_count < SL_CORE_SHARE_STARTS) {
+        oldest = &node->share_windows[node->share_window_count++];
+        oldest->bits = sl_core_calloc(SL_CORE_SHARE_WINDOW / 64, sizeof(uint64_t));
+    } else if (oldest->start > start) {
+        return NULL;
+    } else {
+        memset(oldest->bits, 0, SL_CORE_SHARE_WINDOW / 8);
+    }
+    oldest->start = start;
+    oldest->high = start << 32;
+    return oldest;
+}
+
+void sl_core_share_windows_fini(struct sl_core_node *node) {
+    for (uint32_t i = 0; i < node->share_window_count; i++) {
+        free(node->share_windows[i].bits);
+    }
+    node->share_window_count = 0;
+}
+
+/* Within a start ids rise, and an agent resends what was not acknowledged, never far behind what it
+ * sends first: bits below the highest one tell exactly; what lies below them was recorded. */
 bool sl_core_share_seen(struct sl_core_node *node, uint64_t id, bool mark) {
-    if (id < node->share_floor || (node->share_high >= SL_CORE_SHARE_WINDOW &&
-                                   id <= node->share_high - SL_CORE_SHARE_WINDOW)) {
+    struct sl_core_share_window *window = id < node->share_floor ? NULL : window_of(node, id >> 32);
+    if (!window || (window->high - (window->start << 32) >= SL_CORE_SHARE_WINDOW &&
+                    id <= window->high - SL_CORE_SHARE_WINDOW)) {
         return true;
     }
-    if (!node->share_bits) {
+    if (id > window->high) {
         if (!mark) {
             return false;
         }
-        node->share_bits = sl_core_calloc(SL_CORE_SHARE_WINDOW / 64, sizeof(uint64_t));
-    }
-    if (id > node->share_high) {
-        if (!mark) {
-            return false;
-        }
-        uint64_t step = id - node->share_high;
+        uint64_t step = id - window->high;
         for (uint64_t i = 1; i <= step && i <= SL_CORE_SHARE_WINDOW; i++) {
-            uint64_t bit = (node->share_high + i) % SL_CORE_SHARE_WINDOW;
-            node->share_bits[bit / 64] &= ~(UINT64_C(1) << (bit % 64));
+            uint64_t bit = (window->high + i) % SL_CORE_SHARE_WINDOW;
+            window->bits[bit / 64] &= ~(UINT64_C(1) << (bit % 64));
         }
-        node->share_high = id;
+        window->high = id;
     }
     uint64_t bit = id % SL_CORE_SHARE_WINDOW;
     uint64_t mask = UINT64_C(1) << (bit % 64);
-    bool seen = (node->share_bits[bit / 64] & mask) != 0;
+    bool seen = (window->bits[bit / 64] & mask) != 0;
     if (mark) {
-        node->share_bits[bit / 64] |= mask;
+        window->bits[bit / 64] |= mask;
     }
     return seen;
 }
@@ -51,7 +80,7 @@ static uint64_t work_bound(uint64_t difficulty_nano) {
 
 static void credit(struct sl_broker_core *core, struct sl_share_row *row, uint64_t age_ms) {
     int64_t price = 0;
-    if (!sl_core_hashprice_at(core, age_ms, &price)) {
+    if (!sl_core_hashprice_at(core, SL_MUTANT(share_at_present_price) ? 0 : age_ms, &price)) {
         sl_core_log(core, SL_LOG_WARN, "share.unpriced",
                     "node_key=%s share=%llu: no hashprice was ever read, credited 0", row->node_key,
                     (unsigned long long)row->share_id);
@@ -80,7 +109,8 @@ static void credit(struct sl_broker_core *core, struct sl_share_row *row, uint64
 static void record(struct sl_broker_core *core, uint32_t node, const struct sl_msg_share *share) {
     if (share->outcome <= SL_SHARE_INVALID || share->outcome > SL_SHARE_UNKNOWN ||
         share->share_id > INT64_MAX || share->work_hashes > INT64_MAX ||
-        sl_core_share_seen(&core->nodes[node], share->share_id, true)) {
+        (sl_core_share_seen(&core->nodes[node], share->share_id, true) &&
+         !SL_MUTANT(share_credited_again))) {
         return;
     }
     struct sl_op op = {.kind = SL_OP_SHARE};
@@ -113,7 +143,8 @@ void sl_core_shares(struct sl_broker_core *core, uint32_t node,
     }
     uint64_t ticket = core->txn ? sl_core_ticket(core) : core->ticket;
     struct sl_core_item *item =
-        sl_core_send(core, node, SL_MSG_RESULT_ACK, ticket, count * sizeof(uint64_t));
+        sl_core_send(core, node, SL_MSG_RESULT_ACK,
+                     SL_MUTANT(share_ack_before_durable) ? 0 : ticket, count * sizeof(uint64_t));
     struct sl_msg *msg = item->command.msg;
     uint64_t *ids = (uint64_t *)(msg + 1);
     for (uint32_t i = 0; i < count; i++) {

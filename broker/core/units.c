@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "broker/core/core_internal.h"
+#include "proto/base/mutant.h"
 #include "proto/base/text.h"
 
 #define UNIT_BYTES_MAX (SL_MSG_BYTES_MAX * 3 / 4) /* texts of one unit; the rest is envelope */
@@ -123,8 +124,8 @@ static void send_unit(struct sl_broker_core *core, uint32_t dev, const struct sl
                       const struct sl_core_batch *batch) {
     struct sl_op op = {.kind = SL_OP_UNIT, .unit = *row};
     sl_core_op(core, &op);
-    struct sl_core_item *item =
-        sl_core_send(core, core->fleet.node[dev], SL_MSG_UNIT, sl_core_ticket(core), 0);
+    uint64_t ticket = SL_MUTANT(unit_before_durable) ? 0 : sl_core_ticket(core);
+    struct sl_core_item *item = sl_core_send(core, core->fleet.node[dev], SL_MSG_UNIT, ticket, 0);
     item->command.unit = *row;
     sl_text_copy(item->command.batch, sizeof item->command.batch, batch->row.id);
     sl_text_copy(item->command.model, sizeof item->command.model, batch->row.model);
@@ -199,11 +200,12 @@ void sl_core_unit_close(struct sl_broker_core *core, struct sl_core_unit *unit) 
     unit->closed = true;
     for (uint32_t i = 0; i < unit->line_count; i++) {
         uint32_t line = unit->lines[i];
-        if (batch->line_state[line] == SL_CLINE_ISSUED && batch->line_unit[line] == unit->id) {
+        if (batch->line_state[line] == SL_CLINE_ISSUED && batch->line_unit[line] == unit->id &&
+            !SL_MUTANT(lost_lines_kept)) {
             sl_core_batch_line_back(batch, line);
         }
     }
-    batch->tenant->reserved -= unit->reserved;
+    batch->tenant->reserved -= SL_MUTANT(reservation_kept) ? 0 : unit->reserved;
     unit->reserved = 0;
     batch->open_units--;
     unlink_unit(core, unit);
@@ -266,7 +268,7 @@ static bool is_stuck(const struct sl_broker_core *core, const struct sl_core_uni
     int64_t patience_ns = 3 * core->config.report_ms * SL_NS_PER_MS + STUCK_NS;
     return node->state == SL_SESSION_LIVE && core->fleet.sent[unit->device] &&
            report->units_held == 0 && report->lines_held == 0 && node->results_spooled == 0 &&
-           core->now.mono.ns - unit->touched_ns > patience_ns;
+           core->now.mono.ns - unit->touched_ns > patience_ns && !SL_MUTANT(lost_unit_unnoticed);
 }
 
 void sl_core_unit_sweep(struct sl_broker_core *core) {

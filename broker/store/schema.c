@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "broker/store/store_internal.h"
+#include "proto/base/mutant.h"
 
 /* Integers hold nano-USD and ms; sums that outgrow 64 bits and remainders are decimal texts. */
 static const char step_1[] =
@@ -139,8 +140,10 @@ int sl_schema_prepare(sqlite3 *db, const char *path, struct sl_error *err) {
         }
     }
     if (sqlite3_exec(db,
-                     "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
-                     "PRAGMA wal_autocheckpoint = 1000; PRAGMA foreign_keys = ON;",
+                     SL_MUTANT(store_unsynced)
+                         ? "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL"
+                         : "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
+                           "PRAGMA wal_autocheckpoint = 1000; PRAGMA foreign_keys = ON;",
                      NULL, NULL, NULL) != SQLITE_OK) {
         return sl_store_fail(err, db, "setting up the store");
     }

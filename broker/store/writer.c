@@ -15,6 +15,7 @@
 #include "broker/store/store_internal.h"
 #include "proto/base/clock.h"
 #include "proto/base/mailbox.h"
+#include "proto/base/mutant.h"
 #include "proto/base/thread.h"
 
 #define GROUP_MAX 512
@@ -128,6 +129,9 @@ static int commit_group(struct sl_store *store, struct sl_txn **group, uint32_t 
                 sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
                 return rc;
             }
+            if (SL_MUTANT(transaction_torn) && group[i]->ops[k].kind == SL_OP_TRANSFER) {
+                sqlite3_exec(store->db, "COMMIT; BEGIN IMMEDIATE", NULL, NULL, NULL);
+            }
         }
     }
     int ended = sl_store_apply_end(&store->statements, err);
@@ -150,9 +154,22 @@ static int on_wal(void *arg, sqlite3 *db, const char *name, int pages) {
     return SQLITE_OK;
 }
 
+/* After a failure nothing is written any more: what was not committed was never acknowledged. */
+static void fail_for_good(struct sl_store *store, const struct sl_error *err) {
+    if (!atomic_exchange(&store->failed, true)) {
+        sl_mailbox_close(store->inbox);
+        store->fatal(store->fatal_arg, err->text);
+    }
+}
+
 static void checkpoint(struct sl_store *store) {
-    sqlite3_wal_checkpoint_v2(store->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    int rc = sqlite3_wal_checkpoint_v2(store->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
     store->wal_pages = 0; /* the next commit's hook tells the truth again */
+    if (rc != SQLITE_OK && rc != SQLITE_BUSY) {
+        struct sl_error err;
+        sl_store_fail(&err, store->db, "writing the store's log back");
+        fail_for_good(store, &err);
+    }
 }
 
 /* The next transaction; while a checkpoint is due, a pause in the traffic is used for it. */
@@ -168,6 +185,14 @@ static int next_txn(struct sl_store *store, struct sl_txn **ret_txn) {
         checkpoint(store);
     }
     return sl_mailbox_take_wait(store->inbox, -1, ret_txn);
+}
+
+/* What the last process left in the log may stand in the system's cache only: a sync that fails
+ * drops what it could not write and calls it clean. So it is written back, and the log begins anew,
+ * before anything is appended to it. */
+static int settle_log(sqlite3 *db, struct sl_error *err) {
+    int rc = sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_RESTART, NULL, NULL);
+    return rc == SQLITE_OK ? SL_OK : sl_store_fail(err, db, "writing the store's log back");
 }
 
 /* Writes and drops a blob of the wanted length: the file keeps its length when the log restarts at
@@ -190,14 +215,6 @@ static int make_wal_room(sqlite3 *db, const char *path, struct sl_error *err) {
     return SL_OK;
 }
 
-/* After a failure nothing is written any more: what was not committed was never acknowledged. */
-static void fail_for_good(struct sl_store *store, const struct sl_error *err) {
-    if (!atomic_exchange(&store->failed, true)) {
-        sl_mailbox_close(store->inbox);
-        store->fatal(store->fatal_arg, err->text);
-    }
-}
-
 /* Commits `txn` and all that wait behind it. */
 static void commit_waiting(struct sl_store *store, struct sl_txn *txn) {
     struct sl_txn *group[GROUP_MAX];
@@ -211,7 +228,7 @@ static void commit_waiting(struct sl_store *store, struct sl_txn *txn) {
     int rc = atomic_load(&store->failed) ? -SL_CLOSED : commit_group(store, group, count, &err);
     if (rc == SL_OK) {
         note_commit_time(store, sl_mono_since_ns(sl_clock_mono(), start));
-    } else if (rc != -SL_CLOSED) {
+    } else if (rc != -SL_CLOSED && !SL_MUTANT(store_goes_on)) {
         fail_for_good(store, &err);
     }
     for (uint32_t i = 0; i < count; i++) {
@@ -293,6 +310,9 @@ static int start(struct sl_store *store, const struct sl_store_config *config,
     }
     if (rc == SL_OK) {
         rc = sl_schema_prepare(store->db, path, err);
+    }
+    if (rc == SL_OK) {
+        rc = settle_log(store->db, err);
     }
     if (rc == SL_OK) {
         sqlite3_wal_autocheckpoint(store->db, 0);

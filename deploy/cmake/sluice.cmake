@@ -48,6 +48,10 @@ if(SLUICE_COVERAGE)
   target_link_options(sluice_flags INTERFACE --coverage)
 endif()
 
+if(SLUICE_MUTANTS)
+  target_compile_definitions(sluice_flags INTERFACE SLUICE_MUTANTS=1)
+endif()
+
 # sluice_module(NAME SOURCES a.c b.c USES other_module PKG foo bar): a static library that may see only
 # what it names. PKG are pkg-config names; their flags are PRIVATE, so that a dependant cannot include a
 # third party's header by accident.

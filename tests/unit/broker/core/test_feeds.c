@@ -142,6 +142,33 @@ static void test_tariff(void **state) {
     world_fini(&w);
 }
 
+/* Found by the simulator: while no hashprice is to be trusted, a tariff's word made shares count at
+ * the newest stale source in place of the median that was. */
+static void test_tariff_changes_no_hashprice(void **state) {
+    (void)state;
+    struct sl_core_config config = world_config();
+    config.feed_count = 3;
+    config.feeds[1] = config.feeds[0];
+    config.feeds[1].id[0] = 'a';
+    config.feeds[2] = (struct sl_core_feed){"power", SL_FEED_POWER, 7200000};
+    struct world w;
+    world_init(&w, &config);
+    world_price(&w, 0, 40);
+    world_wait(&w, 1000);
+    world_price(&w, 1, 90);
+    int64_t price = 0;
+    assert_true(sl_core_hashprice_at(w.core, 0, &price));
+    assert_int_equal(price, 40);
+    world_wait(&w, 3700000); /* both are too old */
+    world_price(&w, 2, 70);
+    assert_true(sl_core_hashprice_at(w.core, 0, &price));
+    assert_int_equal(price, 40);
+    world_price(&w, 1, 90); /* one is good again, alone */
+    assert_true(sl_core_hashprice_at(w.core, 0, &price));
+    assert_int_equal(price, 90);
+    world_fini(&w);
+}
+
 static void test_history_ring(void **state) {
     (void)state;
     struct world w;
@@ -163,8 +190,11 @@ static void test_history_ring(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_life_of_a_feed), cmocka_unit_test(test_bad_values),
-        cmocka_unit_test(test_median),         cmocka_unit_test(test_tariff),
+        cmocka_unit_test(test_life_of_a_feed),
+        cmocka_unit_test(test_bad_values),
+        cmocka_unit_test(test_median),
+        cmocka_unit_test(test_tariff),
+        cmocka_unit_test(test_tariff_changes_no_hashprice),
         cmocka_unit_test(test_history_ring),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

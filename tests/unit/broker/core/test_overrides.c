@@ -144,11 +144,44 @@ static void test_survives_a_restart(void **state) {
     world_fini(&w);
 }
 
+/* Found by the simulator: an agent comes back with a directive that it never began, and which a
+ * person's drain has overtaken meanwhile: it must not be told to go on with it, not for a moment.
+ */
+static void test_drained_while_away(void **state) {
+    (void)state;
+    struct world w;
+    struct sl_core_config config = world_config();
+    config.lease_ttl_ms = 60000;
+    world_init(&w, &config);
+    world_price(&w, 0, WORLD_PRICE);
+    world_join(&w, "a", 1);
+    world_running(&w, "a/0", w.now.mono.ns);
+    world_batch(&w, "b1", "acme", 100, WORLD_BID_HIGH);
+    assert_int_equal(mode(&w, "a/0"), SL_MODE_INFER);
+    world_wait(&w, w.config.session_lost_ms ? w.config.session_lost_ms + 1000 : 20000);
+    assert_string_equal(world_view(&w, "a/0").state, "lost");
+    world_order(&w, "a/0", SL_OVERRIDE_DRAIN, SL_MODE_INVALID);
+    world_forget_sent(&w);
+    world_hello(&w, "a", 2, 77, 1);
+    world_report(&w, "a", 1);
+    for (uint32_t i = 0; i < w.sent_count; i++) {
+        if (w.sent[i].kind == SL_CCMD_SEND && w.sent[i].msg->kind == SL_MSG_DIRECTIVE) {
+            assert_int_equal(w.sent[i].msg->directive.mode, SL_MODE_IDLE);
+        }
+    }
+    assert_int_equal(mode(&w, "a/0"), SL_MODE_IDLE);
+    world_fini(&w);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_drain_and_resume), cmocka_unit_test(test_pin),
-        cmocka_unit_test(test_stop_all),         cmocka_unit_test(test_node),
-        cmocka_unit_test(test_refused),          cmocka_unit_test(test_survives_a_restart),
+        cmocka_unit_test(test_drained_while_away),
+        cmocka_unit_test(test_drain_and_resume),
+        cmocka_unit_test(test_pin),
+        cmocka_unit_test(test_stop_all),
+        cmocka_unit_test(test_node),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_survives_a_restart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

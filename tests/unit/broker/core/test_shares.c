@@ -152,15 +152,38 @@ static void test_window(void **state) {
     assert_true(sl_core_share_seen(&node, INT64_MAX, true));
     node.share_floor = INT64_MAX - 10;
     assert_true(sl_core_share_seen(&node, INT64_MAX - 11, false));
-    free(node.share_bits);
+    sl_core_share_windows_fini(&node);
+}
+
+/* Found by the simulator: the message with an earlier start's last shares is lost, those of the
+ * next start come first; the earlier ones were taken for known, acknowledged and never credited. */
+static void test_window_of_each_start(void **state) {
+    (void)state;
+    struct sl_core_node node = {0};
+    assert_false(sl_core_share_seen(&node, UINT64_C(4) << 32 | 1, true));
+    assert_false(sl_core_share_seen(&node, UINT64_C(5) << 32 | 1, true));
+    assert_false(sl_core_share_seen(&node, UINT64_C(4) << 32 | 2, true));
+    assert_true(sl_core_share_seen(&node, UINT64_C(4) << 32 | 2, true));
+    assert_true(sl_core_share_seen(&node, UINT64_C(4) << 32 | 1, true));
+    for (uint64_t start = 6; start < 6 + SL_CORE_SHARE_STARTS; start++) {
+        assert_false(sl_core_share_seen(&node, start << 32 | 1, true));
+    }
+    assert_true(sl_core_share_seen(&node, UINT64_C(4) << 32 | 3, true)); /* long ago: known */
+    assert_false(sl_core_share_seen(&node, UINT64_C(6) << 32 | 2, true));
+    sl_core_share_windows_fini(&node);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_credit),          cmocka_unit_test(test_once_only),
-        cmocka_unit_test(test_other_outcomes),  cmocka_unit_test(test_price_of_the_moment),
-        cmocka_unit_test(test_no_price_at_all), cmocka_unit_test(test_claims_are_bounded),
-        cmocka_unit_test(test_factor),          cmocka_unit_test(test_window),
+        cmocka_unit_test(test_credit),
+        cmocka_unit_test(test_once_only),
+        cmocka_unit_test(test_other_outcomes),
+        cmocka_unit_test(test_price_of_the_moment),
+        cmocka_unit_test(test_no_price_at_all),
+        cmocka_unit_test(test_claims_are_bounded),
+        cmocka_unit_test(test_factor),
+        cmocka_unit_test(test_window),
+        cmocka_unit_test(test_window_of_each_start),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What the simulator's parts call of each other, by file. The checkers come last; each file of
+ * theirs says its rule in words. */
+#ifndef SLUICE_TESTS_SIM_INTERNAL_H
+#define SLUICE_TESTS_SIM_INTERNAL_H
+
+#include "tests/sim/site.h"
+
+/* ---- world.c: life, time, queue ---- */
+void sim_at(struct sim *sim, int64_t at_ns, void (*run)(struct sim *, struct sim_event *),
+            uint32_t host, uint64_t a, uint64_t b);
+/* The same with bytes; takes `data` over. Of the host's present process when `own`. */
+void sim_at_data(struct sim *sim, const struct sim_event *event);
+/* Operations that the host's disk has failed so far because it was told to. */
+uint64_t sim_host_hurt(const struct sim *sim, uint32_t host);
+struct sl_now sim_host_now(const struct sim *sim, uint32_t host);
+/* Observer's time at which the host's clock will have reached mono_ns; not before now. */
+int64_t sim_host_when(const struct sim *sim, uint32_t host, int64_t mono_ns);
+void sim_host_reboot_clock(struct sim *sim, uint32_t host);
+void sim_count(struct sim *sim, enum sim_fault what);
+/* The run is over: `rule` is broken. Only the first is kept. */
+void sim_break(struct sim *sim, const char *rule, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* Adds to the digest of the run. */
+void sim_digest(struct sim *sim, uint64_t tag, const void *data, size_t size);
+void sim_story(struct sim *sim, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* ---- broker.c, broker_commands.c ---- */
+void sim_broker_start(struct sim *sim);
+/* The process is gone; power: what was not synced with it. */
+void sim_broker_crash(struct sim *sim, bool power, bool tear);
+void sim_broker_step(struct sim *sim, struct sl_core_event *event);
+void sim_broker_timer(struct sim *sim);
+void sim_broker_read(struct sim *sim); /* all messages that wait in its link */
+void sim_broker_commands(struct sim *sim);
+void sim_broker_down(struct sim *sim); /* frees the process's memory */
+void sim_broker_restart_soon(struct sim *sim, int64_t after_ms);
+void sim_broker_commit_soon(struct sim *sim);
+/* After an older backup was put in place, before the start: what `sluice-broker restore` does. */
+void sim_broker_restored(struct sim *sim);
+
+/* ---- agent.c, agent_commands.c, stratum.c ---- */
+void sim_agent_start(struct sim *sim, uint32_t i);
+void sim_agent_crash(struct sim *sim, uint32_t i, bool power, bool tear);
+void sim_agent_live(struct sim *sim, uint32_t i); /* timers and devices that are due */
+void sim_agent_read(struct sim *sim, uint32_t i);
+void sim_agent_commands(struct sim *sim, uint32_t i);
+void sim_agent_down(struct sim *sim, uint32_t i);
+void sim_agent_schedule(struct sim *sim, uint32_t i);
+void sim_agent_restart_soon(struct sim *sim, uint32_t i, int64_t after_ms);
+/* stratum.c: the one file that sees the Stratum client's header. */
+int sim_agent_core_create(struct sl_agent_config *config, const char *user,
+                          struct sl_agent_core **ret_core, struct sl_error *err);
+
+/* ---- net.c ---- */
+void sim_net_up(struct sim *sim, uint32_t agent, const uint8_t *data, size_t size);
+void sim_net_down(struct sim *sim, const struct sl_link_peer *peer, const uint8_t *data,
+                  size_t size);
+uint32_t sim_agent_by_key(const struct sim *sim, const char *key);
+
+/* ---- pool.c ---- */
+struct sim_pool *sim_pool_create(struct sim *sim);
+void sim_pool_destroy(struct sim_pool *pool);
+void sim_pool_connect(struct sim *sim, uint32_t agent);
+void sim_pool_input(struct sim *sim, uint32_t agent, const char *data, size_t size);
+void sim_pool_hung_up(struct sim *sim, uint32_t agent);
+void sim_pool_strike(struct sim *sim, enum sim_fault fault, int64_t until_ns);
+void sim_pool_heal(struct sim *sim);
+struct sim_pool_counts {
+    uint64_t accepted, stale, rejected, duplicates;
+    uint64_t work; /* expected hashes of the accepted ones */
+};
+struct sim_pool_counts sim_pool_counts(const struct sim *sim, uint32_t agent);
+
+/* ---- feeds.c, people.c, nemesis.c ---- */
+void sim_feeds_start(struct sim *sim);
+bool sim_feed_is_fresh(const struct sim *sim, uint32_t feed, int64_t wall_ms);
+void sim_feeds_strike(struct sim *sim, enum sim_fault fault, int64_t until_ns);
+void sim_feeds_forget(struct sim *sim); /* the broker started anew: nobody told it anything yet */
+void sim_people_start(struct sim *sim);
+void sim_people_reply(struct sim *sim, uint64_t cookie, int status, const char *text);
+void sim_people_calm(struct sim *sim);
+struct sim_batch *sim_batch_find(struct sim *sim, const char *id);
+/* The line's text into out; its length. Tokens are its length plus two. */
+uint32_t sim_line_text(const struct sim *sim, uint32_t batch, uint32_t line, char *out,
+                       size_t size);
+void sim_nemesis_start(struct sim *sim);
+void sim_nemesis_heal(struct sim *sim);
+
+/* ---- model.c: what is durable ---- */
+void sim_model_submitted(struct sim *sim, const struct sl_txn *txn);
+void sim_model_durable(struct sim *sim, uint64_t ticket);
+void sim_model_crashed(struct sim *sim);
+/* After a start: all that was durable must be in the store; the store's rows are what is now. */
+void sim_model_check_store(struct sim *sim, bool restored);
+
+bool sim_model_has_directive(const struct sim *sim, const char *device, uint64_t epoch);
+bool sim_model_has_share(const struct sim *sim, const char *node_key, uint64_t id);
+bool sim_model_has_unit(const struct sim *sim, uint64_t id);
+
+/* ---- checkers; each file says its rule in words ---- */
+/* check_owner.c */
+void sim_check_grant(struct sim *sim, uint32_t agent, const struct sl_msg *msg);
+void sim_check_heard(struct sim *sim, uint32_t agent, const struct sl_msg *msg);
+void sim_check_post(struct sim *sim, uint32_t agent, uint32_t device,
+                    const struct sl_device_cmd *cmd);
+void sim_check_journal(struct sim *sim, uint32_t agent, const struct sl_agent_cmd *cmd);
+void sim_check_journalled(struct sim *sim, uint32_t agent, uint64_t ticket);
+void sim_check_agent_started(struct sim *sim, uint32_t agent);
+void sim_check_lease(struct sim *sim, uint32_t agent);
+void sim_check_health(struct sim *sim, uint32_t agent, const struct sl_msg *msg, bool stale);
+/* check_lines.c */
+void sim_check_order_of_ops(struct sim *sim, const struct sl_op *op);
+void sim_check_orders_reset(struct sim *sim);
+void sim_check_unit(struct sim *sim, const struct sl_unit_row *unit);
+void sim_check_ack(struct sim *sim, uint32_t agent, const struct sl_msg *msg);
+void sim_check_arrival(struct sim *sim, uint32_t agent, const struct sl_msg *msg);
+/* check_prices.c, check_text.c */
+void sim_check_decided(struct sim *sim, const struct sl_directive_row *row);
+void sim_check_hashprice(struct sim *sim); /* a feed said something good */
+void sim_check_share_price(struct sim *sim, const struct sl_share_row *row);
+void sim_check_text(struct sim *sim, uint32_t host, const char *event, const char *text);
+/* check_store.c (batches, ledger, shares, power: from the file), check_settled.c (progress) */
+void sim_check_store(struct sim *sim);
+void sim_check_power_price(struct sim *sim, int64_t price_nusd_per_kwh);
+void sim_check_settled(struct sim *sim);
+
+#endif
