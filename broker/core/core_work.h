@@ -106,7 +106,7 @@ void sl_core_shadow_advance(struct sl_broker_core *core);
 void sl_core_shadow_settle(struct sl_broker_core *core, struct sl_core_batch *batch);
 void sl_core_shadow_metas(struct sl_broker_core *core);
 void sl_core_shadow_start(struct sl_broker_core *core);
-bool sl_core_shadow_restore(struct sl_broker_core *core, const char *key, const char *value);
+int sl_core_shadow_restore(struct sl_broker_core *core, const char *key, const char *value);
 
 /* switches.c */
 void sl_core_switch_note(struct sl_broker_core *core, uint32_t dev, const struct sl_msg_ack *ack);

@@ -22,7 +22,15 @@ static uint32_t node_of(struct sl_broker_core *core, const char *key, const char
     return node == SL_CORE_NONE ? sl_core_node_add(core, key, name) : node;
 }
 
+/* Sums of this size cannot be reached by adding, and leave room for it. */
+static bool is_sum(sl_i128 sum) {
+    return sum >= 0 && sum < (sl_i128)1 << 120;
+}
+
 int sl_broker_core_restore_device(struct sl_broker_core *core, const struct sl_device_row *row) {
+    if (row->key[0] == '\0' || row->epoch_max > INT64_MAX) {
+        return -SL_CORRUPT;
+    }
     if (sl_core_device_find(core, row->key) != SL_CORE_NONE) {
         return -SL_EXISTS;
     }
@@ -35,6 +43,11 @@ int sl_broker_core_restore_device(struct sl_broker_core *core, const struct sl_d
 
 int sl_broker_core_restore_override(struct sl_broker_core *core,
                                     const struct sl_override_row *row) {
+    bool pin = row->kind == SL_OVERRIDE_PIN;
+    if (row->subject[0] == '\0' || row->kind < SL_OVERRIDE_DRAIN || row->kind > SL_OVERRIDE_STOP ||
+        (pin && row->mode == SL_MODE_INVALID)) {
+        return -SL_CORRUPT;
+    }
     if (!SL_MUTANT(order_forgotten)) {
         sl_core_override_put(core, row);
     }
@@ -45,7 +58,11 @@ int sl_broker_core_restore_batch(struct sl_broker_core *core, const struct sl_ba
     if (sl_batch_state_is_final(row->state) || row->state == SL_BATCH_INVALID) {
         return SL_OK;
     }
-    if (row->lines_total > SL_BATCH_LINES_MAX) {
+    if (row->lines_total > SL_BATCH_LINES_MAX || row->lines_completed > row->lines_total ||
+        row->lines_failed > row->lines_total - row->lines_completed || row->tokens < 0 ||
+        row->tokens > INT64_MAX / 1000 || row->billed_nusd < 0 || row->bid_nusd_per_mtok < 0 ||
+        row->bid_nusd_per_mtok > SL_BID_MAX_NUSD || row->accrual.rem < 0 ||
+        row->accrual.rem >= SL_DENOM_TOKEN) {
         return -SL_CORRUPT;
     }
     if (sl_core_batch_find(core, row->id)) {
@@ -63,12 +80,17 @@ int sl_broker_core_restore_batch(struct sl_broker_core *core, const struct sl_ba
 
 int sl_broker_core_restore_unit(struct sl_broker_core *core, const struct sl_unit_row *row) {
     struct sl_core_batch *batch = sl_core_batch_find(core, row->batch);
+    if (row->unit_id == 0 || row->unit_id > INT64_MAX) {
+        return -SL_CORRUPT;
+    }
     core->unit_high = row->unit_id > core->unit_high ? row->unit_id : core->unit_high;
     if (!batch || SL_MUTANT(units_forgotten)) {
         return SL_OK; /* its batch is final: nothing can come of it */
     }
     bool fits = row->line_count > 0 && row->line_count <= SL_MSG_LINES_MAX &&
-                row->reserved_nusd >= 0 && !sl_core_unit_find(core, row->unit_id);
+                row->reserved_nusd >= 0 && row->price_nusd_per_mtok >= 0 &&
+                row->price_nusd_per_mtok <= SL_BID_MAX_NUSD &&
+                !sl_core_unit_find(core, row->unit_id);
     for (uint32_t i = 0; i < row->line_count && fits; i++) {
         fits = row->lines[i] < batch->row.lines_total;
     }
@@ -125,6 +147,9 @@ int sl_broker_core_restore_share(struct sl_broker_core *core, const struct sl_sh
 }
 
 int sl_broker_core_restore_account(struct sl_broker_core *core, const struct sl_account_row *row) {
+    if (!is_sum(row->debits.v) || !is_sum(row->credits.v)) {
+        return -SL_CORRUPT;
+    }
     uint32_t at = sl_core_account(core, row->id); /* may move the table */
     core->accounts[at].debits.v = SL_MUTANT(budget_anew_at_restart) ? 0 : row->debits.v;
     core->accounts[at].credits = row->credits;
@@ -173,7 +198,7 @@ int sl_broker_core_restore_meta(struct sl_broker_core *core, const char *key, co
     if (strcmp(key, "rem.power") == 0) {
         return restore_remainder(&core->power_rem, value, SL_CORE_DENOM_POWER);
     }
-    return sl_core_shadow_restore(core, key, value) ? SL_OK : -SL_NOTFOUND;
+    return sl_core_shadow_restore(core, key, value);
 }
 
 void sl_broker_core_restore_high(struct sl_broker_core *core, const struct sl_store_high *high) {

@@ -165,11 +165,17 @@ void sl_core_shadow_metas(struct sl_broker_core *core) {
     }
 }
 
+/* What no sum reaches, so that it can be counted with: far more money than there is. */
+static bool is_sane(sl_i128 sum) {
+    const sl_i128 most = (sl_i128)1 << 80;
+    return sum > -most && sum < most;
+}
+
 static bool two_sums(const char *value, sl_i128 *ret_sum, sl_i128 *ret_rem) {
     char sum[48];
     char rem[48];
     return sscanf(value, "%47s %47s", sum, rem) == 2 && sl_i128_parse(sum, ret_sum) == SL_OK &&
-           sl_i128_parse(rem, ret_rem) == SL_OK;
+           sl_i128_parse(rem, ret_rem) == SL_OK && is_sane(*ret_sum) && is_sane(*ret_rem);
 }
 
 /* The core is whole: what the slots say goes to their batches. */
@@ -186,15 +192,14 @@ void sl_core_shadow_start(struct sl_broker_core *core) {
     }
 }
 
-/* True when the key is one of ours. */
-bool sl_core_shadow_restore(struct sl_broker_core *core, const char *key, const char *value) {
+int sl_core_shadow_restore(struct sl_broker_core *core, const char *key, const char *value) {
     if (strcmp(key, "shadow.hash") == 0) {
-        two_sums(value, &core->shadow_hash, &core->shadow_hash_rem);
-        return true;
+        bool read = two_sums(value, &core->shadow_hash, &core->shadow_hash_rem);
+        return read ? SL_OK : -SL_CORRUPT;
     }
     if (strcmp(key, "shadow.lease") == 0) {
-        two_sums(value, &core->shadow_lease, &core->shadow_lease_rem);
-        return true;
+        bool read = two_sums(value, &core->shadow_lease, &core->shadow_lease_rem);
+        return read ? SL_OK : -SL_CORRUPT;
     }
     for (int i = 0; i < SL_CORE_SHADOW_SLOTS; i++) {
         if (strcmp(key, slot_keys[i]) != 0) {
@@ -205,11 +210,12 @@ bool sl_core_shadow_restore(struct sl_broker_core *core, const char *key, const 
         long long milli = 0;
         struct sl_core_shadow_slot *slot = &core->shadow_slots[i];
         if (sscanf(value, "%39s %lld %47s", id, &milli, nusd) == 3 &&
-            sl_i128_parse(nusd, &slot->nusd) == SL_OK) {
+            sl_i128_parse(nusd, &slot->nusd) == SL_OK && is_sane(slot->nusd) && milli >= 0) {
             sl_text_copy(slot->batch, sizeof slot->batch, id);
             slot->milli = milli;
+            return SL_OK;
         }
-        return true;
+        return -SL_CORRUPT;
     }
-    return false;
+    return -SL_NOTFOUND;
 }

@@ -133,7 +133,7 @@ static void say_failure(struct sl_feed *feed, const struct sl_error *why) {
         return;
     }
     bool http = feed->config.kind == SL_FEED_HTTP;
-    struct sl_feed_event event = {.unreachable = http && why->status == SL_IO,
+    struct sl_feed_event event = {.unreachable = http && why->status == -SL_IO,
                                   .read_ns = sl_clock_mono().ns};
     sl_text_copy(event.text, sizeof event.text, why->text);
     sl_text_copy(feed->said_text, sizeof feed->said_text, why->text);

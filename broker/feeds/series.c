@@ -177,13 +177,15 @@ void sl_series_destroy(struct sl_series *series) {
 void sl_replay_init(struct sl_replay *replay, struct sl_series *series, int64_t speed_milli,
                     bool loop, int64_t age_max_ms, struct sl_now now) {
     int64_t age_ms = now.wall.ms - series->rows[series->count - 1].at.ms;
+    bool live = age_ms <= age_max_ms;
     *replay = (struct sl_replay){
         .series = series,
         .speed_milli = speed_milli,
         .loop = loop,
-        .live = age_ms <= age_max_ms,
+        .live = live,
         .started = now.mono,
-        .live_since = {now.mono.ns - (age_ms > 0 ? age_ms : 0) * SL_NS_PER_MS},
+        /* Only of a young row: centuries do not fit into nanoseconds. */
+        .live_since = {now.mono.ns - (live && age_ms > 0 ? age_ms : 0) * SL_NS_PER_MS},
     };
 }
 
@@ -192,10 +194,12 @@ void sl_replay_fini(struct sl_replay *replay) {
     replay->series = NULL;
 }
 
-/* Recorded ms that have passed since the replay began. */
+/* Recorded ms that have passed since the replay began: at most so many that adding them to a time
+ * is still a time (at a hundred million times real speed that is a matter of years). */
 static int64_t recorded_ms(const struct sl_replay *replay, struct sl_mono now) {
     sl_i128 ns = (sl_i128)sl_mono_since_ns(now, replay->started) * replay->speed_milli;
-    return (int64_t)(ns / 1000 / SL_NS_PER_MS);
+    sl_i128 ms = ns / 1000 / SL_NS_PER_MS;
+    return ms < INT64_MAX / 2 ? (int64_t)ms : INT64_MAX / 2;
 }
 
 void sl_replay_update(struct sl_replay *replay, struct sl_series *series, struct sl_mono now) {

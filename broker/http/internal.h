@@ -83,7 +83,17 @@ void sl_http_reap(struct sl_http *http, bool all);
 /* The answer is set: wakes the suspended connection. */
 void sl_http_finish(struct sl_http_call *call);
 
+/* ---- server.c: the parts of sl_http_create, for who drives them without threads ---- */
+/* Everything but threads and socket. */
+int sl_http_prepare(const struct sl_http_config *config, struct sl_http **ret_http,
+                    struct sl_error *err);
+/* fd: a listening socket, the daemon's from then on. Negative: none, and no thread; connections
+ * come by MHD_add_connection, and MHD_run does what is due. NULL: it cannot be started. */
+struct MHD_Daemon *sl_http_daemon(struct sl_http *http, int fd);
+
 /* ---- work.c ---- */
+/* The handler's next turn, on a worker: answers, or asks the core. */
+void sl_http_run(struct sl_http_call *call, struct sl_reader *reader);
 int sl_http_workers_start(struct sl_http *http, struct sl_error *err);
 void sl_http_workers_stop(struct sl_http *http);
 void sl_http_work(struct sl_http_call *call);

@@ -164,7 +164,32 @@ void sl_upload_destroy(struct sl_upload *upload) {
     free(upload);
 }
 
+/* A part that is multipart itself makes libmicrohttpd forget (and never free) names of parts, as
+ * often as a body repeats it; nobody needs one. Its header begins a line, which no line of JSON
+ * does. */
+static void refuse_nesting(struct sl_upload *upload, const char *data, size_t n) {
+    static const char header[] = "content-type:multipart/";
+    static const int value = 13; /* blanks may stand before it */
+    for (size_t i = 0; i < n; i++) {
+        char c = data[i];
+        if (c == '\r' || c == '\n') {
+            upload->nested = 0;
+        } else if (upload->nested < 0 || (upload->nested == value && (c == ' ' || c == '\t'))) {
+            continue;
+        } else if ((c >= 'A' && c <= 'Z' ? c | 0x20 : c) != header[upload->nested]) {
+            upload->nested = -1;
+        } else if (header[++upload->nested] == '\0') {
+            fault(upload, 400, "invalid_multipart", NULL,
+                  "A part of the upload is multipart itself: send one plain part for each field.");
+            return;
+        }
+    }
+}
+
 void sl_upload_feed(struct sl_upload *upload, const char *data, size_t n) {
+    if (upload->code[0] == '\0') {
+        refuse_nesting(upload, data, n);
+    }
     if (upload->code[0] != '\0' || upload->trouble.status != SL_OK) {
         return;
     }

@@ -19,6 +19,7 @@ struct sl_upload {
     char path[1024]; /* of the unfinished file */
     int fd;
     int64_t bytes;
+    int nested; /* how much of a nested part's header the present line has shown; < 0: none */
     bool has_file;
     char filename[256];
     char purpose[32];

@@ -186,6 +186,18 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, 
     }
 }
 
+struct MHD_Daemon *sl_http_daemon(struct sl_http *http, int fd) {
+    const unsigned socketless = MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME;
+    const unsigned threaded = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME;
+    /* The list of options ends where there is no socket to name. */
+    return MHD_start_daemon(fd < 0 ? socketless : threaded, 0, NULL, NULL, on_request, http,
+                            MHD_OPTION_URI_LOG_CALLBACK, on_uri, http, MHD_OPTION_NOTIFY_COMPLETED,
+                            on_completed, http, MHD_OPTION_CONNECTION_LIMIT,
+                            (unsigned)SL_HTTP_CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
+                            IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEADER_BYTES,
+                            fd < 0 ? MHD_OPTION_END : MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_END);
+}
+
 static int start_daemon(struct sl_http *http, const char *listen_text, const char *port_file,
                         struct sl_error *err) {
     SL_AUTO_FD int fd = -1;
@@ -194,12 +206,7 @@ static int start_daemon(struct sl_http *http, const char *listen_text, const cha
     if (rc != SL_OK) {
         return rc;
     }
-    http->daemon = MHD_start_daemon(
-        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request, http,
-        MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_URI_LOG_CALLBACK, on_uri, http,
-        MHD_OPTION_NOTIFY_COMPLETED, on_completed, http, MHD_OPTION_CONNECTION_LIMIT,
-        (unsigned)SL_HTTP_CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, IDLE_S,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEADER_BYTES, MHD_OPTION_END);
+    http->daemon = sl_http_daemon(http, fd);
     if (!http->daemon) {
         return sl_fail(err, SL_NOMEM, "the HTTP server cannot be started");
     }
@@ -241,8 +248,8 @@ static void copy_config(struct sl_http *http, const struct sl_http_config *confi
     }
 }
 
-int sl_http_create(const struct sl_http_config *config, struct sl_http **ret_http,
-                   struct sl_error *err) {
+int sl_http_prepare(const struct sl_http_config *config, struct sl_http **ret_http,
+                    struct sl_error *err) {
     if (sodium_init() < 0) {
         return sl_fail(err, SL_IO, "libsodium cannot be started: no source of random numbers");
     }
@@ -264,8 +271,16 @@ int sl_http_create(const struct sl_http_config *config, struct sl_http **ret_htt
     rc = rc ? rc : sl_http_ensure_operator_key(http, reader, err);
     if (rc == SL_OK) {
         remove_leftovers(http);
-        rc = sl_http_workers_start(http, err);
+        *ret_http = sl_take(&http);
     }
+    return rc;
+}
+
+int sl_http_create(const struct sl_http_config *config, struct sl_http **ret_http,
+                   struct sl_error *err) {
+    SL_AUTO(sl_http) http = NULL;
+    int rc = sl_http_prepare(config, &http, err);
+    rc = rc ? rc : sl_http_workers_start(http, err);
     rc = rc ? rc : start_daemon(http, config->listen, config->port_file, err);
     if (rc == SL_OK) {
         *ret_http = sl_take(&http);

@@ -10,7 +10,7 @@
 #define IDLE_NS (500 * SL_NS_PER_MS)
 #define COMMIT_NS (30 * SL_NS_PER_S)
 
-static void run_call(struct sl_http_call *call, struct sl_reader *reader) {
+void sl_http_run(struct sl_http_call *call, struct sl_reader *reader) {
     sl_http_handler handler = call->next ? call->next : call->route->handler;
     call->next = NULL;
     if (handler(call, reader) == SL_STEP_ASK) {
@@ -40,7 +40,7 @@ static void *worker_main(void *arg) {
             sl_call_core_error(call);
             sl_http_finish(call);
         } else if (got == SL_OK) {
-            run_call(call, reader);
+            sl_http_run(call, reader);
         } else if (rc == SL_OK) {
             sl_http_sweep(http, reader);
         }

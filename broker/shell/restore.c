@@ -80,11 +80,12 @@ static int restore_counters(struct sl_broker_core *core, struct sl_reader *reade
     sl_broker_core_restore_high(core, &high);
     for (const char *const *key = sl_broker_core_meta_keys(); *key; key++) {
         char value[192];
-        if (sl_reader_meta(reader, *key, value, sizeof value) == SL_OK) {
-            rc = sl_broker_core_restore_meta(core, *key, value);
-            if (rc) {
-                return sl_fail(err, SL_CORRUPT, "the store's counter '%s' is damaged", *key);
-            }
+        rc = sl_reader_meta(reader, *key, value, sizeof value);
+        if (rc == -SL_NOTFOUND) {
+            continue;
+        }
+        if (rc || sl_broker_core_restore_meta(core, *key, value)) {
+            return sl_fail(err, SL_CORRUPT, "the store's counter '%s' is damaged", *key);
         }
     }
     return SL_OK;

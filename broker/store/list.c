@@ -6,13 +6,26 @@
 
 #include "broker/store/store_internal.h"
 
-/* Runs a bound statement and hands each filled row on. */
+/* A row that does not say what its table promises is damage; it is never guessed at. */
+static int damaged(sqlite3_stmt *stmt, struct sl_error *err) {
+    const char *from = strstr(sqlite3_sql(stmt), " FROM ");
+    return sl_fail(
+        err, SL_CORRUPT,
+        "the store is damaged: a row of '%.*s' cannot be read; restore a backup, or move "
+        "the store away to start with an empty ledger",
+        from ? (int)strcspn(from + 6, " ") : 0, from ? from + 6 : "");
+}
+
+/* Runs a bound statement and hands each filled row on. A filler tells whether the row is sound. */
 #define FOR_ROWS(stmt, row_type, fill)                                                             \
     do {                                                                                           \
         int rc_;                                                                                   \
         while ((rc_ = sqlite3_step(stmt)) == SQLITE_ROW) {                                         \
             row_type row = {0};                                                                    \
-            fill(stmt, &row);                                                                      \
+            if (!fill(stmt, &row)) {                                                               \
+                sqlite3_reset(stmt);                                                               \
+                return damaged(stmt, err);                                                         \
+            }                                                                                      \
             if (cb(arg, &row)) {                                                                   \
                 rc_ = SQLITE_DONE;                                                                 \
                 break;                                                                             \
@@ -32,16 +45,24 @@
         return -SL_IO;                                                                             \
     }
 
+/* Never NULL. */
+static const char *column_text(sqlite3_stmt *stmt, int column) {
+    const char *text = (const char *)sqlite3_column_text(stmt, column);
+    return text ? text : "";
+}
+
 static struct sl_wall column_wall(sqlite3_stmt *stmt, int column) {
     return (struct sl_wall){sqlite3_column_int64(stmt, column)};
 }
 
-static void fill_device(sqlite3_stmt *stmt, struct sl_device_row *row) {
-    sl_column_text(stmt, 0, row->key, sizeof row->key);
-    sl_column_text(stmt, 1, row->node, sizeof row->node);
-    sl_column_text(stmt, 2, row->node_key, sizeof row->node_key);
+static bool fill_device(sqlite3_stmt *stmt, struct sl_device_row *row) {
+    bool good = true;
+    good &= sl_column_text(stmt, 0, row->key, sizeof row->key);
+    good &= sl_column_text(stmt, 1, row->node, sizeof row->node);
+    good &= sl_column_text(stmt, 2, row->node_key, sizeof row->node_key);
     row->epoch_max = (uint64_t)sqlite3_column_int64(stmt, 3);
     row->first_seen = column_wall(stmt, 4);
+    return good;
 }
 
 int sl_reader_devices(struct sl_reader *r, sl_row_cb cb, void *arg, struct sl_error *err) {
@@ -50,12 +71,14 @@ int sl_reader_devices(struct sl_reader *r, sl_row_cb cb, void *arg, struct sl_er
     return SL_OK;
 }
 
-static void fill_override(sqlite3_stmt *stmt, struct sl_override_row *row) {
-    sl_column_text(stmt, 0, row->subject, sizeof row->subject);
+static bool fill_override(sqlite3_stmt *stmt, struct sl_override_row *row) {
+    bool good = true;
+    good &= sl_column_text(stmt, 0, row->subject, sizeof row->subject);
     row->kind = (enum sl_override_kind)sqlite3_column_int(stmt, 1);
-    row->mode = sl_mode_parse((const char *)sqlite3_column_text(stmt, 2));
-    sl_column_text(stmt, 3, row->actor, sizeof row->actor);
+    row->mode = sl_mode_parse(column_text(stmt, 2));
+    good &= sl_column_text(stmt, 3, row->actor, sizeof row->actor);
     row->at = column_wall(stmt, 4);
+    return good;
 }
 
 int sl_reader_overrides(struct sl_reader *r, sl_row_cb cb, void *arg, struct sl_error *err) {
@@ -64,21 +87,23 @@ int sl_reader_overrides(struct sl_reader *r, sl_row_cb cb, void *arg, struct sl_
     return SL_OK;
 }
 
-static void fill_unit(sqlite3_stmt *stmt, struct sl_unit_row *row) {
+static bool fill_unit(sqlite3_stmt *stmt, struct sl_unit_row *row) {
+    bool good = true;
     row->unit_id = (uint64_t)sqlite3_column_int64(stmt, 0);
-    sl_column_text(stmt, 1, row->node_key, sizeof row->node_key);
-    sl_column_text(stmt, 2, row->device, sizeof row->device);
+    good &= sl_column_text(stmt, 1, row->node_key, sizeof row->node_key);
+    good &= sl_column_text(stmt, 2, row->device, sizeof row->device);
     row->epoch = (uint64_t)sqlite3_column_int64(stmt, 3);
-    sl_column_text(stmt, 4, row->batch, sizeof row->batch);
+    good &= sl_column_text(stmt, 4, row->batch, sizeof row->batch);
     row->price_nusd_per_mtok = sqlite3_column_int64(stmt, 5);
     row->reserved_nusd = sqlite3_column_int64(stmt, 6);
     size_t bytes = (size_t)sqlite3_column_bytes(stmt, 7);
-    bytes = bytes > sizeof row->lines ? sizeof row->lines : bytes;
-    if (bytes) {
+    good &= bytes <= sizeof row->lines && bytes % sizeof row->lines[0] == 0;
+    if (good && bytes > 0) {
         memcpy(row->lines, sqlite3_column_blob(stmt, 7), bytes);
     }
     row->line_count = (uint32_t)(bytes / sizeof row->lines[0]);
     row->closed = sqlite3_column_int(stmt, 8) != 0;
+    return good;
 }
 
 int sl_reader_open_units(struct sl_reader *r, sl_row_cb cb, void *arg, struct sl_error *err) {
@@ -91,16 +116,19 @@ int sl_reader_open_units(struct sl_reader *r, sl_row_cb cb, void *arg, struct sl
     return SL_OK;
 }
 
-static void fill_key(sqlite3_stmt *stmt, struct sl_key_row *row) {
-    sl_column_text(stmt, 0, row->id, sizeof row->id);
-    if (sqlite3_column_bytes(stmt, 1) == (int)sizeof row->hash) {
+static bool fill_key(sqlite3_stmt *stmt, struct sl_key_row *row) {
+    bool good = true;
+    good &= sl_column_text(stmt, 0, row->id, sizeof row->id);
+    good &= sqlite3_column_bytes(stmt, 1) == (int)sizeof row->hash;
+    if (good) {
         memcpy(row->hash, sqlite3_column_blob(stmt, 1), sizeof row->hash);
     }
     row->role = (enum sl_key_role)sqlite3_column_int(stmt, 2);
-    sl_column_text(stmt, 3, row->tenant, sizeof row->tenant);
-    sl_column_text(stmt, 4, row->label, sizeof row->label);
+    good &= sl_column_text(stmt, 3, row->tenant, sizeof row->tenant);
+    good &= sl_column_text(stmt, 4, row->label, sizeof row->label);
     row->created = column_wall(stmt, 5);
     row->revoked = column_wall(stmt, 6);
+    return good;
 }
 
 int sl_reader_keys(struct sl_reader *r, sl_row_cb cb, void *arg, struct sl_error *err) {
@@ -117,16 +145,17 @@ int sl_reader_keys(struct sl_reader *r, sl_row_cb cb, void *arg, struct sl_error
     "billed_nusd,metadata,errors"
 
 /* metadata and errors point into SQLite's row: valid during the callback only. */
-static void fill_batch(sqlite3_stmt *stmt, struct sl_batch_row *row) {
-    sl_column_text(stmt, 0, row->id, sizeof row->id);
-    sl_column_text(stmt, 1, row->tenant, sizeof row->tenant);
-    sl_column_text(stmt, 2, row->input_file, sizeof row->input_file);
-    sl_column_text(stmt, 3, row->output_file, sizeof row->output_file);
-    sl_column_text(stmt, 4, row->error_file, sizeof row->error_file);
-    sl_column_text(stmt, 5, row->model, sizeof row->model);
-    sl_column_text(stmt, 6, row->endpoint, sizeof row->endpoint);
-    row->state = sl_batch_state_parse((const char *)sqlite3_column_text(stmt, 7));
-    row->after_finalizing = sl_batch_state_parse((const char *)sqlite3_column_text(stmt, 8));
+static bool fill_batch(sqlite3_stmt *stmt, struct sl_batch_row *row) {
+    bool good = true;
+    good &= sl_column_text(stmt, 0, row->id, sizeof row->id);
+    good &= sl_column_text(stmt, 1, row->tenant, sizeof row->tenant);
+    good &= sl_column_text(stmt, 2, row->input_file, sizeof row->input_file);
+    good &= sl_column_text(stmt, 3, row->output_file, sizeof row->output_file);
+    good &= sl_column_text(stmt, 4, row->error_file, sizeof row->error_file);
+    good &= sl_column_text(stmt, 5, row->model, sizeof row->model);
+    good &= sl_column_text(stmt, 6, row->endpoint, sizeof row->endpoint);
+    row->state = sl_batch_state_parse(column_text(stmt, 7));
+    row->after_finalizing = sl_batch_state_parse(column_text(stmt, 8));
     row->bid_nusd_per_mtok = sqlite3_column_int64(stmt, 9);
     struct sl_wall *times[] = {&row->created,    &row->in_progress, &row->finalizing,
                                &row->completed,  &row->failed,      &row->expired,
@@ -138,10 +167,11 @@ static void fill_batch(sqlite3_stmt *stmt, struct sl_batch_row *row) {
     row->lines_completed = (uint32_t)sqlite3_column_int64(stmt, 20);
     row->lines_failed = (uint32_t)sqlite3_column_int64(stmt, 21);
     row->tokens = sqlite3_column_int64(stmt, 22);
-    sl_i128_parse((const char *)sqlite3_column_text(stmt, 23), &row->accrual.rem);
+    good &= sl_i128_parse(column_text(stmt, 23), &row->accrual.rem) == SL_OK;
     row->billed_nusd = sqlite3_column_int64(stmt, 24);
     row->metadata = (char *)(uintptr_t)sqlite3_column_text(stmt, 25);
     row->errors = (char *)(uintptr_t)sqlite3_column_text(stmt, 26);
+    return good;
 }
 
 int sl_reader_open_batches(struct sl_reader *r, sl_row_cb cb, void *arg, struct sl_error *err) {
@@ -192,14 +222,16 @@ int sl_reader_batches(struct sl_reader *r, const char *tenant, const char *after
     return rc;
 }
 
-static void fill_file(sqlite3_stmt *stmt, struct sl_file_row *row) {
-    sl_column_text(stmt, 0, row->id, sizeof row->id);
-    sl_column_text(stmt, 1, row->tenant, sizeof row->tenant);
-    sl_column_text(stmt, 2, row->filename, sizeof row->filename);
-    sl_column_text(stmt, 3, row->purpose, sizeof row->purpose);
+static bool fill_file(sqlite3_stmt *stmt, struct sl_file_row *row) {
+    bool good = true;
+    good &= sl_column_text(stmt, 0, row->id, sizeof row->id);
+    good &= sl_column_text(stmt, 1, row->tenant, sizeof row->tenant);
+    good &= sl_column_text(stmt, 2, row->filename, sizeof row->filename);
+    good &= sl_column_text(stmt, 3, row->purpose, sizeof row->purpose);
     row->bytes = sqlite3_column_int64(stmt, 4);
     row->created = column_wall(stmt, 5);
     row->expires = column_wall(stmt, 6);
+    return good;
 }
 
 #define FILE_COLUMNS "id,tenant,filename,purpose,bytes,created_ms,expires_ms"
@@ -244,12 +276,18 @@ int sl_reader_batch(struct sl_reader *r, const char *id, struct sl_batch_row *re
                     struct sl_error *err) {
     PREPARE(stmt, "SELECT " BATCH_COLUMNS " FROM batches WHERE id=?1")
     sqlite3_bind_text(stmt, 1, id, -1, SQLITE_STATIC);
-    if (sqlite3_step(stmt) != SQLITE_ROW) {
+    int step = sqlite3_step(stmt);
+    if (step != SQLITE_ROW) {
+        int rc = step == SQLITE_DONE ? sl_fail(err, SL_NOTFOUND, "no batch %s", id)
+                                     : sl_store_fail(err, r->db, "reading the store");
         sqlite3_reset(stmt);
-        return sl_fail(err, SL_NOTFOUND, "no batch %s", id);
+        return rc;
     }
     struct sl_batch_row row = {0};
-    fill_batch(stmt, &row);
+    if (!fill_batch(stmt, &row)) {
+        sqlite3_reset(stmt);
+        return damaged(stmt, err);
+    }
     row.metadata = row.metadata ? strdup(row.metadata) : NULL;
     row.errors = row.errors ? strdup(row.errors) : NULL;
     sqlite3_reset(stmt);
@@ -261,18 +299,27 @@ int sl_reader_file(struct sl_reader *r, const char *id, struct sl_file_row *ret_
                    struct sl_error *err) {
     PREPARE(stmt, "SELECT " FILE_COLUMNS " FROM files WHERE id=?1 AND deleted=0")
     sqlite3_bind_text(stmt, 1, id, -1, SQLITE_STATIC);
-    if (sqlite3_step(stmt) != SQLITE_ROW) {
+    int step = sqlite3_step(stmt);
+    if (step != SQLITE_ROW) {
+        int rc = step == SQLITE_DONE ? sl_fail(err, SL_NOTFOUND, "no file %s", id)
+                                     : sl_store_fail(err, r->db, "reading the store");
         sqlite3_reset(stmt);
-        return sl_fail(err, SL_NOTFOUND, "no file %s", id);
+        return rc;
     }
-    fill_file(stmt, ret_row);
+    struct sl_file_row row = {0};
+    if (!fill_file(stmt, &row)) {
+        sqlite3_reset(stmt);
+        return damaged(stmt, err);
+    }
     sqlite3_reset(stmt);
+    *ret_row = row;
     return SL_OK;
 }
 
 /* vectors points into SQLite's row: valid during the callback only. */
-static void fill_result(sqlite3_stmt *stmt, struct sl_result_row *row) {
-    sl_column_text(stmt, 0, row->batch, sizeof row->batch);
+static bool fill_result(sqlite3_stmt *stmt, struct sl_result_row *row) {
+    bool good = true;
+    good &= sl_column_text(stmt, 0, row->batch, sizeof row->batch);
     row->line = (uint32_t)sqlite3_column_int64(stmt, 1);
     row->unit_id = (uint64_t)sqlite3_column_int64(stmt, 2);
     row->status = (enum sl_line_status)sqlite3_column_int(stmt, 3);
@@ -287,6 +334,7 @@ static void fill_result(sqlite3_stmt *stmt, struct sl_result_row *row) {
             row->vectors = (uint8_t *)(uintptr_t)sqlite3_column_blob(stmt, 9);
         }
     }
+    return good;
 }
 
 #define RESULT_COLUMNS "batch,line,unit_id,status,tokens,vector_count,dim,amount_nusd,at_ms"
@@ -303,18 +351,20 @@ int sl_reader_results(struct sl_reader *r, const char *batch, bool with_vectors,
     return SL_OK;
 }
 
-static void fill_directive(sqlite3_stmt *stmt, struct sl_directive_row *row) {
-    sl_column_text(stmt, 0, row->device, sizeof row->device);
+static bool fill_directive(sqlite3_stmt *stmt, struct sl_directive_row *row) {
+    bool good = true;
+    good &= sl_column_text(stmt, 0, row->device, sizeof row->device);
     row->epoch = (uint64_t)sqlite3_column_int64(stmt, 1);
-    row->mode = sl_mode_parse((const char *)sqlite3_column_text(stmt, 2));
-    sl_column_text(stmt, 3, row->batch, sizeof row->batch);
+    row->mode = sl_mode_parse(column_text(stmt, 2));
+    good &= sl_column_text(stmt, 3, row->batch, sizeof row->batch);
     row->price_nusd_per_mtok = sqlite3_column_int64(stmt, 4);
-    sl_column_text(stmt, 5, row->rule, sizeof row->rule);
-    sl_column_text(stmt, 6, row->why, sizeof row->why);
+    good &= sl_column_text(stmt, 5, row->rule, sizeof row->rule);
+    good &= sl_column_text(stmt, 6, row->why, sizeof row->why);
     if (sqlite3_column_bytes(stmt, 7) == (int)sizeof row->inputs_digest) {
         memcpy(row->inputs_digest, sqlite3_column_blob(stmt, 7), sizeof row->inputs_digest);
     }
     row->at = column_wall(stmt, 8);
+    return good;
 }
 
 int sl_reader_directives(struct sl_reader *r, const char *device, uint32_t limit, sl_row_cb cb,
@@ -328,14 +378,16 @@ int sl_reader_directives(struct sl_reader *r, const char *device, uint32_t limit
     return SL_OK;
 }
 
-static void fill_transfer(sqlite3_stmt *stmt, struct sl_transfer_row *row) {
+static bool fill_transfer(sqlite3_stmt *stmt, struct sl_transfer_row *row) {
+    bool good = true;
     row->id = (uint64_t)sqlite3_column_int64(stmt, 0);
     row->kind = (enum sl_transfer_kind)sqlite3_column_int(stmt, 1);
-    sl_column_text(stmt, 2, row->debit, sizeof row->debit);
-    sl_column_text(stmt, 3, row->credit, sizeof row->credit);
+    good &= sl_column_text(stmt, 2, row->debit, sizeof row->debit);
+    good &= sl_column_text(stmt, 3, row->credit, sizeof row->credit);
     row->amount.v = sqlite3_column_int64(stmt, 4);
-    sl_column_text(stmt, 5, row->ref, sizeof row->ref);
+    good &= sl_column_text(stmt, 5, row->ref, sizeof row->ref);
     row->at = column_wall(stmt, 6);
+    return good;
 }
 
 int sl_reader_transfers(struct sl_reader *r, uint64_t after_id, uint32_t limit, sl_row_cb cb,
@@ -348,12 +400,14 @@ int sl_reader_transfers(struct sl_reader *r, uint64_t after_id, uint32_t limit, 
     return SL_OK;
 }
 
-static void fill_audit(sqlite3_stmt *stmt, struct sl_audit_row *row) {
-    sl_column_text(stmt, 0, row->actor, sizeof row->actor);
-    sl_column_text(stmt, 1, row->action, sizeof row->action);
-    sl_column_text(stmt, 2, row->subject, sizeof row->subject);
-    sl_column_text(stmt, 3, row->detail, sizeof row->detail);
+static bool fill_audit(sqlite3_stmt *stmt, struct sl_audit_row *row) {
+    bool good = true;
+    good &= sl_column_text(stmt, 0, row->actor, sizeof row->actor);
+    good &= sl_column_text(stmt, 1, row->action, sizeof row->action);
+    good &= sl_column_text(stmt, 2, row->subject, sizeof row->subject);
+    good &= sl_column_text(stmt, 3, row->detail, sizeof row->detail);
     row->at = column_wall(stmt, 4);
+    return good;
 }
 
 int sl_reader_audit(struct sl_reader *r, uint32_t limit, sl_row_cb cb, void *arg,
@@ -364,10 +418,12 @@ int sl_reader_audit(struct sl_reader *r, uint32_t limit, sl_row_cb cb, void *arg
     return SL_OK;
 }
 
-static void fill_account(sqlite3_stmt *stmt, struct sl_account_row *row) {
-    sl_column_text(stmt, 0, row->id, sizeof row->id);
-    sl_i128_parse((const char *)sqlite3_column_text(stmt, 1), &row->debits.v);
-    sl_i128_parse((const char *)sqlite3_column_text(stmt, 2), &row->credits.v);
+static bool fill_account(sqlite3_stmt *stmt, struct sl_account_row *row) {
+    bool good = true;
+    good &= sl_column_text(stmt, 0, row->id, sizeof row->id);
+    good &= sl_i128_parse(column_text(stmt, 1), &row->debits.v) == SL_OK;
+    good &= sl_i128_parse(column_text(stmt, 2), &row->credits.v) == SL_OK;
+    return good;
 }
 
 int sl_reader_accounts(struct sl_reader *r, sl_row_cb cb, void *arg, struct sl_error *err) {
@@ -376,10 +432,11 @@ int sl_reader_accounts(struct sl_reader *r, sl_row_cb cb, void *arg, struct sl_e
     return SL_OK;
 }
 
-static void fill_share(sqlite3_stmt *stmt, struct sl_share_row *row) {
-    sl_column_text(stmt, 0, row->node_key, sizeof row->node_key);
+static bool fill_share(sqlite3_stmt *stmt, struct sl_share_row *row) {
+    bool good = true;
+    good &= sl_column_text(stmt, 0, row->node_key, sizeof row->node_key);
     row->share_id = (uint64_t)sqlite3_column_int64(stmt, 1);
-    sl_column_text(stmt, 2, row->device, sizeof row->device);
+    good &= sl_column_text(stmt, 2, row->device, sizeof row->device);
     row->outcome = (enum sl_share_outcome)sqlite3_column_int(stmt, 3);
     row->code = sqlite3_column_int(stmt, 4);
     row->work_hashes = (uint64_t)sqlite3_column_int64(stmt, 5);
@@ -387,6 +444,7 @@ static void fill_share(sqlite3_stmt *stmt, struct sl_share_row *row) {
     row->price_nusd_per_ph_day = sqlite3_column_int64(stmt, 7);
     row->amount_nusd = sqlite3_column_int64(stmt, 8);
     row->at = column_wall(stmt, 9);
+    return good;
 }
 
 int sl_reader_shares(struct sl_reader *r, uint32_t limit, sl_row_cb cb, void *arg,

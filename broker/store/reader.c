@@ -45,10 +45,10 @@ int sl_reader_meta(struct sl_reader *r, const char *key, char *ret_value, size_t
         return -SL_IO;
     }
     sqlite3_bind_text(stmt, 1, key, -1, SQLITE_STATIC);
-    int rc = -SL_NOTFOUND;
-    if (sqlite3_step(stmt) == SQLITE_ROW) {
-        sl_column_text(stmt, 0, ret_value, size);
-        rc = SL_OK;
+    int step = sqlite3_step(stmt);
+    int rc = step == SQLITE_DONE ? -SL_NOTFOUND : -SL_IO;
+    if (step == SQLITE_ROW) {
+        rc = sl_column_text(stmt, 0, ret_value, size) ? SL_OK : -SL_CORRUPT;
     }
     sqlite3_reset(stmt);
     return rc;
@@ -107,7 +107,8 @@ int sl_reader_share_totals(struct sl_reader *r, struct sl_share_totals *ret_tota
         return -SL_IO;
     }
     struct sl_share_totals totals = {0};
-    while (sqlite3_step(stmt) == SQLITE_ROW) {
+    int step;
+    while ((step = sqlite3_step(stmt)) == SQLITE_ROW) {
         int outcome = sqlite3_column_int(stmt, 0);
         if (outcome < 0 || outcome > SL_SHARE_UNKNOWN) {
             continue;
@@ -120,7 +121,10 @@ int sl_reader_share_totals(struct sl_reader *r, struct sl_share_totals *ret_tota
             totals.last_share_ms = sqlite3_column_int64(stmt, 3);
         }
     }
+    int rc = step == SQLITE_DONE ? SL_OK : sl_store_fail(err, r->db, "counting shares");
     sqlite3_reset(stmt);
-    *ret_totals = totals;
-    return SL_OK;
+    if (rc == SL_OK) {
+        *ret_totals = totals;
+    }
+    return rc;
 }

@@ -121,6 +121,12 @@ int sl_schema_prepare(sqlite3 *db, const char *path, struct sl_error *err) {
                        "%s is not a Sluice store (%s); give another data_dir or move the file away",
                        path, sqlite3_errmsg(db));
     }
+    if (version < 0) {
+        return sl_fail(err, SL_CORRUPT,
+                       "%s is not a Sluice store (schema %d); give another data_dir or move the "
+                       "file away",
+                       path, (int)version);
+    }
     if (version > SL_SCHEMA_VERSION) {
         return sl_fail(err, SL_UNSUPPORTED,
                        "the store %s has schema %d and this program knows %d; run the newer "

@@ -124,7 +124,7 @@ int sl_reader_open_units(struct sl_reader *r, sl_row_cb cb, void *arg, struct sl
 int sl_reader_open_batches(struct sl_reader *r, sl_row_cb cb, void *arg, struct sl_error *err);
 int sl_reader_keys(struct sl_reader *r, sl_row_cb cb, void *arg, struct sl_error *err);
 int sl_reader_meta(struct sl_reader *r, const char *key, char *ret_value,
-                   size_t size); /* NOTFOUND */
+                   size_t size); /* -SL_NOTFOUND, -SL_CORRUPT, -SL_IO */
 /* Newest first. limit rows after `after`; *ret_has_more tells whether there are others. */
 int sl_reader_batches(struct sl_reader *r, const char *tenant, const char *after, uint32_t limit,
                       sl_row_cb cb, void *arg, bool *ret_has_more, struct sl_error *err);

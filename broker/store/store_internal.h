@@ -51,10 +51,10 @@ struct sl_reader {
     struct sl_statements statements;
 };
 
-/* Column helpers. */
-static inline void sl_column_text(sqlite3_stmt *stmt, int column, char *out, size_t size) {
+/* False when the column is NULL or does not fit: the row is damaged. */
+static inline bool sl_column_text(sqlite3_stmt *stmt, int column, char *out, size_t size) {
     const char *text = (const char *)sqlite3_column_text(stmt, column);
-    sl_text_copy(out, size, text ? text : "");
+    return sl_text_copy(out, size, text ? text : "") && text;
 }
 
 #endif

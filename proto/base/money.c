@@ -23,15 +23,6 @@ int sl_accrue(struct sl_accrual *accrual, int64_t quantity, int64_t price_nusd, 
     return SL_OK;
 }
 
-int sl_nusd_add(struct sl_nusd a, struct sl_nusd b, struct sl_nusd *ret_sum, struct sl_error *err) {
-    int64_t sum = 0;
-    if (__builtin_add_overflow(a.v, b.v, &sum)) {
-        return sl_fail(err, SL_LIMIT, "the sum of two amounts does not fit");
-    }
-    ret_sum->v = sum;
-    return SL_OK;
-}
-
 static bool push_digit(int64_t *value, char digit) {
     return !__builtin_mul_overflow(*value, 10, value) &&
            !__builtin_add_overflow(*value, digit - '0', value);

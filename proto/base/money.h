@@ -41,9 +41,6 @@ struct sl_accrual {
 int sl_accrue(struct sl_accrual *accrual, int64_t quantity, int64_t price_nusd, sl_i128 denominator,
               struct sl_nusd *ret_amount, struct sl_error *err);
 
-/* a + b into *ret_sum; -SL_LIMIT on overflow. */
-int sl_nusd_add(struct sl_nusd a, struct sl_nusd b, struct sl_nusd *ret_sum, struct sl_error *err);
-
 /* Exact decimal -> integer with `digits` decimals: sl_decimal_parse("0.05", 9) == 50000000. Refuses
  * signs other than a leading '-', exponents, blanks, more decimals than `digits` (unless the excess
  * is zeros), nan, inf and overflow. */

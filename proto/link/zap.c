@@ -15,19 +15,9 @@
 #include "proto/base/clock.h"
 #include "proto/base/log.h"
 #include "proto/base/thread.h"
-#include "proto/link/link.h"
 
 #define ENDPOINT "inproc://zeromq.zap.01"
-#define FRAME_MAX 256
 #define LOG_INTERVAL_NS (5 * SL_NS_PER_S)
-
-/* A request is version, request id, domain, address, identity, mechanism, credentials. */
-enum { VERSION, REQUEST_ID, DOMAIN, ADDRESS, IDENTITY, MECHANISM, KEY, FRAMES };
-
-struct frame {
-    size_t size;
-    char data[FRAME_MAX];
-};
 
 struct sl_zap {
     void *socket;
@@ -40,46 +30,52 @@ struct sl_zap {
     /* Of the thread alone. */
     struct sl_mono logged;
     uint64_t unlogged;
-    struct frame request[FRAMES];
+    struct sl_zap_frame request[SL_ZAP_FRAMES];
 };
 
-/* False when it is not a request at all. Over-long frames keep their true size, so they match
- * nothing. */
-static bool receive(struct sl_zap *zap) {
+/* Frames that came; negative when the socket failed. */
+static int receive(struct sl_zap *zap) {
     int count = 0;
     int more = 1;
     size_t option_size = sizeof more;
     while (more) {
-        struct frame extra;
-        struct frame *f = count < FRAMES ? &zap->request[count] : &extra;
-        int n = zmq_recv(zap->socket, f->data, FRAME_MAX, 0);
+        struct sl_zap_frame extra;
+        struct sl_zap_frame *f = count < SL_ZAP_FRAMES ? &zap->request[count] : &extra;
+        int n = zmq_recv(zap->socket, f->data, SL_ZAP_FRAME_MAX, 0);
         if (n < 0 && errno == EINTR) {
             continue;
         }
         if (n < 0 || zmq_getsockopt(zap->socket, ZMQ_RCVMORE, &more, &option_size) != 0) {
-            return false;
+            return -1;
         }
         f->size = (size_t)n;
         count++;
     }
-    return count == FRAMES;
+    return count;
 }
 
-static bool frame_is(const struct frame *f, const char *text) {
+static bool frame_is(const struct sl_zap_frame *f, const char *text) {
     return f->size == strlen(text) && memcmp(f->data, text, f->size) == 0;
 }
 
-/* True when the peer may come in; key gets its public key in Z85. */
-static bool judge(struct sl_zap *zap, char *key) {
-    const struct frame *f = zap->request;
-    if (!frame_is(&f[VERSION], "1.0") || !frame_is(&f[DOMAIN], zap->domain) ||
-        !frame_is(&f[MECHANISM], "CURVE") || f[KEY].size != 32) {
-        return false;
+void sl_zap_judge(struct sl_allow *allow, const char *domain, const struct sl_zap_frame *frames,
+                  int count, struct sl_zap_answer *ret_answer) {
+    struct sl_zap_answer answer = {.status = "500", .text = "malformed request"};
+    if (count == SL_ZAP_FRAMES) {
+        /* "Temporary failure": on 400 libzmq's client gives up for ever, and a key that is added to
+         * the file later could only come in after a restart of the agent. */
+        answer.status = "300";
+        answer.text = "key is not allowed";
+        const struct sl_zap_frame *key = &frames[SL_ZAP_KEY];
+        if (frame_is(&frames[SL_ZAP_VERSION], "1.0") && frame_is(&frames[SL_ZAP_DOMAIN], domain) &&
+            frame_is(&frames[SL_ZAP_MECHANISM], "CURVE") && key->size == 32 &&
+            zmq_z85_encode(answer.user, (const uint8_t *)key->data, 32) &&
+            sl_allow_has(allow, answer.user, true)) {
+            answer.status = "200";
+            answer.text = "OK";
+        }
     }
-    if (!zmq_z85_encode(key, (const uint8_t *)f[KEY].data, 32)) {
-        return false;
-    }
-    return sl_allow_has(zap->allow, key, true);
+    *ret_answer = answer;
 }
 
 static void note_refusal(struct sl_zap *zap, const char *key) {
@@ -97,14 +93,14 @@ static void note_refusal(struct sl_zap *zap, const char *key) {
     zap->unlogged = 0;
 }
 
-static void answer(struct sl_zap *zap, const char *status, const char *text, const char *user) {
-    const struct frame *id = &zap->request[REQUEST_ID];
-    size_t id_size = id->size < FRAME_MAX ? id->size : FRAME_MAX;
+static void send_answer(struct sl_zap *zap, const struct sl_zap_answer *answer, const char *user) {
+    const struct sl_zap_frame *id = &zap->request[SL_ZAP_REQUEST_ID];
+    size_t id_size = id->size < SL_ZAP_FRAME_MAX ? id->size : SL_ZAP_FRAME_MAX;
     /* A failure to answer leaves that handshake to its timeout; nobody gets in by it. */
     if (zmq_send(zap->socket, "1.0", 3, ZMQ_SNDMORE) < 0 ||
         zmq_send(zap->socket, id->data, id_size, ZMQ_SNDMORE) < 0 ||
-        zmq_send(zap->socket, status, strlen(status), ZMQ_SNDMORE) < 0 ||
-        zmq_send(zap->socket, text, strlen(text), ZMQ_SNDMORE) < 0 ||
+        zmq_send(zap->socket, answer->status, strlen(answer->status), ZMQ_SNDMORE) < 0 ||
+        zmq_send(zap->socket, answer->text, strlen(answer->text), ZMQ_SNDMORE) < 0 ||
         zmq_send(zap->socket, user, strlen(user), ZMQ_SNDMORE) < 0 ||
         zmq_send(zap->socket, "", 0, 0) < 0) {
         sl_log(SL_LOG_WARN, "link.zap.answer_failed", "problem=%s", zmq_strerror(errno));
@@ -113,18 +109,13 @@ static void answer(struct sl_zap *zap, const char *status, const char *text, con
 
 static void serve(struct sl_zap *zap) {
     memset(zap->request, 0, sizeof zap->request);
-    char key[SL_LINK_KEY_MAX] = "";
-    if (!receive(zap)) {
-        note_refusal(zap, key);
-        answer(zap, "500", "malformed request", "");
-    } else if (judge(zap, key)) {
-        answer(zap, "200", "OK", key);
-    } else {
-        note_refusal(zap, key);
-        /* "Temporary failure": on 400 libzmq's client gives up for ever, and a key that is added to
-         * the file later could only come in after a restart of the agent. */
-        answer(zap, "300", "key is not allowed", "");
+    struct sl_zap_answer answer;
+    sl_zap_judge(zap->allow, zap->domain, zap->request, receive(zap), &answer);
+    bool allowed = strcmp(answer.status, "200") == 0;
+    if (!allowed) {
+        note_refusal(zap, answer.user);
     }
+    send_answer(zap, &answer, allowed ? answer.user : "");
 }
 
 static void *run(void *arg) {

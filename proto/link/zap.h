@@ -4,10 +4,44 @@
 #ifndef SLUICE_PROTO_LINK_ZAP_H
 #define SLUICE_PROTO_LINK_ZAP_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "proto/base/error.h"
 #include "proto/link/allow.h"
+#include "proto/link/link.h"
+
+#define SL_ZAP_FRAME_MAX 256
+
+/* A request is version, request id, domain, address, identity, mechanism, credentials. */
+enum sl_zap_part {
+    SL_ZAP_VERSION = 0,
+    SL_ZAP_REQUEST_ID,
+    SL_ZAP_DOMAIN,
+    SL_ZAP_ADDRESS,
+    SL_ZAP_IDENTITY,
+    SL_ZAP_MECHANISM,
+    SL_ZAP_KEY,
+    SL_ZAP_FRAMES,
+};
+
+/* size: as sent; of a longer frame only the beginning is in data, and it matches nothing. */
+struct sl_zap_frame {
+    size_t size;
+    char data[SL_ZAP_FRAME_MAX];
+};
+
+/* `user` is the key that was shown, known or not; the peer gets it as its User-Id only with 200. */
+struct sl_zap_answer {
+    const char *status;
+    const char *text;
+    char user[SL_LINK_KEY_MAX];
+};
+
+/* Judges one request; `count` is the number of frames that came, of which the first SL_ZAP_FRAMES
+ * are given. */
+void sl_zap_judge(struct sl_allow *allow, const char *domain, const struct sl_zap_frame *frames,
+                  int count, struct sl_zap_answer *ret_answer);
 
 struct sl_zap;
 

@@ -10,6 +10,7 @@
 
 #include <string.h>
 
+#include "agent/journal/journal_internal.h"
 #include "tests/unit/agent/journal/fake_disk.h"
 #include "tests/unit/agent/journal/helpers.h"
 
@@ -177,11 +178,41 @@ static void a_missing_sector_of_the_last_batch_is_cut_of_an_earlier_one_refused(
     disk_free(&history.disk);
 }
 
+/* More keys than the index begins with room for. */
+static void the_index_grows(void **state) {
+    (void)state;
+    struct journal_index index;
+    assert_int_equal(journal_index_init(&index, NULL), SL_OK);
+    size_t buckets = index.bucket_count;
+    for (int64_t i = 0; i < 5000; i++) {
+        struct journal_record record = {.op = i % 5 == 4 ? JOURNAL_DELETE
+                                                         : JOURNAL_PUT, /* of the key before */
+                                        .space = SL_JOURNAL_RESULT,
+                                        .key = (const uint8_t *)&(int64_t){i % 5 == 4 ? i - 1 : i},
+                                        .key_size = sizeof i};
+        assert_int_equal(journal_index_apply(&index, &record, i, NULL), SL_OK);
+    }
+    assert_true(index.bucket_count > buckets);
+    assert_int_equal(index.count, 3000);
+    struct journal_entry **sorted = journal_index_sorted(&index);
+    assert_non_null(sorted);
+    for (int64_t i = 0, at = 0; i < 5000; i++) {
+        if (i % 5 < 3) { /* each is there, in order, where it was put */
+            assert_int_equal(sorted[at]->offset, i);
+            assert_memory_equal(sorted[at]->key, &i, sizeof i);
+            at++;
+        }
+    }
+    free(sorted);
+    journal_index_fini(&index);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_truncation),
         cmocka_unit_test(every_flipped_byte),
         cmocka_unit_test(a_missing_sector_of_the_last_batch_is_cut_of_an_earlier_one_refused),
+        cmocka_unit_test(the_index_grows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -270,6 +270,47 @@ static void test_damaged_rows(void **state) {
     world_fini(&w);
 }
 
+/* A row that SQLite finds sound may still be damaged: it must stop the start by name instead of
+ * turning into a wrong epoch, a wrong bill or an assertion later. */
+static void test_rows_out_of_bounds(void **state) {
+    (void)state;
+    struct world w;
+    start(&w);
+    struct sl_batch_row good = w.core->batches[0]->row;
+    struct sl_broker_core *core = NULL;
+    assert_int_equal(sl_broker_core_create(&w.config, &core, NULL), SL_OK);
+    struct sl_device_row device = {.key = "x/0", .node = "x", .node_key = "k"};
+    device.epoch_max = UINT64_MAX; /* the next one would be 0 */
+    assert_int_equal(sl_broker_core_restore_device(core, &device), -SL_CORRUPT);
+    struct sl_override_row order = {.subject = "x/0", .kind = (enum sl_override_kind)99};
+    assert_int_equal(sl_broker_core_restore_override(core, &order), -SL_CORRUPT);
+    order.kind = SL_OVERRIDE_PIN; /* to nothing */
+    assert_int_equal(sl_broker_core_restore_override(core, &order), -SL_CORRUPT);
+    struct sl_account_row account = {.id = "tenant:poor", .debits = {-1}};
+    assert_int_equal(sl_broker_core_restore_account(core, &account), -SL_CORRUPT);
+    for (int i = 0; i < 7; i++) {
+        struct sl_batch_row row = good;
+        row.metadata = NULL;
+        row.errors = NULL;
+        row.accrual.rem = i == 0 ? SL_DENOM_TOKEN : row.accrual.rem;
+        row.accrual.rem = i == 1 ? -1 : row.accrual.rem;
+        row.tokens = i == 2 ? INT64_MAX : row.tokens;
+        row.billed_nusd = i == 3 ? -1 : row.billed_nusd;
+        row.bid_nusd_per_mtok = i == 4 ? INT64_MAX : row.bid_nusd_per_mtok;
+        row.lines_failed = i == 5 ? row.lines_total + 1 : row.lines_failed;
+        assert_int_equal(sl_broker_core_restore_batch(core, &row), i == 6 ? SL_OK : -SL_CORRUPT);
+    }
+    struct sl_unit_row unit = *world_unit(&w, "a/0", 0);
+    unit.unit_id = UINT64_MAX;
+    assert_int_equal(sl_broker_core_restore_unit(core, &unit), -SL_CORRUPT);
+    static const char *const keys[] = {"shadow.hash", "shadow.b0", "rem.hash", "hashprice"};
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(sl_broker_core_restore_meta(core, keys[i], "x"), -SL_CORRUPT);
+    }
+    sl_broker_core_destroy(core);
+    world_fini(&w);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_lease_goes_on),
@@ -283,6 +324,7 @@ int main(void) {
         cmocka_unit_test(test_truncated_shares),
         cmocka_unit_test(test_price_outlives_a_restart),
         cmocka_unit_test(test_damaged_rows),
+        cmocka_unit_test(test_rows_out_of_bounds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

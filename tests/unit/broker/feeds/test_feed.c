@@ -10,6 +10,10 @@
 
 #include <cmocka.h>
 
+#include <netinet/in.h>
+#include <pthread.h>
+#include <sys/socket.h>
+
 #include "broker/feeds/feed.h"
 
 static void units_become_the_roles_own(void **state) {
@@ -112,12 +116,93 @@ static void a_file_is_followed_as_it_changes(void **state) {
     rmdir(dir);
 }
 
+/* A server that gives these answers, one a connection, then closes its door. */
+struct answers {
+    int door;
+    const char *const *texts;
+    size_t count;
+};
+
+static void *answer_main(void *arg) {
+    const struct answers *answers = arg;
+    for (size_t i = 0; i < answers->count; i++) {
+        char request[2048];
+        int fd = accept(answers->door, NULL, NULL);
+        ssize_t got = fd >= 0 ? read(fd, request, sizeof request) : -1;
+        ssize_t sent = got > 0 ? write(fd, answers->texts[i], strlen(answers->texts[i])) : -1;
+        (void)sent; /* the feed says what it got */
+        close(fd);
+    }
+    close(answers->door);
+    return NULL;
+}
+
+static uint16_t open_door(struct answers *answers) {
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t size = sizeof address;
+    answers->door = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(answers->door >= 0);
+    assert_int_equal(bind(answers->door, (struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(listen(answers->door, 8), 0);
+    assert_int_equal(getsockname(answers->door, (struct sockaddr *)&address, &size), 0);
+    return ntohs(address.sin_port);
+}
+
+#define ANSWER(text) "HTTP/1.0 200 OK\r\nContent-Type: application/json\r\n\r\n" text
+
+/* Wrong and silent are told apart: the last price may go on only while nothing is said. */
+static void an_http_source_is_asked_again_and_again(void **state) {
+    (void)state;
+    static const char *const texts[] = {ANSWER("{\"p\":[\"49.5\"]}"), ANSWER("<html>"),
+                                        ANSWER("{\"p\":[-1]}"),       ANSWER("{\"q\":1}"),
+                                        "HTTP/1.0 503 Busy\r\n\r\n",  ANSWER("{\"p\":[50]}")};
+    static const struct {
+        bool ok;
+        bool unreachable;
+        int64_t value_nano;
+        const char *says;
+    } wanted[] = {{true, false, INT64_C(49500000000), ""},
+                  {false, false, 0, "not JSON"},
+                  {false, false, 0, "negative price"},
+                  {false, false, 0, "no 'p.0'"},
+                  {false, true, 0, "hashprice"},
+                  {true, false, INT64_C(50000000000), ""},
+                  {false, true, 0, "hashprice"}}; /* nobody is there any more */
+    struct answers answers = {.texts = texts, .count = sizeof texts / sizeof texts[0]};
+    struct sl_feed_config config = {.id = "hashprice",
+                                    .role = SL_FEED_HASHPRICE - 1,
+                                    .kind = SL_FEED_HTTP,
+                                    .unit = SL_UNIT_USD_PER_PH_DAY,
+                                    .dot_path = "p.0",
+                                    .interval_ms = 20};
+    struct sl_mailbox *events = NULL;
+    struct sl_feed *feed = NULL;
+    pthread_t server;
+    snprintf(config.url, sizeof config.url, "http://127.0.0.1:%d/price", (int)open_door(&answers));
+    assert_int_equal(pthread_create(&server, NULL, answer_main, &answers), 0);
+    assert_int_equal(sl_mailbox_create(sizeof(struct sl_feed_event), 64, &events, NULL), 0);
+    assert_int_equal(sl_feed_start(1, &config, events, &feed, NULL), 0);
+    for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {
+        struct sl_feed_event event = {0};
+        assert_int_equal(sl_mailbox_take_wait(events, 20 * SL_NS_PER_S, &event), 0);
+        if (event.ok != wanted[i].ok || event.unreachable != wanted[i].unreachable ||
+            event.value_nano != wanted[i].value_nano || !strstr(event.text, wanted[i].says)) {
+            fail_msg("answer %d: ok %d unreachable %d value %lld text '%s'", (int)i, event.ok,
+                     event.unreachable, (long long)event.value_nano, event.text);
+        }
+    }
+    pthread_join(server, NULL);
+    sl_feed_stop(feed);
+    sl_mailbox_destroy(events);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(units_become_the_roles_own),
         cmocka_unit_test(a_unit_that_does_not_fit_its_role_is_refused),
         cmocka_unit_test(a_dot_path_finds_its_number),
         cmocka_unit_test(a_file_is_followed_as_it_changes),
+        cmocka_unit_test(an_http_source_is_asked_again_and_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

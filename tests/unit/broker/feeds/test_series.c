@@ -138,6 +138,24 @@ static void a_feed_that_somebody_keeps_writing_is_live_after_a_restart(void **st
     sl_replay_fini(&replay);
 }
 
+static void times_far_away_are_counted_with_too(void **state) {
+    (void)state;
+    struct sl_replay replay;
+    struct sl_replay_point point;
+    struct sl_now now = {{0}, {0}};
+    assert_int_equal(sl_wall_parse("2025-03-01T10:30:00Z", &now.wall), 0);
+    /* A thousand years do not fit into 64 bits of nanoseconds, nor three at this speed into ms. */
+    sl_replay_init(&replay, parse("timestamp,usd\n1000-01-01,1\n1001-01-01,2\n"), 100000000000,
+                   false, HOUR_MS, now);
+    sl_replay_at(&replay, now.mono, &point);
+    assert_int_equal(point.value_nano, INT64_C(1000000000));
+    now.mono = sl_mono_after_ms(now.mono, INT64_C(100) * 365 * 24 * HOUR_MS);
+    sl_replay_at(&replay, now.mono, &point);
+    assert_int_equal(point.value_nano, INT64_C(2000000000));
+    assert_true(point.age_ms > 0 && point.next_ms == -1);
+    sl_replay_fini(&replay);
+}
+
 /* The search needs rows in time order; the file's order is what counts. */
 static void a_row_that_goes_back_counts_where_it_stands(void **state) {
     (void)state;
@@ -182,6 +200,7 @@ int main(void) {
         cmocka_unit_test(a_loop_begins_again),
         cmocka_unit_test(an_appended_row_is_in_force_at_once),
         cmocka_unit_test(a_feed_that_somebody_keeps_writing_is_live_after_a_restart),
+        cmocka_unit_test(times_far_away_are_counted_with_too),
         cmocka_unit_test(a_row_that_goes_back_counts_where_it_stands),
         cmocka_unit_test(a_file_replaced_by_one_row_is_fresh),
         cmocka_unit_test(a_replaced_file_counts_at_the_same_position),

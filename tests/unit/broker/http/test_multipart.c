@@ -38,6 +38,12 @@ static const struct upload_case cases[] = {
      PART_PURPOSE "--XX\r\nContent-Disposition: form-data; name=\"file\"; filename=\"f\"\r\n\r\n{",
      400, "invalid_multipart"},
     {"no multipart at all", "{}", 400, NULL},
+    {"a part of parts, which the parser would leak",
+     PART_PURPOSE "--XX\r\nContent-Disposition: form-data; name=\"file\"\r\n"
+                  "CONTENT-Type:  Multipart/mixed; boundary=YY\r\n\r\n--YY--\r\n" PARTS_END,
+     400, "invalid_multipart"},
+    {"a file that only speaks of such parts",
+     PART_PURPOSE PART_FILE("{\"a\":\"Content-Type: multipart/mixed\"}") PARTS_END, 200, NULL},
 };
 
 static int count_leftovers(const struct ground *g) {

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Bytes of a peer that is authenticated but not trusted. What decodes keeps every limit, so it
+ * encodes, decodes to the same message, and encodes to the same bytes again. */
+#include "tests/fuzz/fuzz.h"
+
+#include "proto/wire/check.h"
+#include "proto/wire/codec.h"
+#include "tests/unit/proto/wire/random_msg.h"
+
+static struct sl_msg_arena *make_arena(void) {
+    struct sl_msg_arena *arena = NULL;
+    fuzz_check(sl_msg_arena_create(SL_MSG_ARENA_BYTES, &arena, NULL) == SL_OK);
+    return arena;
+}
+
+static void check_refusal(int rc, const struct sl_error *err, const struct sl_msg *msg) {
+    struct sl_msg untouched;
+    memset(&untouched, 0x5A, sizeof untouched);
+    fuzz_check(rc == -SL_CORRUPT || rc == -SL_UNSUPPORTED || rc == -SL_LIMIT || rc == -SL_INVALID ||
+               rc == -SL_NOMEM);
+    fuzz_check_error(rc, err);
+    fuzz_check(memcmp(msg, &untouched, sizeof untouched) == 0);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    static struct sl_msg_arena *first;
+    static struct sl_msg_arena *second;
+    if (!first) {
+        first = make_arena();
+        second = make_arena();
+    }
+    struct sl_msg msg;
+    struct sl_error err = {0};
+    memset(&msg, 0x5A, sizeof msg);
+    int rc = sl_msg_decode(data, size, first, &msg, &err);
+    if (rc != SL_OK) {
+        check_refusal(rc, &err, &msg);
+        return 0;
+    }
+    fuzz_check(msg.kind >= SL_MSG_HELLO && msg.kind <= SL_MSG_GOODBYE);
+    SL_AUTO_BUF struct sl_buf bytes = {0};
+    SL_AUTO_BUF struct sl_buf again = {0};
+    struct sl_msg back;
+    fuzz_check(sl_msg_encode(&msg, &bytes, &err) == SL_OK);
+    fuzz_check(sl_msg_decode((const uint8_t *)bytes.data, bytes.len, second, &back, &err) == SL_OK);
+    fuzz_check(msg_equal(&msg, &back));
+    fuzz_check(sl_msg_encode(&back, &again, &err) == SL_OK);
+    fuzz_check(again.len == bytes.len && memcmp(again.data, bytes.data, bytes.len) == 0);
+    return 0;
+}
