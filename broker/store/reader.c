@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/store/page_sum.h"
 #include "broker/store/store_internal.h"
 
 int sl_reader_open(const char *path, const char *vfs, struct sl_reader **ret_reader,
@@ -13,7 +14,10 @@ int sl_reader_open(const char *path, const char *vfs, struct sl_reader **ret_rea
     if (!r) {
         return sl_fail(err, SL_NOMEM, "no memory for a reader of the store");
     }
-    int rc = sqlite3_open_v2(path, &r->db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, vfs);
+    char page_vfs[SL_PAGE_VFS_NAME_MAX];
+    int rc = sl_page_vfs(vfs, page_vfs);
+    rc = rc ? rc
+            : sqlite3_open_v2(path, &r->db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, page_vfs);
     if (rc != SQLITE_OK ||
         sqlite3_exec(r->db, "PRAGMA query_only = ON", NULL, NULL, NULL) != SQLITE_OK) {
         sl_fail(err, SL_IO, "cannot read the store %s: %s", path,
@@ -24,6 +28,7 @@ int sl_reader_open(const char *path, const char *vfs, struct sl_reader **ret_rea
     }
     sqlite3_busy_timeout(r->db, 5000);
     sqlite3_wal_autocheckpoint(r->db, 0);
+    sqlite3_db_config(r->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     r->statements.db = r->db;
     *ret_reader = r;
     return SL_OK;
