@@ -28,7 +28,9 @@ struct sl_open_spool {
 
 struct sl_broker {
     struct sl_broker_config config;
+    bool adopt_store; /* --adopt-store */
     char store_path[300];
+    struct sl_link_keys keys;
     struct sl_broker_core *core;
     struct sl_store *store;
     struct sl_reader *reader; /* the loop's own: start-up */

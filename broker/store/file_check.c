@@ -17,6 +17,7 @@ struct checking {
     const char *below; /* name of the VFS, NULL: the default */
     sqlite3_vfs *vfs;
     const char *path; /* for messages */
+    struct sl_file_facts *facts;
     sqlite3_filename name;
     sqlite3_file *file; /* NULL: there is none */
     sqlite3_file *log;
@@ -35,6 +36,8 @@ static uint32_t be32(const uint8_t *in) {
 
 static int damaged(const struct checking *c, int64_t offset, const char *what,
                    struct sl_error *err) {
+    c->facts->bad_at = offset;
+    sl_text_copy(c->facts->bad, sizeof c->facts->bad, what);
     return sl_fail(err, SL_CORRUPT,
                    "the store %s is damaged at byte %lld (%s); restore a backup (sluice-broker "
                    "restore), or move %s* away to start with an empty ledger",
@@ -106,6 +109,7 @@ static int check_head(struct checking *c, struct sl_error *err) {
     if (memcmp(head, "SQLite format 3", 16) != 0) {
         return damaged(c, 0, "no store of Sluice begins like this", err);
     }
+    c->facts->is_database = true;
     if (head[16] * 256 + head[17] != SL_PAGE_BYTES) {
         return damaged(c, 16, "no store of Sluice has pages of this size", err);
     }
@@ -333,8 +337,8 @@ static int settle_journal(const struct checking *c, struct sl_error *err) {
 
 int sl_file_check(const char *vfs, const char *path, struct sl_file_facts *ret_facts,
                   struct sl_error *err) {
-    struct checking c = {.below = vfs, .vfs = sqlite3_vfs_find(vfs), .path = path};
     struct sl_file_facts facts = {0};
+    struct checking c = {.below = vfs, .vfs = sqlite3_vfs_find(vfs), .path = path, .facts = &facts};
     char full[1024];
     char wal[1024 + 8];
     char journal[1024 + 8];
@@ -355,8 +359,6 @@ int sl_file_check(const char *vfs, const char *path, struct sl_file_facts *ret_f
     sl_wal_view_fini(&c.wal);
     free(c.empty);
     sqlite3_free_filename((char *)c.name);
-    if (rc == SL_OK) {
-        *ret_facts = facts;
-    }
+    *ret_facts = facts;
     return rc;
 }

@@ -20,6 +20,10 @@ struct sl_file_facts {
     uint32_t pages;
     uint32_t wal_frames;
     int64_t wal_bytes;
+    /* Also when damaged: whether it begins as a database does, and what is wrong where. */
+    bool is_database;
+    int64_t bad_at;
+    char bad[80];
 };
 
 /* vfs: SQLite's name of the VFS below, NULL: files. -SL_CORRUPT names the file, the byte and what

@@ -3,33 +3,12 @@
  * but undo a crash by writing pages back that have none: so a copy is made beside the store,
  * synced, and renamed over it. The old log has to be gone by then, or SQLite would read it into the
  * new store: leaving WAL mode takes it in and removes it. */
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "broker/store/store_internal.h"
-
-static int sync_path(const char *path, int flags, struct sl_error *err) {
-    SL_AUTO_FD int fd = open(path, flags | O_CLOEXEC);
-    if (fd < 0 || fsync(fd) != 0) {
-        return sl_fail_errno(err, "making %s durable", path);
-    }
-    return SL_OK;
-}
-
-int sl_store_sync_file(const char *path, struct sl_error *err) {
-    return sync_path(path, O_RDONLY, err);
-}
-
-int sl_store_sync_dir_of(const char *path, struct sl_error *err) {
-    char dir[512];
-    const char *slash = strrchr(path, '/');
-    int n = slash ? (int)(slash - path) : 1;
-    snprintf(dir, sizeof dir, "%.*s", n ? n : 1, slash ? path : ".");
-    return sync_path(dir, O_RDONLY | O_DIRECTORY, err);
-}
+#include "broker/store/tree.h"
 
 static int copy(const char *path, const char *made, struct sl_error *err) {
     sqlite3 *db = NULL;
@@ -66,7 +45,7 @@ int sl_store_rebuild(const char *path, struct sl_error *err) {
     rc = rc ? rc : sl_store_open_db(made, NULL, &db, err);
     rc = rc ? rc : sl_schema_migrate(db, err);
     sqlite3_close(db);
-    rc = rc ? rc : sl_store_sync_file(made, err);
+    rc = rc ? rc : sl_tree_sync(made, err);
     if (rc == SL_OK && rename(made, path) != 0) {
         rc = sl_fail_errno(err, "replacing %s by its converted copy", path);
     }
@@ -75,5 +54,5 @@ int sl_store_rebuild(const char *path, struct sl_error *err) {
         unlink(journal);
         return rc;
     }
-    return sl_store_sync_dir_of(path, err);
+    return sl_tree_sync_parent(path, err);
 }

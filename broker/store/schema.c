@@ -59,7 +59,7 @@ static const char step_1[] =
     "CREATE INDEX prices_by_age ON prices(seen_ms);";
 
 /* Page checksums come with the file itself (rebuild.c); application_id lets `file` name it. */
-static const char step_2[] = "PRAGMA application_id = 1397507907;"; /* "SLUC" */
+static const char step_2[] = "PRAGMA application_id = 1397511491;"; /* "SLUC" */
 
 static const char *const steps[SL_SCHEMA_VERSION] = {step_1, step_2};
 
@@ -123,7 +123,15 @@ int sl_schema_refuse_foreign(sqlite3 *db, const char *path, struct sl_error *err
     int64_t version = 0;
     int64_t tables = 0;
     int64_t ours = 0;
-    int rc = sl_store_int(db, "PRAGMA user_version", &version, err);
+    int64_t backup = 0;
+    int rc = sl_store_int(db, "SELECT count(*) FROM sqlite_master WHERE name='backup_file'",
+                          &backup, err);
+    if (rc == SL_OK && backup) {
+        return sl_fail(err, SL_INVALID,
+                       "%s is a backup, not a store: put it back with `sluice-broker restore`",
+                       path);
+    }
+    rc = rc ? rc : sl_store_int(db, "PRAGMA user_version", &version, err);
     rc = rc ? rc : sl_store_int(db, "SELECT count(*) FROM sqlite_master", &tables, err);
     rc = rc ? rc : sl_store_int(db, ours_sql, &ours, err);
     if (rc == SL_OK && (version == 0 ? tables > 0 : ours != 3)) {

@@ -10,6 +10,7 @@
 #include "proto/base/text.h"
 
 #define SL_SCHEMA_VERSION 2
+#define SL_STORE_APPLICATION 1397511491 /* "SLUC" */
 #define SL_STATEMENTS_MAX 64
 
 /* Sums that the transfers of one commit add to an account: written once at its end, since one
@@ -57,6 +58,8 @@ int sl_store_int(sqlite3 *db, const char *sql, int64_t *ret_value, struct sl_err
 /* site.c: whose store it is, and rows of meta. */
 #define SL_META_SITE_ID "site.id"
 #define SL_META_SITE_KEY "site.key"
+#define SL_META_RESTORED "restored.at_ms"   /* of the last restore */
+#define SL_META_UNIT_FLOOR "restored.units" /* unit ids go on above this */
 #define SL_SITE_KEY_MAX 64
 int sl_store_meta_put(sqlite3 *db, const char *key, const char *value, struct sl_error *err);
 int sl_site_claim(sqlite3 *db, const struct sl_store_config *config, struct sl_error *err);
@@ -64,8 +67,6 @@ int sl_site_claim(sqlite3 *db, const struct sl_store_config *config, struct sl_e
 /* rebuild.c: a store of schema 1 has no room for checksums in its pages: a copy that has replaces
  * it, by rename. */
 int sl_store_rebuild(const char *path, struct sl_error *err);
-int sl_store_sync_file(const char *path, struct sl_error *err);
-int sl_store_sync_dir_of(const char *path, struct sl_error *err);
 
 /* lock.c: one broker for a store, and what it left word of. */
 struct sl_store_record {

@@ -9,6 +9,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "broker/store/backup.h"
 #include "broker/store/file_check.h"
 #include "broker/store/page_sum.h"
 #include "broker/store/store_internal.h"
@@ -301,6 +302,7 @@ static int prepare_files(struct sl_store *store, const struct sl_store_config *c
     struct sl_file_facts facts = {0};
     struct sl_store_record record = {0};
     int rc = config->vfs ? SL_OK : sl_store_lock(path, &store->lock_fd, err);
+    rc = rc || config->vfs ? rc : sl_restore_finish(path, store->lock_fd, err);
     rc = rc || config->vfs ? rc : sl_store_record_read(store->lock_fd, &record, err);
     rc = rc ? rc : sl_file_check(config->vfs, path, &facts, err);
     rc = rc ? rc : check_record(&record, &facts, path, err);

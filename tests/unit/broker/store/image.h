@@ -40,7 +40,7 @@ static inline void save(const char *path, const struct bytes *b) {
     fclose(file);
 }
 
-static inline struct bytes clone(const struct bytes *b) {
+static inline struct bytes copy_bytes(const struct bytes *b) {
     struct bytes c = {malloc(b->size + 1), b->size};
     assert_non_null(c.data);
     memcpy(c.data, b->data, b->size);

@@ -158,12 +158,12 @@ static void a_page_of_zeros_is_legal_only_where_nothing_is(void **state) {
     const uint8_t *page = image.main.data + (size_t)(trunk - 1) * SL_PAGE_BYTES;
     uint32_t leaf = (uint32_t)(page[8] << 24 | page[9] << 16 | page[10] << 8 | page[11]);
     uint32_t used = 0;
-    struct image hole = {clone(&image.main), {0}};
+    struct image hole = {copy_bytes(&image.main), {0}};
     memset(hole.main.data + (size_t)(leaf - 1) * SL_PAGE_BYTES, 0, SL_PAGE_BYTES);
     assert_int_equal(check_image(f->path, &hole, &err), SL_OK);
     image_free(&hole);
     for (uint32_t n = 2; n < 60; n++) {
-        hole.main = clone(&image.main);
+        hole.main = copy_bytes(&image.main);
         memset(hole.main.data + (size_t)(n - 1) * SL_PAGE_BYTES, 0, SL_PAGE_BYTES);
         used += check_image(f->path, &hole, &err) == -SL_CORRUPT;
         image_free(&hole);

@@ -145,7 +145,7 @@ static void lost_sectors_of_an_earlier_transaction_are_refused(void **state) {
     tell(*state, &story);
     uint64_t seed = 4;
     for (int i = 0; i < 200; i++) {
-        struct image image = {clone(&story.after.main), clone(&story.after.wal)};
+        struct image image = {copy_bytes(&story.after.main), copy_bytes(&story.after.wal)};
         /* Not in the last but one: its end may look like one torn transaction with the last. */
         size_t at = 512 + dice(&seed) % (frame_at(story.frames_before * 3 / 4) - 1024);
         memset(image.wal.data + at / 512 * 512, i % 2 ? 0 : 0xa5, 512);
@@ -164,7 +164,7 @@ static void a_torn_last_transaction_is_dropped(void **state) {
     size_t from = frame_at(story.frames_before) / 512;
     size_t to = (frame_at(story.frames) + 511) / 512;
     for (int i = 0; i < 1000; i++) {
-        struct image image = {clone(&story.after.main), clone(&story.after.wal)};
+        struct image image = {copy_bytes(&story.after.main), copy_bytes(&story.after.wal)};
         for (size_t sector = from; sector < to; sector++) {
             bool lost = i < (int)(to - from) ? sector == from + (size_t)i
                         : i < 500            ? dice(&seed) % 2 == 0
@@ -198,7 +198,7 @@ static void a_torn_checkpoint_is_legal(void **state) {
     struct image done = take_image(f, 120);
     uint64_t seed = 8;
     for (int i = 0; i < 60; i++) {
-        struct image image = {clone(&story.after.main), clone(&story.after.wal)};
+        struct image image = {copy_bytes(&story.after.main), copy_bytes(&story.after.wal)};
         for (size_t at = 0; at + 512 <= image.main.size && at + 512 <= done.main.size; at += 512) {
             if (dice(&seed) % 2) {
                 memcpy(image.main.data + at, done.main.data + at, 512);
