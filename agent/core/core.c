@@ -224,11 +224,13 @@ void sl_agent_message(struct sl_agent_core *core, struct sl_now now, struct sl_m
     }
     switch (msg->kind) {
     case SL_MSG_WELCOME:
+        core->session.wire = msg->version;
         agent_on_welcome(core, now, msg);
         break;
     case SL_MSG_GOODBYE:
         /* Without a session it answers a hello. */
         if (ours || msg->session == 0) {
+            core->session.wire = msg->version;
             agent_on_goodbye(core, now, &msg->goodbye);
         }
         break;
