@@ -132,7 +132,7 @@ static int replay_node(struct sl_agent_core *core, const void *key, size_t key_s
             memcmp(value, core->config.node, value_size) != 0) {
             return sl_fail(err, SL_DENIED,
                            "the data directory belongs to node \"%.*s\", not to \"%s\": set its "
-                           "name again, or use another data_dir",
+                           "name again, or use another data_dir (a new node needs one of its own)",
                            (int)(value_size < 64 ? value_size : 64), (const char *)value,
                            core->config.node);
         }
