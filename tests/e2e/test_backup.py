@@ -12,25 +12,7 @@ import time
 from contextlib import closing
 
 from sluice_site import Refused
-from support import SiteCase
-
-PAGE = 4096
-MASK = (1 << 64) - 1
-
-
-def page_sum(page, number):
-    """The checksum of broker/store/page_sum.c, written down a second time."""
-    def step(state, word):
-        state = (state ^ word) * 0x9E3779B97F4A7C15 & MASK
-        return (state << 29 | state >> 35) & MASK
-    lanes = [0x243F6A8885A308D3, 0x13198A2E03707344, 0xA4093822299F31D0, 0x082EFA98EC4E6C89]
-    for at, word in enumerate(struct.unpack("<511Q", page[:PAGE - 8])):
-        lanes[at % 4] = step(lanes[at % 4], word)
-    total = step(0x452821E638D01377, number)
-    for lane in lanes:
-        total = step(total, lane)
-    return total ^ total >> 32
-
+from support import PAGE, SiteCase, page_sum
 
 def texts(n):
     return [f"line {i} of a batch that outlives its broker" for i in range(n)]
