@@ -64,6 +64,12 @@ struct sl_restore_facts {
 int sl_restore(const struct sl_restore_config *config, struct sl_restore_facts *ret_facts,
                struct sl_error *err);
 
+/* What a store that comes from a backup of `from` has to know about itself before a broker opens
+ * it: epochs and unit ids jump. sl_restore does so; by itself for a store on another VFS
+ * (simulator). */
+int sl_restore_mark(const char *path, const char *vfs, struct sl_wall from, struct sl_wall now,
+                    struct sl_error *err);
+
 /* Ends a restore that was cut off after its decision; nothing otherwise. Under the store's lock,
  * whose file is lock_fd. store_path: "DATA_DIR/store.db". */
 int sl_restore_finish(const char *store_path, int lock_fd, struct sl_error *err);

@@ -125,12 +125,12 @@ static int extract_files(struct restoring *r, struct sl_error *err) {
     return rc;
 }
 
-/* What the restored store has to know about itself. */
-static int mark(struct restoring *r, const char *path, struct sl_error *err) {
+int sl_restore_mark(const char *path, const char *vfs, struct sl_wall from, struct sl_wall now,
+                    struct sl_error *err) {
     char sql[900];
-    char from[32];
+    char at[32];
     sqlite3 *db = NULL;
-    long long floor = r->config->now.ms * NUMBERS_PER_MS;
+    long long floor = now.ms * NUMBERS_PER_MS;
     snprintf(sql, sizeof sql,
              "PRAGMA synchronous=FULL; BEGIN;"
              "UPDATE devices SET epoch_max = max(epoch_max + 1, %lld);"
@@ -141,16 +141,21 @@ static int mark(struct restoring *r, const char *path, struct sl_error *err) {
              "INSERT INTO audit(actor,action,subject,detail,at_ms)"
              " VALUES('sluice-broker','restore','*','backup of %s',%lld);"
              "PRAGMA application_id=%d; COMMIT",
-             floor, (long long)r->config->now.ms, floor, sl_wall_format(r->backup.at, from),
-             (long long)r->config->now.ms, SL_STORE_APPLICATION);
-    int rc = sl_store_open_db(path, NULL, &db, err);
+             floor, (long long)now.ms, floor, sl_wall_format(from, at), (long long)now.ms,
+             SL_STORE_APPLICATION);
+    int rc = sl_store_open_db(path, vfs, &db, err);
     rc = rc ? rc : sl_schema_migrate(db, err);
     rc = rc ? rc : sl_store_exec(db, sql, "preparing the restored store", err);
-    if (rc == SL_OK && r->config->adopt && r->config->site_key) {
-        rc = sl_store_meta_put(db, SL_META_SITE_KEY, r->config->site_key, err);
-    }
     sqlite3_close(db);
-    return rc ? rc : sl_tree_sync(path, err);
+    return rc;
+}
+
+static int adopt(const char *path, const char *site_key, struct sl_error *err) {
+    sqlite3 *db = NULL;
+    int rc = sl_store_open_db(path, NULL, &db, err);
+    rc = rc ? rc : sl_store_meta_put(db, SL_META_SITE_KEY, site_key, err);
+    sqlite3_close(db);
+    return rc;
 }
 
 /* The store without the files that the backup carries in it. */
@@ -166,7 +171,11 @@ static int extract_store(struct restoring *r, struct sl_error *err) {
             : sl_store_exec(r->db, "DROP TABLE backup_file; DROP TABLE backup",
                             "preparing the restored store", err);
     rc = rc ? rc : sl_store_exec(r->db, into, "preparing the restored store", err);
-    return rc ? rc : mark(r, path, err);
+    rc = rc ? rc : sl_restore_mark(path, NULL, r->backup.at, r->config->now, err);
+    if (rc == SL_OK && r->config->adopt && r->config->site_key) {
+        rc = adopt(path, r->config->site_key, err);
+    }
+    return rc ? rc : sl_tree_sync(path, err);
 }
 
 static int prepare(struct restoring *r, struct sl_error *err) {
