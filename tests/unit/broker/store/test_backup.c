@@ -94,21 +94,22 @@ static void what_is_no_sound_backup_is_refused(void **state) {
     for (int i = 0; i < 150; i++) {
         struct bytes bad = good;
         size_t at = dice(&seed) % good.size;
+        uint8_t bit = (uint8_t)(i % 3 ? 1 << i % 8 : 0);
         bad.size = i % 3 == 0 ? at : good.size;
-        bad.data[at] ^= i % 3 ? 1 << i % 8 : 0;
+        bad.data[at] ^= bit;
         save(path, &bad);
         int rc = sl_backup_check(path, &facts, &err);
         if (rc != -SL_CORRUPT && rc != -SL_INVALID) {
             fail_msg("%d of %s at %zu: %d", i, i % 3 ? "flip" : "cut", at, rc);
         }
         assert_non_null(strstr(err.text, path));
-        bad.data[at] ^= i % 3 ? 1 << i % 8 : 0;
+        bad.data[at] ^= bit;
     }
     free(good.data);
-    write_text(f, "bad",
-               "not a backup, but a longer text of more than one hundred bytes, which are "
-               "the head of a database of SQLite's",
-               115);
+    static const char text[] =
+        "not a backup, but a longer text of more than one hundred bytes, which "
+        "are the head of a database of SQLite's";
+    write_text(f, "bad", text, sizeof text - 1);
     assert_int_equal(sl_backup_check(path, &facts, &err), -SL_INVALID);
     assert_non_null(strstr(err.text, "was not made by `sluice-broker backup`"));
     assert_int_equal(sl_backup_check(f->path, &facts, &err), -SL_INVALID); /* the store itself */
