@@ -133,7 +133,7 @@ static int replay_node(struct sl_agent_core *core, const void *key, size_t key_s
             memcmp(value, core->config.node, value_size) != 0) {
             return sl_fail(err, SL_DENIED,
                            "the data directory belongs to node \"%.*s\", not to \"%s\": set its "
-                           "name again, or use another data_dir",
+                           "name again, or use another data_dir (a new node needs one of its own)",
                            (int)(value_size < 64 ? value_size : 64), (const char *)value,
                            core->config.node);
         }
@@ -225,11 +225,13 @@ void sl_agent_message(struct sl_agent_core *core, struct sl_now now, struct sl_m
     }
     switch (msg->kind) {
     case SL_MSG_WELCOME:
+        core->session.wire = msg->version;
         agent_on_welcome(core, now, msg);
         break;
     case SL_MSG_GOODBYE:
         /* Without a session it answers a hello. */
         if (ours || msg->session == 0) {
+            core->session.wire = msg->version;
             agent_on_goodbye(core, now, &msg->goodbye);
         }
         break;

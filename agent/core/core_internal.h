@@ -41,6 +41,7 @@ struct agent_session {
     uint64_t id;
     uint64_t sequence;
     uint32_t attempts; /* hellos since the last welcome */
+    uint32_t wire;     /* version spoken: the broker's, where it is the older one */
     int64_t hello_due_ns;
     int64_t heard_ns; /* last valid message */
     int64_t report_due_ns;

@@ -85,7 +85,7 @@ static void journal_result(struct sl_agent_core *core, struct agent_result *entr
 int agent_result_add(struct sl_agent_core *core, struct sl_now now, struct sl_msg_result *result,
                      struct sl_error *err) {
     bool send = agent_live(core) && core->results.in_flight_bytes < WINDOW_BYTES;
-    struct sl_msg msg = {.version = SL_WIRE_VERSION,
+    struct sl_msg msg = {.version = SL_WIRE_VERSION, /* in the journal; sent in the session's */
                          .kind = SL_MSG_RESULT,
                          .session = core->session.id,
                          .sequence = core->session.sequence + 1};

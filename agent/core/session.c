@@ -19,7 +19,7 @@ bool agent_live(const struct sl_agent_core *core) {
 }
 
 bool agent_send(struct sl_agent_core *core, struct sl_msg *msg) {
-    msg->version = SL_WIRE_VERSION;
+    msg->version = core->session.wire;
     msg->session = msg->kind == SL_MSG_HELLO ? 0 : core->session.id;
     msg->sequence = ++core->session.sequence;
     struct sl_buf *buf = &core->encoded;
@@ -59,6 +59,11 @@ static void send_hello(struct sl_agent_core *core, struct sl_now now) {
         }
     }
     agent_report_fill(core);
+    /* A broker that refused us said in which version it does so. If that one leads to nothing (it
+     * was updated meanwhile), ours is tried again. */
+    if (core->session.attempts > 0 || core->session.wire == 0) {
+        core->session.wire = SL_WIRE_VERSION;
+    }
     struct sl_msg msg = {.kind = SL_MSG_HELLO};
     sl_text_copy(msg.hello.node, sizeof msg.hello.node, core->config.node);
     sl_text_copy(msg.hello.version, sizeof msg.hello.version, core->config.version);

@@ -34,6 +34,12 @@ bool journal_file_head_ok(const uint8_t head[JOURNAL_UNIT]) {
     return memcmp(head, want, JOURNAL_UNIT) == 0;
 }
 
+int journal_file_version(const uint8_t head[JOURNAL_UNIT]) {
+    bool ours = memcmp(head, file_magic, sizeof file_magic - 1) == 0 &&
+                get_le(head + 8, 4) == sl_crc32c(0, head, 8);
+    return ours ? head[7] : 0;
+}
+
 bool journal_batch_decode(const uint8_t head[JOURNAL_UNIT], struct journal_batch *ret_batch) {
     if (get_le(head, 4) != JOURNAL_BATCH_MAGIC || get_le(head + 60, 4) != sl_crc32c(0, head, 60)) {
         return false;

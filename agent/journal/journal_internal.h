@@ -68,6 +68,9 @@ struct journal_entry **journal_index_sorted(const struct journal_index *index);
 
 void journal_file_head(uint8_t head[JOURNAL_UNIT]);
 bool journal_file_head_ok(const uint8_t head[JOURNAL_UNIT]);
+/* 0: not the head of a journal, of whatever version. */
+int journal_file_version(const uint8_t head[JOURNAL_UNIT]);
+#define JOURNAL_VERSION 1
 
 struct journal_batch {
     uint64_t number;

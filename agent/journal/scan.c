@@ -193,8 +193,13 @@ static int scan_file(struct scan *scan, uint64_t *ret_cut, struct sl_error *err)
     if (rc) {
         return rc;
     }
+    if (scan->size >= JOURNAL_UNIT && journal_file_version(head) > JOURNAL_VERSION) {
+        return sl_fail(err, SL_UNSUPPORTED,
+                       "%s has format %d and this program knows %d; run the newer sluice-agent",
+                       scan->path, journal_file_version(head), JOURNAL_VERSION);
+    }
     if (scan->size < JOURNAL_UNIT || !journal_file_head_ok(head)) {
-        return damaged(scan, err, "not a journal of sluice-agent, or of another version");
+        return damaged(scan, err, "not a journal of sluice-agent");
     }
     scan->offset = JOURNAL_UNIT;
     for (;;) {

@@ -60,8 +60,8 @@ struct sl_core_node {
     char name[SL_MSG_NAME_MAX], version[SL_MSG_NAME_MAX];
     enum sl_session_state state;
     struct sl_link_peer peer;
-    uint64_t session, sequence;
-    uint64_t boot_id;
+    uint32_t wire; /* version that it speaks: it is answered in the same */
+    uint64_t session, sequence, boot_id;
     uint64_t old_boots[SL_CORE_BOOTS]; /* superseded ones, a ring */
     int64_t flips_ns[SL_CORE_BOOTS];   /* when a superseded one came back, a ring */
     uint32_t boot_count, flip_count;

@@ -39,12 +39,13 @@ bool sl_core_node_up(const struct sl_broker_core *core, uint32_t node) {
     return state == SL_SESSION_LIVE || state == SL_SESSION_SUSPECT;
 }
 
-static void goodbye(struct sl_broker_core *core, const struct sl_link_peer *peer, bool retry,
-                    const char *reason) {
+/* wire: the version that the peer speaks. */
+static void goodbye(struct sl_broker_core *core, const struct sl_link_peer *peer, uint32_t wire,
+                    bool retry, const char *reason) {
     struct sl_core_item *item = sl_core_put(core, SL_CCMD_SEND, 0);
     item->command.peer = *peer;
     item->command.msg = sl_core_calloc(1, sizeof *item->command.msg);
-    item->command.msg->version = SL_WIRE_VERSION;
+    item->command.msg->version = wire;
     item->command.msg->kind = SL_MSG_GOODBYE;
     item->command.msg->goodbye.retry = retry;
     sl_text_copy(item->command.msg->goodbye.reason, sizeof item->command.msg->goodbye.reason,
@@ -84,12 +85,13 @@ static const char duplicate_reason[] =
     "two agents use one key: give each node a key of its own (sluice-agent keygen), then "
     "`sluice resume NODE`";
 
-static void quarantine(struct sl_broker_core *core, uint32_t at, const struct sl_link_peer *peer) {
+static void quarantine(struct sl_broker_core *core, uint32_t at, const struct sl_link_peer *peer,
+                       uint32_t wire) {
     struct sl_core_node *node = &core->nodes[at];
     if (sl_core_node_up(core, at) && node->peer.conn != peer->conn) {
-        goodbye(core, &node->peer, false, duplicate_reason);
+        goodbye(core, &node->peer, node->wire, false, duplicate_reason);
     }
-    goodbye(core, peer, false, duplicate_reason);
+    goodbye(core, peer, wire, false, duplicate_reason);
     sl_core_session_step(core, at, SL_SEV_DUPLICATE);
     node->session = 0;
     sl_core_fleet_lost(core, at);
@@ -123,18 +125,20 @@ static void hello(struct sl_broker_core *core, const struct sl_core_event *event
     }
     struct sl_core_node *node = &core->nodes[at];
     if (node->state == SL_SESSION_QUARANTINED) {
-        goodbye(core, &event->peer, false, duplicate_reason);
+        goodbye(core, &event->peer, event->msg->version, false, duplicate_reason);
         return;
     }
     bool new_boot = node->boot_id != msg->boot_id;
     if (note_boot(core, node, msg->boot_id)) {
-        quarantine(core, at, &event->peer);
+        quarantine(core, at, &event->peer, event->msg->version);
         return;
     }
     if (sl_core_node_up(core, at) && node->peer.conn != event->peer.conn && new_boot) {
-        goodbye(core, &node->peer, true, "superseded by a newer session of the same key");
+        goodbye(core, &node->peer, node->wire, true,
+                "superseded by a newer session of the same key");
     }
     node->boot_id = msg->boot_id;
+    node->wire = event->msg->version;
     sl_text_copy(node->name, sizeof node->name, msg->node);
     sl_text_copy(node->version, sizeof node->version, msg->version);
     welcome(core, at, event);
@@ -201,7 +205,7 @@ void sl_core_session_msg(struct sl_broker_core *core, const struct sl_core_event
     }
     uint32_t at = sl_core_node_find(core, event->peer.key);
     if (at == SL_CORE_NONE) {
-        goodbye(core, &event->peer, true, "no session: say hello first");
+        goodbye(core, &event->peer, event->msg->version, true, "no session: say hello first");
         return;
     }
     struct sl_core_node *node = &core->nodes[at];
@@ -212,7 +216,8 @@ void sl_core_session_msg(struct sl_broker_core *core, const struct sl_core_event
         if (node->state != SL_SESSION_QUARANTINED && may_say &&
             event->msg->kind != SL_MSG_GOODBYE) {
             node->said_goodbye = core->now.mono;
-            goodbye(core, &event->peer, true, "the session is over: say hello again");
+            goodbye(core, &event->peer, event->msg->version, true,
+                    "the session is over: say hello again");
         }
         return;
     }
@@ -243,7 +248,8 @@ void sl_core_session_sweep(struct sl_broker_core *core) {
 void sl_core_session_shutdown(struct sl_broker_core *core) {
     for (uint32_t i = 0; i < core->node_count; i++) {
         if (sl_core_node_up(core, i)) {
-            goodbye(core, &core->nodes[i].peer, true, "the broker stops; it will be back");
+            goodbye(core, &core->nodes[i].peer, core->nodes[i].wire, true,
+                    "the broker stops; it will be back");
         }
     }
 }

@@ -28,7 +28,9 @@ struct sl_open_spool {
 
 struct sl_broker {
     struct sl_broker_config config;
+    bool adopt_store; /* --adopt-store */
     char store_path[300];
+    struct sl_link_keys keys;
     struct sl_broker_core *core;
     struct sl_store *store;
     struct sl_reader *reader; /* the loop's own: start-up */
@@ -64,6 +66,9 @@ int sl_broker_loop_init(struct sl_broker *broker, struct sl_error *err);
 int sl_broker_loop_run(struct sl_broker *broker);
 /* commands.c: carries out everything the core wants done now. */
 void sl_broker_carry_out(struct sl_broker *broker);
+/* Says to an agent of a version that is not understood which ones are: one that is a version ahead
+ * speaks ours then, any other logs that it has to be updated. */
+void sl_broker_refuse_version(struct sl_broker *broker, const struct sl_link_peer *peer);
 /* work.c: validations and outputs on worker threads. */
 void sl_broker_validate(struct sl_broker *broker, const char *batch);
 void sl_broker_finalize(struct sl_broker *broker, const char *batch);

@@ -25,6 +25,15 @@ static void send_msg(struct sl_broker *broker, const struct sl_link_peer *peer,
     }
 }
 
+void sl_broker_refuse_version(struct sl_broker *broker, const struct sl_link_peer *peer) {
+    struct sl_msg msg = {.version = SL_WIRE_VERSION, .kind = SL_MSG_GOODBYE};
+    msg.goodbye.retry = true;
+    snprintf(msg.goodbye.reason, sizeof msg.goodbye.reason,
+             "the broker (" SLUICE_VERSION ") understands wire versions %d to %d only",
+             SL_WIRE_VERSION_OLDEST(SL_WIRE_VERSION), SL_WIRE_VERSION);
+    send_msg(broker, peer, &msg);
+}
+
 static struct sl_spool *find_spool(struct sl_broker *broker, const char *batch,
                                    struct sl_error *err) {
     struct sl_open_spool *oldest = &broker->spools[0];

@@ -27,8 +27,12 @@ static bool read_message(struct sl_broker *broker) {
     }
     int64_t read_ns = sl_clock_mono().ns;
     struct sl_msg msg;
-    if (sl_msg_decode(data, size, broker->arena, &msg, &err)) {
+    int rc = sl_msg_decode(data, size, broker->arena, &msg, &err);
+    if (rc) {
         sl_log(SL_LOG_WARN, "wire.bad", "agent=%s %s", peer.key, err.text);
+        if (rc == -SL_STALE) {
+            sl_broker_refuse_version(broker, &peer);
+        }
         return true;
     }
     struct sl_core_event event = {

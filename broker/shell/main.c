@@ -8,13 +8,16 @@
 #include <sys/stat.h>
 
 #include "broker/shell/broker.h"
+#include "broker/shell/verbs.h"
 #include "proto/base/log.h"
 #include "proto/base/thread.h"
 
 #define SLICE_US 100 /* the shortest there is */
 
 static const char usage[] =
-    "Usage: sluice-broker --config FILE [--check-config | --print-config]\n"
+    "Usage: sluice-broker --config FILE [--check-config | --print-config | --adopt-store]\n"
+    "       sluice-broker backup FILE --config FILE [--force]\n"
+    "       sluice-broker restore FILE --config FILE [--adopt-store]\n"
     "       sluice-broker keygen --out FILE\n"
     "\n"
     "Decides for every device of a site whether it hashes, serves a lease or stands idle, and "
@@ -24,40 +27,36 @@ static const char usage[] =
     "  --config FILE    configuration (YAML); see deploy/config/broker.yaml\n"
     "  --check-config   read the configuration, say what is wrong with it, and exit\n"
     "  --print-config   print the effective configuration with explanations, and exit\n"
+    "  --adopt-store    take over a store that was made under other keys (agents.key_file), once\n"
     "  --version        print the version\n"
     "  --help           this text\n"
+    "  backup FILE      write all that the broker remembers to FILE, while it runs or not; "
+    "--force\n"
+    "                   replaces what is there\n"
+    "  restore FILE     put a backup in the place of the broker's data, which are kept aside; the\n"
+    "                   broker must not run. --adopt-store: also a backup of another site\n"
     "  keygen           make the CURVE keys with which agents know this broker; prints the public\n"
     "                   key for the agents' configuration\n"
     "\n"
     "SIGTERM or SIGINT says goodbye to the agents, makes everything durable and exits with 0.\n";
 
-static int keygen(int argc, char **argv) {
-    if (argc != 4 || strcmp(argv[2], "--out") != 0) {
-        fprintf(stderr, "sluice-broker keygen: say where to write: --out FILE\n");
-        return 2;
-    }
-    struct sl_link_keys keys;
-    struct sl_error err;
-    if (sl_link_keys_generate(&keys, &err) || sl_link_keys_write(argv[3], &keys, &err)) {
-        fprintf(stderr, "sluice-broker: %s\n", err.text);
-        return 1;
-    }
-    printf("%s\n", keys.public_key);
-    return 0;
-}
-
 struct options {
     const char *config_path;
     bool check;
     bool print;
+    bool adopt;
 };
 
 /* -1: go on; else the exit code. */
 static int parse_options(int argc, char **argv, struct options *options) {
     static const struct option longs[] = {
-        {"config", required_argument, NULL, 'c'}, {"check-config", no_argument, NULL, 'k'},
-        {"print-config", no_argument, NULL, 'p'}, {"version", no_argument, NULL, 'v'},
-        {"help", no_argument, NULL, 'h'},         {0},
+        {"config", required_argument, NULL, 'c'},
+        {"check-config", no_argument, NULL, 'k'},
+        {"print-config", no_argument, NULL, 'p'},
+        {"version", no_argument, NULL, 'v'},
+        {"help", no_argument, NULL, 'h'},
+        {"adopt-store", no_argument, NULL, 'a'},
+        {0},
     };
     int c;
     while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
@@ -70,6 +69,9 @@ static int parse_options(int argc, char **argv, struct options *options) {
             break;
         case 'p':
             options->print = true;
+            break;
+        case 'a':
+            options->adopt = true;
             break;
         case 'v':
             printf("sluice-broker %s\n", SLUICE_VERSION);
@@ -108,7 +110,13 @@ static int serve(struct sl_broker *broker) {
 
 int main(int argc, char **argv) {
     if (argc > 1 && strcmp(argv[1], "keygen") == 0) {
-        return keygen(argc, argv);
+        return sl_verb_keygen(argc, argv);
+    }
+    if (argc > 1 && strcmp(argv[1], "backup") == 0) {
+        return sl_verb_backup(argc, argv);
+    }
+    if (argc > 1 && strcmp(argv[1], "restore") == 0) {
+        return sl_verb_restore(argc, argv);
     }
     struct options options = {0};
     int code = parse_options(argc, argv, &options);
@@ -121,6 +129,7 @@ int main(int argc, char **argv) {
         fprintf(stderr, "sluice-broker: out of memory\n");
         return 1;
     }
+    broker->adopt_store = options.adopt;
     if (sl_broker_config_read(options.config_path, &broker->config, &err)) {
         fprintf(stderr, "sluice-broker: %s\n", err.text);
         code = 2;

@@ -36,6 +36,8 @@ static int open_store(struct sl_broker *broker, struct sl_error *err) {
         .path = broker->store_path,
         .fatal = sl_broker_on_fatal,
         .fatal_arg = broker,
+        .site_key = broker->keys.public_key,
+        .adopt = broker->adopt_store,
     };
     int rc = sl_mailbox_create(sizeof(uint64_t), 65536, &broker->durable, err);
     rc = rc ? rc : sl_mailbox_create(SL_ERROR_TEXT_MAX, 4, &broker->fatal, err);
@@ -62,8 +64,8 @@ static int open_link(struct sl_broker *broker, struct sl_error *err) {
         .allowed_path = broker->config.allowed_file,
         .hwm = 10000,
     };
-    int rc = sl_link_keys_read(broker->config.key_file, &config.keys, err);
-    rc = rc ? rc : sl_msg_arena_create(SL_MSG_ARENA_BYTES, &broker->arena, err);
+    config.keys = broker->keys;
+    int rc = sl_msg_arena_create(SL_MSG_ARENA_BYTES, &broker->arena, err);
     return rc ? rc : sl_zmq_server_create(&config, &broker->link, err);
 }
 
@@ -101,7 +103,8 @@ int sl_broker_start(struct sl_broker *broker, struct sl_error *err) {
     if (uv_loop_init(&broker->loop) != 0) {
         return sl_fail(err, SL_IO, "the event loop cannot be started");
     }
-    int rc = make_dirs(broker, err);
+    int rc = sl_link_keys_read(broker->config.key_file, &broker->keys, err);
+    rc = rc ? rc : make_dirs(broker, err);
     rc = rc ? rc : open_store(broker, err);
     rc = rc ? rc : open_link(broker, err);
     rc = rc ? rc : open_http(broker, err);

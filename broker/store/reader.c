@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/store/page_sum.h"
 #include "broker/store/store_internal.h"
 
 int sl_reader_open(const char *path, const char *vfs, struct sl_reader **ret_reader,
@@ -13,7 +14,10 @@ int sl_reader_open(const char *path, const char *vfs, struct sl_reader **ret_rea
     if (!r) {
         return sl_fail(err, SL_NOMEM, "no memory for a reader of the store");
     }
-    int rc = sqlite3_open_v2(path, &r->db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, vfs);
+    char page_vfs[SL_PAGE_VFS_NAME_MAX];
+    int rc = sl_page_vfs(vfs, page_vfs);
+    rc = rc ? rc
+            : sqlite3_open_v2(path, &r->db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, page_vfs);
     if (rc != SQLITE_OK ||
         sqlite3_exec(r->db, "PRAGMA query_only = ON", NULL, NULL, NULL) != SQLITE_OK) {
         sl_fail(err, SL_IO, "cannot read the store %s: %s", path,
@@ -24,6 +28,7 @@ int sl_reader_open(const char *path, const char *vfs, struct sl_reader **ret_rea
     }
     sqlite3_busy_timeout(r->db, 5000);
     sqlite3_wal_autocheckpoint(r->db, 0);
+    sqlite3_db_config(r->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     r->statements.db = r->db;
     *ret_reader = r;
     return SL_OK;
@@ -74,6 +79,11 @@ int sl_reader_high(struct sl_reader *r, struct sl_store_high *ret_high, struct s
     struct sl_store_high high = {0};
     int rc = read_u64(r, "SELECT max(unit_id) FROM units", &high.unit_id, err);
     if (rc == SL_OK) {
+        /* After a restore: above all that agents may have seen of a history that is lost. */
+        char floor[192] = "0";
+        sl_reader_meta(r, SL_META_UNIT_FLOOR, floor, sizeof floor);
+        uint64_t above = strtoull(floor, NULL, 10);
+        high.unit_id = above > high.unit_id ? above : high.unit_id;
         rc = read_u64(r, "SELECT max(id) FROM transfers", &high.transfer_id, err);
     }
     if (rc == SL_OK) {

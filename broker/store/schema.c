@@ -59,9 +59,12 @@ static const char step_1[] =
     " as_of_ms INTEGER NOT NULL, seen_ms INTEGER NOT NULL);"
     "CREATE INDEX prices_by_age ON prices(seen_ms);";
 
-static const char *const steps[SL_SCHEMA_VERSION] = {step_1};
+/* Page checksums come with the file itself (rebuild.c); application_id lets `file` name it. */
+static const char step_2[] = "PRAGMA application_id = 1397511491;"; /* "SLUC" */
 
-static int read_int(sqlite3 *db, const char *sql, int64_t *ret_value, struct sl_error *err) {
+static const char *const steps[SL_SCHEMA_VERSION] = {step_1, step_2};
+
+int sl_store_int(sqlite3 *db, const char *sql, int64_t *ret_value, struct sl_error *err) {
     sqlite3_stmt *stmt = NULL;
     if (sqlite3_prepare_v2(db, sql, -1, &stmt, NULL) != SQLITE_OK) {
         return sl_store_fail(err, db, "reading the store");
@@ -76,7 +79,7 @@ static int read_int(sqlite3 *db, const char *sql, int64_t *ret_value, struct sl_
     return SL_OK;
 }
 
-static int quick_check(sqlite3 *db, const char *path, struct sl_error *err) {
+int sl_schema_quick_check(sqlite3 *db, const char *path, struct sl_error *err) {
     sqlite3_stmt *stmt = NULL;
     int rc = sqlite3_prepare_v2(db, "PRAGMA quick_check(1)", -1, &stmt, NULL);
     if (rc == SQLITE_OK) {
@@ -92,15 +95,17 @@ static int quick_check(sqlite3 *db, const char *path, struct sl_error *err) {
     sqlite3_finalize(stmt);
     if (!good) {
         return sl_fail(err, SL_CORRUPT,
-                       "the store %s is damaged (%s); restore a backup of it, or move it away to "
-                       "start with an empty ledger",
-                       path, said);
+                       "the store %s is damaged (%s); restore a backup (sluice-broker restore), or "
+                       "move %s* away to start with an empty ledger",
+                       path, said, path);
     }
     return SL_OK;
 }
 
-static int migrate(sqlite3 *db, int64_t from, struct sl_error *err) {
-    for (int64_t version = from; version < SL_SCHEMA_VERSION; version++) {
+int sl_schema_migrate(sqlite3 *db, struct sl_error *err) {
+    int64_t version = 0;
+    int rc = sl_store_int(db, "PRAGMA user_version", &version, err);
+    for (; rc == SL_OK && version < SL_SCHEMA_VERSION; version++) {
         char set_version[64];
         snprintf(set_version, sizeof set_version, "PRAGMA user_version = %d", (int)version + 1);
         if (sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK ||
@@ -110,13 +115,39 @@ static int migrate(sqlite3 *db, int64_t from, struct sl_error *err) {
             return sl_store_fail(err, db, "preparing the store's tables");
         }
     }
-    return SL_OK;
+    return rc;
+}
+
+int sl_schema_refuse_foreign(sqlite3 *db, const char *path, struct sl_error *err) {
+    static const char ours_sql[] =
+        "SELECT count(*) FROM sqlite_master WHERE name IN ('meta','units','transfers')";
+    int64_t version = 0;
+    int64_t tables = 0;
+    int64_t ours = 0;
+    int64_t backup = 0;
+    int rc = sl_store_int(db, "SELECT count(*) FROM sqlite_master WHERE name='backup_file'",
+                          &backup, err);
+    if (rc == SL_OK && backup) {
+        return sl_fail(err, SL_INVALID,
+                       "%s is a backup, not a store: put it back with `sluice-broker restore`",
+                       path);
+    }
+    rc = rc ? rc : sl_store_int(db, "PRAGMA user_version", &version, err);
+    rc = rc ? rc : sl_store_int(db, "SELECT count(*) FROM sqlite_master", &tables, err);
+    rc = rc ? rc : sl_store_int(db, ours_sql, &ours, err);
+    if (rc == SL_OK && (version == 0 ? tables > 0 : ours != 3)) {
+        rc = sl_fail(err, SL_CORRUPT,
+                     "%s is not a Sluice store but another program's database; give another "
+                     "data_dir or move the file away",
+                     path);
+    }
+    return rc;
 }
 
 int sl_schema_prepare(sqlite3 *db, const char *path, struct sl_error *err) {
     int64_t version = 0;
     /* A text that is not a database at all shows itself at the first read. */
-    if (read_int(db, "PRAGMA user_version", &version, err)) {
+    if (sl_store_int(db, "PRAGMA user_version", &version, err)) {
         return sl_fail(err, SL_CORRUPT,
                        "%s is not a Sluice store (%s); give another data_dir or move the file away",
                        path, sqlite3_errmsg(db));
@@ -133,11 +164,10 @@ int sl_schema_prepare(sqlite3 *db, const char *path, struct sl_error *err) {
                        "sluice-broker",
                        path, (int)version, SL_SCHEMA_VERSION);
     }
-    if (version > 0) {
-        int rc = quick_check(db, path, err);
-        if (rc) {
-            return rc;
-        }
+    int rc = sl_schema_refuse_foreign(db, path, err);
+    rc = rc || version == 0 ? rc : sl_schema_quick_check(db, path, err);
+    if (rc) {
+        return rc;
     }
     if (sqlite3_exec(db,
                      SL_MUTANT(store_unsynced)
@@ -147,5 +177,5 @@ int sl_schema_prepare(sqlite3 *db, const char *path, struct sl_error *err) {
                      NULL, NULL, NULL) != SQLITE_OK) {
         return sl_store_fail(err, db, "setting up the store");
     }
-    return migrate(db, version, err);
+    return sl_schema_migrate(db, err);
 }

@@ -87,10 +87,15 @@ struct sl_store_config {
      * second broker opens the store. */
     const char *vfs;
     bool threadless; /* no writer thread: the caller calls sl_store_commit (simulator, tests) */
+    /* Public key of the broker: a store made under another one is refused, unless it is to be
+     * adopted. NULL: not looked at. */
+    const char *site_key;
+    bool adopt;
 };
 /* Opens or creates the file (0600), takes an exclusive lock beside it (a second broker is refused),
- * runs PRAGMA quick_check and the schema migrations, starts the writer thread. A damaged or newer
- * store is refused by name. */
+ * checks every page and the log (file_check.h), runs PRAGMA quick_check and the schema migrations,
+ * starts the writer thread. A damaged or newer store, and one of another site, is refused by name.
+ */
 int sl_store_open(const struct sl_store_config *config, struct sl_store **ret_store,
                   struct sl_error *err);
 /* One group commit of what waits, or a checkpoint that is due; for a store without a thread. True

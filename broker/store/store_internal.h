@@ -9,7 +9,8 @@
 #include "broker/store/store.h"
 #include "proto/base/text.h"
 
-#define SL_SCHEMA_VERSION 1
+#define SL_SCHEMA_VERSION 2
+#define SL_STORE_APPLICATION 1397511491 /* "SLUC" */
 #define SL_STATEMENTS_MAX 64
 
 /* Sums that the transfers of one commit add to an account: written once at its end, since one
@@ -39,8 +40,43 @@ int sl_store_fail(struct sl_error *err, sqlite3 *db, const char *what);
 /* Runs to the end; SL_OK when done. */
 int sl_store_run(sqlite3 *db, sqlite3_stmt *stmt, const char *what, struct sl_error *err);
 
-/* schema.c: creates or migrates; refuses a newer schema and a damaged file by name. */
+/* Opens for writing through the VFS with page checksums, 0600; never checkpoints when closed. */
+int sl_store_open_db(const char *path, const char *vfs, sqlite3 **ret_db, struct sl_error *err);
+
+/* schema.c: creates or migrates, and sets the connection up; refuses a newer schema, a damaged file
+ * and what is no store of ours by name. */
 int sl_schema_prepare(sqlite3 *db, const char *path, struct sl_error *err);
+/* A database of somebody else's would take our tables as willingly as ours. */
+int sl_schema_refuse_foreign(sqlite3 *db, const char *path, struct sl_error *err);
+/* PRAGMA quick_check. */
+int sl_schema_quick_check(sqlite3 *db, const char *path, struct sl_error *err);
+/* The steps from the present version on, each one transaction. */
+int sl_schema_migrate(sqlite3 *db, struct sl_error *err);
+/* One integer. */
+int sl_store_int(sqlite3 *db, const char *sql, int64_t *ret_value, struct sl_error *err);
+
+/* site.c: whose store it is, and rows of meta. */
+#define SL_META_SITE_ID "site.id"
+#define SL_META_SITE_KEY "site.key"
+#define SL_META_RESTORED "restored.at_ms"   /* of the last restore */
+#define SL_META_UNIT_FLOOR "restored.units" /* unit ids go on above this */
+#define SL_SITE_KEY_MAX 64
+int sl_store_meta_put(sqlite3 *db, const char *key, const char *value, struct sl_error *err);
+int sl_site_claim(sqlite3 *db, const struct sl_store_config *config, struct sl_error *err);
+
+/* rebuild.c: a store of schema 1 has no room for checksums in its pages: a copy that has replaces
+ * it, by rename. */
+int sl_store_rebuild(const char *path, struct sl_error *err);
+
+/* lock.c: one broker for a store, and what it left word of. */
+struct sl_store_record {
+    bool known;        /* there is one */
+    bool open;         /* the broker has not closed the store since */
+    int64_t wal_bytes; /* the log is at least so long while it is open */
+};
+int sl_store_lock(const char *path, int *ret_fd, struct sl_error *err);
+int sl_store_record_read(int fd, struct sl_store_record *ret_record, struct sl_error *err);
+int sl_store_record_write(int fd, const struct sl_store_record *record, struct sl_error *err);
 /* apply.c: one operation inside the open SQLite transaction, and what is left to write before its
  * commit. After a rollback s->delta_count must be set to 0. */
 int sl_store_apply(struct sl_statements *s, const struct sl_op *op, struct sl_error *err);

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The writer thread: group commit, checkpoints when nothing waits, and the end of the process's
  * writing at the first failure. */
-#include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "broker/store/backup.h"
+#include "broker/store/file_check.h"
+#include "broker/store/page_sum.h"
 #include "broker/store/store_internal.h"
 #include "proto/base/clock.h"
 #include "proto/base/mailbox.h"
@@ -28,7 +28,6 @@
 /* The WAL is made so long at the start: a sync that only overwrites needs no journal commit of the
  * file system, which is what the slowest syncs wait for. */
 #define WAL_ROOM_PAGES 5000
-#define PAGE_BYTES 4096
 
 struct sl_store {
     sqlite3 *db;
@@ -36,6 +35,7 @@ struct sl_store {
     struct sl_mailbox *inbox; /* of struct sl_txn * */
     pthread_t thread;
     bool thread_started;
+    bool started;
     int lock_fd;
     int wal_pages;
     _Atomic bool failed;
@@ -48,10 +48,14 @@ struct sl_store {
 
 int sl_store_fail(struct sl_error *err, sqlite3 *db, const char *what) {
     int code = sqlite3_errcode(db) & 0xff;
+    bool bad_page = sqlite3_extended_errcode(db) == SQLITE_IOERR_DATA;
     const char *advice = code == SQLITE_FULL   ? "; the disk is full: make room and start again"
                          : code == SQLITE_BUSY ? "; another program holds the store"
+                         : bad_page            ? "; a page does not fit its checksum: stop, then "
+                                                 "restore a backup (sluice-broker restore)"
                                                : "";
-    enum sl_status status = code == SQLITE_CORRUPT || code == SQLITE_NOTADB ? SL_CORRUPT : SL_IO;
+    bool damage = bad_page || code == SQLITE_CORRUPT || code == SQLITE_NOTADB;
+    enum sl_status status = damage ? SL_CORRUPT : SL_IO;
     return sl_fail(err, status, "%s failed: %s%s", what, sqlite3_errmsg(db), advice);
 }
 
@@ -200,12 +204,12 @@ static int settle_log(sqlite3 *db, struct sl_error *err) {
 static int make_wal_room(sqlite3 *db, const char *path, struct sl_error *err) {
     char insert[96];
     struct statvfs disk;
-    uint64_t room = (uint64_t)WAL_ROOM_PAGES * PAGE_BYTES;
+    uint64_t room = (uint64_t)WAL_ROOM_PAGES * SL_PAGE_BYTES;
     if (statvfs(path, &disk) != 0 || (uint64_t)disk.f_bavail * disk.f_frsize < 16 * room) {
         return SL_OK; /* a small disk needs its room for rows */
     }
     snprintf(insert, sizeof insert, "INSERT INTO wal_room VALUES(zeroblob(%d))",
-             WAL_ROOM_PAGES * PAGE_BYTES);
+             WAL_ROOM_PAGES * SL_PAGE_BYTES);
     if (sqlite3_exec(db, "CREATE TABLE IF NOT EXISTS wal_room(x BLOB)", NULL, NULL, NULL) ||
         sqlite3_exec(db, insert, NULL, NULL, NULL) ||
         sqlite3_exec(db, "DROP TABLE wal_room", NULL, NULL, NULL)) {
@@ -262,61 +266,96 @@ bool sl_store_commit(struct sl_store *store) {
     return false;
 }
 
-static int lock_store(const char *path, int *ret_fd, struct sl_error *err) {
-    char lock_path[512];
-    if (snprintf(lock_path, sizeof lock_path, "%s.lock", path) >= (int)sizeof lock_path) {
-        return sl_fail(err, SL_LIMIT, "the path of the store is too long: %s", path);
-    }
-    int fd = open(lock_path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0) {
-        return sl_fail_errno(err, "cannot create %s; check data_dir and its permissions",
-                             lock_path);
-    }
-    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-        close(fd);
-        return sl_fail(err, SL_EXISTS,
-                       "another sluice-broker uses the store %s; stop it first or give this one "
-                       "another data_dir",
-                       path);
-    }
-    *ret_fd = fd;
-    return SL_OK;
-}
-
-static int open_db(const char *path, const char *vfs, sqlite3 **ret_db, struct sl_error *err) {
+int sl_store_open_db(const char *path, const char *vfs, sqlite3 **ret_db, struct sl_error *err) {
     sqlite3 *db = NULL;
+    char page_vfs[SL_PAGE_VFS_NAME_MAX];
+    int reserved = SL_PAGE_SUM_BYTES;
+    int rc = sl_page_vfs(vfs, page_vfs);
     mode_t old = umask(0077);
-    int rc = sqlite3_open_v2(path, &db,
-                             SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, vfs);
+    rc = rc ? rc
+            : sqlite3_open_v2(path, &db,
+                              SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
+                              page_vfs);
     umask(old);
+    rc = rc ? rc : sqlite3_file_control(db, "main", SQLITE_FCNTL_RESERVE_BYTES, &reserved);
     if (rc != SQLITE_OK) {
         sl_fail(err, SL_IO, "cannot open the store %s: %s", path,
-                db ? sqlite3_errmsg(db) : "out of memory");
+                db ? sqlite3_errmsg(db) : sqlite3_errstr(rc));
         sqlite3_close(db);
-        return err ? err->status : -SL_IO;
+        return -SL_IO;
     }
     sqlite3_extended_result_codes(db, 1);
     sqlite3_busy_timeout(db, 5000);
+    /* A start that refuses the store must not have written to it. */
+    sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     *ret_db = db;
     return SL_OK;
+}
+
+/* What the last broker left word of must be there: a log that was cut at a frame's end, or left
+ * behind when the store was copied, shows in nothing else. */
+static int check_record(const struct sl_store_record *record, const struct sl_file_facts *facts,
+                        const char *path, struct sl_error *err) {
+    if (record->known && !facts->present && access(path, F_OK) == 0) {
+        return sl_fail(err, SL_CORRUPT,
+                       "the store %s is empty, but there was something in it; restore a backup "
+                       "(sluice-broker restore), or move %s* away to start with an empty ledger",
+                       path, path);
+    }
+    if (record->open && (!facts->present || facts->wal_bytes < record->wal_bytes)) {
+        return sl_fail(err, SL_CORRUPT,
+                       "%s-wal was cut short or left behind: %lld bytes, not %lld; transactions "
+                       "that were acknowledged would be lost. Put it back, restore a backup "
+                       "(sluice-broker restore), or remove %s.lock to go on with what is there",
+                       path, (long long)facts->wal_bytes, (long long)record->wal_bytes, path);
+    }
+    return SL_OK;
+}
+
+/* Locked, looked at, and brought into today's form. */
+static int prepare_files(struct sl_store *store, const struct sl_store_config *config,
+                         struct sl_error *err) {
+    const char *path = config->path;
+    struct sl_file_facts facts = {0};
+    struct sl_store_record record = {0};
+    int rc = config->vfs ? SL_OK : sl_store_lock(path, &store->lock_fd, err);
+    rc = rc || config->vfs ? rc : sl_restore_finish(path, store->lock_fd, err);
+    rc = rc || config->vfs ? rc : sl_store_record_read(store->lock_fd, &record, err);
+    rc = rc ? rc : sl_file_check(config->vfs, path, &facts, err);
+    rc = rc ? rc : check_record(&record, &facts, path, err);
+    if (rc || !facts.present || facts.has_sums) {
+        return rc;
+    }
+    if (config->vfs) {
+        return sl_fail(err, SL_UNSUPPORTED, "the store %s is of schema 1: only a file is converted",
+                       path);
+    }
+    return sl_store_rebuild(path, err);
+}
+
+static int write_record(struct sl_store *store, const char *path, bool open, struct sl_error *err) {
+    struct sl_store_record record = {.known = true, .open = open};
+    char wal[512];
+    struct stat st;
+    snprintf(wal, sizeof wal, "%s-wal", path);
+    record.wal_bytes = open && stat(wal, &st) == 0 ? st.st_size : 0;
+    return sl_store_record_write(store->lock_fd, &record, err);
 }
 
 static int start(struct sl_store *store, const struct sl_store_config *config,
                  struct sl_error *err) {
     const char *path = config->path;
-    int rc = config->vfs ? SL_OK : lock_store(path, &store->lock_fd, err);
-    if (rc == SL_OK) {
-        rc = open_db(path, config->vfs, &store->db, err);
-    }
-    if (rc == SL_OK) {
-        rc = sl_schema_prepare(store->db, path, err);
-    }
+    int rc = prepare_files(store, config, err);
+    rc = rc ? rc : sl_store_open_db(path, config->vfs, &store->db, err);
+    rc = rc ? rc : sl_schema_prepare(store->db, path, err);
+    rc = rc ? rc : sl_site_claim(store->db, config, err);
     if (rc == SL_OK) {
         rc = settle_log(store->db, err);
     }
     if (rc == SL_OK) {
         sqlite3_wal_autocheckpoint(store->db, 0);
         rc = config->vfs ? SL_OK : make_wal_room(store->db, path, err);
+        rc = rc || config->vfs ? rc : write_record(store, path, true, err);
     }
     if (rc) {
         return rc;
@@ -348,8 +387,18 @@ int sl_store_open(const struct sl_store_config *config, struct sl_store **ret_st
     if (rc) {
         return rc;
     }
+    store->started = true;
     *ret_store = sl_take(&store);
     return SL_OK;
+}
+
+/* Everything into the file; the log goes. Word of that first: what follows only takes away. */
+static void close_orderly(struct sl_store *store) {
+    const char *path = sqlite3_db_filename(store->db, "main");
+    if (store->lock_fd < 0 || write_record(store, path, false, NULL) == SL_OK) {
+        sqlite3_wal_checkpoint_v2(store->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+        sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
+    }
 }
 
 void sl_store_close(struct sl_store *store) {
@@ -371,8 +420,8 @@ void sl_store_close(struct sl_store *store) {
     }
     sl_statements_fini(&store->statements);
     if (store->db) {
-        if (!atomic_load(&store->failed)) {
-            sqlite3_wal_checkpoint_v2(store->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+        if (store->started && !atomic_load(&store->failed)) {
+            close_orderly(store);
         }
         sqlite3_close(store->db);
     }

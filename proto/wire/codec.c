@@ -30,3 +30,13 @@ const char *sl_msg_kind_name(enum sl_msg_kind kind) {
         return "invalid";
     }
 }
+
+int sl_msg_check_version(uint32_t theirs, uint32_t newest, struct sl_error *err) {
+    uint32_t oldest = SL_WIRE_VERSION_OLDEST(newest);
+    if (theirs >= oldest && theirs <= newest) {
+        return SL_OK;
+    }
+    return sl_fail(err, SL_STALE,
+                   "the other end speaks wire version %u, this program %u to %u: update %s", theirs,
+                   oldest, newest, theirs > newest ? "this program" : "the other one");
+}

@@ -4,7 +4,8 @@
  * Decoding: the size is bounded first, the unpacker runs on a bounded arena that returns zeroed
  * memory (protobuf-c 1.4.1 frees an uninitialised pointer otherwise), then every count, range, enum
  * and text (UTF-8, no NUL in names) is checked. Unknown message kinds are refused with
- * -SL_UNSUPPORTED, a higher version with the text of both versions. Damaged bytes are -SL_CORRUPT.
+ * -SL_UNSUPPORTED, versions other than ours and the one before are -SL_STALE, damaged bytes
+ * -SL_CORRUPT. Fields that are not known are skipped.
  *
  * Encoding and decoding are exact inverses, with one exception: texts for people (name, driver and
  * health of a device, state of the pool, reasons, text of an ack) come from drivers and are cut to
@@ -31,14 +32,17 @@ int sl_msg_arena_create(size_t budget_bytes, struct sl_msg_arena **ret_arena, st
 void sl_msg_arena_destroy(struct sl_msg_arena *arena);
 SL_DEFINE_AUTO(sl_msg_arena, sl_msg_arena_destroy)
 
-/* Appends the encoded envelope to *out. msg->version is SL_WIRE_VERSION. -SL_LIMIT or -SL_INVALID
- * when the message breaks a limit: then nothing is appended. */
+/* Appends the encoded envelope to *out. msg->version is SL_WIRE_VERSION or the one before.
+ * -SL_LIMIT or -SL_INVALID when the message breaks a limit: then nothing is appended. */
 int sl_msg_encode(const struct sl_msg *msg, struct sl_buf *out, struct sl_error *err);
 
 /* Decodes; *ret_msg points into the arena, which is reset first (and wiped: prompts do not linger).
  */
 int sl_msg_decode(const uint8_t *data, size_t size, struct sl_msg_arena *arena,
                   struct sl_msg *ret_msg, struct sl_error *err);
+
+/* SL_OK, or -SL_STALE with a text that says which end to update. newest: SL_WIRE_VERSION. */
+int sl_msg_check_version(uint32_t theirs, uint32_t newest, struct sl_error *err);
 
 const char *sl_msg_kind_name(enum sl_msg_kind kind);
 

@@ -373,19 +373,6 @@ static int get_body(const struct reader *r, const Sluice__V1__Envelope *e, struc
     return sl_fail(r->err, SL_INVALID, "message without content");
 }
 
-static int check_version(const Sluice__V1__Envelope *e, struct sl_error *err) {
-    if (e->version > SL_WIRE_VERSION) {
-        return sl_fail(err, SL_UNSUPPORTED,
-                       "the other end speaks wire version %u, this program %d; update this one",
-                       e->version, SL_WIRE_VERSION);
-    }
-    if (e->version < SL_WIRE_VERSION) {
-        return sl_fail(err, SL_INVALID, "message with wire version %u, this program speaks %d",
-                       e->version, SL_WIRE_VERSION);
-    }
-    return SL_OK;
-}
-
 int sl_msg_decode(const uint8_t *data, size_t size, struct sl_msg_arena *arena,
                   struct sl_msg *ret_msg, struct sl_error *err) {
     sl_msg_arena_reset(arena);
@@ -401,7 +388,7 @@ int sl_msg_decode(const uint8_t *data, size_t size, struct sl_msg_arena *arena,
     if (!e) {
         return sl_fail(err, SL_CORRUPT, "message of %zu bytes is damaged", size);
     }
-    int rc = check_version(e, err);
+    int rc = sl_msg_check_version(e->version, SL_WIRE_VERSION, err);
     if (rc) {
         return rc;
     }

@@ -466,7 +466,7 @@ static int pack(const Sluice__V1__Envelope *e, const struct sl_msg *msg, struct 
 }
 
 int sl_msg_encode(const struct sl_msg *msg, struct sl_buf *out, struct sl_error *err) {
-    if (msg->version != SL_WIRE_VERSION) {
+    if (sl_msg_check_version(msg->version, SL_WIRE_VERSION, NULL)) {
         return sl_fail(err, SL_INVALID, "message has version %u, this program speaks %d",
                        msg->version, SL_WIRE_VERSION);
     }

@@ -8,6 +8,10 @@
 #include <stdint.h>
 
 #define SL_WIRE_VERSION 1
+/* The one before is understood too, so that brokers and agents can be upgraded one after another. A
+ * broker answers in the version of its agent; an agent whose hello is refused speaks the broker's.
+ * There has been no other version than 1 yet. */
+#define SL_WIRE_VERSION_OLDEST(newest) ((newest) > 1 ? (newest)-1 : 1)
 #define SL_MSG_DEVICES_MAX 64
 #define SL_MSG_MODELS_MAX 16
 #define SL_MSG_KEY_MAX 96                   /* device key, with NUL */

@@ -3,9 +3,11 @@
 import os
 import shutil
 import sqlite3
+import struct
 import subprocess
 import tempfile
 import unittest
+from contextlib import closing
 
 from sluice_site import Site
 
@@ -13,6 +15,37 @@ BUILD = os.environ["SLUICE_BUILD"]
 MODELS = os.environ["SLUICE_MODELS"]
 # Prices stand still unless a test moves them: the recording runs in real time.
 STILL = {"speed": 1, "loop": "false", "age_max": "400d"}
+PAGE = 4096
+MASK = (1 << 64) - 1
+
+
+def page_sum(page, number):
+    """The checksum of broker/store/page_sum.c, written down a second time."""
+    def step(state, word):
+        state = (state ^ word) * 0x9E3779B97F4A7C15 & MASK
+        return (state << 29 | state >> 35) & MASK
+    lanes = [0x243F6A8885A308D3, 0x13198A2E03707344, 0xA4093822299F31D0, 0x082EFA98EC4E6C89]
+    for at, word in enumerate(struct.unpack("<511Q", page[:PAGE - 8])):
+        lanes[at % 4] = step(lanes[at % 4], word)
+    total = step(0x452821E638D01377, number)
+    for lane in lanes:
+        total = step(total, lane)
+    return total ^ total >> 32
+
+
+def edit_store(path, edit):
+    """Calls edit with a connection to the store of a stopped broker, then makes its pages' checksums fit
+    again, as if the broker had written it."""
+    with open(path, "rb") as f:
+        before = f.read()
+    with closing(sqlite3.connect(path)) as db, db:
+        edit(db)
+    with open(path, "r+b") as f:
+        content = f.read()
+        for at in range(0, len(content), PAGE):
+            if content[at:at + PAGE] != before[at:at + PAGE]:
+                f.seek(at + PAGE - 8)
+                f.write(struct.pack("<Q", page_sum(content[at:at + PAGE], at // PAGE + 1)))
 
 
 class SiteCase(unittest.TestCase):

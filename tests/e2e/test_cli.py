@@ -6,14 +6,13 @@ import pty
 import re
 import select
 import signal
-import sqlite3
 import subprocess
 import tempfile
 import time
 import unittest
 
 from sluice_site import DATA, MODEL
-from support import SiteCase
+from support import SiteCase, edit_store
 
 HIGH = "1000"
 CSI = re.compile(r"\x1b\[")
@@ -400,10 +399,9 @@ class Damage(CliCase):
         self.wait_batch(self.submit("one\ntwo\nthree\n"))
         self.assertTrue(self.site.stop("agent"))
         self.assertTrue(self.site.stop("broker"))
-        db = sqlite3.connect(self.site.store)
-        db.execute("UPDATE transfers SET amount_nusd = amount_nusd + 1 WHERE id = (SELECT max(id) FROM transfers WHERE kind=1)")
-        db.commit()
-        db.close()
+        edit_store(self.site.store, lambda db: db.execute(
+            "UPDATE transfers SET amount_nusd = amount_nusd + 1 "
+            "WHERE id = (SELECT max(id) FROM transfers WHERE kind=1)"))
         self.site.start_broker()
         said = self.bad(1, "ledger")
         self.assertIn("NOT balanced", said)

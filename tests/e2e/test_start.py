@@ -4,14 +4,12 @@ import os
 import shutil
 import signal
 import socket
-import sqlite3
 import subprocess
 import tempfile
 import unittest
-from contextlib import closing
 
 from sluice_site import Site, free_port
-from support import BUILD, MODELS, STILL, SiteCase
+from support import BUILD, MODELS, STILL, SiteCase, edit_store
 
 
 def run(*args, env=None, timeout=60):
@@ -151,13 +149,14 @@ class Refusals(unittest.TestCase):
         """A row that the core refuses must not pass for the end of the list that it stands in."""
         self.site.start_broker()
         self.assertTrue(self.site.stop("broker"))
-        with closing(sqlite3.connect(self.site.store)) as db, db:
+        def edit(db):
             names = [row[1] for row in db.execute("PRAGMA table_info(batches)")]
             row = {name: 0 for name in names}
             row.update(id="batch_odd", tenant="demo", input_file="", output_file="", error_file="", model="m",
                        endpoint="/v1/embeddings", state="in_progress", after="invalid", lines_total=1 << 31,
                        remainder="0", metadata=None, errors=None)
             db.execute(f"INSERT INTO batches({','.join(names)}) VALUES({','.join(':' + n for n in names)})", row)
+        edit_store(self.site.store, edit)
         done = self.start("broker")
         self.assertEqual(done.returncode, 1)
         self.assertIn("batch batch_odd does not fit", done.stderr)

@@ -170,6 +170,29 @@ static void the_last_safe_mode_survives_a_restart(void **state) {
     rig_stop(&rig);
 }
 
+/* The broker is of another version and says so in it: it is greeted in that, and then in ours
+ * again. That no version but one exists yet stops the first of these hellos in the encoder. */
+static void a_broker_of_another_version_is_greeted_in_it_first(void **state) {
+    (void)state;
+    static struct rig rig;
+    struct rig_options options = {.devices = 1};
+    rig_start(&rig, &options);
+    rig_run_ms(&rig, 20);
+    assert_int_equal(rig_count(&rig, SL_MSG_HELLO), 1);
+    struct sl_msg bye = {.version = SL_WIRE_VERSION + 1, .kind = SL_MSG_GOODBYE};
+    bye.goodbye.retry = true;
+    rig_forget(&rig);
+    sl_agent_message(rig.core, rig.now, rig.now.mono, &bye);
+    rig_pump(&rig);
+    rig_run_ms(&rig, 400);
+    assert_int_equal(rig_count(&rig, SL_MSG_HELLO), 0);
+    rig_run_ms(&rig, 2000);
+    assert_true(rig_count(&rig, SL_MSG_HELLO) > 0);
+    rig_up(&rig);
+    assert_true(rig_count(&rig, SL_MSG_REPORT) > 0);
+    rig_stop(&rig);
+}
+
 static void another_node_name_is_refused(void **state) {
     (void)state;
     struct sl_agent_config config = {.node = "b", .safe_mode = SL_MODE_IDLE};
@@ -258,6 +281,7 @@ int main(void) {
         cmocka_unit_test(goodbye_without_return_is_logged_and_asked_again_slowly),
         cmocka_unit_test(the_last_safe_mode_survives_a_restart),
         cmocka_unit_test(another_node_name_is_refused),
+        cmocka_unit_test(a_broker_of_another_version_is_greeted_in_it_first),
         cmocka_unit_test(stop_halts_stores_says_goodbye_and_leaves),
         cmocka_unit_test(stop_waits_for_the_disk_but_not_for_ever),
         cmocka_unit_test(a_broken_journal_ends_it_at_once_with_code_1),

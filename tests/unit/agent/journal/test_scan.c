@@ -10,6 +10,7 @@
 
 #include <string.h>
 
+#include "agent/journal/crc32c.h"
 #include "agent/journal/journal_internal.h"
 #include "tests/unit/agent/journal/fake_disk.h"
 #include "tests/unit/agent/journal/helpers.h"
@@ -127,6 +128,27 @@ static void every_truncation(void **state) {
     disk_free(&history.disk);
 }
 
+static void a_newer_format_is_told_from_damage(void **state) {
+    (void)state;
+    struct history history;
+    make_history(&history);
+    struct disk_file *file = journal_file(&history.disk);
+    struct sl_journal *journal = NULL;
+    struct sl_error err = {0};
+    struct sl_journal_ops ops = disk_ops(&history.disk);
+    const struct sl_journal_config config = {.dir = "d", .ops = &ops};
+    file->data[7] = 2; /* one wrong byte: its sum does not fit */
+    assert_int_equal(sl_journal_open(&config, &journal, &err), -SL_CORRUPT);
+    assert_non_null(strstr(err.text, "d/journal is damaged at byte 0"));
+    uint32_t crc = sl_crc32c(0, file->data, 8);
+    for (int i = 0; i < 4; i++) {
+        file->data[8 + i] = (uint8_t)(crc >> 8 * i);
+    }
+    assert_int_equal(sl_journal_open(&config, &journal, &err), -SL_UNSUPPORTED);
+    assert_non_null(strstr(err.text, "d/journal has format 2 and this program knows 1"));
+    disk_free(&history.disk);
+}
+
 static void every_flipped_byte(void **state) {
     (void)state;
     struct history history;
@@ -211,6 +233,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_truncation),
         cmocka_unit_test(every_flipped_byte),
+        cmocka_unit_test(a_newer_format_is_told_from_damage),
         cmocka_unit_test(a_missing_sector_of_the_last_batch_is_cut_of_an_earlier_one_refused),
         cmocka_unit_test(the_index_grows),
     };

@@ -35,6 +35,26 @@ static void test_hello_is_welcomed(void **state) {
     world_fini(&w);
 }
 
+/* The codec lets only versions in that it understands; the core answers each agent in its own. */
+static void test_an_agent_of_another_version_is_answered_in_it(void **state) {
+    (void)state;
+    struct world w;
+    world_init(&w, NULL);
+    world_hello(&w, "new", 1, 5, 1);
+    struct sl_msg hello = {.version = SL_WIRE_VERSION + 1, .kind = SL_MSG_HELLO};
+    strcpy(hello.hello.node, "old");
+    hello.hello.boot_id = 6;
+    world_msg(&w, "old", 2, 0, &hello);
+    const struct sl_msg *welcome = world_last_msg(&w, "old", SL_MSG_WELCOME);
+    assert_non_null(welcome);
+    assert_int_equal(welcome->version, SL_WIRE_VERSION + 1);
+    assert_int_equal(world_last_msg(&w, "new", SL_MSG_WELCOME)->version, SL_WIRE_VERSION);
+    struct sl_msg late = {.version = SL_WIRE_VERSION + 1, .kind = SL_MSG_REPORT};
+    world_msg(&w, "old", 2, 99, &late); /* of another session */
+    assert_int_equal(world_last_msg(&w, "old", SL_MSG_GOODBYE)->version, SL_WIRE_VERSION + 1);
+    world_fini(&w);
+}
+
 static void test_other_session_is_sent_back(void **state) {
     (void)state;
     struct world w;
@@ -209,6 +229,7 @@ static void test_device_of_two_nodes(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_hello_is_welcomed),
+        cmocka_unit_test(test_an_agent_of_another_version_is_answered_in_it),
         cmocka_unit_test(test_other_session_is_sent_back),
         cmocka_unit_test(test_newer_hello_supersedes),
         cmocka_unit_test(test_crash_loop_is_no_duplicate),

@@ -166,7 +166,7 @@ void world_device(struct sl_msg_device *device, const char *key) {
 
 void world_msg(struct world *w, const char *key, uint64_t conn, uint64_t session,
                struct sl_msg *msg) {
-    msg->version = SL_WIRE_VERSION;
+    msg->version = msg->version ? msg->version : SL_WIRE_VERSION;
     msg->session = session;
     struct sl_core_event event = {
         .kind = SL_CEV_MSG, .peer = world_peer(key, conn), .msg = msg, .read_ns = w->now.mono.ns};

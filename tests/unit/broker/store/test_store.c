@@ -1,125 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <setjmp.h>
-#include <sqlite3.h>
-#include <stdarg.h>
-#include <stdatomic.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
-#include <cmocka.h>
-
-#include "broker/store/store.h"
-#include "proto/base/text.h"
-
-struct fixture {
-    char dir[64];
-    char path[96];
-    struct sl_store *store;
-    _Atomic uint64_t durable;
-    _Atomic int fatal;
-    char reason[SL_ERROR_TEXT_MAX];
-};
-
-static void on_done(void *arg, uint64_t ticket) {
-    atomic_store(&((struct fixture *)arg)->durable, ticket);
-}
-
-static void on_fatal(void *arg, const char *reason) {
-    struct fixture *f = arg;
-    sl_text_copy(f->reason, sizeof f->reason, reason);
-    atomic_store(&f->fatal, 1);
-}
-
-static int setup(void **state) {
-    struct fixture *f = calloc(1, sizeof *f);
-    strcpy(f->dir, "/tmp/sluice-store-XXXXXX");
-    if (!f || !mkdtemp(f->dir)) {
-        return -1;
-    }
-    snprintf(f->path, sizeof f->path, "%s/store.db", f->dir);
-    struct sl_error err;
-    if (sl_store_open(&(struct sl_store_config){.path = f->path, .fatal = on_fatal, .fatal_arg = f},
-                      &f->store, &err)) {
-        fprintf(stderr, "%s\n", err.text);
-        return -1;
-    }
-    *state = f;
-    return 0;
-}
-
-static int teardown(void **state) {
-    struct fixture *f = *state;
-    sl_store_close(f->store);
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf '%s'", f->dir);
-    int rc = system(command);
-    free(f);
-    return rc;
-}
-
-static void submit(struct fixture *f, const struct sl_op *ops, uint32_t count, uint64_t ticket) {
-    struct sl_txn *txn = NULL;
-    assert_int_equal(sl_txn_create(&txn, NULL), 0);
-    for (uint32_t i = 0; i < count; i++) {
-        assert_int_equal(sl_txn_add(txn, &ops[i], NULL), 0);
-    }
-    txn->ticket = ticket;
-    txn->done = on_done;
-    txn->arg = f;
-    assert_int_equal(sl_store_submit(f->store, txn), 0);
-}
-
-static void wait_for(struct fixture *f, uint64_t ticket) {
-    for (int i = 0; i < 5000 && atomic_load(&f->durable) < ticket && !atomic_load(&f->fatal); i++) {
-        usleep(1000);
-    }
-}
-
-static struct sl_op line_op(uint32_t line, int64_t amount) {
-    struct sl_op op = {.kind = SL_OP_RESULT};
-    strcpy(op.result.batch, "batch_1");
-    op.result.line = line;
-    op.result.status = SL_LINE_OK;
-    op.result.tokens = 7;
-    op.result.vector_count = 1;
-    op.result.dim = 2;
-    op.result.vectors = calloc(2, 4);
-    op.result.amount_nusd = amount;
-    return op;
-}
-
-static struct sl_op transfer_op(uint64_t id, const char *ref, int64_t amount) {
-    struct sl_op op = {.kind = SL_OP_TRANSFER};
-    op.transfer.id = id;
-    op.transfer.kind = SL_TRANSFER_LINE;
-    strcpy(op.transfer.debit, "tenant:demo");
-    strcpy(op.transfer.credit, "revenue:lease");
-    op.transfer.amount.v = amount;
-    strcpy(op.transfer.ref, ref);
-    return op;
-}
-
-static struct sl_op batch_op(int64_t billed) {
-    struct sl_op op = {.kind = SL_OP_BATCH, .batch = calloc(1, sizeof(struct sl_batch_row))};
-    strcpy(op.batch->id, "batch_1");
-    strcpy(op.batch->tenant, "demo");
-    op.batch->state = SL_BATCH_IN_PROGRESS;
-    op.batch->after_finalizing = SL_BATCH_COMPLETED;
-    op.batch->metadata = strdup("{\"a\":\"b\"}");
-    op.batch->accrual.rem = 999999;
-    op.batch->billed_nusd = billed;
-    return op;
-}
-
-static int count_rows(void *arg, const void *row) {
-    (void)row;
-    (*(int *)arg)++;
-    return 0;
-}
+#include "tests/unit/broker/store/rig.h"
 
 static void what_is_posted_is_read_back_and_balances(void **state) {
     struct fixture *f = *state;
@@ -191,8 +71,7 @@ static void a_forged_amount_is_found(void **state) {
         "DELETE FROM transfers",
     };
     for (size_t i = 0; i < sizeof forgeries / sizeof forgeries[0]; i++) {
-        sqlite3 *db = NULL;
-        assert_int_equal(sqlite3_open(f->path, &db), SQLITE_OK);
+        sqlite3 *db = open_raw(f->path);
         sqlite3_exec(db, "SAVEPOINT s", NULL, NULL, NULL);
         char copy[160];
         snprintf(copy, sizeof copy, "VACUUM INTO '%s/copy%zu.db'", f->dir, i);
@@ -201,7 +80,7 @@ static void a_forged_amount_is_found(void **state) {
         sqlite3_close(db);
         char path[128];
         snprintf(path, sizeof path, "%s/copy%zu.db", f->dir, i);
-        assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+        db = open_raw(path);
         assert_int_equal(sqlite3_exec(db, forgeries[i], NULL, NULL, NULL), SQLITE_OK);
         sqlite3_close(db);
         SL_AUTO(sl_reader) r = NULL;
@@ -275,8 +154,7 @@ static void a_newer_store_is_refused(void **state) {
     struct fixture *f = *state;
     sl_store_close(f->store);
     f->store = NULL;
-    sqlite3 *db = NULL;
-    assert_int_equal(sqlite3_open(f->path, &db), SQLITE_OK);
+    sqlite3 *db = open_raw(f->path);
     sqlite3_exec(db, "PRAGMA user_version = 99", NULL, NULL, NULL);
     sqlite3_close(db);
     struct sl_store *store = NULL;

@@ -90,6 +90,42 @@ static void the_first_bytes_are_as_documented(void **state) {
     assert_memory_equal(out.data, expected, sizeof expected);
 }
 
+/* Frozen: what an agent of wire version 1 says, and a field of a later version 1 in it. As long as
+ * versions 1 and 2 are the newest, it is understood. */
+static void the_hello_of_an_older_agent_is_understood(void **state) {
+    (void)state;
+    static const uint8_t hello[] = {0x08, 0x01, 0x18, 0x01,      /* version 1, sequence 1 */
+                                    0x52, 0x14,                  /* hello of 20 bytes */
+                                    0x0a, 0x03, 'o',  'l',  'd', /* node */
+                                    0x12, 0x05, '0',  '.',  '1', '.', '0', /* version */
+                                    0x18, 0x07,                            /* boot id */
+                                    0x9a, 0x06, 0x03, 'n',  'e', 'w'};     /* field 99: skipped */
+    SL_AUTO(sl_msg_arena) arena = NULL;
+    struct sl_msg msg;
+    struct sl_error err = {0};
+    assert_int_equal(sl_msg_arena_create(SL_MSG_ARENA_BYTES, &arena, NULL), 0);
+    if (sl_msg_decode(hello, sizeof hello, arena, &msg, &err)) {
+        fail_msg("%s", err.text);
+    }
+    assert_int_equal(msg.version, 1);
+    assert_string_equal(msg.hello.node, "old");
+    assert_string_equal(msg.hello.version, "0.1.0");
+    assert_int_equal(msg.hello.boot_id, 7);
+}
+
+static void one_version_apart_is_understood_two_are_not(void **state) {
+    (void)state;
+    struct sl_error err = {0};
+    for (uint32_t ours = 1; ours < 6; ours++) {
+        for (uint32_t theirs = 0; theirs < 8; theirs++) {
+            bool good = theirs > 0 && theirs <= ours && theirs + 1 >= ours;
+            assert_int_equal(sl_msg_check_version(theirs, ours, &err), good ? SL_OK : -SL_STALE);
+            const char *who = theirs > ours ? "update this program" : "update the other one";
+            assert_true(good || strstr(err.text, who));
+        }
+    }
+}
+
 static void kinds_have_names(void **state) {
     (void)state;
     for (int a = SL_MSG_HELLO; a <= SL_MSG_GOODBYE; a++) {
@@ -108,6 +144,8 @@ int main(void) {
         cmocka_unit_test(every_message_survives_encoding_and_decoding),
         cmocka_unit_test(equality_sees_a_difference),
         cmocka_unit_test(encoding_appends),
+        cmocka_unit_test(the_hello_of_an_older_agent_is_understood),
+        cmocka_unit_test(one_version_apart_is_understood_two_are_not),
         cmocka_unit_test(the_first_bytes_are_as_documented),
         cmocka_unit_test(kinds_have_names),
     };

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The lock beside the store, and the line in it: "open BYTES" while a broker has the store, BYTES
+ * being the length of its log, "closed" after an orderly end. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "broker/store/store_internal.h"
+
+int sl_store_lock(const char *path, int *ret_fd, struct sl_error *err) {
+    char lock_path[512];
+    if (snprintf(lock_path, sizeof lock_path, "%s.lock", path) >= (int)sizeof lock_path) {
+        return sl_fail(err, SL_LIMIT, "the path of the store is too long: %s", path);
+    }
+    int fd = open(lock_path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0) {
+        return sl_fail_errno(err, "cannot create %s; check data_dir and its permissions",
+                             lock_path);
+    }
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        close(fd);
+        return sl_fail(err, SL_EXISTS,
+                       "another sluice-broker uses the store %s; stop it first or give this one "
+                       "another data_dir",
+                       path);
+    }
+    *ret_fd = fd;
+    return SL_OK;
+}
+
+int sl_store_record_read(int fd, struct sl_store_record *ret_record, struct sl_error *err) {
+    char text[64] = "";
+    ssize_t n = pread(fd, text, sizeof text - 1, 0);
+    if (n < 0) {
+        return sl_fail_errno(err, "reading the store's lock file");
+    }
+    /* A line that a crash left incomplete says nothing; a length cut short says less. */
+    long long bytes = 0;
+    bool open = sscanf(text, "open %lld", &bytes) == 1 && bytes >= 0;
+    bool closed = strncmp(text, "closed\n", 7) == 0;
+    *ret_record = (struct sl_store_record){
+        .known = open || closed, .open = open, .wal_bytes = open ? bytes : 0};
+    return SL_OK;
+}
+
+int sl_store_record_write(int fd, const struct sl_store_record *record, struct sl_error *err) {
+    char text[64];
+    memset(text, '\n', sizeof text); /* one write of one length: over whatever was there */
+    char line[48];
+    int n = record->open ? snprintf(line, sizeof line, "open %lld\n", (long long)record->wal_bytes)
+                         : snprintf(line, sizeof line, "closed\n");
+    memcpy(text, line, (size_t)n);
+    errno = 0;
+    if (pwrite(fd, text, sizeof text, 0) != (ssize_t)sizeof text || fsync(fd) != 0) {
+        return sl_fail_errno(err, "writing the store's lock file");
+    }
+    return SL_OK;
+}

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Backups while the store is written to, and what is refused as one. */
+#include "broker/store/backup.h"
+
+#include <pthread.h>
+
+#include "tests/unit/broker/store/site_dir.h"
+
+static void a_backup_of_a_running_store_is_whole(void **state) {
+    struct fixture *f = *state;
+    struct sl_error err;
+    char file[128];
+    make_site(f);
+    snprintf(file, sizeof file, "%s/b1", f->dir);
+    struct sl_backup_facts facts;
+    struct sl_backup_config config = {.data_dir = f->dir, .file = file, .now = {1234567}};
+    if (sl_backup_make(&config, &facts, &err)) {
+        fail_msg("%s", err.text);
+    }
+    assert_int_equal(facts.files, 5); /* two deleted or forgotten are not in it */
+    assert_int_equal(facts.batches_open, 1);
+    assert_int_equal(facts.at.ms, 1234567);
+    assert_int_equal(facts.schema, 2);
+    struct stat st;
+    assert_int_equal(stat(file, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0600);
+    assert_int_equal(sl_backup_make(&config, &facts, &err), -SL_EXISTS);
+    assert_non_null(strstr(err.text, "--force"));
+    config.force = true;
+    assert_int_equal(sl_backup_make(&config, &facts, &err), SL_OK);
+    /* Nothing is left beside it. */
+    assert_int_equal(
+        run_command("test -z \"$(ls -d %s/*.part* %s/backup.links 2>/dev/null)\"", f->dir, f->dir),
+        0);
+}
+
+struct busy {
+    struct fixture *f;
+    _Atomic bool stop;
+    uint32_t commits;
+    int64_t longest_ns;
+};
+
+static void *keep_committing(void *arg) {
+    struct busy *busy = arg;
+    for (uint32_t i = 100; !atomic_load(&busy->stop); i++) {
+        struct sl_mono start = sl_clock_mono();
+        char ref[32];
+        snprintf(ref, sizeof ref, "batch_1/%u", i);
+        struct sl_op op = {.kind = SL_OP_AUDIT};
+        submit(busy->f, &op, 1, i);
+        wait_for(busy->f, i);
+        int64_t took = sl_mono_since_ns(sl_clock_mono(), start);
+        busy->longest_ns = took > busy->longest_ns ? took : busy->longest_ns;
+        busy->commits++;
+    }
+    return NULL;
+}
+
+static void commits_go_on_meanwhile_and_the_copy_is_of_one_moment(void **state) {
+    struct fixture *f = *state;
+    struct sl_error err;
+    char file[128];
+    pthread_t thread;
+    make_site(f);
+    struct busy busy = {.f = f};
+    assert_int_equal(pthread_create(&thread, NULL, keep_committing, &busy), 0);
+    for (int i = 0; i < 3; i++) {
+        snprintf(file, sizeof file, "%s/b%d", f->dir, i);
+        if (backup_to(f, file, &err)) {
+            fail_msg("%s", err.text);
+        }
+    }
+    atomic_store(&busy.stop, true);
+    pthread_join(thread, NULL);
+    print_message("%u commits meanwhile, the longest took %lld ms\n", busy.commits,
+                  (long long)busy.longest_ns / 1000000);
+    assert_true(busy.commits > 5);
+}
+
+/* As the issue says: refused by name. */
+static void what_is_no_sound_backup_is_refused(void **state) {
+    struct fixture *f = *state;
+    struct sl_error err;
+    char file[128];
+    char path[128];
+    make_site(f);
+    snprintf(file, sizeof file, "%s/b1", f->dir);
+    snprintf(path, sizeof path, "%s/bad", f->dir);
+    assert_int_equal(backup_to(f, file, &err), SL_OK);
+    struct sl_backup_facts facts;
+    struct bytes good = load(file);
+    uint64_t seed = 3;
+    for (int i = 0; i < 150; i++) {
+        struct bytes bad = good;
+        size_t at = dice(&seed) % good.size;
+        uint8_t bit = (uint8_t)(i % 3 ? 1 << i % 8 : 0);
+        bad.size = i % 3 == 0 ? at : good.size;
+        bad.data[at] ^= bit;
+        save(path, &bad);
+        int rc = sl_backup_check(path, &facts, &err);
+        if (rc != -SL_CORRUPT && rc != -SL_INVALID) {
+            fail_msg("%d of %s at %zu: %d", i, i % 3 ? "flip" : "cut", at, rc);
+        }
+        assert_non_null(strstr(err.text, path));
+        bad.data[at] ^= bit;
+    }
+    free(good.data);
+    static const char text[] =
+        "not a backup, but a longer text of more than one hundred bytes, which "
+        "are the head of a database of SQLite's";
+    write_text(f, "bad", text, sizeof text - 1);
+    assert_int_equal(sl_backup_check(path, &facts, &err), -SL_INVALID);
+    assert_non_null(strstr(err.text, "was not made by `sluice-broker backup`"));
+    assert_int_equal(sl_backup_check(f->path, &facts, &err), -SL_INVALID); /* the store itself */
+    sqlite3 *db = open_raw(file);
+    assert_int_equal(sqlite3_exec(db, "PRAGMA user_version=3", NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+    assert_int_equal(sl_backup_check(file, &facts, &err), -SL_UNSUPPORTED);
+    assert_non_null(strstr(err.text, "run the newer sluice-broker"));
+}
+
+static void a_backup_is_not_opened_as_a_store(void **state) {
+    struct fixture *f = *state;
+    struct sl_error err;
+    char file[128];
+    make_site(f);
+    snprintf(file, sizeof file, "%s/b1", f->dir);
+    assert_int_equal(backup_to(f, file, &err), SL_OK);
+    struct sl_store *store = NULL;
+    const struct sl_store_config config = {.path = file, .fatal = on_fatal, .fatal_arg = f};
+    assert_int_equal(sl_store_open(&config, &store, &err), -SL_INVALID);
+    assert_non_null(strstr(err.text, "is a backup, not a store"));
+}
+
+static void a_missing_file_is_named(void **state) {
+    struct fixture *f = *state;
+    struct sl_error err;
+    char file[128];
+    make_site(f);
+    snprintf(file, sizeof file, "%s/files/file-in", f->dir);
+    unlink(file);
+    snprintf(file, sizeof file, "%s/b1", f->dir);
+    assert_int_equal(backup_to(f, file, &err), -SL_NOTFOUND);
+    assert_non_null(strstr(err.text, "files/file-in, but it is not there"));
+    assert_int_not_equal(access(file, F_OK), 0);
+}
+
+static void a_store_that_is_damaged_is_not_backed_up(void **state) {
+    struct fixture *f = *state;
+    struct sl_error err;
+    char file[128];
+    make_site(f);
+    snprintf(file, sizeof file, "%s/b1", f->dir);
+    sl_store_close(f->store);
+    f->store = NULL;
+    FILE *store = fopen(f->path, "r+b");
+    assert_non_null(store);
+    fseek(store, 2 * SL_PAGE_BYTES + 77, SEEK_SET);
+    fputc(0x5a, store);
+    fclose(store);
+    assert_int_equal(backup_to(f, file, &err), -SL_CORRUPT);
+    assert_non_null(strstr(err.text, "no backup was made"));
+    assert_int_not_equal(access(file, F_OK), 0);
+}
+
+int main(void) {
+#define BACKUP_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        BACKUP_TEST(a_backup_of_a_running_store_is_whole),
+        BACKUP_TEST(commits_go_on_meanwhile_and_the_copy_is_of_one_moment),
+        BACKUP_TEST(what_is_no_sound_backup_is_refused),
+        BACKUP_TEST(a_backup_is_not_opened_as_a_store),
+        BACKUP_TEST(a_missing_file_is_named),
+        BACKUP_TEST(a_store_that_is_damaged_is_not_backed_up),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
