@@ -9,8 +9,8 @@
  *     payload: records, then zeros up to the multiple of 64
  *   record: u8 op (1 put, 2 delete), u8 space, u16 key size, u32 value size, key, value
  *   zeros to the end of the file.
- * 64 divides the 512-byte sector, so a batch's head is never cut by an incomplete write: that
- * leaves whole sectors of zeros. */
+ * An incomplete write leaves whole pieces of zeros: a sector of 512 bytes, or one half of it where
+ * the power failed in the middle of one. 64 divides them, so a batch's head is never cut. */
 #ifndef SLUICE_AGENT_JOURNAL_JOURNAL_INTERNAL_H
 #define SLUICE_AGENT_JOURNAL_JOURNAL_INTERNAL_H
 
@@ -20,7 +20,7 @@
 #include "proto/base/text.h"
 
 #define JOURNAL_UNIT 64
-#define JOURNAL_SECTOR 512
+#define JOURNAL_PIECE 256
 #define JOURNAL_RECORD_HEAD 8
 #define JOURNAL_BATCH_MAGIC 0x4C534A42u
 #define JOURNAL_BATCH_MAX (32u << 20) /* payload; a batch may pass 4 MiB by one record */

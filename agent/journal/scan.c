@@ -2,7 +2,7 @@
  * Checking a journal from its head to its end, and telling a torn last batch from damage.
  *
  * A batch is written only after the one before it is durable, and only into zeros. So a power
- * failure can leave nothing but: the last batch, complete or with whole sectors still zero, and no
+ * failure can leave nothing but: the last batch, complete or with whole pieces still zero, and no
  * batch behind it. Everything else is damage. */
 #include "agent/journal/journal_internal.h"
 
@@ -138,16 +138,16 @@ static int look_behind(struct scan *scan, int64_t from, bool *ret_any, bool *ret
     return SL_OK;
 }
 
-/* True when a sector of the batch behind its first one was never written. */
-static bool sector_missing(const struct scan *scan) {
+/* True when a piece of the batch behind that of its head was never written. */
+static bool piece_missing(const struct scan *scan) {
     int64_t end = scan->offset + JOURNAL_UNIT + scan->batch.payload_bytes;
     if (end > scan->size) {
         return true;
     }
     int64_t base = scan->offset + JOURNAL_UNIT;
-    int64_t at = (scan->offset / JOURNAL_SECTOR + 1) * JOURNAL_SECTOR;
-    for (; at < end; at += JOURNAL_SECTOR) {
-        int64_t n = end - at < JOURNAL_SECTOR ? end - at : JOURNAL_SECTOR;
+    int64_t at = (scan->offset / JOURNAL_PIECE + 1) * JOURNAL_PIECE;
+    for (; at < end; at += JOURNAL_PIECE) {
+        int64_t n = end - at < JOURNAL_PIECE ? end - at : JOURNAL_PIECE;
         if (all_zero(scan->payload + (at - base), (size_t)n)) {
             return true;
         }
@@ -162,7 +162,7 @@ static int judge(struct scan *scan, enum stop_reason reason, uint64_t *ret_cut,
     if (reason == STOP_HEAD) {
         torn = scan->offset + JOURNAL_UNIT > scan->size;
     } else if (reason == STOP_PAYLOAD) {
-        torn = sector_missing(scan);
+        torn = piece_missing(scan);
     }
     bool any = false;
     bool batch = false;
