@@ -346,9 +346,6 @@ int disk_sync(struct sim_disk *disk, struct disk_file *file) {
         sync_half(disk, file);
         return -EIO;
     }
-    if (disk->lie_about_syncs) {
-        return 0;
-    }
     disk_log_data(disk, OP_SYNC, file, NULL, 0, 0);
     uint32_t kept = 0;
     for (uint32_t i = 0; i < file->dirty_count; i++) {
@@ -361,7 +358,9 @@ int disk_sync(struct sim_disk *disk, struct disk_file *file) {
     }
     file->dirty_count = kept;
     file->synced_size = file->size;
-    disk_names_keep_file(disk, file);
+    if (!disk->strict_names) {
+        disk_names_keep_file(disk, file);
+    }
     return 0;
 }
 

@@ -28,6 +28,27 @@ static bool old_is_newest(const struct disk_sector *sector) {
                   SIM_DISK_SECTOR) == 0;
 }
 
+/* Two settlings upon one durable state left the same when the sums are equal. */
+static void note_choice(struct sim_disk *disk, const struct disk_unit *unit, bool durable,
+                        uint64_t what) {
+    if (durable) {
+        return;
+    }
+    uint64_t state = what ^ (uint64_t)unit->kind << 60 ^ (uint64_t)unit->file << 32 ^ unit->sector;
+    disk->settled += disk_draw(&state);
+}
+
+static uint64_t sum_sector(const uint8_t *data) {
+    uint64_t sum = 0;
+    for (size_t at = 0; data && at < SIM_DISK_SECTOR; at += 8) {
+        uint64_t word;
+        memcpy(&word, data + at, 8);
+        sum = (sum ^ word) * UINT64_C(0x9E3779B97F4A7C15);
+        sum ^= sum >> 29;
+    }
+    return sum;
+}
+
 /* Versions are counted from the durable one, 0, over those between to the newest; behind it, with
  * tear, the newest one's first half and its second half upon the durable rest. */
 static void sector_choose(struct sim_disk *disk, struct disk_sector *sector, uint32_t version) {
@@ -68,6 +89,7 @@ static void settle_names(struct sim_disk *disk, bool tear, disk_pick_fn pick, vo
     }
     struct disk_unit unit = {.kind = UNIT_NAMES, .choices = count + 1, .tear = tear};
     uint32_t kept = count ? pick(arg, &unit) : 0;
+    note_choice(disk, &unit, kept == 0, kept);
     while (disk->changes) {
         struct disk_change *change = disk->changes;
         disk->changes = change->next;
@@ -94,6 +116,7 @@ static void settle_file(struct sim_disk *disk, struct disk_file *file, bool tear
         unit.choices += tear && grown > 1;
         uint32_t choice = pick(arg, &unit);
         size = choice == 0 ? file->synced_size : choice == 1 ? size : size - grown / 2;
+        note_choice(disk, &unit, choice == 0, (uint64_t)size);
     }
     unit.kind = UNIT_SECTOR;
     for (uint32_t i = 0; i < file->dirty_count; i++) {
@@ -104,7 +127,11 @@ static void settle_file(struct sim_disk *disk, struct disk_file *file, bool tear
         } else if (sector->between_count || !old_is_newest(sector)) {
             unit.sector = file->dirty[i];
             unit.choices = sector->between_count + 2 + (tear ? 2 : 0);
-            sector_choose(disk, sector, pick(arg, &unit));
+            uint32_t version = pick(arg, &unit);
+            sector_choose(disk, sector, version);
+            if (disk->keep_versions) {
+                note_choice(disk, &unit, version == 0, sum_sector(sector->now));
+            }
         } else {
             disk_sector_settle(disk, sector);
         }
@@ -117,6 +144,7 @@ static void settle_file(struct sim_disk *disk, struct disk_file *file, bool tear
 
 void disk_settle(struct sim_disk *disk, bool tear, disk_pick_fn pick, void *arg) {
     sim_disk_killed(disk);
+    disk->settled = 0;
     settle_names(disk, tear, pick, arg);
     for (struct disk_file *file = disk->files; file; file = file->next) {
         settle_file(disk, file, tear, pick, arg);

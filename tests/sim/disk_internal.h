@@ -52,6 +52,7 @@ struct disk_file {
     int lock_fd;                 /* flock holder + 1; 0: nobody */
     struct disk_handle *handles; /* SQLite's, of this boot */
     struct disk_shm *shm;
+    struct disk_file *copy; /* while a disk is copied */
 };
 
 struct disk_name {
@@ -94,7 +95,8 @@ struct sim_disk {
     uint64_t die_at;
     bool dead;
     bool keep_versions;
-    bool lie_about_syncs; /* a sync reports success and does nothing: a test of tests */
+    bool strict_names; /* a sync of a file does not keep its name, only one of its directory */
+    uint64_t settled;  /* with keep_versions: a sum of what the last settling chose */
     uint32_t fail_writes;
     uint32_t fail_syncs;
     uint32_t boot; /* counts kills: what was opened before one is void */
@@ -146,6 +148,7 @@ void disk_names_clear(struct sim_disk *disk);
 void disk_names_forget_lost_dirs(struct sim_disk *disk);
 /* The name points to the file and is durable. */
 void disk_names_plant(struct sim_disk *disk, struct disk_name *name, struct disk_file *file);
+void disk_names_copy(const struct sim_disk *from, struct sim_disk *to);
 
 /* One changing operation begins: 0, or what it fails with. */
 enum disk_step_kind { STEP_INVALID = 0, STEP_WRITE, STEP_SYNC, STEP_NAME };
@@ -168,8 +171,8 @@ enum disk_op_kind {
 };
 void disk_log_data(struct sim_disk *disk, enum disk_op_kind kind, const struct disk_file *file,
                    const void *data, size_t size, int64_t offset);
-void disk_log_names(struct sim_disk *disk, enum disk_op_kind kind, const char *name,
-                    const char *to);
+void disk_log_names(struct sim_disk *disk, enum disk_op_kind kind, const char *name, const char *to,
+                    const struct disk_file *made);
 void disk_log_free(struct disk_log *log);
 
 void disk_journal_init(struct sim_disk *disk);
