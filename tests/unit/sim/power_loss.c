@@ -10,7 +10,8 @@
 
 #define EXHAUSTIVE_MAX 1024
 #define EXHAUSTIVE_BETWEEN_MAX 64 /* between syncs, where little is new */
-#define MIXTURES 24
+#define TORN_EVERY 5              /* sectors, unless thorough */
+#define MIXTURES 16
 #define MIXTURES_BETWEEN 2
 #define SEEN_ROOM (1u << 16)
 
@@ -21,6 +22,7 @@ struct plan {
     uint32_t room;
     uint32_t cursor;
     bool short_files; /* while units are collected: lengths are the durable ones */
+    uint32_t names;   /* and so many changes of names are kept */
 };
 
 struct state {
@@ -36,12 +38,6 @@ struct state {
 
 static bool same_unit(const struct disk_unit *a, const struct disk_unit *b) {
     return a->kind == b->kind && a->file == b->file && a->sector == b->sector;
-}
-
-static uint32_t newest(const struct disk_unit *unit) {
-    return unit->kind == UNIT_SECTOR   ? unit->choices - 3
-           : unit->kind == UNIT_LENGTH ? 1
-                                       : unit->choices - 1;
 }
 
 /* ---- what may be lost ---- */
@@ -63,17 +59,28 @@ static uint32_t collect(void *arg, const struct disk_unit *unit) {
         }
         plan->units[plan->count++] = *unit;
     }
-    return unit->kind == UNIT_LENGTH && plan->short_files ? 0 : newest(unit);
+    if (unit->kind == UNIT_NAMES) {
+        return plan->names;
+    }
+    return unit->kind == UNIT_LENGTH && plan->short_files ? 0 : unit->newest;
 }
 
-/* Some sectors are asked for only with the newest, some only with the durable length. */
+/* What is asked for depends on the names that are kept (a file without one is no more) and on the
+ * lengths. */
 static void collect_units(struct state *s) {
-    s->plan.count = 0;
-    for (int pass = 0; pass < 2; pass++) {
-        s->plan.short_files = pass;
-        struct sim_disk *copy = disk_copy(s->disk);
-        disk_settle(copy, true, collect, &s->plan);
-        sim_disk_destroy(copy);
+    struct plan *plan = &s->plan;
+    plan->count = 0;
+    uint32_t names = 1;
+    for (plan->names = 0; plan->names < names; plan->names++) {
+        for (int pass = 0; pass < 2; pass++) {
+            plan->short_files = pass;
+            struct sim_disk *copy = disk_copy(s->disk);
+            disk_settle(copy, true, collect, plan);
+            sim_disk_destroy(copy);
+        }
+        if (plan->count && plan->units[0].kind == UNIT_NAMES) {
+            names = plan->units[0].choices;
+        }
     }
 }
 
@@ -134,7 +141,7 @@ static void try_image(struct state *s) {
 
 static void set_all(struct plan *plan, bool keep) {
     for (uint32_t i = 0; i < plan->count; i++) {
-        plan->choice[i] = keep ? newest(&plan->units[i]) : 0;
+        plan->choice[i] = keep ? plan->units[i].newest : 0;
     }
 }
 
@@ -158,10 +165,13 @@ static void try_alone(struct state *s) {
     struct plan *plan = &s->plan;
     for (uint32_t i = 0; i < plan->count; i++) {
         for (uint32_t choice = 0; choice < plan->units[i].choices; choice++) {
+            bool torn = choice > plan->units[i].newest;
+            if (torn && !s->run->thorough && (i + s->prefix) % TORN_EVERY != 0) {
+                continue;
+            }
             set_all(plan, true);
             plan->choice[i] = choice;
             try_image(s);
-            bool torn = plan->units[i].kind == UNIT_SECTOR && choice > newest(&plan->units[i]);
             if (!torn) {
                 set_all(plan, false);
                 plan->choice[i] = choice;
@@ -176,7 +186,7 @@ static void try_ends(struct state *s) {
     for (int keep_first = 0; keep_first < 2; keep_first++) {
         set_all(plan, !keep_first);
         for (uint32_t i = 0; i < plan->count; i++) {
-            plan->choice[i] = keep_first ? newest(&plan->units[i]) : 0;
+            plan->choice[i] = keep_first ? plan->units[i].newest : 0;
             try_image(s);
         }
     }
@@ -189,7 +199,7 @@ static void try_mixtures(struct state *s, int count) {
         uint64_t kept_of_8 = 1 + disk_draw(&s->dice) % 7;
         for (uint32_t i = 0; i < plan->count; i++) {
             uint64_t dice = disk_draw(&s->dice);
-            plan->choice[i] = dice % 8 < kept_of_8 ? newest(&plan->units[i])
+            plan->choice[i] = dice % 8 < kept_of_8 ? plan->units[i].newest
                               : dice % 64 < 48     ? 0
                                                : (uint32_t)((dice >> 8) % plan->units[i].choices);
         }
@@ -236,6 +246,9 @@ static bool ends_with(const char *text, const char *end) {
 }
 
 static bool is_deaf(const struct state *s, const struct disk_op *op) {
+    if (s->prefix < s->run->deaf_from) {
+        return false;
+    }
     if (op->kind == OP_SYNC_DIR) {
         return s->run->deaf_dirs;
     }
@@ -267,7 +280,9 @@ void power_loss_run(struct power_loss *run) {
         const struct disk_op *op =
             s.prefix < count ? disk_record_at(run->recorded, s.prefix) : NULL;
         bool sync = op && (op->kind == OP_SYNC || op->kind == OP_SYNC_DIR);
-        try_prefix(&s, sync || !op);
+        if (s.prefix >= run->from) {
+            try_prefix(&s, sync || !op);
+        }
         if (sync) {
             memset(s.seen, 0, SEEN_ROOM * sizeof *s.seen);
             s.seen_count = 0;

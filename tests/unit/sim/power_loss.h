@@ -18,6 +18,8 @@ struct power_loss {
     bool thorough;         /* also between two syncs; else only a few images there */
     const char *deaf;      /* syncs of files whose name ends so do nothing: to prove the test */
     bool deaf_dirs;        /* those of directories */
+    size_t from;           /* shorter prefixes are not looked at */
+    size_t deaf_from;      /* operations, from which on they do nothing */
     uint64_t failures_max; /* ends after so many */
 
     /* Counted. */

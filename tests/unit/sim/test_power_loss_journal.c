@@ -255,7 +255,8 @@ static void test_missing_syncs_are_found(void **state) {
                                  .arg = &h,
                                  .strict_names = true,
                                  .deaf = cases[i].deaf,
-                                 .deaf_dirs = cases[i].dirs};
+                                 .deaf_dirs = cases[i].dirs,
+                                 .deaf_from = h.durable_since[1]};
         power_loss_run(&run);
         power_loss_print(&run, cases[i].name);
         assert_true(run.failures > 0);
