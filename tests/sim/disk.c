@@ -340,6 +340,10 @@ int disk_sync(struct sim_disk *disk, struct disk_file *file) {
     if (rc) {
         return rc;
     }
+    if (disk->fail_sync_of && disk_is_called(disk, file, disk->fail_sync_of)) {
+        disk->fail_sync_of = NULL;
+        disk->fail_syncs++;
+    }
     if (disk->fail_syncs) {
         disk->fail_syncs--;
         disk->stats.failed_syncs++;
@@ -374,6 +378,12 @@ int disk_step(struct sim_disk *disk, enum disk_step_kind kind) {
     if (disk->dead) {
         return -EIO;
     }
+    if (disk->stats.ops == disk->fail_at && kind == STEP_SYNC) {
+        disk->fail_syncs++;
+    } else if (disk->stats.ops == disk->fail_at) {
+        disk->stats.failed_writes++;
+        return -disk->fail_code;
+    }
     if (kind == STEP_WRITE && disk->fail_writes) {
         disk->fail_writes--;
         disk->stats.failed_writes++;
@@ -395,6 +405,15 @@ int disk_make_room(struct sim_disk *disk, const struct disk_file *file, int64_t 
 
 void sim_disk_die_at(struct sim_disk *disk, uint64_t n) {
     disk->die_at = n ? disk->stats.ops + n : 0;
+}
+
+void disk_fail_at(struct sim_disk *disk, uint64_t n, int code) {
+    disk->fail_at = n ? disk->stats.ops + n : 0;
+    disk->fail_code = code;
+}
+
+void disk_fail_sync_of(struct sim_disk *disk, const char *end) {
+    disk->fail_sync_of = end;
 }
 
 bool sim_disk_is_dead(const struct sim_disk *disk) {

@@ -11,6 +11,8 @@ void sim_disk_killed(struct sim_disk *disk) {
     disk->die_at = 0;
     disk->fail_writes = 0;
     disk->fail_syncs = 0;
+    disk->fail_at = 0;
+    disk->fail_sync_of = NULL;
     memset(disk->fds, 0, sizeof disk->fds);
     for (struct disk_file *file = disk->files; file;) {
         struct disk_file *next = file->next;

@@ -99,7 +99,10 @@ struct sim_disk {
     uint64_t settled;  /* with keep_versions: a sum of what the last settling chose */
     uint32_t fail_writes;
     uint32_t fail_syncs;
-    uint32_t boot; /* counts kills: what was opened before one is void */
+    uint64_t fail_at; /* this operation, counted by stats.ops, fails: once */
+    int fail_code;
+    const char *fail_sync_of; /* the next sync of the file whose name ends so */
+    uint32_t boot;            /* counts kills: what was opened before one is void */
     int64_t now_ms;
     struct sim_disk_stats stats;
     struct disk_fd fds[DISK_FDS];
@@ -112,6 +115,12 @@ void *disk_alloc(size_t size); /* zeroed; aborts */
 uint64_t disk_draw(uint64_t *state);
 uint8_t *disk_block_get(struct sim_disk *disk);
 void disk_block_put(struct sim_disk *disk, uint8_t *block);
+
+/* The n-th changing operation from now on fails with -EIO or -ENOSPC, whatever it is (a sync with
+ * EIO only). It alone. 0: none. */
+void disk_fail_at(struct sim_disk *disk, uint64_t n, int code);
+/* So does the next sync of the file whose name ends so (kept by the caller). */
+void disk_fail_sync_of(struct sim_disk *disk, const char *end);
 
 /* ---- contents (disk.c) ---- */
 struct disk_sector *disk_sector_at(struct disk_file *file, uint32_t index);
@@ -133,6 +142,7 @@ int disk_sync(struct sim_disk *disk, struct disk_file *file);
 struct disk_name *disk_name_find(const struct sim_disk *disk, const char *text);
 struct disk_name *disk_name_get(struct sim_disk *disk, const char *text); /* makes it */
 struct disk_file *disk_find(const struct sim_disk *disk, const char *text);
+bool disk_is_called(const struct sim_disk *disk, const struct disk_file *file, const char *end);
 void disk_name_point(struct sim_disk *disk, struct disk_name *name, struct disk_file *file);
 int disk_create_file(struct sim_disk *disk, const char *text, bool directory,
                      struct disk_file **ret_file);

@@ -41,6 +41,17 @@ struct disk_file *disk_find(const struct sim_disk *disk, const char *text) {
     return name ? name->now : NULL;
 }
 
+bool disk_is_called(const struct sim_disk *disk, const struct disk_file *file, const char *end) {
+    size_t m = strlen(end);
+    for (const struct disk_name *name = disk->names; name; name = name->next) {
+        size_t n = strlen(name->text);
+        if (name->now == file && n >= m && strcmp(name->text + n - m, end) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void disk_name_point(struct sim_disk *disk, struct disk_name *name, struct disk_file *file) {
     struct disk_file *before = name->now;
     if (file) {

@@ -239,12 +239,6 @@ static void try_prefix(struct state *s, bool all) {
 
 /* ---- the walk over the log ---- */
 
-static bool ends_with(const char *text, const char *end) {
-    size_t n = strlen(text);
-    size_t m = strlen(end);
-    return n >= m && strcmp(text + n - m, end) == 0;
-}
-
 static bool is_deaf(const struct state *s, const struct disk_op *op) {
     if (s->prefix < s->run->deaf_from) {
         return false;
@@ -252,15 +246,8 @@ static bool is_deaf(const struct state *s, const struct disk_op *op) {
     if (op->kind == OP_SYNC_DIR) {
         return s->run->deaf_dirs;
     }
-    if (op->kind != OP_SYNC || !s->run->deaf) {
-        return false;
-    }
-    for (const struct disk_name *name = s->disk->names; name; name = name->next) {
-        if (name->now == s->files[op->file] && ends_with(name->text, s->run->deaf)) {
-            return true;
-        }
-    }
-    return false;
+    return op->kind == OP_SYNC && s->run->deaf &&
+           disk_is_called(s->disk, s->files[op->file], s->run->deaf);
 }
 
 void power_loss_run(struct power_loss *run) {

@@ -14,6 +14,11 @@
 
 #define DIR "var/agent"
 #define BATCHES_MAX 400
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define BATCHES 14 /* a life */
+#else
+#define BATCHES 25
+#endif
 /* Of so many images the recovery is recorded too; more often where an incomplete batch is cut. */
 #define RECOVERY_OF_CUT 31
 #define RECOVERY 257
@@ -218,7 +223,7 @@ static const char *check(void *arg, struct sim_disk *image, size_t prefix) {
 static void test_nothing_acknowledged_is_lost(void **state) {
     (void)state;
     static struct history h;
-    record(&h, power_loss_long() ? 60 : 25);
+    record(&h, power_loss_long() ? 60 : BATCHES);
     assert_true(h.compactions >= 2);
     for (int strict = 0; strict < 2; strict++) {
         struct power_loss run = {.recorded = h.disk,

@@ -22,7 +22,7 @@
 #define TXNS_MAX 400
 #define LIVES 3
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define GROUPS 3
+#define GROUPS 2
 #else
 #define GROUPS 4
 #endif
