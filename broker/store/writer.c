@@ -47,9 +47,10 @@ struct sl_store {
 
 int sl_store_fail(struct sl_error *err, sqlite3 *db, const char *what) {
     int code = sqlite3_errcode(db) & 0xff;
-    const char *advice = code == SQLITE_FULL   ? "; the disk is full: make room and start again"
-                         : code == SQLITE_BUSY ? "; another program holds the store"
-                                               : "";
+    const char *advice = code == SQLITE_FULL    ? "; the disk is full: make room and start again"
+                         : code == SQLITE_BUSY  ? "; another program holds the store"
+                         : code == SQLITE_IOERR ? "; check the disk, then start again"
+                                                : "";
     enum sl_status status = code == SQLITE_CORRUPT || code == SQLITE_NOTADB ? SL_CORRUPT : SL_IO;
     return sl_fail(err, status, "%s failed: %s%s", what, sqlite3_errmsg(db), advice);
 }
@@ -150,9 +151,24 @@ static int on_wal(void *arg, sqlite3 *db, const char *name, int pages) {
     return SQLITE_OK;
 }
 
+/* After a failure nothing is written any more: what was not committed was never acknowledged. */
+static void fail_for_good(struct sl_store *store, const struct sl_error *err) {
+    if (!atomic_exchange(&store->failed, true)) {
+        sl_mailbox_close(store->inbox);
+        store->fatal(store->fatal_arg, err->text);
+    }
+}
+
+/* A failed one is the end, too: the kernel may have dropped what was to be synced, and the next
+ * checkpoint would succeed without it and give the log up. */
 static void checkpoint(struct sl_store *store) {
-    sqlite3_wal_checkpoint_v2(store->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    int rc = sqlite3_wal_checkpoint_v2(store->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
     store->wal_pages = 0; /* the next commit's hook tells the truth again */
+    if (rc != SQLITE_OK && (rc & 0xff) != SQLITE_BUSY) {
+        struct sl_error err;
+        sl_store_fail(&err, store->db, "moving the log into the store");
+        fail_for_good(store, &err);
+    }
 }
 
 /* The next transaction; while a checkpoint is due, a pause in the traffic is used for it. */
@@ -186,16 +202,10 @@ static int make_wal_room(sqlite3 *db, const char *path, struct sl_error *err) {
         sqlite3_exec(db, "DROP TABLE wal_room", NULL, NULL, NULL)) {
         return sl_store_fail(err, db, "making room for the store's log");
     }
-    sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_RESTART, NULL, NULL);
-    return SL_OK;
-}
-
-/* After a failure nothing is written any more: what was not committed was never acknowledged. */
-static void fail_for_good(struct sl_store *store, const struct sl_error *err) {
-    if (!atomic_exchange(&store->failed, true)) {
-        sl_mailbox_close(store->inbox);
-        store->fatal(store->fatal_arg, err->text);
-    }
+    int rc = sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_RESTART, NULL, NULL);
+    return rc == SQLITE_OK || (rc & 0xff) == SQLITE_BUSY
+               ? SL_OK
+               : sl_store_fail(err, db, "making room for the store's log");
 }
 
 /* Commits `txn` and all that wait behind it. */
@@ -351,8 +361,10 @@ void sl_store_close(struct sl_store *store) {
     }
     sl_statements_fini(&store->statements);
     if (store->db) {
-        if (!atomic_load(&store->failed)) {
-            sqlite3_wal_checkpoint_v2(store->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+        /* After a failure the log stays as it is: the next start moves all of it. */
+        if (atomic_load(&store->failed) ||
+            sqlite3_wal_checkpoint_v2(store->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL)) {
+            sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
         }
         sqlite3_close(store->db);
     }
