@@ -87,6 +87,9 @@ struct sl_store_config {
      * second broker opens the store. */
     const char *vfs;
     bool threadless; /* no writer thread: the caller calls sl_store_commit (simulator, tests) */
+    /* Of the log, at which it is moved into the file in the next quiet moment; after six times as
+     * many in any. 0: 5000. */
+    uint32_t checkpoint_pages;
 };
 /* Opens or creates the file (0600), takes an exclusive lock beside it (a second broker is refused),
  * runs PRAGMA quick_check and the schema migrations, starts the writer thread. A damaged or newer

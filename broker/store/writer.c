@@ -21,8 +21,8 @@
 #define QUEUE_MAX 16384
 #define TIMES_MAX 1024
 /* A checkpoint costs some ms of disk time, so it waits for a quiet moment, but not for ever. */
-#define CHECKPOINT_PAGES_QUIET 5000
-#define CHECKPOINT_PAGES_FORCED 30000
+#define CHECKPOINT_PAGES 5000
+#define CHECKPOINT_FORCED 6 /* times as many */
 #define QUIET_NS (20 * SL_NS_PER_MS)
 /* The WAL is made so long at the start: a sync that only overwrites needs no journal commit of the
  * file system, which is what the slowest syncs wait for. */
@@ -37,6 +37,7 @@ struct sl_store {
     bool thread_started;
     int lock_fd;
     int wal_pages;
+    int checkpoint_pages;
     _Atomic bool failed;
     void (*fatal)(void *arg, const char *reason);
     void *fatal_arg;
@@ -173,10 +174,10 @@ static void checkpoint(struct sl_store *store) {
 
 /* The next transaction; while a checkpoint is due, a pause in the traffic is used for it. */
 static int next_txn(struct sl_store *store, struct sl_txn **ret_txn) {
-    if (store->wal_pages > CHECKPOINT_PAGES_FORCED) {
+    if (store->wal_pages > CHECKPOINT_FORCED * store->checkpoint_pages) {
         checkpoint(store);
     }
-    if (store->wal_pages > CHECKPOINT_PAGES_QUIET) {
+    if (store->wal_pages > store->checkpoint_pages) {
         int rc = sl_mailbox_take_wait(store->inbox, QUIET_NS, ret_txn);
         if (rc != -SL_TIMEOUT) {
             return rc;
@@ -248,7 +249,7 @@ bool sl_store_commit(struct sl_store *store) {
         commit_waiting(store, txn);
         return true;
     }
-    if (store->wal_pages > CHECKPOINT_PAGES_QUIET && !atomic_load(&store->failed)) {
+    if (store->wal_pages > store->checkpoint_pages && !atomic_load(&store->failed)) {
         checkpoint(store);
         return true;
     }
@@ -331,6 +332,8 @@ int sl_store_open(const struct sl_store_config *config, struct sl_store **ret_st
         return sl_fail(err, SL_NOMEM, "no memory for the store");
     }
     store->lock_fd = -1;
+    store->checkpoint_pages =
+        config->checkpoint_pages ? (int)config->checkpoint_pages : CHECKPOINT_PAGES;
     store->fatal = config->fatal;
     store->fatal_arg = config->fatal_arg;
     pthread_mutex_init(&store->times_lock, NULL);
