@@ -10,8 +10,8 @@
 
 #define EXHAUSTIVE_MAX 1024
 #define EXHAUSTIVE_BETWEEN_MAX 64 /* between syncs, where little is new */
-#define TORN_EVERY 5              /* sectors, unless thorough */
-#define MIXTURES 16
+#define TORN_EVERY 8              /* sectors, unless thorough */
+#define MIXTURES 10
 #define MIXTURES_BETWEEN 2
 #define SEEN_ROOM (1u << 16)
 

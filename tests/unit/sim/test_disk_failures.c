@@ -21,6 +21,7 @@
 #include "tests/unit/sim/store_life.h"
 
 #define PATH "store.db"
+#define CHECKPOINT_PAGES 60
 #define SEEDS 4 /* of the power failure */
 
 /* ---- the store ---- */
@@ -48,8 +49,12 @@ static void on_fatal(void *arg, const char *reason) {
 }
 
 static int broker_open(struct broker *b, struct sl_error *err) {
-    struct sl_store_config config = {
-        .path = PATH, .fatal = on_fatal, .fatal_arg = b, .vfs = "failing", .threadless = true};
+    struct sl_store_config config = {.path = PATH,
+                                     .fatal = on_fatal,
+                                     .fatal_arg = b,
+                                     .vfs = "failing",
+                                     .threadless = true,
+                                     .checkpoint_pages = CHECKPOINT_PAGES};
     return sl_store_open(&config, &b->store, err);
 }
 
@@ -194,19 +199,16 @@ static void a_failure_anywhere_loses_nothing(void **state) {
     assert_true(refused > 10 && stopped > 50);
 }
 
-/* Rows of so many pages, with the number in "last". */
+/* A row of so many pages, and the number in "last". */
 static void commit_large(struct broker *b, uint32_t pages) {
     struct sl_txn *txn = life_txn(++b->last, &b->counters);
-    for (uint32_t i = 0; i < pages; i += 100) {
-        struct sl_op op = {.kind = SL_OP_RESULT};
-        snprintf(op.result.batch, sizeof op.result.batch, "large_%u", (unsigned)b->last);
-        op.result.line = i;
-        op.result.status = SL_LINE_FAILED; /* costs nothing */
-        op.result.vector_count = 100;
-        op.result.dim = 1024;
-        op.result.vectors = calloc(100, 4096);
-        assert_int_equal(sl_txn_add(txn, &op, NULL), 0);
-    }
+    struct sl_op op = {.kind = SL_OP_RESULT};
+    snprintf(op.result.batch, sizeof op.result.batch, "large_%u", (unsigned)b->last);
+    op.result.status = SL_LINE_FAILED; /* costs nothing */
+    op.result.vector_count = pages;
+    op.result.dim = 1024;
+    op.result.vectors = calloc(pages, 4096);
+    assert_int_equal(sl_txn_add(txn, &op, NULL), 0);
     assert_int_equal(submit(b, txn), SL_OK);
     assert_true(sl_store_commit(b->store));
     assert_int_equal(b->durable, b->last);
@@ -218,8 +220,8 @@ static void a_failed_checkpoint_stops_the_store(void **state) {
         struct broker b;
         broker_create(&b, (uint64_t)fault + 1);
         assert_int_equal(broker_open(&b, NULL), SL_OK);
-        commit_some(&b, 6);
-        commit_large(&b, 5300);
+        commit_some(&b, 2);
+        commit_large(&b, 60);
         if (fault == FAULTS) { /* the database's own sync: the log's comes before it */
             disk_fail_sync_of(b.disk, ".db");
         } else {
@@ -241,16 +243,16 @@ static void a_failed_sync_is_not_tried_again(void **state) {
         struct broker b;
         broker_create(&b, seed);
         assert_int_equal(broker_open(&b, NULL), SL_OK);
-        commit_some(&b, 10);
-        commit_large(&b, 3000);
+        commit_some(&b, 2);
+        commit_large(&b, 30);
         SL_AUTO(sl_reader) reader = NULL;
         assert_int_equal(sl_reader_open(PATH, "failing", &reader, NULL), SL_OK);
         assert_int_equal(sqlite3_exec(reader->db, "BEGIN", NULL, NULL, NULL), SQLITE_OK);
         assert_int_equal(life_last(reader), b.last);
-        commit_large(&b, 2500);
+        commit_large(&b, 30);
         uint64_t writes = b.disk->stats.writes;
         assert_true(sl_store_commit(b.store));
-        assert_true(b.disk->stats.writes > writes + 1000); /* what the reader has seen */
+        assert_true(b.disk->stats.writes > writes + 20); /* what the reader has seen */
         assert_int_equal(sqlite3_exec(reader->db, "COMMIT", NULL, NULL, NULL), SQLITE_OK);
         sl_reader_close(sl_take(&reader));
         commit_some(&b, 1);
