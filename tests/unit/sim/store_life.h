@@ -20,7 +20,7 @@ struct life_counters {
 struct sl_txn *life_txn(uint64_t n, struct life_counters *counters);
 /* Number of the last transaction that is there; 0: none. */
 uint64_t life_last(struct sl_reader *reader);
-/* Of every row of every table. */
+/* Of every row of every table that a life writes. */
 uint64_t life_digest(struct sl_reader *reader);
 
 #endif
