@@ -5,8 +5,8 @@
  *
  * A transaction is a list of operations that take effect together or not at all. The thread commits
  * all waiting transactions in one SQLite transaction (group commit), in the order of submission,
- * and then calls each one's `done`. A failed commit (full disk, I/O error, a broken rule) fails the
- * process: `fatal` is called once with the reason and nothing is written after it.
+ * and then calls each one's `done`. A failed commit or checkpoint (full disk, I/O error, a broken
+ * rule) fails the process: `fatal` is called once with the reason and nothing is written after it.
  *
  * Thread: submit from any thread; `done` and `fatal` run on the store's thread and must only hand
  * on. */

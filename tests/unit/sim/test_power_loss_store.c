@@ -22,11 +22,7 @@
 #define TXNS_MAX 200
 #define CHECKPOINT_PAGES 30
 #define LIVES 3
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define CHECKPOINTS 1 /* complete ones in a life */
-#else
-#define CHECKPOINTS 1
-#endif
 /* Of so many images the ledger is checked by the product's own check, a second power failure
  * follows, or one while the first is recovered from. */
 #define LEDGER 13
@@ -306,7 +302,7 @@ static const char *check(void *arg, struct sim_disk *image, size_t prefix) {
 static void test_nothing_acknowledged_is_lost(void **state) {
     (void)state;
     static struct history h;
-    record(&h, power_loss_long() ? 4 : CHECKPOINTS);
+    record(&h, CHECKPOINTS);
     for (int strict = 0; strict <= power_loss_long(); strict++) {
         struct power_loss run = {.recorded = h.disk,
                                  .check = check,
