@@ -10,7 +10,7 @@ static int write_failed(struct sl_error *err, ssize_t n) {
     int code = n < 0 ? (int)-n : ENOSPC;
     const char *hint = code == ENOSPC || code == EDQUOT
                            ? "; free some space in the data directory, then start again"
-                           : "";
+                           : "; check the disk, then start again";
     return sl_fail(err, SL_IO, "writing the journal: %s%s", strerror(code), hint);
 }
 
@@ -66,7 +66,8 @@ int journal_file_grow(struct journal_file *file, int64_t size, struct sl_error *
     }
     int rc = file->ops->sync(file->ops->context, file->fd);
     if (rc < 0) {
-        return sl_fail(err, SL_IO, "syncing the journal: %s", strerror(-rc));
+        return sl_fail(err, SL_IO, "syncing the journal: %s; check the disk, then start again",
+                       strerror(-rc));
     }
     file->size = size;
     return SL_OK;

@@ -55,7 +55,9 @@ static int open_file(const struct checking *c, const char *name, int flags, sqli
     if (!file) {
         return sl_fail(err, SL_NOMEM, "no memory to check %s", name);
     }
-    int rc = c->vfs->xOpen(c->vfs, name, file, flags | SQLITE_OPEN_READONLY, NULL);
+    /* The log is written to where one bit of it is turned back (wal_view.h). */
+    int way = flags & SQLITE_OPEN_WAL ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY;
+    int rc = c->vfs->xOpen(c->vfs, name, file, flags | way, NULL);
     if (rc != SQLITE_OK) {
         if (file->pMethods) {
             file->pMethods->xClose(file);
@@ -129,6 +131,12 @@ static int check_version(const struct checking *c, struct sl_error *err) {
     }
     if (!sound) {
         return damaged(c, 0, "page 1 does not fit its checksum", err);
+    }
+    if (version > INT32_MAX) {
+        return sl_fail(err, SL_CORRUPT,
+                       "%s is not a Sluice store (schema %d); give another data_dir or move the "
+                       "file away",
+                       c->path, (int)version);
     }
     return sl_fail(err, SL_UNSUPPORTED,
                    "the store %s has schema %u and this program knows %d; run the newer "

@@ -5,8 +5,8 @@
  *
  * A transaction is a list of operations that take effect together or not at all. The thread commits
  * all waiting transactions in one SQLite transaction (group commit), in the order of submission,
- * and then calls each one's `done`. A failed commit (full disk, I/O error, a broken rule) fails the
- * process: `fatal` is called once with the reason and nothing is written after it.
+ * and then calls each one's `done`. A failed commit or checkpoint (full disk, I/O error, a broken
+ * rule) fails the process: `fatal` is called once with the reason and nothing is written after it.
  *
  * Thread: submit from any thread; `done` and `fatal` run on the store's thread and must only hand
  * on. */
@@ -91,6 +91,9 @@ struct sl_store_config {
      * adopted. NULL: not looked at. */
     const char *site_key;
     bool adopt;
+    /* Of the log, at which it is moved into the file in the next quiet moment; after six times as
+     * many in any. 0: 5000. */
+    uint32_t checkpoint_pages;
 };
 /* Opens or creates the file (0600), takes an exclusive lock beside it (a second broker is refused),
  * checks every page and the log (file_check.h), runs PRAGMA quick_check and the schema migrations,

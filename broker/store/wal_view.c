@@ -218,8 +218,8 @@ static int written_after(const struct sl_wal_view *view, uint32_t bad, bool *ret
             rc = read_at(view, now.bytes, FRAME_BYTES, frame_offset(i), err);
             good = rc == SL_OK && continues(view, now.bytes, stored_sum(before.bytes));
         }
-        bool commit = has_salts(view, before.bytes) && is_commit(before.bytes) &&
-                      (before_good || head_in_one_sector(i - 1));
+        /* Its sum is continued, so its head was written in this log, whatever its salts say now. */
+        bool commit = is_commit(before.bytes) && (before_good || head_in_one_sector(i - 1));
         *ret_found = good && commit;
         before = now;
         before_good = good;
@@ -227,8 +227,49 @@ static int written_after(const struct sl_wal_view *view, uint32_t bad, bool *ret
     return rc;
 }
 
+/* Whether `frame`, which stands at `number`, and those behind it are a whole transaction. */
+static int whole_from(const struct sl_wal_view *view, uint32_t number, const struct frame *first,
+                      bool *ret_whole, struct sl_error *err) {
+    struct frame frame = *first;
+    while (!is_commit(frame.bytes) && number < view->room) {
+        struct sum sum = stored_sum(frame.bytes);
+        int rc = read_at(view, frame.bytes, FRAME_BYTES, frame_offset(++number), err);
+        if (rc) {
+            return rc;
+        }
+        if (!continues(view, frame.bytes, sum)) {
+            return SL_OK;
+        }
+    }
+    *ret_whole = is_commit(frame.bytes);
+    return SL_OK;
+}
+
+/* Only one bit stands between the log and a whole last transaction. In a log that began anew a
+ * sector that was never written may hold an older frame of the same page, which differs by so
+ * little as well; so it may be damage or a torn write. Either way the sums say what the transaction
+ * is, and to have it is right, whether it was acknowledged or not: the bit is turned back. */
+static int turn_back(const struct sl_wal_view *view, uint32_t bad, struct frame *frame, int bit,
+                     bool *ret_mended, struct sl_error *err) {
+    sqlite3_file *file = view->file;
+    bool whole = false;
+    frame->bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
+    int rc = whole_from(view, bad, frame, &whole, err);
+    if (rc || !whole) {
+        return rc; /* other parts of it are missing: nobody was told of it */
+    }
+    int64_t at = frame_offset(bad) + bit / 8;
+    if (file->pMethods->xWrite(file, &frame->bytes[bit / 8], 1, at) != SQLITE_OK ||
+        file->pMethods->xSync(file, SQLITE_SYNC_NORMAL) != SQLITE_OK) {
+        return sl_fail(err, SL_IO, "turning back a bit of %s at byte %lld failed; check the disk",
+                       view->path, (long long)at);
+    }
+    *ret_mended = true;
+    return SL_OK;
+}
+
 /* Frame `bad` does not continue the one before it: the end of the log, or damage? */
-static int judge(const struct sl_wal_view *view, uint32_t bad, struct sum before,
+static int judge(const struct sl_wal_view *view, uint32_t bad, struct sum before, bool *ret_mended,
                  struct sl_error *err) {
     bool after = false;
     int rc = written_after(view, bad, &after, err);
@@ -243,10 +284,11 @@ static int judge(const struct sl_wal_view *view, uint32_t bad, struct sum before
     }
     struct suspect suspect = {.view = view, .bytes = frame.bytes, .number = bad};
     find_wrong_bits(&suspect, before);
-    if (suspect.bits > 0 && !suspect.torn) {
-        int64_t at = suspect.bits == 1 ? suspect.last_bit / 8 : 0;
-        return damaged(view, frame_offset(bad) + at, "one bit of its last transaction is wrong",
-                       err);
+    if (suspect.bits == 1 && !suspect.torn) {
+        return turn_back(view, bad, &frame, suspect.last_bit, ret_mended, err);
+    }
+    if (suspect.bits > 1 && !suspect.torn) {
+        return damaged(view, frame_offset(bad), "one bit of its last transaction is wrong", err);
     }
     return SL_OK;
 }
@@ -256,15 +298,16 @@ static int read_frames(struct sl_wal_view *view, struct sum sum, struct sl_error
     uint32_t last = 0;
     for (uint32_t i = 1; i <= view->room; i++) {
         int rc = read_at(view, frame.bytes, FRAME_BYTES, frame_offset(i), err);
+        bool mended = false;
+        if (rc == SL_OK && !continues(view, frame.bytes, sum)) {
+            rc = judge(view, i, sum, &mended, err);
+            if (rc == SL_OK && !mended) {
+                break;
+            }
+            rc = rc ? rc : read_at(view, frame.bytes, FRAME_BYTES, frame_offset(i), err);
+        }
         if (rc) {
             return rc;
-        }
-        if (!continues(view, frame.bytes, sum)) {
-            rc = judge(view, i, sum, err);
-            if (rc) {
-                return rc;
-            }
-            break;
         }
         sum = stored_sum(frame.bytes);
         last = is_commit(frame.bytes) ? i : last;

@@ -7,10 +7,10 @@
  * transaction (synchronous=FULL), so nothing of the next one is written before the last is durable:
  * only the last transaction can be torn. Each frame's sum continues the sum of the frame before it;
  * so a frame that continues a commit was written after it, and all before it was durable then. A
- * bad frame in front of such a pair is damage. In the last transaction one flipped bit is damage
- * too: turned back, the frame's 64-bit sum fits, and a sector that was never written differs from
- * what should stand there by more than that, unless next to nothing stands there. Whatever else is
- * wrong with the last transaction looks as if it had been torn, and is dropped as SQLite would.
+ * bad frame in front of such a pair is damage. In the last transaction one flipped bit is turned
+ * back when all of the transaction is there then: the frame's 64-bit sum says which bit. (When
+ * several bits would do, the store is refused.) Whatever else is wrong with the last transaction
+ * looks as if it had been torn, and is dropped as SQLite would.
  *
  * Thread: any; before the store is opened. */
 #ifndef SLUICE_BROKER_STORE_WAL_VIEW_H

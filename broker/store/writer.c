@@ -22,8 +22,8 @@
 #define QUEUE_MAX 16384
 #define TIMES_MAX 1024
 /* A checkpoint costs some ms of disk time, so it waits for a quiet moment, but not for ever. */
-#define CHECKPOINT_PAGES_QUIET 5000
-#define CHECKPOINT_PAGES_FORCED 30000
+#define CHECKPOINT_PAGES 5000
+#define CHECKPOINT_FORCED 6 /* times as many */
 #define QUIET_NS (20 * SL_NS_PER_MS)
 /* The WAL is made so long at the start: a sync that only overwrites needs no journal commit of the
  * file system, which is what the slowest syncs wait for. */
@@ -38,6 +38,7 @@ struct sl_store {
     bool started;
     int lock_fd;
     int wal_pages;
+    int checkpoint_pages;
     _Atomic bool failed;
     void (*fatal)(void *arg, const char *reason);
     void *fatal_arg;
@@ -49,11 +50,12 @@ struct sl_store {
 int sl_store_fail(struct sl_error *err, sqlite3 *db, const char *what) {
     int code = sqlite3_errcode(db) & 0xff;
     bool bad_page = sqlite3_extended_errcode(db) == SQLITE_IOERR_DATA;
-    const char *advice = code == SQLITE_FULL   ? "; the disk is full: make room and start again"
-                         : code == SQLITE_BUSY ? "; another program holds the store"
-                         : bad_page            ? "; a page does not fit its checksum: stop, then "
-                                                 "restore a backup (sluice-broker restore)"
-                                               : "";
+    const char *advice = code == SQLITE_FULL    ? "; the disk is full: make room and start again"
+                         : code == SQLITE_BUSY  ? "; another program holds the store"
+                         : bad_page             ? "; a page does not fit its checksum: stop, then "
+                                                  "restore a backup (sluice-broker restore)"
+                         : code == SQLITE_IOERR ? "; check the disk, then start again"
+                                                : "";
     bool damage = bad_page || code == SQLITE_CORRUPT || code == SQLITE_NOTADB;
     enum sl_status status = damage ? SL_CORRUPT : SL_IO;
     return sl_fail(err, status, "%s failed: %s%s", what, sqlite3_errmsg(db), advice);
@@ -166,22 +168,24 @@ static void fail_for_good(struct sl_store *store, const struct sl_error *err) {
     }
 }
 
+/* A failed one is the end, too: the kernel may have dropped what was to be synced, and the next
+ * checkpoint would succeed without it and give the log up. */
 static void checkpoint(struct sl_store *store) {
     int rc = sqlite3_wal_checkpoint_v2(store->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
     store->wal_pages = 0; /* the next commit's hook tells the truth again */
-    if (rc != SQLITE_OK && rc != SQLITE_BUSY) {
+    if (rc != SQLITE_OK && (rc & 0xff) != SQLITE_BUSY) {
         struct sl_error err;
-        sl_store_fail(&err, store->db, "writing the store's log back");
+        sl_store_fail(&err, store->db, "moving the log into the store");
         fail_for_good(store, &err);
     }
 }
 
 /* The next transaction; while a checkpoint is due, a pause in the traffic is used for it. */
 static int next_txn(struct sl_store *store, struct sl_txn **ret_txn) {
-    if (store->wal_pages > CHECKPOINT_PAGES_FORCED) {
+    if (store->wal_pages > CHECKPOINT_FORCED * store->checkpoint_pages) {
         checkpoint(store);
     }
-    if (store->wal_pages > CHECKPOINT_PAGES_QUIET) {
+    if (store->wal_pages > store->checkpoint_pages) {
         int rc = sl_mailbox_take_wait(store->inbox, QUIET_NS, ret_txn);
         if (rc != -SL_TIMEOUT) {
             return rc;
@@ -215,8 +219,10 @@ static int make_wal_room(sqlite3 *db, const char *path, struct sl_error *err) {
         sqlite3_exec(db, "DROP TABLE wal_room", NULL, NULL, NULL)) {
         return sl_store_fail(err, db, "making room for the store's log");
     }
-    sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_RESTART, NULL, NULL);
-    return SL_OK;
+    int rc = sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_RESTART, NULL, NULL);
+    return rc == SQLITE_OK || (rc & 0xff) == SQLITE_BUSY
+               ? SL_OK
+               : sl_store_fail(err, db, "making room for the store's log");
 }
 
 /* Commits `txn` and all that wait behind it. */
@@ -259,7 +265,7 @@ bool sl_store_commit(struct sl_store *store) {
         commit_waiting(store, txn);
         return true;
     }
-    if (store->wal_pages > CHECKPOINT_PAGES_QUIET && !atomic_load(&store->failed)) {
+    if (store->wal_pages > store->checkpoint_pages && !atomic_load(&store->failed)) {
         checkpoint(store);
         return true;
     }
@@ -380,6 +386,8 @@ int sl_store_open(const struct sl_store_config *config, struct sl_store **ret_st
         return sl_fail(err, SL_NOMEM, "no memory for the store");
     }
     store->lock_fd = -1;
+    store->checkpoint_pages =
+        config->checkpoint_pages ? (int)config->checkpoint_pages : CHECKPOINT_PAGES;
     store->fatal = config->fatal;
     store->fatal_arg = config->fatal_arg;
     pthread_mutex_init(&store->times_lock, NULL);
@@ -395,10 +403,12 @@ int sl_store_open(const struct sl_store_config *config, struct sl_store **ret_st
 /* Everything into the file; the log goes. Word of that first: what follows only takes away. */
 static void close_orderly(struct sl_store *store) {
     const char *path = sqlite3_db_filename(store->db, "main");
-    if (store->lock_fd < 0 || write_record(store, path, false, NULL) == SL_OK) {
-        sqlite3_wal_checkpoint_v2(store->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
-        sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
-    }
+    bool recorded = store->lock_fd < 0 || write_record(store, path, false, NULL) == SL_OK;
+    int rc = recorded ? sqlite3_wal_checkpoint_v2(store->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL,
+                                                  NULL)
+                      : SQLITE_IOERR;
+    /* After a failure the log stays as it is: the next start moves all of it. */
+    sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, rc != SQLITE_OK, NULL);
 }
 
 void sl_store_close(struct sl_store *store) {

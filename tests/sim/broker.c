@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "broker/shell/restore.h"
+#include "broker/store/backup.h"
 #include "tests/sim/internal.h"
 
 static void on_durable(struct sim *sim) {
@@ -31,7 +32,12 @@ static int open_store(struct sim *sim, struct sl_error *err) {
     struct sim_broker *broker = &sim->broker;
     struct sl_store_config config = {
         .path = SIM_STORE, .vfs = SIM_VFS, .threadless = true, .fatal = on_fatal, .fatal_arg = sim};
-    int rc = sl_store_open(&config, &broker->store, err);
+    int rc = SL_OK;
+    if (broker->restored) { /* as sluice-broker restore does */
+        rc = sl_restore_mark(SIM_STORE, SIM_VFS, broker->backup_wall,
+                             sim_host_now(sim, SIM_BROKER).wall, err);
+    }
+    rc = rc ? rc : sl_store_open(&config, &broker->store, err);
     SL_AUTO(sl_reader) reader = NULL;
     SL_AUTO(sl_reader) second = NULL;
     rc = rc ? rc : sl_reader_open(SIM_STORE, SIM_VFS, &reader, err);

@@ -52,6 +52,20 @@ void sim_check_orders_reset(struct sim *sim) {
     }
 }
 
+/* What a broker must not take for an answer. */
+static bool is_nonsense(const struct sl_msg_result_line *line) {
+    for (uint32_t i = 0; i < line->vector_count; i++) {
+        for (uint32_t k = 0; k < line->vectors[i].dim; k++) {
+            float value;
+            memcpy(&value, line->vectors[i].data + 4 * (size_t)k, sizeof value);
+            if (value != value) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 static void note_result(struct sim *sim, uint32_t agent, const struct sl_msg_result *r) {
     const uint64_t slot = r->unit_id % SIM_SEEN_UNITS;
     if (sim->units[slot].id == r->unit_id && sim->units[slot].closed && r->line_count > 0) {
@@ -67,7 +81,7 @@ static void note_result(struct sim *sim, uint32_t agent, const struct sl_msg_res
     struct sim_seen_result *seen = &sim->seen[sim->seen_count++ % SIM_SEEN_RESULTS];
     *seen = (struct sim_seen_result){.agent = agent, .id = r->result_id, .unit = r->unit_id};
     for (uint32_t i = 0; i < r->line_count && i < SL_MSG_LINES_MAX; i++) {
-        if (r->lines[i].status == SL_LINE_OK) {
+        if (r->lines[i].status == SL_LINE_OK && !is_nonsense(&r->lines[i])) {
             seen->lines[seen->count++] = r->lines[i].line;
         }
     }

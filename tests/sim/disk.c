@@ -340,14 +340,15 @@ int disk_sync(struct sim_disk *disk, struct disk_file *file) {
     if (rc) {
         return rc;
     }
+    if (disk->fail_sync_of && disk_is_called(disk, file, disk->fail_sync_of)) {
+        disk->fail_sync_of = NULL;
+        disk->fail_syncs++;
+    }
     if (disk->fail_syncs) {
         disk->fail_syncs--;
         disk->stats.failed_syncs++;
         sync_half(disk, file);
         return -EIO;
-    }
-    if (disk->lie_about_syncs) {
-        return 0;
     }
     disk_log_data(disk, OP_SYNC, file, NULL, 0, 0);
     uint32_t kept = 0;
@@ -361,7 +362,9 @@ int disk_sync(struct sim_disk *disk, struct disk_file *file) {
     }
     file->dirty_count = kept;
     file->synced_size = file->size;
-    disk_names_keep_file(disk, file);
+    if (!disk->strict_names) {
+        disk_names_keep_file(disk, file);
+    }
     return 0;
 }
 
@@ -374,6 +377,12 @@ int disk_step(struct sim_disk *disk, enum disk_step_kind kind) {
     }
     if (disk->dead) {
         return -EIO;
+    }
+    if (disk->stats.ops == disk->fail_at && kind == STEP_SYNC) {
+        disk->fail_syncs++;
+    } else if (disk->stats.ops == disk->fail_at) {
+        disk->stats.failed_writes++;
+        return -disk->fail_code;
     }
     if (kind == STEP_WRITE && disk->fail_writes) {
         disk->fail_writes--;
@@ -396,6 +405,15 @@ int disk_make_room(struct sim_disk *disk, const struct disk_file *file, int64_t 
 
 void sim_disk_die_at(struct sim_disk *disk, uint64_t n) {
     disk->die_at = n ? disk->stats.ops + n : 0;
+}
+
+void disk_fail_at(struct sim_disk *disk, uint64_t n, int code) {
+    disk->fail_at = n ? disk->stats.ops + n : 0;
+    disk->fail_code = code;
+}
+
+void disk_fail_sync_of(struct sim_disk *disk, const char *end) {
+    disk->fail_sync_of = end;
 }
 
 bool sim_disk_is_dead(const struct sim_disk *disk) {

@@ -8,9 +8,11 @@
  * the file puts all of its sectors and its length on the platter. A sync of the directory does so
  * for names (creation, rename, removal); a sync of a file also keeps the file's own name, since
  * journalling file systems do. A power failure keeps of every cached sector the old or the new
- * content, each by a throw of the dice, and with `tear` also half of one; lengths and names that
- * were not synced likewise. An operation costs time proportional to its own bytes, never to the
- * file's: an hour of simulation syncs tens of thousands of times.
+ * content, each by a throw of the dice, and with `tear` also half of one; a length the old or the
+ * new one, and with `tear` one half-way to where it had grown; of the changes of names as many of
+ * the oldest as the dice say. What was cut off comes back whole if the cut is lost. An operation
+ * costs time proportional to its own bytes, never to the file's: an hour of simulation syncs tens
+ * of thousands of times.
  *
  * Everything is a function of the seed and the calls. Thread: one. Out of memory: abort. */
 #ifndef SLUICE_TESTS_SIM_DISK_H
@@ -42,7 +44,8 @@ void sim_disk_destroy(struct sim_disk *disk);
 /* Registers a VFS of this name on the disk (paths are bare names, "store.db"). Its xRandomness is
  * drawn from the disk's seed, its time from `now_ms` below. With make_default, SQLite's own
  * generator can be reseeded by sqlite3_randomness(0, NULL): it asks the default VFS. One process,
- * no locking between processes; WAL works (xShm in memory). 0, or an SQLite code. */
+ * no locking between processes; WAL works (xShm in memory). 0, or an SQLite code. Connections of
+ * a dead process may be closed at any time, but before the disk is destroyed. */
 int sim_disk_vfs_register(struct sim_disk *disk, const char *name, bool make_default);
 void sim_disk_vfs_unregister(struct sim_disk *disk);
 /* Borrowed; valid as long as the disk. */

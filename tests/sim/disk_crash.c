@@ -11,6 +11,8 @@ void sim_disk_killed(struct sim_disk *disk) {
     disk->die_at = 0;
     disk->fail_writes = 0;
     disk->fail_syncs = 0;
+    disk->fail_at = 0;
+    disk->fail_sync_of = NULL;
     memset(disk->fds, 0, sizeof disk->fds);
     for (struct disk_file *file = disk->files; file;) {
         struct disk_file *next = file->next;
@@ -26,6 +28,27 @@ static bool old_is_newest(const struct disk_sector *sector) {
     static const uint8_t zeros[SIM_DISK_SECTOR];
     return memcmp(sector->old ? sector->old : zeros, sector->now ? sector->now : zeros,
                   SIM_DISK_SECTOR) == 0;
+}
+
+/* Two settlings upon one durable state left the same when the sums are equal. */
+static void note_choice(struct sim_disk *disk, const struct disk_unit *unit, bool durable,
+                        uint64_t what) {
+    if (durable) {
+        return;
+    }
+    uint64_t state = what ^ (uint64_t)unit->kind << 60 ^ (uint64_t)unit->file << 32 ^ unit->sector;
+    disk->settled += disk_draw(&state);
+}
+
+static uint64_t sum_sector(const uint8_t *data) {
+    uint64_t sum = 0;
+    for (size_t at = 0; data && at < SIM_DISK_SECTOR; at += 8) {
+        uint64_t word;
+        memcpy(&word, data + at, 8);
+        sum = (sum ^ word) * UINT64_C(0x9E3779B97F4A7C15);
+        sum ^= sum >> 29;
+    }
+    return sum;
 }
 
 /* Versions are counted from the durable one, 0, over those between to the newest; behind it, with
@@ -61,13 +84,14 @@ static void sector_choose(struct sim_disk *disk, struct disk_sector *sector, uin
     disk_sector_settle(disk, sector);
 }
 
-static void settle_names(struct sim_disk *disk, bool tear, disk_pick_fn pick, void *arg) {
+static void settle_names(struct sim_disk *disk, disk_pick_fn pick, void *arg) {
     uint32_t count = 0;
     for (struct disk_change *change = disk->changes; change; change = change->next) {
         count++;
     }
-    struct disk_unit unit = {.kind = UNIT_NAMES, .choices = count + 1, .tear = tear};
+    struct disk_unit unit = {.kind = UNIT_NAMES, .choices = count + 1, .newest = count};
     uint32_t kept = count ? pick(arg, &unit) : 0;
+    note_choice(disk, &unit, kept == 0, kept);
     while (disk->changes) {
         struct disk_change *change = disk->changes;
         disk->changes = change->next;
@@ -87,24 +111,33 @@ static void settle_names(struct sim_disk *disk, bool tear, disk_pick_fn pick, vo
 
 static void settle_file(struct sim_disk *disk, struct disk_file *file, bool tear, disk_pick_fn pick,
                         void *arg) {
-    struct disk_unit unit = {.kind = UNIT_LENGTH, .file = file->id, .choices = 2, .tear = tear};
+    struct disk_unit unit = {.kind = UNIT_LENGTH, .file = file->id, .choices = 2, .newest = 1};
     int64_t size = file->size;
     int64_t grown = file->size - file->synced_size;
     if (grown != 0) {
         unit.choices += tear && grown > 1;
         uint32_t choice = pick(arg, &unit);
         size = choice == 0 ? file->synced_size : choice == 1 ? size : size - grown / 2;
+        note_choice(disk, &unit, choice == 0, (uint64_t)size);
     }
     unit.kind = UNIT_SECTOR;
     for (uint32_t i = 0; i < file->dirty_count; i++) {
         struct disk_sector *sector = &file->sectors[file->dirty[i]];
-        bool behind_end = (int64_t)file->dirty[i] * SIM_DISK_SECTOR >= size;
-        if (sector->state == SECTOR_DROPPED || behind_end) {
+        int64_t at = (int64_t)file->dirty[i] * SIM_DISK_SECTOR;
+        /* What was cut off keeps its content if the cut is lost: nothing writes zeros there. */
+        bool cut_off = at >= file->size;
+        if (sector->state == SECTOR_DROPPED || at >= size ||
+            (cut_off && sector->between_count == 0)) {
             sector_choose(disk, sector, 0);
         } else if (sector->between_count || !old_is_newest(sector)) {
             unit.sector = file->dirty[i];
-            unit.choices = sector->between_count + 2 + (tear ? 2 : 0);
-            sector_choose(disk, sector, pick(arg, &unit));
+            unit.newest = sector->between_count + !cut_off;
+            unit.choices = unit.newest + 1 + (tear && !cut_off ? 2 : 0);
+            uint32_t version = pick(arg, &unit);
+            sector_choose(disk, sector, version);
+            if (disk->keep_versions) {
+                note_choice(disk, &unit, version == 0, sum_sector(sector->now));
+            }
         } else {
             disk_sector_settle(disk, sector);
         }
@@ -117,7 +150,8 @@ static void settle_file(struct sim_disk *disk, struct disk_file *file, bool tear
 
 void disk_settle(struct sim_disk *disk, bool tear, disk_pick_fn pick, void *arg) {
     sim_disk_killed(disk);
-    settle_names(disk, tear, pick, arg);
+    disk->settled = 0;
+    settle_names(disk, pick, arg);
     for (struct disk_file *file = disk->files; file; file = file->next) {
         settle_file(disk, file, tear, pick, arg);
     }
@@ -125,14 +159,11 @@ void disk_settle(struct sim_disk *disk, bool tear, disk_pick_fn pick, void *arg)
 
 static uint32_t throw_dice(void *arg, const struct disk_unit *unit) {
     uint64_t *dice = arg;
-    /* Tears are rarer than losses; the two torn versions are the last ones. */
-    if (unit->kind == UNIT_SECTOR && unit->tear) {
-        uint32_t whole = unit->choices - 2;
-        uint64_t throw = disk_draw(dice);
-        return throw % 8 == 0 ? whole + (uint32_t)(throw >> 8 & 1)
-                              : (uint32_t)((throw >> 8) % whole);
-    }
-    return (uint32_t)(disk_draw(dice) % unit->choices);
+    uint32_t torn = unit->choices - unit->newest - 1;
+    uint64_t throw = disk_draw(dice);
+    /* Tears are rarer than losses. */
+    return torn && throw % 8 == 0 ? unit->newest + 1 + (uint32_t)((throw >> 8) % torn)
+                                  : (uint32_t)((throw >> 8) % (unit->newest + 1));
 }
 
 void sim_disk_power_failed(struct sim_disk *disk, bool tear) {

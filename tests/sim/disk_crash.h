@@ -15,8 +15,8 @@ struct disk_unit {
     enum disk_unit_kind kind;
     uint32_t file;
     uint32_t sector;
+    uint32_t newest; /* the choice that loses nothing; those above it are torn */
     uint32_t choices;
-    bool tear;
 };
 
 typedef uint32_t (*disk_pick_fn)(void *arg, const struct disk_unit *unit);

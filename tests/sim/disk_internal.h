@@ -52,6 +52,7 @@ struct disk_file {
     int lock_fd;                 /* flock holder + 1; 0: nobody */
     struct disk_handle *handles; /* SQLite's, of this boot */
     struct disk_shm *shm;
+    struct disk_file *copy; /* while a disk is copied */
 };
 
 struct disk_name {
@@ -94,10 +95,14 @@ struct sim_disk {
     uint64_t die_at;
     bool dead;
     bool keep_versions;
-    bool lie_about_syncs; /* a sync reports success and does nothing: a test of tests */
+    bool strict_names; /* a sync of a file does not keep its name, only one of its directory */
+    uint64_t settled;  /* with keep_versions: a sum of what the last settling chose */
     uint32_t fail_writes;
     uint32_t fail_syncs;
-    uint32_t boot; /* counts kills: what was opened before one is void */
+    uint64_t fail_at; /* this operation, counted by stats.ops, fails: once */
+    int fail_code;
+    const char *fail_sync_of; /* the next sync of the file whose name ends so */
+    uint32_t boot;            /* counts kills: what was opened before one is void */
     int64_t now_ms;
     struct sim_disk_stats stats;
     struct disk_fd fds[DISK_FDS];
@@ -110,6 +115,12 @@ void *disk_alloc(size_t size); /* zeroed; aborts */
 uint64_t disk_draw(uint64_t *state);
 uint8_t *disk_block_get(struct sim_disk *disk);
 void disk_block_put(struct sim_disk *disk, uint8_t *block);
+
+/* The n-th changing operation from now on fails with -EIO or -ENOSPC, whatever it is (a sync with
+ * EIO only). It alone. 0: none. */
+void disk_fail_at(struct sim_disk *disk, uint64_t n, int code);
+/* So does the next sync of the file whose name ends so (kept by the caller). */
+void disk_fail_sync_of(struct sim_disk *disk, const char *end);
 
 /* ---- contents (disk.c) ---- */
 struct disk_sector *disk_sector_at(struct disk_file *file, uint32_t index);
@@ -131,6 +142,7 @@ int disk_sync(struct sim_disk *disk, struct disk_file *file);
 struct disk_name *disk_name_find(const struct sim_disk *disk, const char *text);
 struct disk_name *disk_name_get(struct sim_disk *disk, const char *text); /* makes it */
 struct disk_file *disk_find(const struct sim_disk *disk, const char *text);
+bool disk_is_called(const struct sim_disk *disk, const struct disk_file *file, const char *end);
 void disk_name_point(struct sim_disk *disk, struct disk_name *name, struct disk_file *file);
 int disk_create_file(struct sim_disk *disk, const char *text, bool directory,
                      struct disk_file **ret_file);
@@ -146,6 +158,7 @@ void disk_names_clear(struct sim_disk *disk);
 void disk_names_forget_lost_dirs(struct sim_disk *disk);
 /* The name points to the file and is durable. */
 void disk_names_plant(struct sim_disk *disk, struct disk_name *name, struct disk_file *file);
+void disk_names_copy(const struct sim_disk *from, struct sim_disk *to);
 
 /* One changing operation begins: 0, or what it fails with. */
 enum disk_step_kind { STEP_INVALID = 0, STEP_WRITE, STEP_SYNC, STEP_NAME };
@@ -168,8 +181,8 @@ enum disk_op_kind {
 };
 void disk_log_data(struct sim_disk *disk, enum disk_op_kind kind, const struct disk_file *file,
                    const void *data, size_t size, int64_t offset);
-void disk_log_names(struct sim_disk *disk, enum disk_op_kind kind, const char *name,
-                    const char *to);
+void disk_log_names(struct sim_disk *disk, enum disk_op_kind kind, const char *name, const char *to,
+                    const struct disk_file *made);
 void disk_log_free(struct disk_log *log);
 
 void disk_journal_init(struct sim_disk *disk);

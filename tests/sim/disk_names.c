@@ -41,6 +41,17 @@ struct disk_file *disk_find(const struct sim_disk *disk, const char *text) {
     return name ? name->now : NULL;
 }
 
+bool disk_is_called(const struct sim_disk *disk, const struct disk_file *file, const char *end) {
+    size_t m = strlen(end);
+    for (const struct disk_name *name = disk->names; name; name = name->next) {
+        size_t n = strlen(name->text);
+        if (name->now == file && n >= m && strcmp(name->text + n - m, end) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void disk_name_point(struct sim_disk *disk, struct disk_name *name, struct disk_file *file) {
     struct disk_file *before = name->now;
     if (file) {
@@ -144,10 +155,7 @@ int disk_sync_dir(struct sim_disk *disk, const char *dir) {
         disk->stats.failed_syncs++;
         return -EIO;
     }
-    if (disk->lie_about_syncs) {
-        return 0;
-    }
-    disk_log_names(disk, OP_SYNC_DIR, dir, "");
+    disk_log_names(disk, OP_SYNC_DIR, dir, "", NULL);
     const struct disk_change *last = NULL;
     for (struct disk_change *change = disk->changes; change; change = change->next) {
         bool in =
@@ -167,9 +175,9 @@ int disk_create_file(struct sim_disk *disk, const char *text, bool directory,
     if (rc) {
         return rc;
     }
-    disk_log_names(disk, directory ? OP_MAKE_DIR : OP_CREATE, text, "");
     struct disk_name *name = disk_name_get(disk, text);
     struct disk_file *file = disk_file_new(disk);
+    disk_log_names(disk, directory ? OP_MAKE_DIR : OP_CREATE, text, "", file);
     file->directory = directory;
     disk_name_point(disk, name, file);
     change_note(disk, CHANGE_LINK, name, NULL, file);
@@ -189,7 +197,7 @@ int disk_rename(struct sim_disk *disk, const char *from, const char *to) {
     if (rc) {
         return rc;
     }
-    disk_log_names(disk, OP_RENAME, from, to);
+    disk_log_names(disk, OP_RENAME, from, to, NULL);
     struct disk_name *target = disk_name_get(disk, to);
     struct disk_file *file = source->now;
     if (target == source) {
@@ -210,7 +218,7 @@ int disk_remove(struct sim_disk *disk, const char *text) {
     if (rc) {
         return rc;
     }
-    disk_log_names(disk, OP_REMOVE, text, "");
+    disk_log_names(disk, OP_REMOVE, text, "", NULL);
     change_note(disk, CHANGE_UNLINK, name, NULL, name->now);
     disk_name_point(disk, name, NULL);
     return 0;
@@ -228,6 +236,19 @@ void disk_names_plant(struct sim_disk *disk, struct disk_name *name, struct disk
         }
     }
     point_durable(disk, name, file);
+}
+
+void disk_names_copy(const struct sim_disk *from, struct sim_disk *to) {
+    for (const struct disk_name *name = from->names; name; name = name->next) {
+        struct disk_name *copy = disk_name_get(to, name->text);
+        disk_name_point(to, copy, name->now ? name->now->copy : NULL);
+        point_durable(to, copy, name->durable ? name->durable->copy : NULL);
+    }
+    for (const struct disk_change *change = from->changes; change; change = change->next) {
+        struct disk_name *source = change->from ? disk_name_get(to, change->from->text) : NULL;
+        change_note(to, change->kind, disk_name_get(to, change->name->text), source,
+                    change->file->copy);
+    }
 }
 
 void disk_names_forget_lost_dirs(struct sim_disk *disk) {

@@ -20,4 +20,10 @@ void disk_record(struct sim_disk *disk);
 size_t disk_record_count(const struct sim_disk *disk);
 const struct disk_op *disk_record_at(const struct sim_disk *disk, size_t i);
 
+/* Does the operation again. files: by disk_op.file, at least one more than the recorded disk has
+ * made; filled in as they are made. */
+void disk_replay(struct sim_disk *disk, struct disk_file **files, const struct disk_op *op);
+/* All of its state, durable and not; but for open handles. */
+struct sim_disk *disk_copy(const struct sim_disk *disk);
+
 #endif

@@ -119,6 +119,7 @@ struct sim_broker {
     int64_t cut_in; /* dies before so many more commands; negative: not */
     struct sim_disk_snapshot *backup;
     int64_t backup_ns;
+    struct sl_wall backup_wall;
     int64_t due_ns; /* next timer, observer's time */
     bool restored;  /* the next start is from a backup */
 };

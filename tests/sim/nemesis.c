@@ -114,6 +114,7 @@ static void back_up(struct sim *sim) {
         sim_disk_snapshot_free(sim->broker.backup);
         sim->broker.backup = sim_disk_snapshot(sim->hosts[SIM_BROKER].disk);
         sim->broker.backup_ns = sim->now_ns;
+        sim->broker.backup_wall = sim_host_now(sim, SIM_BROKER).wall;
     }
 }
 

@@ -166,9 +166,8 @@ static void a_newer_store_is_refused(void **state) {
 }
 
 static void run_sql(struct fixture *f, const char *sql) {
-    sqlite3 *db = NULL;
+    sqlite3 *db = open_raw(f->path);
     char *why = NULL;
-    assert_int_equal(sqlite3_open(f->path, &db), SQLITE_OK);
     if (sqlite3_exec(db, sql, NULL, NULL, &why) != SQLITE_OK) {
         fail_msg("%s: %s", sql, why);
     }
