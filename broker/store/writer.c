@@ -3,6 +3,7 @@
  * writing at the first failure. */
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -196,11 +197,23 @@ static int next_txn(struct sl_store *store, struct sl_txn **ret_txn) {
 }
 
 /* What the last process left in the log may stand in the system's cache only: a sync that fails
- * drops what it could not write and calls it clean. So it is written back, and the log begins anew,
- * before anything is appended to it. */
+ * drops what it could not write and calls it clean. So it is written back before anything is
+ * appended. The log must then begin anew on the disk, too: if the power failed now, what the disk
+ * has of it would be shorter, and writing that back again would undo what is in the file. A
+ * transaction that changes nothing writes the new head, and syncs it. */
 static int settle_log(sqlite3 *db, struct sl_error *err) {
-    int rc = sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_RESTART, NULL, NULL);
-    return rc == SQLITE_OK ? SL_OK : sl_store_fail(err, db, "writing the store's log back");
+    int64_t version = 0;
+    char same[64];
+    int rc = sl_store_int(db, "PRAGMA user_version", &version, err);
+    if (rc) {
+        return rc;
+    }
+    snprintf(same, sizeof same, "PRAGMA user_version = %d", (int)version);
+    if (sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_RESTART, NULL, NULL) != SQLITE_OK ||
+        sqlite3_exec(db, same, NULL, NULL, NULL) != SQLITE_OK) {
+        return sl_store_fail(err, db, "writing the store's log back");
+    }
+    return SL_OK;
 }
 
 /* Writes and drops a blob of the wanted length: the file keeps its length when the log restarts at
