@@ -37,7 +37,6 @@ struct fake {
     struct sl_job *job;
     struct sl_work_cursor cursor;
     int64_t candidate_left_ns; /* hashing time until the next candidate */
-    uint32_t made_up_nonce;
     /* Inference: the first unit is worked on, line by line. */
     struct sl_device_unit *units[UNITS_MAX];
     uint32_t unit_count;
@@ -263,6 +262,15 @@ static void finish_line(struct fake *f) {
     }
 }
 
+/* Made up from the header: two devices that search the same one find the same, as they would. */
+static uint32_t nonce_of(const struct sl_work *work) {
+    uint32_t nonce = 2166136261u;
+    for (size_t i = 0; i < sizeof work->header; i++) {
+        nonce = (nonce ^ work->header[i]) * 16777619u;
+    }
+    return nonce;
+}
+
 static void find_candidate(struct fake *f) {
     struct sl_device_event event = {.kind = SL_DEVEV_CANDIDATE};
     struct sl_work *work = &event.candidate.work;
@@ -270,7 +278,7 @@ static void find_candidate(struct fake *f) {
     if (sl_work_next(&f->cursor, f->job, work, NULL) != SL_OK) {
         return;
     }
-    event.candidate.nonce = f->made_up_nonce++;
+    event.candidate.nonce = nonce_of(work);
     for (uint32_t nonce = 0; nonce < f->script.candidate_search; nonce++) {
         uint8_t hash[32];
         sl_work_hash(work, nonce, hash);

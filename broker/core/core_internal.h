@@ -173,8 +173,8 @@ void sl_core_lease_grant(struct sl_broker_core *core, uint32_t dev, const struct
 void sl_core_lease_clear(struct sl_broker_core *core, uint32_t dev);
 void sl_core_lease_left(struct sl_broker_core *core, const struct sl_core_item *item);
 void sl_core_lease_resend(struct sl_broker_core *core, uint32_t dev);
-/* A person drained or stopped the device after it was told to work: what it was told is neither
- * sent again nor renewed. */
+/* A person drained or stopped the device after it was told to work, or its batch is over: what it
+ * was told is neither sent again nor renewed. */
 bool sl_core_lease_called_off(const struct sl_broker_core *core, uint32_t dev);
 void sl_core_lease_sweep(struct sl_broker_core *core);
 void sl_core_lease_ack(struct sl_broker_core *core, uint32_t node, const struct sl_msg_ack *ack);

@@ -146,12 +146,16 @@ void sl_core_lease_resend(struct sl_broker_core *core, uint32_t dev) {
     fleet->renew_ns[dev] = core->now.mono.ns + core->config.lease_ttl_ms * SL_NS_PER_MS / 3;
 }
 
-/* An agent that was away, or has not reported yet, gets no new directive at once. */
+/* An agent that was away, or has not reported yet, gets no new directive at once; meanwhile a
+ * person may have stopped its device, or the batch that it serves may have come to its end
+ * elsewhere. */
 bool sl_core_lease_called_off(const struct sl_broker_core *core, uint32_t dev) {
     enum sl_mode pinned = SL_MODE_INVALID;
     enum sl_policy_order order = sl_core_order(core, dev, &pinned);
-    return core->fleet.mode[dev] != SL_MODE_INVALID && core->fleet.mode[dev] != SL_MODE_IDLE &&
-           (order == SL_ORDER_DRAIN || order == SL_ORDER_STOP);
+    bool stopped = order == SL_ORDER_DRAIN || order == SL_ORDER_STOP;
+    bool works = core->fleet.mode[dev] == SL_MODE_HASH || core->fleet.mode[dev] == SL_MODE_INFER;
+    bool nothing_left = core->fleet.mode[dev] == SL_MODE_INFER && !core->fleet.batch[dev];
+    return (works && stopped) || nothing_left;
 }
 
 void sl_core_lease_sweep(struct sl_broker_core *core) {

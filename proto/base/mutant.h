@@ -65,7 +65,6 @@
     X(epoch_not_durable, "a mode starts before its epoch is durable")                              \
     X(epoch_not_stored, "the journal gets the epoch before the one that runs")                     \
     X(safe_mode_for_ever, "the safe mode goes on however long the broker is away")                 \
-    X(unit_worked_again, "a unit that comes again is worked on again")                             \
     X(results_not_resent, "a new session does not get the results that wait")                      \
     X(shares_not_resent, "a new session does not get the shares that wait")                        \
     X(ids_used_again, "a restart gives the ids of results and shares again")                       \

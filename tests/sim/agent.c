@@ -278,6 +278,8 @@ void sim_agent_read(struct sim *sim, uint32_t i) {
         }
         if (msg.kind == SL_MSG_DIRECTIVE) {
             sim_check_heard(sim, i, &msg);
+        } else if (msg.kind == SL_MSG_WELCOME) {
+            sim_check_welcomed(sim, i);
         }
         /* Devices have lived up to now, so that what the message asks for happens now. */
         for (uint32_t k = 0; k < sim->device_count; k++) {

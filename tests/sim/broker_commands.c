@@ -88,8 +88,8 @@ static void validated(struct sim *sim, struct sim_event *event) {
     sl_assert(out.lines.worst_tokens);
     for (uint32_t i = 0; i < batch->lines; i++) {
         char text[128];
-        out.lines.worst_tokens[i] =
-            sim_line_text(sim, (uint32_t)event->a, i, text, sizeof text) + 2;
+        uint32_t bytes = sim_line_text(sim, (uint32_t)event->a, i, text, sizeof text);
+        out.lines.worst_tokens[i] = sim_line_is_refused(sim, (uint32_t)event->a, i) ? 0 : bytes + 2;
     }
     sim_broker_step(sim, &out);
     free(out.lines.worst_tokens); /* NULL when the core took it */

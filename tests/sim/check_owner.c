@@ -154,7 +154,14 @@ void sim_check_health(struct sim *sim, uint32_t agent, const struct sl_msg *msg,
     }
 }
 
-/* Only what this process was told counts: a welcome starts the time anew. */
+/* The time of the safe mode begins anew. */
+void sim_check_welcomed(struct sim *sim, uint32_t agent) {
+    for (uint32_t k = 0; k < sim->device_count; k++) {
+        sim->agents[agent].watched[k].safe_ns = 0;
+    }
+}
+
+/* Only what this process was told counts. */
 static void check_safe(struct sim *sim, uint32_t agent, uint32_t device,
                        const struct sl_agent_device_view *view, int64_t now_ns) {
     struct sim_watched *watched = &sim->agents[agent].watched[device];

@@ -84,6 +84,8 @@ struct sim_batch *sim_batch_find(struct sim *sim, const char *id);
 /* The line's text into out; its length. Tokens are its length plus two. */
 uint32_t sim_line_text(const struct sim *sim, uint32_t batch, uint32_t line, char *out,
                        size_t size);
+/* A line that validation refuses: no JSON, say. */
+bool sim_line_is_refused(const struct sim *sim, uint32_t batch, uint32_t line);
 void sim_nemesis_start(struct sim *sim);
 void sim_nemesis_heal(struct sim *sim);
 
@@ -102,6 +104,7 @@ bool sim_model_has_unit(const struct sim *sim, uint64_t id);
 /* check_owner.c */
 void sim_check_grant(struct sim *sim, uint32_t agent, const struct sl_msg *msg);
 void sim_check_heard(struct sim *sim, uint32_t agent, const struct sl_msg *msg);
+void sim_check_welcomed(struct sim *sim, uint32_t agent);
 void sim_check_post(struct sim *sim, uint32_t agent, uint32_t device,
                     const struct sl_device_cmd *cmd);
 void sim_check_journal(struct sim *sim, uint32_t agent, const struct sl_agent_cmd *cmd);

@@ -36,6 +36,10 @@ uint32_t sim_line_text(const struct sim *sim, uint32_t batch, uint32_t line, cha
     return (uint32_t)length;
 }
 
+bool sim_line_is_refused(const struct sim *sim, uint32_t batch, uint32_t line) {
+    return sim_fold(sim_fold(sim->options.seed + 1, batch), line) % 40 == 0;
+}
+
 static bool broker_listens(const struct sim *sim) {
     const struct sim_host *host = &sim->hosts[SIM_BROKER];
     return host->up && !host->doomed && host->paused_until_ns <= sim->now_ns;
@@ -145,8 +149,9 @@ static void start_tenants(struct sim *sim) {
         left -= batch->lines;
         snprintf(batch->id, sizeof batch->id, "batch_%u", i);
         batch->tenant = (uint32_t)sim_range(&sim->rng, 0, SIM_TENANTS - 1);
-        batch->bid =
-            sim_chance(&sim->rng, 100000) ? -1 : sim_range(&sim->rng, 200000000, 3000000000);
+        batch->bid = sim_chance(&sim->rng, 100000)   ? -1
+                     : sim_chance(&sim->rng, 300000) ? BID_WINS
+                                                     : sim_range(&sim->rng, 200000000, 3000000000);
         batch->deadline_span_ms =
             sim_chance(&sim->rng, 100000) ? sim_range(&sim->rng, 1000, 60000) : 0;
         batch->wants_cancel = (faults >> SIM_TENANT_CANCEL & 1) && sim_chance(&sim->rng, 300000);
