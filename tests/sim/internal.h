@@ -67,7 +67,7 @@ void sim_pool_hung_up(struct sim *sim, uint32_t agent);
 void sim_pool_strike(struct sim *sim, enum sim_fault fault, int64_t until_ns);
 void sim_pool_heal(struct sim *sim);
 struct sim_pool_counts {
-    uint64_t accepted, stale, rejected, duplicates;
+    uint64_t accepted, stale, rejected;
     uint64_t work; /* expected hashes of the accepted ones */
 };
 struct sim_pool_counts sim_pool_counts(const struct sim *sim, uint32_t agent);

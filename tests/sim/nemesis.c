@@ -231,7 +231,11 @@ static void strike_one(struct sim *sim, enum sim_fault fault, int64_t until_ns) 
     uint32_t host = (uint32_t)sim_range(&sim->rng, 0, sim->agent_count);
     sim_story(sim, "strike: %s (agent %u, host %u, %.1f s)", sim_fault_name(fault), agent, host,
               (double)(until_ns - sim->now_ns) / 1e9);
-    if (fault <= SIM_PARTITION_DOWN) {
+    if (fault <= SIM_NET_DELAY && sim_chance(&sim->rng, 500000)) { /* a bad switch, say */
+        for (uint32_t i = 0; i < sim->agent_count; i++) {
+            strike_net(sim, fault, i, until_ns);
+        }
+    } else if (fault <= SIM_PARTITION_DOWN) {
         strike_net(sim, fault, agent, until_ns);
     } else if (fault == SIM_LINK_RESET) {
         reset_line(sim, agent);

@@ -40,6 +40,7 @@ struct sim_pool {
     int64_t down_until_ns, silent_until_ns, garbage_until_ns, reject_until_ns, storm_until_ns;
     struct line lines[SIM_AGENTS_MAX];
     struct sim_facts *seen; /* shares, for duplicates */
+    uint64_t submits;
 };
 
 /* ---- bytes on their way ---- */
@@ -225,12 +226,11 @@ static void submit(struct sim *sim, uint32_t agent, long id, const char *request
     }
     uint64_t number = strtoull(f[1], NULL, 10);
     bool given = line->jobs[number % JOBS_MAX].number == number && number > 0;
-    if (!sim_facts_put(pool->seen, share, ++line->counts.duplicates)) {
+    if (!sim_facts_put(pool->seen, share, ++pool->submits)) {
         sim_break(sim, "shares", "%s submits one share twice (job %s)", sim->agents[agent].node,
                   f[1]);
         return;
     }
-    line->counts.duplicates--;
     if (pool->reject_until_ns > sim->now_ns && sim_chance(&pool->rng, REJECT_PPM)) {
         sim_count(sim, SIM_POOL_REJECT);
         line->counts.rejected++;
