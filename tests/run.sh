@@ -10,8 +10,10 @@
 #   tests/run.sh --seeds N    only the simulator, N seeds; --seed S [--trace] one of them, as a story;
 #                             other options of sluice-sim may follow (see --seed 1 --help)
 #   tests/run.sh --mutants    the simulator must see each bug that is put in on purpose
-#   tests/run.sh --kills N    only real processes under fire, N faults
-#   tests/run.sh --long       an hour of fuzzing a target, then 1,000 kills; goes on where it was
+#   tests/run.sh --kills N    only real processes under fire, until N were killed
+#   tests/run.sh --fuzz       only the fuzzers, 15 s a target
+#   tests/run.sh --long       an hour of fuzzing a target (or 10^7 inputs), then 1,000 kills, which go on
+#                             where they were cut off (tests/out/fire.state)
 #   tests/run.sh --coverage   coverage by folder, and what is not covered for which reason
 #   tests/run.sh --no-deps    (first, with any of them) trust that everything is installed
 set -uo pipefail
@@ -23,14 +25,14 @@ deps=yes
 rest=()
 while [ $# -gt 0 ]; do
   case "$1" in
-    --quick | --asan | --long | --coverage) what=${1#--} ;;
+    --quick | --asan | --fuzz | --long | --coverage) what=${1#--} ;;
     --no-deps) deps=no ;;
     --seeds | --seed | --mutants | --kills)
       what=${1#--}
       rest=("$@")
       break
       ;;
-    -h | --help) sed -n '3,21s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h | --help) sed -n '3,23s/^# \{0,1\}//p' "$0"; exit 0 ;;
     *) echo "run.sh: unknown option '$1'; see --help" >&2; exit 2 ;;
   esac
   shift
@@ -39,7 +41,7 @@ done
 
 out=$root/tests/out
 mkdir -p "$out"
-rm -f "$out"/*.xml "$out"/*.log "$out"/results.txt
+rm -f "$out"/*.xml "$out"/*.log "$out"/results.txt # the state of --long stays
 results=$out/results.txt
 : >"$results"
 models=${SLUICE_MODELS:-$root/build/models}
@@ -113,9 +115,35 @@ simulate() {
   exec "build/$preset/tests/sim/sluice-sim" "$@"
 }
 
+# fuzz OPTIONS...: every target from its corpus; a finding is kept and its path printed.
+fuzz() {
+  step build-fuzz bash -c 'cmake --preset fuzz && cmake --build build/fuzz -j "$(nproc)"'
+  step fuzz tests/fuzz/run --build build/fuzz "$@"
+  tail -n 25 "$out/fuzz.log"
+}
+
+# fire OPTIONS...: real programs, killed, stopped, cut off, on full disks, with clocks that jump.
+fire() {
+  step build-gcc configure_and_build ci
+  get_model ci
+  say "real programs under fire"
+  if python3 tests/e2e/fire.py --build build/ci --models "$models" "$@"; then
+    record fire passed
+  else
+    record fire failed "see tests/out/fire"
+  fi
+}
+
 case $what in
   seeds | seed) simulate release "${rest[@]}" ;;
   mutants) simulate mutants "${rest[@]}" ;;
+  kills) fire "${rest[@]}" ;;
+  fuzz) fuzz ;;
+  long)
+    fuzz --long
+    fire --long --state "$out/fire.state"
+    ;;
+  coverage) exec tests/coverage ;;
   quick)
     step build configure_and_build ci
     get_model ci
@@ -137,6 +165,7 @@ case $what in
     step build-tsan configure_and_build tsan
     unit_tests tsan -L tsan
     step build-clang configure_and_build ci-clang
+    fuzz
     step format tests/static.sh format
     step cppcheck tests/static.sh cppcheck
     step clang-tidy tests/static.sh clang-tidy
