@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "broker/shell/restore.h"
+#include "broker/store/page_sum.h"
 #include "tests/fuzz/store_sample.h"
 
 #define FILE_MAX (256 * 1024)
@@ -21,6 +22,7 @@ enum how {
     HOW_LOG,   /* the same with its log, whose sums are then made right */
     HOW_SQL,   /* the input is SQL, run on it: sound pages with hostile rows and tables */
     HOW_COUNT,
+    HOW_RAW = 32,  /* flag: page checksums are not made right, so that most of it ends at them */
     HOW_AGAIN = 64 /* flag: what was written is opened again, which costs a third of the time */
 };
 
@@ -53,8 +55,8 @@ static void remove_all(void) {
 
 /* SQLite's own memory from blocks of its own: a third of the time was the sanitizer's malloc. */
 static void configure_sqlite(void) {
-    static _Alignas(8) uint8_t pages[400][1024];
-    fuzz_check(sqlite3_config(SQLITE_CONFIG_PAGECACHE, pages, 1024, 400) == SQLITE_OK);
+    static _Alignas(8) uint8_t pages[300][4608];
+    fuzz_check(sqlite3_config(SQLITE_CONFIG_PAGECACHE, pages, 4608, 300) == SQLITE_OK);
     fuzz_check(sqlite3_config(SQLITE_CONFIG_LOOKASIDE, 1200, 400) == SQLITE_OK);
     fuzz_check(sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0) == SQLITE_OK);
 }
@@ -90,6 +92,12 @@ static void patch(struct fuzz_input *in, uint8_t *bytes, size_t size) {
     }
 }
 
+static void seal(uint8_t *file, size_t size) {
+    for (size_t at = 0; at + SL_PAGE_BYTES <= size; at += SL_PAGE_BYTES) {
+        sl_page_seal(file + at, (uint32_t)(at / SL_PAGE_BYTES) + 1);
+    }
+}
+
 static int stop(void *arg) {
     (void)arg;
     return 1;
@@ -100,7 +108,9 @@ static void run_sql(struct fuzz_input *in) {
     sqlite3 *db = NULL;
     char *sql = fuzz_text(in->at, in->left);
     char *at = sql;
-    fuzz_check(sqlite3_open(the_store.path, &db) == SQLITE_OK);
+    char vfs[SL_PAGE_VFS_NAME_MAX];
+    fuzz_check(sl_page_vfs("unix", vfs) == SQLITE_OK);
+    fuzz_check(sqlite3_open_v2(the_store.path, &db, SQLITE_OPEN_READWRITE, vfs) == SQLITE_OK);
     sqlite3_limit(db, SQLITE_LIMIT_LENGTH, FILE_MAX);
     sqlite3_limit(db, SQLITE_LIMIT_ATTACHED, 0);
     sqlite3_exec(db, "PRAGMA max_page_count = 500", NULL, NULL, NULL);
@@ -117,16 +127,25 @@ static void run_sql(struct fuzz_input *in) {
     free(sql);
 }
 
-static void make_store(struct fuzz_input *in, enum how how) {
+static void make_store(struct fuzz_input *in, enum how how, bool raw) {
     const struct store_sample *sample = store_sample_get();
     if (how == HOW_FILE) {
-        write_file("", in->at, in->left < FILE_MAX ? in->left : FILE_MAX);
+        size_t size = in->left < FILE_MAX ? in->left : FILE_MAX;
+        uint8_t *bytes = fuzz_copy(in->at, size);
+        if (!raw) {
+            seal(bytes, size);
+        }
+        write_file("", bytes, size);
+        free(bytes);
         return;
     }
     uint8_t *file = fuzz_copy(sample->file, sample->file_bytes);
     uint8_t *log = fuzz_copy(sample->log, sample->log_bytes);
     if (how == HOW_PATCH) {
         patch(in, file, sample->file_bytes);
+        if (!raw) {
+            seal(file, sample->file_bytes);
+        }
     } else if (how == HOW_LOG) {
         patch(in, log, sample->log_bytes);
         store_sample_fix_log(log, sample->log_bytes);
@@ -249,7 +268,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     the_store.failed = false;
     remove_files();
     uint8_t how = fuzz_u8(&in);
-    make_store(&in, (enum how)(how % HOW_COUNT));
+    make_store(&in, (enum how)((how & 31) % HOW_COUNT), how & HOW_RAW);
     if (open_store(&store, &err) != SL_OK) {
         return 0;
     }

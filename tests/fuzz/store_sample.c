@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/fuzz/store_sample.h"
 
-#include <sqlite3.h>
-
 #include "broker/core/core.h"
 #include "broker/store/store.h"
 #include "tests/fuzz/fuzz.h"
@@ -169,15 +167,6 @@ static uint8_t *slurp(const char *path, size_t *ret_size) {
     return bytes;
 }
 
-/* Pages of 512 bytes: a tenth of the size, and every table has several of them all the same. */
-static void begin_small(const char *path) {
-    sqlite3 *db = NULL;
-    fuzz_check(sqlite3_open(path, &db) == SQLITE_OK);
-    fuzz_check(sqlite3_exec(db, "PRAGMA page_size = 512; PRAGMA journal_mode = WAL", NULL, NULL,
-                            NULL) == SQLITE_OK);
-    sqlite3_close(db);
-}
-
 static struct sl_store *open_store(const char *path) {
     struct sl_store *store = NULL;
     struct sl_error err = {0};
@@ -192,7 +181,6 @@ static struct sl_store *open_store(const char *path) {
 
 void store_sample_make(const char *path) {
     char log[128];
-    begin_small(path);
     struct sl_store *store = open_store(path);
     commit_site(store);
     commit_work(store);
