@@ -280,6 +280,7 @@ int sl_http_create(const struct sl_http_config *config, struct sl_http **ret_htt
                    struct sl_error *err) {
     SL_AUTO(sl_http) http = NULL;
     int rc = sl_http_prepare(config, &http, err);
+    sl_assert(rc || http);
     rc = rc ? rc : sl_http_workers_start(http, err);
     rc = rc ? rc : start_daemon(http, config->listen, config->port_file, err);
     if (rc == SL_OK) {

@@ -100,7 +100,7 @@ static int read_page(const struct checking *c, uint32_t page, uint8_t *out, stru
 
 /* The file's own first bytes: whichever of two writes they are from, these say what it is. */
 static int check_head(struct checking *c, struct sl_error *err) {
-    uint8_t head[100];
+    uint8_t head[100] = {0};
     if (c->size < (int64_t)sizeof head) {
         return damaged(c, c->size, "too short for a store, or not one at all", err);
     }
@@ -212,7 +212,7 @@ static int compare_u32(const void *a, const void *b) {
 
 /* Pages of zeros are legal only in the list of free ones: each is taken off the list's head. */
 static int check_empty(struct checking *c, struct sl_error *err) {
-    uint8_t trunk[SL_PAGE_BYTES];
+    uint8_t trunk[SL_PAGE_BYTES] = {0};
     uint32_t found = 0;
     uint32_t at = be32(c->head + 32);
     for (uint32_t seen = 0; at && seen < c->pages && found < c->empty_count; seen++) {

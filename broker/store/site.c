@@ -60,8 +60,8 @@ static int write_site(sqlite3 *db, bool new_id, const char *key, struct sl_error
 }
 
 int sl_site_claim(sqlite3 *db, const struct sl_store_config *config, struct sl_error *err) {
-    char id[64];
-    char key[SL_SITE_KEY_MAX];
+    char id[64] = "";
+    char key[SL_SITE_KEY_MAX] = "";
     int rc = meta_get(db, SL_META_SITE_ID, id, sizeof id, err);
     rc = rc ? rc : meta_get(db, SL_META_SITE_KEY, key, sizeof key, err);
     if (rc) {

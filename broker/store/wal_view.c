@@ -16,6 +16,9 @@
 #define EVIDENCE_BYTES 8
 #define LONELY_BYTES 16
 
+/* 256 GiB: what a hostile log may make us take memory for. */
+#define PAGES_MAX (1u << 26)
+
 struct frame {
     uint8_t bytes[FRAME_BYTES];
 };
@@ -85,6 +88,9 @@ static int damaged(const struct sl_wal_view *view, int64_t offset, const char *w
 }
 
 static int note(struct sl_wal_view *view, uint32_t page, uint32_t frame, struct sl_error *err) {
+    if (page > PAGES_MAX) {
+        return damaged(view, frame_offset(frame), "no store has so many pages", err);
+    }
     if (page > view->map_count) {
         uint32_t count = page + 1024;
         uint32_t *map = realloc(view->map, count * sizeof *map);
@@ -207,8 +213,8 @@ static bool head_in_one_sector(uint32_t frame) {
 /* Whether a frame at or behind `bad` continues a commit at or behind `bad`. */
 static int written_after(const struct sl_wal_view *view, uint32_t bad, bool *ret_found,
                          struct sl_error *err) {
-    struct frame before;
-    struct frame now;
+    struct frame before = {0};
+    struct frame now = {0};
     bool before_good = false;
     int rc = read_at(view, before.bytes, FRAME_BYTES, frame_offset(bad), err);
     for (uint32_t i = bad + 1; rc == SL_OK && i <= view->room && !*ret_found; i++) {

@@ -2,6 +2,8 @@
  * Which bug this process has. Only in builds with SLUICE_MUTANTS. */
 #include "proto/base/mutant.h"
 
+#ifdef SLUICE_MUTANTS
+
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -70,3 +72,5 @@ __attribute__((constructor)) static void choose_from_environment(void) {
     }
     exit(2);
 }
+
+#endif

@@ -17,7 +17,7 @@ static void check_refusal(int rc, const struct sl_error *err, const struct sl_ms
     struct sl_msg untouched;
     memset(&untouched, 0x5A, sizeof untouched);
     fuzz_check(rc == -SL_CORRUPT || rc == -SL_UNSUPPORTED || rc == -SL_LIMIT || rc == -SL_INVALID ||
-               rc == -SL_NOMEM);
+               rc == -SL_NOMEM || rc == -SL_STALE);
     fuzz_check_error(rc, err);
     fuzz_check(memcmp(msg, &untouched, sizeof untouched) == 0);
 }
