@@ -168,9 +168,6 @@ static void carry_out(struct sim *sim, struct sl_core_command *command) {
         break;
     case SL_CCMD_FINALIZE:
         work(sim, command->batch, finalized);
-        if (sim_batch_find(sim, command->batch)) {
-            sim_batch_find(sim, command->batch)->sealed = true;
-        }
         break;
     case SL_CCMD_LOG:
         log_line(sim, command);

@@ -46,7 +46,6 @@ void sim_check_orders_reset(struct sim *sim) {
     for (uint32_t i = 0; i < sim->batch_count; i++) {
         enum sl_batch_state state = sim->batches[i].state;
         memcpy(sim->batches[i].taken, sim->batches[i].done, sim->batches[i].lines);
-        sim->batches[i].sealed = false;
         sim->batches[i].ending = state != SL_BATCH_INVALID && state != SL_BATCH_VALIDATING &&
                                  state != SL_BATCH_IN_PROGRESS;
     }
@@ -105,12 +104,28 @@ void sim_check_arrival(struct sim *sim, uint32_t agent, const struct sl_msg *msg
     }
 }
 
+/* The broker writes a batch's output once the batch is ending and none of its units is open:
+ * results come too late from then on. What says so is durable, not the order to write the output:
+ * an acknowledgement may overtake that. */
+static bool is_past_results(const struct sim *sim, const struct sim_batch *batch) {
+    if (sl_batch_state_is_final(batch->state)) {
+        return true;
+    }
+    for (uint32_t i = 0; i < SIM_SEEN_UNITS; i++) {
+        if (sim->units[i].id != 0 && !sim->units[i].closed &&
+            &sim->batches[sim->units[i].batch] == batch) {
+            return false;
+        }
+    }
+    return batch->state == SL_BATCH_CANCELLING || batch->state == SL_BATCH_FINALIZING;
+}
+
 /* The batch whose unit it was, as the broker's durable units say; NULL: none that is open. */
 static const struct sim_batch *open_batch_of(struct sim *sim, uint64_t unit) {
     for (uint32_t i = 0; i < SIM_SEEN_UNITS; i++) {
         if (sim->units[i].id == unit) {
             const struct sim_batch *batch = &sim->batches[sim->units[i].batch];
-            return batch->sealed || sl_batch_state_is_final(batch->state) ? NULL : batch;
+            return is_past_results(sim, batch) ? NULL : batch;
         }
     }
     return NULL;

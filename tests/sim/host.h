@@ -98,7 +98,6 @@ struct sim_batch {
     enum sl_batch_state state; /* as last durable */
     bool in_store;             /* when it was last read */
     bool ending;               /* written: nothing of it may be issued any more */
-    bool sealed;               /* its output is being written: results come too late */
     uint8_t *done;             /* [lines] durable results */
     uint8_t *taken;            /* [lines] results that were written, durable or not */
 };
