@@ -71,10 +71,9 @@ static int open_store(struct making *m, struct sl_error *err) {
 
 /* ---- what the rows refer to ---- */
 
-static const char names_sql[] =
-    "SELECT 'files/'||id, 1 FROM files WHERE deleted=0 UNION ALL"
-    " SELECT 'lines/'||id, 0 FROM batches WHERE state NOT IN"
-    " ('completed','failed','expired','cancelled') UNION ALL SELECT 'operator.key', 0";
+static const char names_sql[] = "SELECT 'files/'||id, 1 FROM files WHERE deleted=0 UNION ALL"
+                                " SELECT 'lines/'||id, 0 FROM batches WHERE " SL_SQL_BATCH_OPEN
+                                " UNION ALL SELECT 'operator.key', 0";
 
 /* Links every file, by its place in the list; *ret_gone when one that must be there is not. */
 static int link_all(struct making *m, bool *ret_gone, struct sl_error *err) {

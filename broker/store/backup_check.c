@@ -48,9 +48,7 @@ static int check_whole(sqlite3 *db, const char *file, struct sl_backup_facts *fa
         rc ? rc
            : sl_store_int(db, "SELECT coalesce(sum(length(data)),0) FROM backup_file", &bytes, err);
     rc = rc ? rc
-            : sl_store_int(db,
-                           "SELECT count(*) FROM batches WHERE state NOT IN "
-                           "('completed','failed','expired','cancelled')",
+            : sl_store_int(db, "SELECT count(*) FROM batches WHERE " SL_SQL_BATCH_OPEN,
                            &open_batches, err);
     rc = rc ? rc : sl_store_int(db, "PRAGMA user_version", &schema, err);
     if (rc == SL_OK &&

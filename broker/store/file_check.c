@@ -30,10 +30,6 @@ struct checking {
     uint32_t empty_count, empty_cap;
 };
 
-static uint32_t be32(const uint8_t *in) {
-    return (uint32_t)in[0] << 24 | (uint32_t)in[1] << 16 | (uint32_t)in[2] << 8 | in[3];
-}
-
 static int damaged(const struct checking *c, int64_t offset, const char *what,
                    struct sl_error *err) {
     c->facts->bad_at = offset;
@@ -116,14 +112,14 @@ static int check_head(struct checking *c, struct sl_error *err) {
         return damaged(c, 16, "no store of Sluice has pages of this size", err);
     }
     c->sums = head[20] == SL_PAGE_SUM_BYTES;
-    if (!c->sums && (head[20] != 0 || be32(head + 60) > 1)) {
+    if (!c->sums && (head[20] != 0 || sl_page_be32(head + 60) > 1)) {
         return damaged(c, 20, "its pages have no room for checksums", err);
     }
     return SL_OK;
 }
 
 static int check_version(const struct checking *c, struct sl_error *err) {
-    uint32_t version = be32(c->head + 60);
+    uint32_t version = sl_page_be32(c->head + 60);
     bool sound =
         sl_wal_view_frame(&c->wal, 1) || !c->sums || sl_page_check(c->head, 1) == SL_PAGE_GOOD;
     if (version <= SL_SCHEMA_VERSION) {
@@ -214,20 +210,20 @@ static int compare_u32(const void *a, const void *b) {
 static int check_empty(struct checking *c, struct sl_error *err) {
     uint8_t trunk[SL_PAGE_BYTES] = {0};
     uint32_t found = 0;
-    uint32_t at = be32(c->head + 32);
+    uint32_t at = sl_page_be32(c->head + 32);
     for (uint32_t seen = 0; at && seen < c->pages && found < c->empty_count; seen++) {
         int rc = at <= c->pages ? read_page(c, at, trunk, err)
                                 : damaged(c, 32, "the list of free pages leads out of it", err);
         if (rc) {
             return rc;
         }
-        uint32_t leaves = be32(trunk + 4);
+        uint32_t leaves = sl_page_be32(trunk + 4);
         leaves = leaves < SL_PAGE_BYTES / 4 - 2 ? leaves : SL_PAGE_BYTES / 4 - 2;
         for (uint32_t i = 0; i < leaves; i++) {
-            uint32_t leaf = be32(trunk + 8 + 4 * i);
+            uint32_t leaf = sl_page_be32(trunk + 8 + 4 * i);
             found += bsearch(&leaf, c->empty, c->empty_count, sizeof leaf, compare_u32) != NULL;
         }
-        at = be32(trunk);
+        at = sl_page_be32(trunk);
     }
     if (found >= c->empty_count) {
         return SL_OK;
@@ -265,7 +261,7 @@ static int check_headless(const struct checking *c, struct sl_error *err) {
 }
 
 static uint32_t pages_by_head(const struct checking *c) {
-    uint32_t said = be32(c->head + 28);
+    uint32_t said = sl_page_be32(c->head + 28);
     bool valid = said > 0 && memcmp(c->head + 24, c->head + 92, 4) == 0;
     return valid ? said : (uint32_t)(c->size / SL_PAGE_BYTES);
 }
@@ -291,13 +287,13 @@ static int look(struct checking *c, struct sl_file_facts *facts, struct sl_error
     int rc = open_file(c, c->name, SQLITE_OPEN_MAIN_DB, &c->file, err);
     rc = rc ? rc : open_file(c, sqlite3_filename_wal(c->name), SQLITE_OPEN_WAL, &c->log, err);
     sqlite3_int64 size = 0;
-    if (rc == SQLITE_OK && c->file && c->file->pMethods->xFileSize(c->file, &size) != SQLITE_OK) {
-        rc = sl_fail(err, SL_IO, "size of %s", c->path);
+    if (rc == SL_OK && c->file && c->file->pMethods->xFileSize(c->file, &size) != SQLITE_OK) {
+        rc = sl_fail(err, SL_IO, "cannot tell how long %s is; check the disk", c->path);
     }
     c->size = size;
     sqlite3_int64 log_size = 0;
-    if (rc == SL_OK && c->log) {
-        c->log->pMethods->xFileSize(c->log, &log_size);
+    if (rc == SL_OK && c->log && c->log->pMethods->xFileSize(c->log, &log_size) != SQLITE_OK) {
+        rc = sl_fail(err, SL_IO, "cannot tell how long %s-wal is; check the disk", c->path);
     }
     if (rc == SL_OK && size == 0 && log_size > 0) {
         return sl_fail(err, SL_CORRUPT,
@@ -312,7 +308,7 @@ static int look(struct checking *c, struct sl_file_facts *facts, struct sl_error
     rc = check_all(c, err);
     facts->present = true;
     facts->has_sums = c->sums;
-    facts->schema = be32(c->head + 60);
+    facts->schema = sl_page_be32(c->head + 60);
     facts->pages = c->pages;
     facts->wal_frames = c->wal.frame_count;
     facts->wal_bytes = log_size;

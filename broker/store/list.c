@@ -110,7 +110,7 @@ int sl_reader_open_units(struct sl_reader *r, sl_row_cb cb, void *arg, struct sl
     /* Closed ones of open batches too: their agent may still hold finished lines. */
     PREPARE(stmt, "SELECT unit_id,node_key,device,epoch,batch,price_nusd_per_mtok,reserved_nusd,"
                   "lines,closed FROM units WHERE closed=0 OR batch IN (SELECT id FROM batches WHERE"
-                  " state IN ('validating','in_progress','finalizing','cancelling'))"
+                  " " SL_SQL_BATCH_OPEN ")"
                   " ORDER BY unit_id")
     FOR_ROWS(stmt, struct sl_unit_row, fill_unit);
     return SL_OK;
@@ -175,8 +175,7 @@ static bool fill_batch(sqlite3_stmt *stmt, struct sl_batch_row *row) {
 }
 
 int sl_reader_open_batches(struct sl_reader *r, sl_row_cb cb, void *arg, struct sl_error *err) {
-    PREPARE(stmt, "SELECT " BATCH_COLUMNS " FROM batches WHERE state IN"
-                  " ('validating','in_progress','finalizing','cancelling') ORDER BY seq")
+    PREPARE(stmt, "SELECT " BATCH_COLUMNS " FROM batches WHERE " SL_SQL_BATCH_OPEN " ORDER BY seq")
     FOR_ROWS(stmt, struct sl_batch_row, fill_batch);
     return SL_OK;
 }

@@ -33,6 +33,11 @@ enum sl_page_state {
 void sl_page_seal(uint8_t *page, uint32_t number);
 enum sl_page_state sl_page_check(const uint8_t *page, uint32_t number);
 
+/* Numbers in SQLite's files are big-endian. */
+static inline uint32_t sl_page_be32(const uint8_t *in) {
+    return (uint32_t)in[0] << 24 | (uint32_t)in[1] << 16 | (uint32_t)in[2] << 8 | in[3];
+}
+
 /* Registers the VFS over the one named `below` (NULL: the system's default), once, and gives its
  * name. It looks `below` up at each use, so that one that is registered anew is followed.
  *

@@ -13,6 +13,9 @@
 #define SL_STORE_APPLICATION 1397511491 /* "SLUC" */
 #define SL_STATEMENTS_MAX 64
 
+/* True for a row of `batches` whose batch is not final (sl_batch_state_is_final). */
+#define SL_SQL_BATCH_OPEN "state IN ('validating','in_progress','finalizing','cancelling')"
+
 /* Sums that the transfers of one commit add to an account: written once at its end, since one
  * result message alone posts dozens of transfers between the same two accounts. */
 #define SL_DELTAS_MAX 32

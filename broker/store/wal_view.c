@@ -27,13 +27,9 @@ struct sum {
     uint32_t s0, s1;
 };
 
-static uint32_t be32(const uint8_t *in) {
-    return (uint32_t)in[0] << 24 | (uint32_t)in[1] << 16 | (uint32_t)in[2] << 8 | in[3];
-}
-
 static uint32_t native32(const uint8_t *in, bool big_endian) {
     return big_endian
-               ? be32(in)
+               ? sl_page_be32(in)
                : (uint32_t)in[3] << 24 | (uint32_t)in[2] << 16 | (uint32_t)in[1] << 8 | in[0];
 }
 
@@ -46,7 +42,7 @@ static struct sum sum_more(struct sum sum, const uint8_t *bytes, int n, bool big
 }
 
 static struct sum stored_sum(const uint8_t *frame) {
-    return (struct sum){be32(frame + 16), be32(frame + 20)};
+    return (struct sum){sl_page_be32(frame + 16), sl_page_be32(frame + 20)};
 }
 
 static bool same(struct sum a, struct sum b) {
@@ -66,17 +62,17 @@ static int read_at(const struct sl_wal_view *view, void *out, int n, int64_t off
 }
 
 static bool has_salts(const struct sl_wal_view *view, const uint8_t *frame) {
-    return be32(frame + 8) == view->salt[0] && be32(frame + 12) == view->salt[1];
+    return sl_page_be32(frame + 8) == view->salt[0] && sl_page_be32(frame + 12) == view->salt[1];
 }
 
 static bool is_commit(const uint8_t *frame) {
-    return be32(frame + 4) != 0;
+    return sl_page_be32(frame + 4) != 0;
 }
 
 static bool continues(const struct sl_wal_view *view, const uint8_t *frame, struct sum before) {
     struct sum sum = sum_more(before, frame, 8, view->big_endian);
     sum = sum_more(sum, frame + SL_WAL_FRAME_HEAD_BYTES, SL_PAGE_BYTES, view->big_endian);
-    return be32(frame) != 0 && has_salts(view, frame) && same(sum, stored_sum(frame));
+    return sl_page_be32(frame) != 0 && has_salts(view, frame) && same(sum, stored_sum(frame));
 }
 
 static int damaged(const struct sl_wal_view *view, int64_t offset, const char *what,
@@ -111,8 +107,8 @@ static int map_pages(struct sl_wal_view *view, uint32_t last, struct sl_error *e
     for (uint32_t i = 1; rc == SL_OK && i <= last; i++) {
         uint8_t head[8];
         rc = read_at(view, head, sizeof head, frame_offset(i), err);
-        rc = rc ? rc : note(view, be32(head), i, err);
-        view->page_count = i == last ? be32(head + 4) : view->page_count;
+        rc = rc ? rc : note(view, sl_page_be32(head), i, err);
+        view->page_count = i == last ? sl_page_be32(head + 4) : view->page_count;
     }
     view->frame_count = last;
     return rc;
@@ -179,8 +175,9 @@ static void find_wrong_bits(struct suspect *s, struct sum before) {
     struct sum sum = sum_more(before, frame, 8, big_endian);
     sum = sum_more(sum, frame + SL_WAL_FRAME_HEAD_BYTES, SL_PAGE_BYTES, big_endian);
     struct sum missing = {stored_sum(frame).s0 - sum.s0, stored_sum(frame).s1 - sum.s1};
-    uint32_t other[4] = {be32(frame + 8) ^ s->view->salt[0], be32(frame + 12) ^ s->view->salt[1],
-                         stored_sum(frame).s0 ^ sum.s0, stored_sum(frame).s1 ^ sum.s1};
+    uint32_t other[4] = {sl_page_be32(frame + 8) ^ s->view->salt[0],
+                         sl_page_be32(frame + 12) ^ s->view->salt[1], stored_sum(frame).s0 ^ sum.s0,
+                         stored_sum(frame).s1 ^ sum.s1};
     int bits = 0;
     for (int i = 0; i < 4; i++) {
         bits += __builtin_popcount(other[i]);
@@ -322,16 +319,16 @@ static int read_frames(struct sl_wal_view *view, struct sum sum, struct sl_error
 }
 
 static bool head_fits(struct sl_wal_view *view, const uint8_t *head, struct sum *ret_sum) {
-    uint32_t magic = be32(head);
-    if ((magic & ~1u) != WAL_MAGIC || be32(head + 4) != WAL_VERSION ||
-        be32(head + 8) != SL_PAGE_BYTES) {
+    uint32_t magic = sl_page_be32(head);
+    if ((magic & ~1u) != WAL_MAGIC || sl_page_be32(head + 4) != WAL_VERSION ||
+        sl_page_be32(head + 8) != SL_PAGE_BYTES) {
         return false;
     }
     view->big_endian = magic & 1;
-    view->salt[0] = be32(head + 16);
-    view->salt[1] = be32(head + 20);
+    view->salt[0] = sl_page_be32(head + 16);
+    view->salt[1] = sl_page_be32(head + 20);
     *ret_sum = sum_more((struct sum){0, 0}, head, 24, view->big_endian);
-    return ret_sum->s0 == be32(head + 24) && ret_sum->s1 == be32(head + 28);
+    return ret_sum->s0 == sl_page_be32(head + 24) && ret_sum->s1 == sl_page_be32(head + 28);
 }
 
 /* Without a sound head SQLite takes the log for empty. Right, if all of it is in the store's file
@@ -347,9 +344,9 @@ static int read_headless(struct sl_wal_view *view, const uint8_t *head, struct s
     }
     view->head_bad = true;
     view->big_endian = __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__;
-    view->salt[0] = be32(frame.bytes + 8);
-    view->salt[1] = be32(frame.bytes + 12);
-    struct sum head_sum = {be32(head + 24), be32(head + 28)};
+    view->salt[0] = sl_page_be32(frame.bytes + 8);
+    view->salt[1] = sl_page_be32(frame.bytes + 12);
+    struct sum head_sum = {sl_page_be32(head + 24), sl_page_be32(head + 28)};
     uint32_t last = is_commit(frame.bytes) && continues(view, frame.bytes, head_sum) ? 1 : 0;
     for (uint32_t i = 2; i <= view->room; i++) {
         struct sum before = stored_sum(frame.bytes);
@@ -373,7 +370,7 @@ int sl_wal_view_read(struct sl_wal_view *view, sqlite3_file *file, const char *p
         return SL_OK;
     }
     if (file->pMethods->xFileSize(file, &size) != SQLITE_OK) {
-        return sl_fail(err, SL_IO, "size of %s", path);
+        return sl_fail(err, SL_IO, "cannot tell how long %s is; check the disk", path);
     }
     view->size = size;
     if (size < SL_WAL_HEAD_BYTES) {
