@@ -225,6 +225,11 @@ static int fill(struct making *m, struct sl_error *err) {
     snprintf(journal, sizeof journal, "%s-journal", m->part);
     unlink(m->part);
     unlink(journal);
+    int fd = open(m->part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0) { /* asked here, since SQLite does not say why */
+        return sl_fail_errno(err, "cannot write %s; give another FILE", m->part);
+    }
+    close(fd);
     int rc = sl_store_open_db(m->part, NULL, &m->to, err);
     rc = rc ? rc
             : sl_store_exec(m->to, "PRAGMA synchronous=OFF; PRAGMA journal_mode=OFF",

@@ -66,13 +66,12 @@ class BackupAndRestore(Base):
         backup = site.path("b1")
         said = self.broker("backup", backup, code=0)
         self.assertIn("1 open batches", said)
-        self.assertLess(self.completed(batch), count, "the batch was too short for this test")
-        in_backup = self.in_backup(backup)
+        in_backup, done = self.in_backup(backup)
+        self.assertLess(done, count, "the batch was too short for this test")
         self.assertIn("there already", self.broker("backup", backup, code=1))
         self.assertIn(backup, self.broker("backup", backup + "2", "--force", code=0))
         # A history that will be lost, with lines finished and acknowledged.
         lost = site.submit(texts(10), "1000", prefix="lost")
-        done = self.completed(batch)
         self.assertTrue(site.wait_for(lambda: self.completed(batch) > done, 60, 0.05))
         said = self.broker("restore", backup, code=1)
         self.assertIn("another sluice-broker uses the store", said)
@@ -102,7 +101,8 @@ class BackupAndRestore(Base):
     def in_backup(self, path):
         with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
             self.assertEqual(db.execute("PRAGMA integrity_check").fetchone()[0], "ok")
-            return db.execute("SELECT max(unit_id) FROM units").fetchone()[0] or 0
+            unit = db.execute("SELECT max(unit_id) FROM units").fetchone()[0] or 0
+            return unit, db.execute("SELECT max(lines_completed) FROM batches").fetchone()[0]
 
     def test_2_kills_of_a_restore_leave_the_old_or_the_new(self):
         site = self.site
@@ -168,7 +168,8 @@ class BackupAndRestore(Base):
         self.assertIn("Usage: sluice-broker backup FILE", self.broker("backup", code=2))
         self.assertIn("Usage: sluice-broker restore FILE", self.broker("restore", "a", "b", code=2))
         nowhere = self.broker("backup", "/nowhere/b", code=1)
-        self.assertIn("no backup was made", nowhere)
+        self.assertIn("no backup was made: cannot write /nowhere/b.part", nowhere)
+        self.assertIn("No such file or directory", nowhere)
 
 
 class BadStores(Base):
