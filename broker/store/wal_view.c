@@ -84,6 +84,9 @@ static int damaged(const struct sl_wal_view *view, int64_t offset, const char *w
 }
 
 static int note(struct sl_wal_view *view, uint32_t page, uint32_t frame, struct sl_error *err) {
+    if (page == 0) { /* the first frame of a log without its head: nothing has checked it */
+        return damaged(view, frame_offset(frame), "its page has no number", err);
+    }
     if (page > PAGES_MAX) {
         return damaged(view, frame_offset(frame), "no store has so many pages", err);
     }

@@ -124,6 +124,10 @@ static void every_bit_of_the_logs_head_is_refused(void **state) {
     }
     memset(story.after.wal.data, 0, 32);
     assert_int_equal(check_image(story.copy, &story.after, NULL), -SL_CORRUPT);
+    struct sl_error err = {0};
+    memset(story.after.wal.data + frame_at(0), 0, 4);
+    assert_int_equal(check_image(story.copy, &story.after, &err), -SL_CORRUPT);
+    assert_non_null(strstr(err.text, "its page has no number"));
     forget(&story);
 }
 
