@@ -35,15 +35,20 @@ class Moves(SiteCase):
     def feed(self, name="hashprice"):
         return next(f for f in self.site.api("GET", "/api/v1/market")["feeds"] if f["id"] == name)
 
+    def completed(self, batch):
+        return self.site.batch(batch)["request_counts"]["completed"]
+
     def test_1_a_bid_moves_devices_to_the_lease_and_back(self):
         batch = self.site.submit(TEXTS, LOW)
         self.wait_modes("hash")
         self.site.bid(batch, HIGH)
         self.wait_modes("infer", 5)
+        # A slow machine may not have finished a single line by the time it shows the mode.
+        done = self.site.wait_for(lambda: self.completed(batch), 60, 0.05)
+        self.assertTrue(done, "no line in a minute")
         self.site.bid(batch, LOW)
         self.wait_modes("hash", 5)
-        done = self.site.batch(batch)["request_counts"]["completed"]
-        self.assertGreater(done, 0)
+        self.assertGreaterEqual(self.completed(batch), done, "a finished line was taken back")
         self.site.bid(batch, HIGH)
         state = self.wait_batch(batch)
         self.assertEqual(state["request_counts"], {"total": 2000, "completed": 2000, "failed": 0})
