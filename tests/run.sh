@@ -117,7 +117,7 @@ simulate() {
 
 # fuzz OPTIONS...: every target from its corpus; a finding is kept and its path printed.
 fuzz() {
-  step build-fuzz bash -c 'cmake --preset fuzz && cmake --build build/fuzz -j "$(nproc)"'
+  step build-fuzz bash -c 'cmake --preset fuzz && cmake --build build/fuzz -j "$(nproc)" --target fuzz'
   step fuzz tests/fuzz/run --build build/fuzz "$@"
   tail -n 25 "$out/fuzz.log"
 }

@@ -57,7 +57,7 @@ enum { BLOCK_BYTES = 16, SAID_BYTES = 64 * 1024 };
 /* Volatile: the compiler must not see through the faults, nor leave them out. */
 static void overflow_heap(void) {
     volatile size_t at = BLOCK_BYTES;
-    volatile char *block = malloc(BLOCK_BYTES);
+    volatile char *volatile block = malloc(BLOCK_BYTES); /* of a size that UBSan must not know */
     if (block) {
         block[at] = 1;
     }
@@ -66,7 +66,7 @@ static void overflow_heap(void) {
 
 static void use_after_free(void) {
     volatile char *block = malloc(BLOCK_BYTES);
-    char *volatile copy = (char *)block;
+    volatile char *volatile copy = block;
     free((void *)block);
     copy[0] = 1;
 }
