@@ -64,7 +64,7 @@ struct sl_core_node {
     uint64_t session, sequence, boot_id;
     uint64_t old_boots[SL_CORE_BOOTS]; /* superseded ones, a ring */
     int64_t flips_ns[SL_CORE_BOOTS];   /* when a superseded one came back, a ring */
-    uint32_t boot_count, flip_count;
+    uint32_t boot_count, flip_count, share_window_count;
     struct sl_mono reported;
     bool has_reported;           /* in this session: nothing is granted before */
     struct sl_mono said_goodbye; /* last answer to a message of no session */
@@ -73,7 +73,6 @@ struct sl_core_node {
     struct sl_mono pool_good; /* when it last had work; ns 0: never */
     uint64_t results_spooled, shares_spooled;
     struct sl_core_share_window share_windows[SL_CORE_SHARE_STARTS];
-    uint32_t share_window_count;
     uint64_t share_floor, share_restored; /* ids below are known; lowest id restored */
 };
 
@@ -91,8 +90,9 @@ enum sl_core_device_state {
 };
 #define SL_FLEET_COLUMNS(X)                                                                        \
     X(uint32_t, node)                                                                              \
-    X(uint8_t, state)  /* enum sl_core_device_state */                                             \
-    X(uint8_t, broken) /* faulty by our own count: only a person or a new boot heals it */         \
+    X(uint8_t, state)         /* enum sl_core_device_state */                                      \
+    X(uint8_t, broken)        /* faulty by our own count: only a person or a new boot heals it */  \
+    X(uint64_t, trusted_unit) /* issued before it was healed, as all below */                      \
     X(uint8_t, faults)                                                                             \
     X(uint8_t, refusals)                                                                           \
     X(uint32_t, good_lines) /* since the last fault */                                             \

@@ -203,6 +203,7 @@ static void hello_device(struct sl_broker_core *core, uint32_t node,
         fleet->refusals[dev] = 0;
         fleet->refused_ns[dev] = 0;
         fleet->broken[dev] = 0;
+        fleet->trusted_unit[dev] = core->unit_high;
         if (fleet->state[dev] == SL_DEVICE_FAULTY) {
             sl_core_device_step(core, dev, SL_DEV_RETEST);
         }

@@ -80,6 +80,7 @@ static void heal(struct sl_broker_core *core, uint32_t dev) {
     struct sl_core_fleet *fleet = &core->fleet;
     fleet->faults[dev] = 0;
     fleet->broken[dev] = 0;
+    fleet->trusted_unit[dev] = core->unit_high;
     fleet->refused_ns[dev] = 0;
     if (fleet->state[dev] == SL_DEVICE_FAULTY) {
         sl_core_device_step(core, dev, SL_DEV_RETEST);

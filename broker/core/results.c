@@ -148,13 +148,14 @@ static void take_failed(struct taking *t, const struct sl_msg_result_line *line,
 
 /* The device gave something that cannot be right: the line is worked on again, elsewhere if there
  * is an elsewhere. A line that fails everywhere must not make one device after the other look
- * faulty: only its first failure counts against a device, and after some tries it fails itself. */
+ * faulty: only its first failure counts against a device, and after some tries it fails itself.
+ * What a spool still holds from before the device was healed says nothing about it now. */
 static void take_bad(struct taking *t, const struct sl_msg_result_line *line) {
     struct sl_broker_core *core = t->core;
     struct sl_core_batch *batch = t->batch;
     uint32_t dev = t->unit->device;
     bool first = batch->line_tries[line->line]++ == 0;
-    if (first && dev != SL_CORE_NONE) {
+    if (first && dev != SL_CORE_NONE && t->unit->id > core->fleet.trusted_unit[dev]) {
         core->fleet.faults[dev]++;
         core->fleet.good_lines[dev] = 0;
         sl_core_log(core, SL_LOG_WARN, "device.bad_vector", "device=%s faults=%u batch=%s line=%u",

@@ -203,6 +203,37 @@ static void test_faulty_device(void **state) {
     world_fini(&w);
 }
 
+/* What was computed before the device was healed, by a new start of its agent or by a person, comes
+ * late out of a spool: it says nothing about the device as it is now. */
+static void test_old_faults_of_a_healed_device(void **state) {
+    (void)state;
+    for (int by_person = 0; by_person < 2; by_person++) {
+        struct world w;
+        start(&w, 100);
+        struct sl_unit_row unit = *world_unit(&w, "a/0", 1);
+        if (by_person) {
+            world_order(&w, "a/0", SL_OVERRIDE_NONE, SL_MODE_INVALID);
+        } else {
+            assert_true(world_hello(&w, "a", 2, 78, 1) != 0);
+        }
+        for (uint32_t i = 0; i < 3; i++) {
+            world_line(&w, &unit, unit.lines[i], SL_LINE_FAILED, 0, false, 0);
+        }
+        assert_int_equal(w.core->fleet.faults[0], 0);
+        assert_string_not_equal(world_view(&w, "a/0").state, "faulty");
+        world_line(&w, &unit, 0, SL_LINE_INVALID, 0, true, 0);
+        world_report(&w, "a", 1);
+        world_running(&w, "a/0", w.now.mono.ns);
+        const struct sl_unit_row *next = world_unit(&w, "a/0", 0);
+        assert_true(next->unit_id > unit.unit_id);
+        uint32_t fresh = next->line_count - 1; /* the first ones have failed before */
+        world_line(&w, next, next->lines[fresh], SL_LINE_FAILED, 0, false, 0);
+        assert_int_equal(w.core->fleet.faults[0], 1);
+        world_check(&w);
+        world_fini(&w);
+    }
+}
+
 /* One line that no device can do must not take the fleet down with it. */
 static void test_poisonous_line(void **state) {
     (void)state;
@@ -234,6 +265,7 @@ int main(void) {
         cmocka_unit_test(test_tenants_fault_is_not_billed),
         cmocka_unit_test(test_bad_vectors),
         cmocka_unit_test(test_faulty_device),
+        cmocka_unit_test(test_old_faults_of_a_healed_device),
         cmocka_unit_test(test_poisonous_line),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
