@@ -34,8 +34,7 @@ static int open_store(struct sim *sim, struct sl_error *err) {
         .path = SIM_STORE, .vfs = SIM_VFS, .threadless = true, .fatal = on_fatal, .fatal_arg = sim};
     int rc = SL_OK;
     if (broker->restored) { /* as sluice-broker restore does */
-        rc = sl_restore_mark(SIM_STORE, SIM_VFS, broker->backup_wall,
-                             sim_host_now(sim, SIM_BROKER).wall, err);
+        rc = sl_restore_mark(SIM_STORE, SIM_VFS, broker->backup_wall, broker->restored_wall, err);
     }
     rc = rc ? rc : sl_store_open(&config, &broker->store, err);
     SL_AUTO(sl_reader) reader = NULL;

@@ -119,8 +119,9 @@ struct sim_broker {
     struct sim_disk_snapshot *backup;
     int64_t backup_ns;
     struct sl_wall backup_wall;
-    int64_t due_ns; /* next timer, observer's time */
-    bool restored;  /* the next start is from a backup */
+    struct sl_wall restored_wall; /* of the last restore, by the broker's clock */
+    int64_t due_ns;               /* next timer, observer's time */
+    bool restored;                /* the next start is from a backup */
 };
 
 /* What the checkers know of a device. */

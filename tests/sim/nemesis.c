@@ -123,9 +123,15 @@ static void restore_backup(struct sim *sim) {
         back_up(sim);
         return;
     }
+    struct sl_wall wall = sim_host_now(sim, SIM_BROKER).wall;
+    if (wall.ms <= sim->broker.backup_wall.ms || wall.ms <= sim->broker.restored_wall.ms) {
+        sim_story(sim, "broker: is not put back: its clock says that this was earlier");
+        return; /* as sl_restore refuses it */
+    }
     sim_count(sim, SIM_RESTORE_BACKUP);
     sim_story(sim, "broker: is put back to its backup of %.3f s",
               (double)sim->broker.backup_ns / 1e9);
+    sim->broker.restored_wall = wall;
     if (sim->hosts[SIM_BROKER].up) {
         sim_broker_crash(sim, false, false);
     }

@@ -225,9 +225,9 @@ int sim_cli_parse_line(char *line, struct sim_options *ret_run, struct sl_error 
 
 void sim_cli_words(const struct sim_options *run, char *out, size_t size) {
     size_t at = (size_t)snprintf(out, size,
-                                 "--seed %llu --span %llds --agents %u --devices %u "
+                                 "--seed %llu --span %lldms --agents %u --devices %u "
                                  "--lines %u",
-                                 (unsigned long long)run->seed, (long long)run->span_ms / 1000,
+                                 (unsigned long long)run->seed, (long long)run->span_ms,
                                  run->agents, run->devices, run->lines);
     if (run->strikes_max && at < size) {
         at += (size_t)snprintf(out + at, size - at, " --strikes %u", run->strikes_max);

@@ -97,15 +97,16 @@ static void ask_about(struct sim *sim, uint32_t i, enum asked kind, int64_t bid)
 static void fuss(struct sim *sim, uint32_t i) {
     struct sim_batch *batch = &sim->batches[i];
     uint64_t faults = sim->options.faults;
-    if ((faults >> SIM_TENANT_BID & 1) && sim_chance(&sim->rng, 60000)) {
+    if ((faults >> SIM_TENANT_BID & 1) && !sim->calm && sim_chance(&sim->rng, 60000)) {
         sim_count(sim, SIM_TENANT_BID);
-        ask_about(sim, i, ASK_BID, sim_range(&sim->rng, 200000000, 3000000000));
+        batch->bid = sim_range(&sim->rng, 200000000, 3000000000);
+        ask_about(sim, i, ASK_BID, batch->bid);
     } else if (batch->wants_cancel && sim_chance(&sim->rng, 100000)) {
         sim_count(sim, SIM_TENANT_CANCEL);
         ask_about(sim, i, ASK_CANCEL, 0);
     } else if (sim->calm && batch->tenant == 1 && sim_chance(&sim->rng, 100000)) {
         ask_about(sim, i, ASK_CANCEL, 0); /* its budget may be used up */
-    } else if (sim->calm && batch->bid != BID_WINS) {
+    } else if (sim->calm && (batch->bid != BID_WINS || sim_chance(&sim->rng, 50000))) {
         batch->bid = BID_WINS;
         ask_about(sim, i, ASK_BID, BID_WINS);
     }

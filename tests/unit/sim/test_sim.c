@@ -78,7 +78,7 @@ static void test_bad_command_lines(void **state) {
 static void test_words_come_back(void **state) {
     (void)state;
     const struct sim_options options = {.seed = 5,
-                                        .span_ms = 61000,
+                                        .span_ms = 61319,
                                         .agents = 3,
                                         .devices = 1,
                                         .lines = 9,
@@ -89,11 +89,12 @@ static void test_words_come_back(void **state) {
     char words[512];
     struct sl_error err;
     sim_cli_words(&options, words, sizeof words);
-    assert_string_equal(words, "--seed 5 --span 61s --agents 3 --devices 1 --lines 9 --strikes 4 "
-                               "--faults net-loss,operator-order");
+    assert_string_equal(words,
+                        "--seed 5 --span 61319ms --agents 3 --devices 1 --lines 9 --strikes 4 "
+                        "--faults net-loss,operator-order");
     strcat(words, " # a remark\n");
     assert_int_equal(sim_cli_parse_line(words, &back, &err), SL_OK);
-    assert_true(back.seed == 5 && back.span_ms == 61000 && back.agents == 3 && back.lines == 9);
+    assert_true(back.seed == 5 && back.span_ms == 61319 && back.agents == 3 && back.lines == 9);
     assert_true(back.faults == options.faults && back.all_faults && back.strikes_max == 4);
     char empty[] = "  # nothing\n";
     assert_int_equal(sim_cli_parse_line(empty, &back, &err), -SL_NOTFOUND);
