@@ -1,10 +1,16 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """What run.sh counts is what cmocka and ctest said."""
+import io
+import os
+import sys
 import unittest
 import xml.etree.ElementTree as ET
 
 from count import count
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "e2e"))
+from run import Recorder  # noqa: E402
 
 SOME = """[==========] Running 3 test(s).
 [ RUN      ] works
@@ -66,6 +72,18 @@ class Count(unittest.TestCase):
         self.assertEqual(report(SOME, status="fail"), [("failed", "ci/unit_x", "")])
         self.assertEqual(report(SOME, "failure"), [("failed", "ci/unit_x", "")])
         self.assertEqual(report("", "skipped"), [("skipped", "ci/unit_x", "why")])
+
+
+class Parts(unittest.TestCase):
+    def test_a_part_that_fails_is_counted(self):
+        class Sample(unittest.TestCase):
+            def runTest(self):
+                for i in range(3):
+                    with self.subTest(i=i):
+                        self.assertNotEqual(i, 1)
+        result = unittest.TextTestRunner(resultclass=Recorder, stream=io.StringIO()).run(Sample())
+        self.assertEqual([line[0] for line in result.lines], ["failed"])
+        self.assertIn("(i=1)", result.lines[0][1])
 
 
 if __name__ == "__main__":

@@ -188,7 +188,8 @@ int sl_batch_request_read(const json_t *body, struct sl_wall now, struct sl_batc
         return fault(ret_fault, file ? "invalid_type" : "missing_required_parameter",
                      "input_file_id", "'input_file_id' must be the id of an uploaded file.");
     }
-    if (!sl_text_copy(row.input_file, sizeof row.input_file, json_string_value(file))) {
+    const char *id = json_string_value(file);
+    if (id[0] == '\0' || !sl_text_copy(row.input_file, sizeof row.input_file, id)) {
         return fault(ret_fault, "file_not_found", "input_file_id", "No such File object.");
     }
     rc = read_metadata(json_object_get(body, "metadata"), now, &row, ret_fault);

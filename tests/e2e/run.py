@@ -38,6 +38,11 @@ class Recorder(unittest.TextTestResult):
         super().addError(test, err)
         self.note("failed", test, err[1])
 
+    def addSubTest(self, test, subtest, err):
+        super().addSubTest(test, subtest, err)
+        if err:
+            self.note("failed", subtest, err[1])
+
     def addSkip(self, test, reason):
         super().addSkip(test, reason)
         self.note("skipped", test, reason)

@@ -189,10 +189,17 @@ class Stopping(SiteCase):
             with self.subTest(name=name):
                 pid = self.site.pid(name)
                 os.kill(pid, signal.SIGTERM)
-                self.assertTrue(self.site.wait_for(lambda: not os.path.exists(f"/proc/{pid}") or
-                                                   open(f"/proc/{pid}/stat").read().split(") ")[1][0] == "Z", 10))
+                self.assertTrue(self.site.wait_for(lambda: self.is_over(pid), 10))
         self.assertNotIn("assert", self.site.log_tail("broker", 50))
         self.check_exit_codes()
+
+    def is_over(self, pid):
+        """Gone, or nothing but an exit code that nobody has read yet."""
+        try:
+            with open(f"/proc/{pid}/stat") as f:
+                return f.read().split(") ")[1][0] == "Z"
+        except (FileNotFoundError, ProcessLookupError):
+            return True
 
     def check_exit_codes(self):
         """The same once more as children, whose exit codes can be seen."""
