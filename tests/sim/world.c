@@ -189,6 +189,16 @@ static void make_hosts(struct sim *sim) {
     }
 }
 
+/* Most nodes are there from the beginning; some join later, so that a backup may not know them. */
+static void first_start(struct sim *sim, uint32_t i) {
+    struct sim_rng rng = sim_rng_of(sim->options.seed, 400 + i);
+    if (sim_chance(&rng, 150000)) {
+        sim_agent_restart_soon(sim, i, sim_span(&rng, 1000, sim->options.span_ms / 2 + 1000));
+    } else {
+        sim_agent_start(sim, i);
+    }
+}
+
 static void create(struct sim *sim) {
     struct sl_error err;
     draw(sim);
@@ -215,7 +225,7 @@ static void create(struct sim *sim) {
         agent->boots = sim_rng_of(sim->options.seed, 200 + i);
         agent->due_ns = INT64_MAX;
         sl_assert(sl_msg_arena_create(SL_MSG_ARENA_BYTES, &agent->arena, &err) == SL_OK);
-        sim_agent_start(sim, i);
+        first_start(sim, i);
     }
     sim_people_start(sim);
     sim_nemesis_start(sim);
