@@ -151,6 +151,8 @@ void sl_core_session_sweep(struct sl_broker_core *core);
 void sl_core_session_shutdown(struct sl_broker_core *core);
 
 /* fleet.c */
+/* Its failures so far count no more, nor do those of units that were issued before. */
+void sl_core_device_forgive(struct sl_broker_core *core, uint32_t dev);
 uint32_t sl_core_device_find(const struct sl_broker_core *core, const char *key);
 uint32_t sl_core_device_add(struct sl_broker_core *core, const char *key, uint32_t node);
 void sl_core_fleet_hello(struct sl_broker_core *core, uint32_t node,

@@ -90,9 +90,9 @@ enum sl_core_device_state {
 };
 #define SL_FLEET_COLUMNS(X)                                                                        \
     X(uint32_t, node)                                                                              \
-    X(uint8_t, state)         /* enum sl_core_device_state */                                      \
-    X(uint8_t, broken)        /* faulty by our own count: only a person or a new boot heals it */  \
-    X(uint64_t, trusted_unit) /* issued before it was healed, as all below */                      \
+    X(uint8_t, state)        /* enum sl_core_device_state */                                       \
+    X(uint8_t, broken)       /* faulty by our own count: only a person or a new boot heals it */   \
+    X(uint64_t, healed_unit) /* the newest when it was healed: older ones tell nothing of it */    \
     X(uint8_t, faults)                                                                             \
     X(uint8_t, refusals)                                                                           \
     X(uint32_t, good_lines) /* since the last fault */                                             \

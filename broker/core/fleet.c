@@ -186,6 +186,15 @@ static void settle_units(struct sl_broker_core *core, uint32_t node,
     msg->drain.units = ids;
 }
 
+void sl_core_device_forgive(struct sl_broker_core *core, uint32_t dev) {
+    struct sl_core_fleet *fleet = &core->fleet;
+    fleet->faults[dev] = 0;
+    fleet->broken[dev] = 0;
+    fleet->refusals[dev] = 0;
+    fleet->refused_ns[dev] = 0;
+    fleet->healed_unit[dev] = core->unit_high;
+}
+
 static void hello_device(struct sl_broker_core *core, uint32_t node,
                          const struct sl_msg_device *report, bool new_boot) {
     struct sl_core_fleet *fleet = &core->fleet;
@@ -199,11 +208,7 @@ static void hello_device(struct sl_broker_core *core, uint32_t node,
     if (new_boot) {
         /* What ran in the earlier process is over, and so are our doubts: it has proved itself. */
         sl_core_lease_clear(core, dev);
-        fleet->faults[dev] = 0;
-        fleet->refusals[dev] = 0;
-        fleet->refused_ns[dev] = 0;
-        fleet->broken[dev] = 0;
-        fleet->trusted_unit[dev] = core->unit_high;
+        sl_core_device_forgive(core, dev);
         if (fleet->state[dev] == SL_DEVICE_FAULTY) {
             sl_core_device_step(core, dev, SL_DEV_RETEST);
         }

@@ -78,10 +78,7 @@ static void write_order(struct sl_broker_core *core, const struct sl_override_ro
 
 static void heal(struct sl_broker_core *core, uint32_t dev) {
     struct sl_core_fleet *fleet = &core->fleet;
-    fleet->faults[dev] = 0;
-    fleet->broken[dev] = 0;
-    fleet->trusted_unit[dev] = core->unit_high;
-    fleet->refused_ns[dev] = 0;
+    sl_core_device_forgive(core, dev);
     if (fleet->state[dev] == SL_DEVICE_FAULTY) {
         sl_core_device_step(core, dev, SL_DEV_RETEST);
         if (fleet->cold[dev].report.health[0] == '\0') {

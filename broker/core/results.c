@@ -155,7 +155,7 @@ static void take_bad(struct taking *t, const struct sl_msg_result_line *line) {
     struct sl_core_batch *batch = t->batch;
     uint32_t dev = t->unit->device;
     bool first = batch->line_tries[line->line]++ == 0;
-    if (first && dev != SL_CORE_NONE && t->unit->id > core->fleet.trusted_unit[dev]) {
+    if (first && dev != SL_CORE_NONE && t->unit->id > core->fleet.healed_unit[dev]) {
         core->fleet.faults[dev]++;
         core->fleet.good_lines[dev] = 0;
         sl_core_log(core, SL_LOG_WARN, "device.bad_vector", "device=%s faults=%u batch=%s line=%u",
