@@ -43,6 +43,10 @@ static void send_msg(struct sim *sim, const struct sl_link_peer *peer, const str
         sim_check_ack(sim, agent, msg);
     } else if (agent != SIM_NOBODY && msg->kind == SL_MSG_WELCOME) {
         sim->agents[agent].session = msg->welcome.session;
+    } else if (agent != SIM_NOBODY && msg->kind == SL_MSG_UNIT && sim->agents[agent].loses_unit) {
+        sim->agents[agent].loses_unit = false;
+        sim_count(sim, SIM_NET_UNIT_LOST);
+        return;
     }
     sim_net_down(sim, peer, (const uint8_t *)out->data, out->len);
 }

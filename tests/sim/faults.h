@@ -55,7 +55,8 @@
     X(TENANT_SLOW, "tenant-slow", "a tenant reads its results late")                               \
     X(TENANT_BID, "tenant-bid", "a tenant changes its bid")                                        \
     X(TENANT_CANCEL, "tenant-cancel", "a tenant cancels a batch")                                  \
-    X(OPERATOR_ORDER, "operator-order", "a person drains, pins or stops, and resumes")
+    X(OPERATOR_ORDER, "operator-order", "a person drains, pins or stops, and resumes")             \
+    X(NET_UNIT_LOST, "net-unit-lost", "a work unit is lost, and its connection lives on")
 
 #define SIM_PATH_MAP(X)                                                                            \
     X(LEASE_RAN_OUT, "lease-ran-out", "an agent ended a lease that was not renewed")               \

@@ -158,6 +158,7 @@ struct sim_agent {
     char key[SL_LINK_KEY_MAX];
     char node[16];
     bool commit_due, commit_urgent;
+    bool loses_unit;  /* the next work unit that is sent to it */
     uint64_t session; /* of the newest welcome to it */
     bool leaves;      /* by itself: what it still had to write is written */
     int64_t due_ns;   /* next thing that happens by itself, observer's time */

@@ -243,6 +243,8 @@ static void strike_one(struct sim *sim, enum sim_fault fault, int64_t until_ns) 
         }
     } else if (fault <= SIM_PARTITION_DOWN) {
         strike_net(sim, fault, agent, until_ns);
+    } else if (fault == SIM_NET_UNIT_LOST) {
+        sim->agents[agent].loses_unit = true;
     } else if (fault == SIM_LINK_RESET) {
         reset_line(sim, agent);
     } else if ((fault >= SIM_AGENT_KILL && fault <= SIM_AGENT_PAUSE) || fault == SIM_AGENT_STOP ||
@@ -266,7 +268,7 @@ static void strike_one(struct sim *sim, enum sim_fault fault, int64_t until_ns) 
 
 /* Those of people and the drift of clocks are no strikes: they happen by themselves. */
 static bool can_strike(uint32_t fault) {
-    return fault != SIM_CLOCK_DRIFT && fault < SIM_TENANT_RESUBMIT;
+    return fault == SIM_NET_UNIT_LOST || (fault != SIM_CLOCK_DRIFT && fault < SIM_TENANT_RESUBMIT);
 }
 
 static void strike(struct sim *sim, struct sim_event *event) {
@@ -334,5 +336,7 @@ void sim_nemesis_heal(struct sim *sim) {
     }
     for (uint32_t i = 0; i < sim->agent_count && !sim->over; i++) {
         heal_agent(sim, i);
+        /* The last one to be lost: in a busy site new grants would hide that nobody missed it. */
+        sim->agents[i].loses_unit = sim->options.faults >> SIM_NET_UNIT_LOST & 1;
     }
 }
