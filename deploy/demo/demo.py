@@ -15,11 +15,14 @@ import sqlite3
 import statistics
 import sys
 import time
+from contextlib import closing
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from sluice_site import DATA, Refused, Site, SiteError, decimal_usd  # noqa: E402
 
 MOVES_WANTED = 4  # to the lease and back, each device together
+LINES = 2000
+BATCHES_MAX = 8  # on a device so fast that a batch is one stay
 TERMINAL = sys.stdout.isatty()
 
 
@@ -49,6 +52,10 @@ class Demo:
         self.site = site
         self.args = args
         self.batch = None
+        self.batches = []
+        self.high = False  # bids above parity
+        self.turned = 0  # when it turned last, s
+        self.turn_at = 0  # lines, at which it turns again
         self.parity_nusd = 0
         self.median_price = 0
         self.problems = []
@@ -102,56 +109,82 @@ class Demo:
     def elapsed(self):
         return time.monotonic() - self.t0
 
-    def bid_now(self, devices):
-        """The tenant's own rhythm: it bids above parity, then below, and so on, so that moves do not depend on
-        where the recording happens to stand. Parity follows the rates that the devices report now: they
-        change with whatever else this machine does."""
-        self.parity_nusd = self.parity(devices, self.median_price)
-        if self.elapsed() > 0.6 * self.args.limit:
-            return self.parity_nusd * 4  # a busy machine: let it finish
-        step = int(self.elapsed() / self.args.bid_every) % 4
-        return self.parity_nusd * (150, 95, 125, 75)[step] // 100
+    def market_price(self):
+        price = next((f for f in self.site.api("GET", "/api/v1/market")["feeds"] if f["id"] == "hashprice"), None)
+        return float(price["value"]) if price and price["value"] else self.median_price
 
-    def lease(self, devices):
+    def change_bid(self, percent):
+        """A bid so far above or below what hashing pays at this moment, at the rates that the devices report
+        now: they change with whatever else this machine does."""
+        self.parity_nusd = self.parity(self.site.devices(), self.market_price())
+        try:
+            self.site.bid(self.batch, decimal_usd(max(1, self.parity_nusd * percent // 100)))
+        except Refused:
+            pass  # its last line was done meanwhile
+
+    def keep_time(self, done, modes):
+        """The tenant's own rhythm: above parity until a sixth of the lines is done, then below, and so on. By
+        lines and not by seconds, since one machine serves a hundred lines a second and another all at once."""
+        since = self.elapsed() - self.turned
+        if self.elapsed() > 0.6 * self.args.limit:
+            percent = 400  # a busy machine: let it finish
+        elif self.high and (done >= self.turn_at or since >= self.args.bid_every):
+            percent = 60
+        elif not self.high and since >= self.args.bid_every and modes == {"hash"}:
+            percent = 150
+        else:
+            return
+        self.high = percent > 100
+        self.turn_at = done + LINES // 6
+        self.turned = self.elapsed()
+        self.change_bid(percent)
+
+    def submit(self):
+        """Below parity, so that nothing moves yet."""
+        self.batch = self.site.submit(self.sentences(), decimal_usd(max(1, self.parity_nusd // 4)))
+        self.batches.append(self.batch)
+        self.high, self.turn_at = False, 0
+
+    def moved_enough(self):
+        with closing(sqlite3.connect(f"file:{self.site.store}?mode=ro", uri=True)) as db:
+            return min(self.moves(db)) >= MOVES_WANTED
+
+    def lease(self):
         site = self.site
         self.median_price = statistics.median(self.prices())
-        self.parity_nusd = self.parity(devices, self.median_price)
-        print(bold("2. Leasing") + f" 2,000 sentences; at a bid near {decimal_usd(self.parity_nusd)} USD "
+        self.parity_nusd = self.parity(site.devices(), self.median_price)
+        print(bold("2. Leasing") + f" {LINES:,} sentences; at a bid near {decimal_usd(self.parity_nusd)} USD "
               "per million tokens a lease pays what hashing pays at the median hashprice")
         print(f"   (hashprice x {site.options['hash_factor']}: on a CPU a real one is worth a millionth "
               "of any lease; nothing else is scaled)")
         self.t0 = time.monotonic()
-        # A few seconds of pure hashing first: below parity nothing moves.
-        self.batch = site.submit(self.sentences(), decimal_usd(max(1, self.parity_nusd // 4)))
-        step = None
+        self.turned = self.args.hash_first - self.args.bid_every  # a few seconds of pure hashing first
+        self.submit()
+        shown = -1
         done_at = None
         while True:
             state = site.batch(self.batch)
-            status = site.api("GET", "/api/v1/status")
             devices = site.devices()
-            self.show(status, devices,
-                      site.api("GET", "/api/v1/market"), state)
+            if int(self.elapsed()) != shown:
+                shown = int(self.elapsed())
+                self.show(site.api("GET", "/api/v1/status"), devices, site.api("GET", "/api/v1/market"), state)
             if state["status"] in ("failed", "expired", "cancelled"):
                 fail(f"the batch ended as {state['status']}: {json.dumps(state.get('errors'))}")
             if state["status"] == "completed":
                 done_at = done_at or self.elapsed()
                 if self.elapsed() >= done_at + self.args.hash_after:
-                    return
+                    if self.moved_enough() or len(self.batches) == BATCHES_MAX:
+                        return
+                    print("   all lines were done before there were enough moves: the same once more")
+                    self.submit()
+                    done_at = None
+            elif state["status"] == "in_progress":
+                self.keep_time(state["request_counts"]["completed"], {d["mode"] for d in devices})
             if self.elapsed() > self.args.limit:
                 fail(f"the batch was not done within {self.args.limit} s; see demo-out/logs")
-            now = int(self.elapsed() / self.args.bid_every)
-            if self.elapsed() > self.args.hash_first and now != step and state["status"] == "in_progress":
-                self.change_bid(devices)
-                step = now
             for name in ("broker", "agent"):
                 site.check_alive(name)
-            time.sleep(1.0)
-
-    def change_bid(self, devices):
-        try:
-            self.site.bid(self.batch, decimal_usd(self.bid_now(devices)))
-        except Refused:
-            pass  # its last line was done meanwhile
+            time.sleep(0.2)
 
     # ---- the proof ----
 
@@ -159,19 +192,24 @@ class Demo:
         if not good:
             self.problems.append(text)
 
-    def download(self):
-        state = self.site.batch(self.batch)
+    def download(self, batch, path):
+        state = self.site.batch(batch)
         raw = self.site.raw("GET", f"/v1/files/{state['output_file_id']}/content",
                             key=self.site.tenant_key)
-        with open(self.site.path("results.jsonl"), "wb") as f:
+        with open(self.site.path(path), "wb") as f:
             f.write(raw)
         return state, [json.loads(line) for line in raw.splitlines()]
 
     def check_results(self):
-        state, lines = self.download()
-        wanted = {f"line-{i}" for i in range(2000)}
-        self.check({line["custom_id"] for line in lines} == wanted and len(lines) == 2000,
-                   "the results file does not hold each of the 2,000 lines exactly once")
+        """Tokens of each batch."""
+        return [self.check_file(batch, f"results{'' if i == 0 else -i - 1}.jsonl")
+                for i, batch in enumerate(self.batches)]
+
+    def check_file(self, batch, path):
+        state, lines = self.download(batch, path)
+        wanted = {f"line-{i}" for i in range(LINES)}
+        self.check({line["custom_id"] for line in lines} == wanted and len(lines) == LINES,
+                   f"{path} does not hold each of the {LINES:,} lines exactly once")
         tokens = 0
         for line in lines:
             body = line["response"]["body"]
@@ -202,14 +240,15 @@ class Demo:
 
     def check_store(self, tokens):
         db = sqlite3.connect(f"file:{self.site.store}?mode=ro", uri=True)
-        lines, stored, billed = db.execute(
-            "SELECT count(*), sum(tokens), sum(amount_nusd) FROM results WHERE batch=? AND status=1",
-            (self.batch,)).fetchone()
-        self.check(lines == 2000 and stored == tokens,
-                   f"the store holds {lines} lines and {stored} tokens, the file 2000 and {tokens}")
-        posted = db.execute("SELECT count(*), sum(amount_nusd) FROM transfers WHERE kind=1 AND ref LIKE ?",
-                            (self.batch + "/%",)).fetchone()
-        self.check(posted == (2000, billed), f"postings {posted} differ from results {(2000, billed)}")
+        for batch, of_file in zip(self.batches, tokens):
+            lines, stored, billed = db.execute(
+                "SELECT count(*), sum(tokens), sum(amount_nusd) FROM results WHERE batch=? AND status=1",
+                (batch,)).fetchone()
+            self.check(lines == LINES and stored == of_file,
+                       f"the store holds {lines} lines and {stored} tokens, the file {LINES} and {of_file}")
+            posted = db.execute("SELECT count(*), sum(amount_nusd) FROM transfers WHERE kind=1 AND ref LIKE ?",
+                                (batch + "/%",)).fetchone()
+            self.check(posted == (LINES, billed), f"postings {posted} differ from results {(LINES, billed)}")
         debits = {}
         credits = {}
         for debit, credit, amount in db.execute("SELECT debit, credit, amount_nusd FROM transfers"):
@@ -333,8 +372,8 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     left_running = False
     try:
-        devices = demo.start()
-        demo.lease(devices)
+        demo.start()
+        demo.lease()
         summary = demo.prove()
         demo.table(summary)
         if demo.problems:
