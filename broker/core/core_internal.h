@@ -44,6 +44,7 @@ struct sl_broker_core {
     struct sl_core_unit **units; /* [unit_count] of open batches, by rising id */
     uint32_t unit_count, unit_cap;
     uint64_t unit_high;
+    uint64_t epoch_floor;              /* a restored store may not know a device that had epochs */
     struct sl_override_row *overrides; /* [override_count] */
     uint32_t override_count, override_cap;
 

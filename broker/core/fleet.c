@@ -66,6 +66,7 @@ static uint32_t adopt(struct sl_broker_core *core, uint32_t node, const char *ke
     if (dev == SL_CORE_NONE) {
         dev = sl_core_device_add(core, key, node);
         fleet->cold[dev].first_seen = core->now.wall;
+        fleet->epoch_max[dev] = core->epoch_floor;
         store_device(core, dev);
         return dev;
     }
@@ -110,10 +111,10 @@ static void note_epoch(struct sl_broker_core *core, uint32_t dev,
                        const struct sl_msg_device *report) {
     struct sl_core_fleet *fleet = &core->fleet;
     uint64_t reported = report->epoch_max > report->epoch ? report->epoch_max : report->epoch;
-    if (reported <= fleet->epoch_max[dev] || SL_MUTANT(epoch_not_raised)) {
+    if (reported <= fleet->epoch_max[dev]) {
         return;
     }
-    /* The agent has seen epochs that we have no record of (a restored backup): go above them. */
+    /* The agent has seen epochs that we have no record of (a store begun anew): go above them. */
     fleet->epoch_max[dev] = reported;
     store_device(core, dev);
     sl_core_lease_clear(core, dev);

@@ -203,6 +203,7 @@ int sl_broker_core_restore_meta(struct sl_broker_core *core, const char *key, co
 
 void sl_broker_core_restore_high(struct sl_broker_core *core, const struct sl_store_high *high) {
     core->unit_high = high->unit_id > core->unit_high ? high->unit_id : core->unit_high;
+    core->epoch_floor = high->epoch_floor;
     core->transfer_high = high->transfer_id;
     core->share_rows = high->share_rows;
 }

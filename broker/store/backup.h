@@ -12,7 +12,8 @@
  * renames that a kill cannot leave half done: the next start ends what was begun. The old data are
  * kept aside. Since the agents have seen more than the restored store knows, numbers that they know
  * jump ahead of all that may have been given out since: epochs and unit ids go on from the time of
- * the restore in ms x 1024, which no broker reaches by counting.
+ * the restore in ms x 1024, which no broker reaches by counting; also for devices that the backup
+ * does not know.
  *
  * Thread: any one. */
 #ifndef SLUICE_BROKER_STORE_BACKUP_H

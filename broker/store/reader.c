@@ -81,9 +81,10 @@ int sl_reader_high(struct sl_reader *r, struct sl_store_high *ret_high, struct s
     if (rc == SL_OK) {
         /* After a restore: above all that agents may have seen of a history that is lost. */
         char floor[192] = "0";
-        sl_reader_meta(r, SL_META_UNIT_FLOOR, floor, sizeof floor);
+        sl_reader_meta(r, SL_META_FLOOR, floor, sizeof floor);
         uint64_t above = strtoull(floor, NULL, 10);
         high.unit_id = above > high.unit_id ? above : high.unit_id;
+        high.epoch_floor = above;
         rc = read_u64(r, "SELECT max(id) FROM transfers", &high.transfer_id, err);
     }
     if (rc == SL_OK) {

@@ -136,7 +136,7 @@ int sl_restore_mark(const char *path, const char *vfs, struct sl_wall from, stru
              "UPDATE devices SET epoch_max = max(epoch_max + 1, %lld);"
              "INSERT INTO meta VALUES('" SL_META_RESTORED "','%lld') ON CONFLICT(key) DO UPDATE"
              " SET value=excluded.value;"
-             "INSERT INTO meta VALUES('" SL_META_UNIT_FLOOR "','%lld') ON CONFLICT(key) DO UPDATE"
+             "INSERT INTO meta VALUES('" SL_META_FLOOR "','%lld') ON CONFLICT(key) DO UPDATE"
              " SET value=excluded.value;"
              "INSERT INTO audit(actor,action,subject,detail,at_ms)"
              " VALUES('sluice-broker','restore','*','backup of %s',%lld);"

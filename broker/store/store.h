@@ -171,6 +171,7 @@ int sl_reader_share_totals(struct sl_reader *r, struct sl_share_totals *ret_tota
 /* Highest ids in use, for the core's counters. */
 struct sl_store_high {
     uint64_t unit_id;
+    uint64_t epoch_floor; /* of devices that are not in the store */
     uint64_t transfer_id;
     uint64_t share_rows;
 };

@@ -61,8 +61,8 @@ int sl_store_int(sqlite3 *db, const char *sql, int64_t *ret_value, struct sl_err
 /* site.c: whose store it is, and rows of meta. */
 #define SL_META_SITE_ID "site.id"
 #define SL_META_SITE_KEY "site.key"
-#define SL_META_RESTORED "restored.at_ms"   /* of the last restore */
-#define SL_META_UNIT_FLOOR "restored.units" /* unit ids go on above this */
+#define SL_META_RESTORED "restored.at_ms" /* of the last restore */
+#define SL_META_FLOOR "restored.units"    /* unit ids and epochs go on above */
 #define SL_SITE_KEY_MAX 64
 int sl_store_meta_put(sqlite3 *db, const char *key, const char *value, struct sl_error *err);
 int sl_site_claim(sqlite3 *db, const struct sl_store_config *config, struct sl_error *err);

@@ -228,6 +228,22 @@ static void test_truncated_shares(void **state) {
     world_fini(&w);
 }
 
+/* The backup was made before the device came: it may have had epochs of the history that is lost,
+ * also such as its agent never stored. */
+static void test_unknown_device_after_a_restored_backup(void **state) {
+    (void)state;
+    struct world w;
+    world_init(&w, NULL);
+    struct sl_store_high high = {.epoch_floor = 5000};
+    sl_broker_core_restore_high(w.core, &high);
+    world_price(&w, 0, WORLD_PRICE);
+    world_join(&w, "a", 1);
+    assert_int_equal(world_directive(&w, "a/0")->epoch, 5001);
+    assert_int_equal(w.store->devices[0].epoch_max, 5001);
+    world_check(&w);
+    world_fini(&w);
+}
+
 /* A share that comes before any feed has spoken is worth what the last known price says. */
 static void test_price_outlives_a_restart(void **state) {
     (void)state;
@@ -322,6 +338,7 @@ int main(void) {
         cmocka_unit_test(test_uncommitted_is_gone),
         cmocka_unit_test(test_ends_go_on),
         cmocka_unit_test(test_truncated_shares),
+        cmocka_unit_test(test_unknown_device_after_a_restored_backup),
         cmocka_unit_test(test_price_outlives_a_restart),
         cmocka_unit_test(test_damaged_rows),
         cmocka_unit_test(test_rows_out_of_bounds),
