@@ -5,9 +5,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "proto/base/lock.h"
 
 static int file_open(void *context, const char *path, int flags, int mode) {
     (void)context;
@@ -53,9 +54,9 @@ static int file_make_dir(void *context, const char *path, int mode) {
     return mkdir(path, (mode_t)mode) < 0 ? -errno : 0;
 }
 
-static int file_lock(void *context, int fd) {
+static int file_lock(void *context, int fd, int64_t wait_ms) {
     (void)context;
-    return flock(fd, LOCK_EX | LOCK_NB) < 0 ? -errno : 0;
+    return sl_lock_take(fd, "the lock of the data directory", wait_ms);
 }
 
 const struct sl_journal_ops *sl_journal_file_ops(void) {

@@ -29,7 +29,7 @@ static int sync_parent(struct sl_journal *journal, struct sl_error *err) {
     return rc < 0 ? sl_fail(err, SL_IO, "syncing %s: %s", path.data, strerror(-rc)) : SL_OK;
 }
 
-static int lock_dir(struct sl_journal *journal, struct sl_error *err) {
+static int lock_dir(struct sl_journal *journal, int64_t wait_ms, struct sl_error *err) {
     const struct sl_journal_ops *ops = journal->ops;
     const char *dir = journal->dir.data;
     int rc = ops->make_dir(ops->context, dir, 0700);
@@ -49,7 +49,7 @@ static int lock_dir(struct sl_journal *journal, struct sl_error *err) {
         return sl_fail(err, SL_IO, "opening %s: %s; may this user write to the data directory?",
                        path.data, strerror(-journal->lock_fd));
     }
-    rc = ops->lock(ops->context, journal->lock_fd);
+    rc = ops->lock(ops->context, journal->lock_fd, wait_ms);
     if (rc == -EWOULDBLOCK) {
         return sl_fail(err, SL_EXISTS,
                        "another sluice-agent uses the data directory %s: stop it, or give this one "
@@ -113,7 +113,7 @@ int sl_journal_open(const struct sl_journal_config *config, struct sl_journal **
     int rc =
         sl_mailbox_create(sizeof(struct journal_item), JOURNAL_QUEUE_MAX, &journal->queue, err);
     rc = rc ? rc : journal_index_init(&journal->index, err);
-    rc = rc ? rc : lock_dir(journal, err);
+    rc = rc ? rc : lock_dir(journal, config->lock_wait_ms, err);
     rc = rc ? rc : open_file(journal, err);
     if (rc) {
         return rc;

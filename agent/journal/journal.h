@@ -44,7 +44,8 @@ struct sl_journal_ops {
     int (*sync)(void *context, int fd); /* fdatasync, or fsync of a directory */
     int (*rename)(void *context, const char *from, const char *to);
     int (*make_dir)(void *context, const char *path, int mode);
-    int (*lock)(void *context, int fd); /* exclusive, without waiting; -EWOULDBLOCK when taken */
+    /* Exclusive, tried for wait_ms (0: once); -EWOULDBLOCK when it stays taken. */
+    int (*lock)(void *context, int fd, int64_t wait_ms);
 };
 /* The real ones. */
 const struct sl_journal_ops *sl_journal_file_ops(void);
@@ -55,6 +56,7 @@ struct sl_journal_config {
     uint64_t compact_bytes;           /* not before the file has so many; 0: 16 MiB */
     uint64_t grow_bytes;              /* zeros ahead of the end; 0: 1 MiB */
     int64_t linger_ms;                /* of records that are not urgent; 0: 100 ms */
+    int64_t lock_wait_ms;             /* for an agent that is ending (proto/base/lock.h) */
 };
 
 /* All tickets up to and including `ticket` are durable since `at`. A negative status is the end. */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "agent/shell/agent.h"
+#include "proto/base/lock.h"
 #include "proto/base/log.h"
 #include "proto/base/text.h"
 #include "proto/wire/codec.h"
@@ -25,7 +26,8 @@ static int load_models(struct sl_agent *agent, struct sl_error *err) {
 }
 
 static int open_journal(struct sl_agent *agent, struct sl_error *err) {
-    struct sl_journal_config config = {.dir = agent->options.data_dir};
+    struct sl_journal_config config = {.dir = agent->options.data_dir,
+                                       .lock_wait_ms = SL_LOCK_WAIT_MS};
     int rc = sl_journal_open(&config, &agent->journal, err);
     if (rc == SL_OK) {
         struct sl_journal_stats stats;

@@ -8,6 +8,7 @@
 
 #include "broker/shell/broker.h"
 #include "broker/shell/restore.h"
+#include "proto/base/lock.h"
 #include "proto/base/log.h"
 
 static int make_dir(const char *path, struct sl_error *err) {
@@ -38,6 +39,7 @@ static int open_store(struct sl_broker *broker, struct sl_error *err) {
         .fatal_arg = broker,
         .site_key = broker->keys.public_key,
         .adopt = broker->adopt_store,
+        .lock_wait_ms = SL_LOCK_WAIT_MS,
     };
     int rc = sl_mailbox_create(sizeof(uint64_t), 65536, &broker->durable, err);
     rc = rc ? rc : sl_mailbox_create(SL_ERROR_TEXT_MAX, 4, &broker->fatal, err);

@@ -45,7 +45,7 @@ static int open_store(struct making *m, struct sl_error *err) {
         return sl_fail_errno(err, "there is no store %s to back up; check data_dir", m->store);
     }
     /* No broker has looked at the files then, which may be damaged. */
-    if (sl_store_lock(m->store, &fd, NULL) == SL_OK) {
+    if (sl_store_lock(m->store, 0, &fd, NULL) == SL_OK) {
         int rc = sl_file_check(NULL, m->store, &facts, err);
         close(fd);
         if (rc) {

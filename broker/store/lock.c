@@ -5,12 +5,12 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include "broker/store/store_internal.h"
+#include "proto/base/lock.h"
 
-int sl_store_lock(const char *path, int *ret_fd, struct sl_error *err) {
+int sl_store_lock(const char *path, int64_t wait_ms, int *ret_fd, struct sl_error *err) {
     char lock_path[512];
     if (snprintf(lock_path, sizeof lock_path, "%s.lock", path) >= (int)sizeof lock_path) {
         return sl_fail(err, SL_LIMIT, "the path of the store is too long: %s", path);
@@ -20,12 +20,16 @@ int sl_store_lock(const char *path, int *ret_fd, struct sl_error *err) {
         return sl_fail_errno(err, "cannot create %s; check data_dir and its permissions",
                              lock_path);
     }
-    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    int rc = sl_lock_take(fd, lock_path, wait_ms);
+    if (rc != 0) {
         close(fd);
-        return sl_fail(err, SL_EXISTS,
-                       "another sluice-broker uses the store %s; stop it first or give this one "
-                       "another data_dir",
-                       path);
+        return rc != -EWOULDBLOCK
+                   ? sl_fail(err, SL_IO, "locking %s: %s", lock_path, strerror(-rc))
+                   : sl_fail(
+                         err, SL_EXISTS,
+                         "another sluice-broker uses the store %s; stop it first or give this one "
+                         "another data_dir",
+                         path);
     }
     *ret_fd = fd;
     return SL_OK;

@@ -241,7 +241,7 @@ int sl_restore(const struct sl_restore_config *config, struct sl_restore_facts *
     int rc = name_paths(&r, err);
     rc = rc ? rc : sl_backup_check(config->file, &r.backup, err);
     rc = rc ? rc : sl_tree_make_dir(config->data_dir, err);
-    rc = rc ? rc : sl_store_lock(r.store, &lock_fd, err);
+    rc = rc ? rc : sl_store_lock(r.store, 0, &lock_fd, err);
     rc = rc ? rc : restore_locked(&r, lock_fd, err);
     umask(old);
     if (lock_fd >= 0) {

@@ -94,6 +94,7 @@ struct sl_store_config {
     /* Of the log, at which it is moved into the file in the next quiet moment; after six times as
      * many in any. 0: 5000. */
     uint32_t checkpoint_pages;
+    int64_t lock_wait_ms; /* for a broker that is ending (proto/base/lock.h) */
 };
 /* Opens or creates the file (0600), takes an exclusive lock beside it (a second broker is refused),
  * checks every page and the log (file_check.h), runs PRAGMA quick_check and the schema migrations,

@@ -77,7 +77,7 @@ struct sl_store_record {
     bool open;         /* the broker has not closed the store since */
     int64_t wal_bytes; /* the log is at least so long while it is open */
 };
-int sl_store_lock(const char *path, int *ret_fd, struct sl_error *err);
+int sl_store_lock(const char *path, int64_t wait_ms, int *ret_fd, struct sl_error *err);
 int sl_store_record_read(int fd, struct sl_store_record *ret_record, struct sl_error *err);
 int sl_store_record_write(int fd, const struct sl_store_record *record, struct sl_error *err);
 /* apply.c: one operation inside the open SQLite transaction, and what is left to write before its

@@ -301,6 +301,9 @@ echo "{name} runs as process $pid"
 
     def start_broker(self):
         self.start("broker")
+        self.wait_broker()
+
+    def wait_broker(self):
         if not self.wait_for(self.healthy, 20):
             self.check_alive("broker")
             raise SiteError("the broker does not answer:\n" + self.log_tail("broker"))

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Starting, refusing to start, and stopping: every refusal says what is wrong and what to do."""
+import fcntl
 import os
 import shutil
 import signal
 import socket
 import subprocess
 import tempfile
+import time
 import unittest
 
 from sluice_site import Site, free_port
@@ -121,6 +123,24 @@ class Refusals(unittest.TestCase):
         self.assertIn("another sluice-agent", done.stderr)
         for name in ("broker", "agent"):
             self.site.check_alive(name)
+
+    def test_a_start_waits_for_the_one_before_to_end(self):
+        """A killed process holds its locks until its memory is given back, here for a second."""
+        self.site.options["fake_devices"] = 1
+        self.site.write_scripts()
+        for name, lock in (("broker", "broker/store.db.lock"), ("agent", "agent/lock")):
+            path = self.site.path(*lock.split("/"))
+            os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+            with open(path, "a") as dying:
+                fcntl.flock(dying, fcntl.LOCK_EX)
+                self.site.start(name)
+                time.sleep(1)
+                self.site.check_alive(name)
+                self.assertIn("lock.wait", self.site.log_tail(name))
+            if name == "broker":
+                self.site.wait_broker()
+            else:
+                self.assertTrue(self.site.wait_for(self.site.devices_ready, 60), self.site.log_tail(name))
 
     def test_a_key_file_that_others_may_read(self):
         os.chmod(self.site.path("broker.key"), 0o644)

@@ -224,14 +224,14 @@ static void test_kill_keeps_the_cache(void **state) {
     const struct sl_journal_ops *ops = sim_disk_journal_ops(disk);
     int fd = open_file(disk, "a", O_RDWR | O_CREAT);
     put(disk, fd, 5, 100, 0);
-    assert_int_equal(ops->lock(ops->context, fd), 0);
+    assert_int_equal(ops->lock(ops->context, fd, 0), 0);
     int other = open_file(disk, "a", O_RDWR);
-    assert_int_equal(ops->lock(ops->context, other), -EWOULDBLOCK);
+    assert_int_equal(ops->lock(ops->context, other, 0), -EWOULDBLOCK);
     sim_disk_killed(disk);
     assert_int_equal(byte_at(disk, "a", 99), 5);
     /* Handles of the dead are void and closing them hits nobody. */
     int fresh = open_file(disk, "a", O_RDWR);
-    assert_int_equal(ops->lock(ops->context, fresh), 0);
+    assert_int_equal(ops->lock(ops->context, fresh, 0), 0);
     assert_int_equal(ops->write(ops->context, fd, "x", 1, 0), -EBADF);
     assert_int_equal(ops->close(ops->context, fd), -EBADF);
     put(disk, fresh, 6, 1, 0);

@@ -152,8 +152,9 @@ static int disk_make_dir(void *context, const char *path, int mode) {
     return -EEXIST;
 }
 
-static int disk_lock(void *context, int fd) {
+static int disk_lock(void *context, int fd, int64_t wait_ms) {
     (void)fd;
+    (void)wait_ms;
     struct disk *disk = context;
     if (disk->locked) {
         return -EWOULDBLOCK;
