@@ -136,7 +136,7 @@ static uint32_t length_at(const struct parts *parts, uint32_t i) {
 
 /* Cuts the record into its parts; the sum of all must be the record exactly. */
 static bool cut_record(const uint8_t *at, size_t bytes, struct parts *ret_parts) {
-    struct parts parts;
+    struct parts parts = {0};
     if (bytes < sizeof parts.record) {
         return false;
     }
@@ -189,7 +189,7 @@ static int find_record(struct sl_spool *spool, uint32_t line, struct parts *ret_
 
 int sl_spool_line(struct sl_spool *spool, uint32_t line, struct sl_spool_line *ret_line,
                   struct sl_error *err) {
-    struct parts parts;
+    struct parts parts = {0};
     uint32_t worst = 0;
     int rc = find_record(spool, line, &parts, &worst, err);
     if (rc != SL_OK) {
@@ -210,7 +210,7 @@ int sl_spool_line(struct sl_spool *spool, uint32_t line, struct sl_spool_line *r
 
 int sl_spool_inputs(struct sl_spool *spool, uint32_t line, struct sl_msg_input *ret_inputs,
                     uint32_t max, struct sl_error *err) {
-    struct parts parts;
+    struct parts parts = {0};
     uint32_t worst = 0;
     int rc = find_record(spool, line, &parts, &worst, err);
     if (rc != SL_OK) {

@@ -162,7 +162,7 @@ int sl_broker_core_restore_override(struct sl_broker_core *core, const struct sl
 int sl_broker_core_restore_batch(struct sl_broker_core *core, const struct sl_batch_row *row);
 int sl_broker_core_restore_unit(struct sl_broker_core *core, const struct sl_unit_row *row);
 int sl_broker_core_restore_result(struct sl_broker_core *core, const struct sl_result_row *row);
-int sl_broker_core_restore_share(struct sl_broker_core *core, const struct sl_share_row *row);
+int sl_broker_core_restore_share(struct sl_broker_core *core, const struct sl_share_ref *ref);
 int sl_broker_core_restore_account(struct sl_broker_core *core, const struct sl_account_row *row);
 int sl_broker_core_restore_meta(struct sl_broker_core *core, const char *key, const char *value);
 void sl_broker_core_restore_high(struct sl_broker_core *core, const struct sl_store_high *high);

@@ -136,12 +136,12 @@ int sl_broker_core_restore_result(struct sl_broker_core *core, const struct sl_r
     return SL_OK;
 }
 
-int sl_broker_core_restore_share(struct sl_broker_core *core, const struct sl_share_row *row) {
-    uint32_t at = node_of(core, row->node_key, "?"); /* may move the table */
+int sl_broker_core_restore_share(struct sl_broker_core *core, const struct sl_share_ref *ref) {
+    uint32_t at = node_of(core, ref->node_key, "?"); /* may move the table */
     struct sl_core_node *node = &core->nodes[at];
-    sl_core_share_seen(node, row->share_id, true);
+    sl_core_share_seen(node, ref->share_id, true);
     node->share_restored =
-        row->share_id < node->share_restored ? row->share_id : node->share_restored;
+        ref->share_id < node->share_restored ? ref->share_id : node->share_restored;
     core->share_rows_restored++;
     return SL_OK;
 }

@@ -54,7 +54,7 @@ static int restore_unit(void *arg, const void *row) {
 }
 static int restore_share(void *arg, const void *row) {
     struct restoring *r = arg;
-    const struct sl_share_row *share = row;
+    const struct sl_share_ref *share = row;
     return fits(r, sl_broker_core_restore_share(r->core, share), "a share of", share->node_key);
 }
 
@@ -102,6 +102,6 @@ int sl_broker_restore(struct sl_broker_core *core, struct sl_reader *reader,
     rc = rc || r.rc ? rc : sl_reader_open_batches(reader, restore_batch, &r, err);
     rc = rc || r.rc ? rc : sl_reader_open_batches(reader, restore_results_of, &r, err);
     rc = rc || r.rc ? rc : sl_reader_open_units(reader, restore_unit, &r, err);
-    rc = rc || r.rc ? rc : sl_reader_shares(reader, SHARES_RESTORED, restore_share, &r, err);
+    rc = rc || r.rc ? rc : sl_reader_share_refs(reader, SHARES_RESTORED, restore_share, &r, err);
     return rc ? rc : r.rc;
 }

@@ -431,28 +431,39 @@ int sl_reader_accounts(struct sl_reader *r, sl_row_cb cb, void *arg, struct sl_e
     return SL_OK;
 }
 
-static bool fill_share(sqlite3_stmt *stmt, struct sl_share_row *row) {
-    bool good = true;
-    good &= sl_column_text(stmt, 0, row->node_key, sizeof row->node_key);
-    row->share_id = (uint64_t)sqlite3_column_int64(stmt, 1);
-    good &= sl_column_text(stmt, 2, row->device, sizeof row->device);
-    row->outcome = (enum sl_share_outcome)sqlite3_column_int(stmt, 3);
-    row->code = sqlite3_column_int(stmt, 4);
-    row->work_hashes = (uint64_t)sqlite3_column_int64(stmt, 5);
-    row->difficulty_nano = (uint64_t)sqlite3_column_int64(stmt, 6);
-    row->price_nusd_per_ph_day = sqlite3_column_int64(stmt, 7);
-    row->amount_nusd = sqlite3_column_int64(stmt, 8);
-    row->at = column_wall(stmt, 9);
-    return good;
-}
-
-int sl_reader_shares(struct sl_reader *r, uint32_t limit, sl_row_cb cb, void *arg,
-                     struct sl_error *err) {
-    PREPARE(stmt, "SELECT node_key,share_id,device,outcome,code,work_hashes,difficulty_nano,"
-                  "price_nusd_per_ph_day,amount_nusd,at_ms FROM (SELECT *, row_number() OVER"
-                  " (PARTITION BY node_key ORDER BY share_id DESC) AS nth FROM shares)"
-                  " WHERE nth <= ?1 ORDER BY seq DESC")
-    sqlite3_bind_int64(stmt, 1, limit);
-    FOR_ROWS(stmt, struct sl_share_row, fill_share);
-    return SL_OK;
+/* Two seeks in the index of UNIQUE(node_key, share_id) for each node: the start of a broker does
+ * not grow with the years of shares in its store. */
+int sl_reader_share_refs(struct sl_reader *r, uint32_t limit, sl_row_cb cb, void *arg,
+                         struct sl_error *err) {
+    PREPARE(next, "SELECT min(node_key) FROM shares WHERE node_key > ?1")
+    PREPARE(ids, "SELECT share_id FROM shares WHERE node_key=?1 ORDER BY share_id DESC LIMIT ?2")
+    struct sl_share_ref ref = {.node_key = ""};
+    int rc = SQLITE_ROW;
+    for (;;) {
+        sqlite3_bind_text(next, 1, ref.node_key, -1, SQLITE_TRANSIENT);
+        rc = sqlite3_step(next);
+        if (rc != SQLITE_ROW || sqlite3_column_type(next, 0) == SQLITE_NULL) {
+            break;
+        }
+        bool good = sl_column_text(next, 0, ref.node_key, sizeof ref.node_key);
+        sqlite3_reset(next);
+        if (!good) {
+            return damaged(next, err);
+        }
+        sqlite3_bind_text(ids, 1, ref.node_key, -1, SQLITE_TRANSIENT);
+        sqlite3_bind_int64(ids, 2, limit);
+        while ((rc = sqlite3_step(ids)) == SQLITE_ROW) {
+            ref.share_id = (uint64_t)sqlite3_column_int64(ids, 0);
+            if (cb(arg, &ref)) {
+                sqlite3_reset(ids);
+                return SL_OK;
+            }
+        }
+        sqlite3_reset(ids);
+        if (rc != SQLITE_DONE) {
+            return sl_store_fail(err, r->db, "reading shares");
+        }
+    }
+    sqlite3_reset(next);
+    return rc == SQLITE_ROW ? SL_OK : sl_store_fail(err, r->db, "reading shares");
 }

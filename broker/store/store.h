@@ -177,10 +177,15 @@ struct sl_store_high {
     uint64_t share_rows;
 };
 int sl_reader_high(struct sl_reader *r, struct sl_store_high *ret_high, struct sl_error *err);
-/* struct sl_share_row, the newest `limit` of each node: the core refills its duplicate filter from
- * it. */
-int sl_reader_shares(struct sl_reader *r, uint32_t limit, sl_row_cb cb, void *arg,
-                     struct sl_error *err);
+/* What tells a share that was recorded from a new one. */
+struct sl_share_ref {
+    char node_key[48];
+    uint64_t share_id;
+};
+/* struct sl_share_ref, node by node, the highest `limit` ids of each, falling: the core refills its
+ * duplicate filter from them. */
+int sl_reader_share_refs(struct sl_reader *r, uint32_t limit, sl_row_cb cb, void *arg,
+                         struct sl_error *err);
 bool sl_reader_has_share(struct sl_reader *r, const char *node_key, uint64_t share_id);
 /* Replays every transfer and compares with the accounts: SL_OK when debits equal credits, every
  * account matches, no (batch, line) and no share was posted twice; else -SL_CORRUPT with the first

@@ -218,8 +218,8 @@ static void test_truncated_shares(void **state) {
     world_init(&w, NULL);
     struct sl_store_high high = {.share_rows = 1000};
     sl_broker_core_restore_high(w.core, &high);
-    struct sl_share_row row = {.share_id = 500, .node_key = "a"};
-    sl_broker_core_restore_share(w.core, &row); /* 999 others were not handed over */
+    struct sl_share_ref ref = {.share_id = 500, .node_key = "a"};
+    sl_broker_core_restore_share(w.core, &ref); /* 999 others were not handed over */
     world_hello(&w, "a", 1, 77, 1);
     world_share(&w, "a", 499, SL_SHARE_ACCEPTED, 1, 0); /* may be one of them */
     assert_int_equal(w.store->share_count, 0);

@@ -237,6 +237,8 @@ void world_store_restore(const struct world_store *s, struct sl_broker_core *cor
         }
     }
     for (uint32_t i = s->share_count; i > 0; i--) {
-        assert_int_equal(sl_broker_core_restore_share(core, &s->shares[i - 1]), SL_OK);
+        struct sl_share_ref ref = {.share_id = s->shares[i - 1].share_id};
+        sl_text_copy(ref.node_key, sizeof ref.node_key, s->shares[i - 1].node_key);
+        assert_int_equal(sl_broker_core_restore_share(core, &ref), SL_OK);
     }
 }

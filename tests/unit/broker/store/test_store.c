@@ -239,6 +239,46 @@ static void what_cannot_be_read_is_not_called_absent(void **state) {
     assert_int_equal(sl_reader_share_totals(r, &totals, &err), -SL_IO);
 }
 
+static struct sl_op share_op(const char *node, uint64_t id) {
+    struct sl_op op = {.kind = SL_OP_SHARE};
+    strcpy(op.share.node_key, node);
+    strcpy(op.share.device, "d");
+    op.share.share_id = id;
+    op.share.outcome = SL_SHARE_ACCEPTED;
+    return op;
+}
+
+struct seen_shares {
+    char text[256];
+    size_t len;
+};
+
+static int note_share(void *arg, const void *row) {
+    struct seen_shares *seen = arg;
+    const struct sl_share_ref *ref = row;
+    seen->len += (size_t)snprintf(seen->text + seen->len, sizeof seen->text - seen->len, "%s%llu ",
+                                  ref->node_key, (unsigned long long)ref->share_id);
+    return 0;
+}
+
+static void the_highest_shares_of_each_node(void **state) {
+    struct fixture *f = *state;
+    struct sl_op ops[] = {share_op("b", 7), share_op("a", 2), share_op("b", 9), share_op("c", 1),
+                          share_op("a", 1), share_op("b", 8), share_op("a", 3)};
+    SL_AUTO(sl_reader) r = NULL;
+    struct sl_error err;
+    struct seen_shares seen = {0};
+    assert_int_equal(sl_reader_open(f->path, NULL, &r, &err), 0);
+    assert_int_equal(sl_reader_share_refs(r, 2, note_share, &seen, &err), 0);
+    assert_string_equal(seen.text, "");
+    submit(f, ops, sizeof ops / sizeof ops[0], 1);
+    wait_for(f, 1);
+    assert_int_equal(sl_reader_share_refs(r, 2, note_share, &seen, &err), 0);
+    assert_string_equal(seen.text, "a3 a2 b9 b8 c1 ");
+    run_sql(f, "DROP TABLE shares");
+    assert_int_equal(sl_reader_share_refs(r, 2, note_share, &seen, &err), -SL_IO);
+}
+
 int main(void) {
 #define STORE_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
@@ -252,6 +292,7 @@ int main(void) {
         STORE_TEST(a_schema_below_the_first_is_no_store),
         STORE_TEST(rows_that_cannot_be_read_are_never_guessed_at),
         STORE_TEST(what_cannot_be_read_is_not_called_absent),
+        STORE_TEST(the_highest_shares_of_each_node),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
