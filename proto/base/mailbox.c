@@ -19,7 +19,7 @@ struct sl_mailbox {
     size_t head;
     size_t count;
     bool closed;
-    int fd;
+    int fd;      /* -1 until somebody asks for it */
     char *items; /* [capacity][item_size] */
 };
 
@@ -45,15 +45,11 @@ int sl_mailbox_create(size_t item_size, size_t capacity, struct sl_mailbox **ret
     box->item_size = item_size;
     box->capacity = capacity;
     box->items = calloc(capacity, item_size);
-    box->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    if (!box->items || box->fd < 0 || pthread_mutex_init(&box->lock, NULL) != 0 ||
-        create_conds(box)) {
-        if (box->fd >= 0) {
-            close(box->fd);
-        }
+    box->fd = -1;
+    if (!box->items || pthread_mutex_init(&box->lock, NULL) != 0 || create_conds(box)) {
         free(box->items);
         free(box);
-        return sl_fail(err, SL_NOMEM, "no memory or descriptors for a mailbox");
+        return sl_fail(err, SL_NOMEM, "no memory for a mailbox");
     }
     *ret_box = box;
     return SL_OK;
@@ -66,18 +62,26 @@ void sl_mailbox_destroy(struct sl_mailbox *box) {
     pthread_cond_destroy(&box->not_empty);
     pthread_cond_destroy(&box->not_full);
     pthread_mutex_destroy(&box->lock);
-    close(box->fd);
+    if (box->fd >= 0) {
+        close(box->fd);
+    }
     free(box->items);
     free(box);
 }
 
 static void raise_fd(struct sl_mailbox *box) {
+    if (box->fd < 0) {
+        return;
+    }
     uint64_t one = 1;
     ssize_t n = write(box->fd, &one, sizeof one);
     (void)n; /* only fails when the counter is saturated, and then it is readable anyway */
 }
 
 static void lower_fd(struct sl_mailbox *box) {
+    if (box->fd < 0) {
+        return;
+    }
     uint64_t value;
     ssize_t n = read(box->fd, &value, sizeof value);
     (void)n;
@@ -190,5 +194,11 @@ size_t sl_mailbox_count(struct sl_mailbox *box) {
 }
 
 int sl_mailbox_fd(struct sl_mailbox *box) {
-    return box->fd;
+    pthread_mutex_lock(&box->lock);
+    if (box->fd < 0) {
+        box->fd = eventfd(box->count > 0 || box->closed, EFD_NONBLOCK | EFD_CLOEXEC);
+    }
+    int fd = box->fd;
+    pthread_mutex_unlock(&box->lock);
+    return fd;
 }

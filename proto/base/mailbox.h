@@ -33,7 +33,8 @@ int sl_mailbox_take_wait(struct sl_mailbox *box, int64_t timeout_ns, void *ret_i
 /* Wakes all waiters; put fails from now on, take still empties it. */
 void sl_mailbox_close(struct sl_mailbox *box);
 size_t sl_mailbox_count(struct sl_mailbox *box);
-/* For poll/uv_poll: readable while the box is not empty or is closed. Owned by the box. */
+/* For poll/uv_poll: readable while the box is not empty or is closed. Owned by the box, made by the
+ * first call, so that a box that nobody polls costs no system call; -1: no descriptor is left. */
 int sl_mailbox_fd(struct sl_mailbox *box);
 
 #endif

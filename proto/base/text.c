@@ -123,6 +123,16 @@ void sl_buf_append(struct sl_buf *buf, const void *data, size_t n) {
     buf->data[buf->len] = '\0';
 }
 
+char *sl_buf_extend(struct sl_buf *buf, size_t n) {
+    if (!reserve(buf, n)) {
+        return NULL;
+    }
+    char *at = buf->data + buf->len;
+    buf->len += n;
+    buf->data[buf->len] = '\0';
+    return at;
+}
+
 void sl_buf_printf(struct sl_buf *buf, const char *format, ...) {
     va_list args;
     va_start(args, format);

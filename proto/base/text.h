@@ -30,6 +30,9 @@ struct sl_buf {
 };
 
 void sl_buf_append(struct sl_buf *buf, const void *data, size_t n);
+/* n more bytes at the end, for the caller to fill; NULL when there is no memory (`failed` is set).
+ */
+char *sl_buf_extend(struct sl_buf *buf, size_t n);
 void sl_buf_printf(struct sl_buf *buf, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 /* Drops the first n bytes. */

@@ -435,17 +435,6 @@ static void put_body(struct scratch *s, const struct sl_msg *msg, Sluice__V1__En
 #undef BODY
 }
 
-/* protobuf-c's way out: packs straight into the caller's buffer. */
-struct sink {
-    ProtobufCBuffer base;
-    struct sl_buf *out;
-};
-
-static void sink_append(ProtobufCBuffer *base, size_t n, const uint8_t *data) {
-    struct sink *sink = (struct sink *)base;
-    sl_buf_append(sink->out, data, n);
-}
-
 static int pack(const Sluice__V1__Envelope *e, const struct sl_msg *msg, struct sl_buf *out,
                 struct sl_error *err) {
     size_t size = sluice__v1__envelope__get_packed_size(e);
@@ -454,14 +443,12 @@ static int pack(const Sluice__V1__Envelope *e, const struct sl_msg *msg, struct 
                        "%s takes %zu bytes, at most %d fit in one message: send less",
                        sl_msg_kind_name(msg->kind), size, SL_MSG_BYTES_MAX);
     }
-    size_t before = out->len;
-    struct sink sink = {{sink_append}, out};
-    sluice__v1__envelope__pack_to_buffer(e, &sink.base);
-    if (out->failed) {
-        out->len = before;
+    char *at = sl_buf_extend(out, size);
+    if (!at) {
         return sl_fail(err, SL_NOMEM, "no memory to encode %zu bytes", size);
     }
-    sl_assert(out->len - before == size);
+    size_t packed = sluice__v1__envelope__pack(e, (uint8_t *)at);
+    sl_assert(packed == size);
     return SL_OK;
 }
 

@@ -24,6 +24,27 @@ static bool readable(struct sl_mailbox *box) {
     return poll(&p, 1, 0) == 1;
 }
 
+/* The descriptor is made late: it must know what happened before. */
+static void a_late_descriptor_tells_the_truth(void **state) {
+    (void)state;
+    for (int closed = 0; closed <= 1; closed++) {
+        for (int put = 0; put <= 2; put++) {
+            SL_AUTO(sl_mailbox) box = NULL;
+            struct item item = {0, 0, "x"};
+            assert_int_equal(sl_mailbox_create(sizeof(struct item), 5, &box, NULL), 0);
+            for (int i = 0; i < put; i++) {
+                assert_int_equal(sl_mailbox_put(box, &item), 0);
+            }
+            if (closed) {
+                sl_mailbox_close(box);
+            }
+            assert_int_equal(readable(box), put > 0 || closed);
+            while (sl_mailbox_take(box, &item)) {}
+            assert_int_equal(readable(box), closed);
+        }
+    }
+}
+
 static void items_come_out_in_order(void **state) {
     (void)state;
     SL_AUTO(sl_mailbox) box = NULL;
@@ -201,6 +222,7 @@ static void closing_wakes_all_waiters(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_late_descriptor_tells_the_truth),
         cmocka_unit_test(items_come_out_in_order),
         cmocka_unit_test(a_full_box_says_so_and_keeps_its_items),
         cmocka_unit_test(a_closed_box_gives_out_what_it_has),
