@@ -10,6 +10,7 @@ import shlex
 import signal
 import socket
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -30,6 +31,21 @@ class Refused(SiteError):
         super().__init__(f"HTTP {status}: {body[:300]}")
         self.status = status
         self.body = body
+
+
+def threads(pid):
+    """Name, state, CPU time and where the kernel waits, of each thread: what a process that hangs is at."""
+    lines = []
+    try:
+        for task in sorted(os.listdir(f"/proc/{pid}/task"), key=int):
+            with open(f"/proc/{pid}/task/{task}/stat") as stat, open(f"/proc/{pid}/task/{task}/wchan") as wchan:
+                name, rest = stat.read().split("(", 1)[1].rsplit(")", 1)
+                fields = rest.split()
+                ticks = int(fields[11]) + int(fields[12])
+                lines.append(f"  {task} {name} {fields[0]} {ticks / os.sysconf('SC_CLK_TCK'):.2f} s {wchan.read()}")
+    except OSError as error:
+        lines.append(f"  {error}")
+    return "\n".join(lines)
 
 
 def free_port():
@@ -275,6 +291,7 @@ echo "{name} runs as process $pid"
         os.kill(pid, signal.SIGTERM)
         if self.wait_for(lambda: not alive(pid), timeout_s):
             return True
+        print(f"the {name} does not stop; its threads:\n{threads(pid)}\n{self.log_tail(name)}", file=sys.stderr)
         os.kill(pid, signal.SIGKILL)
         return False
 

@@ -124,7 +124,7 @@ def one_round(args, number, totals, kills_wanted):
         site.start_agent()
         know_vectors(site, history, known)
         load = Load(site, history, known, f"{args.seed}/{number}")
-        nemesis = Nemesis(site, load, history, rng, args.faults)
+        nemesis = Nemesis(site, load, history, rng, args.faults, args.patience)
         totals.missing = site.missing
         load.start()
         burn(args, nemesis, load, rng, kills_wanted, totals)
@@ -209,6 +209,8 @@ def parse():
     parser.add_argument("--faults", type=fault_kinds, default=list(KINDS), help=",".join(KINDS))
     parser.add_argument("--keep", help="a folder for every round's history, logs and store; else only bad rounds")
     parser.add_argument("--disk-mib", type=positive, default=384, help="size of each of the two small disks")
+    parser.add_argument("--patience", type=positive, default=1,
+                        help="times the bounds of coming back: for a machine with other work; the figures show it all")
     parser.add_argument("--results", help="a file for the figures as JSON")
     args = parser.parse_args()
     args.wanted = args.kills or (LONG_KILLS if args.long else 0)

@@ -19,8 +19,9 @@ FULL = ("full", "No space")
 
 
 class Nemesis:
-    def __init__(self, site, load, history, rng, kinds):
+    def __init__(self, site, load, history, rng, kinds, patience=1):
         self.site, self.load, self.history, self.rng = site, load, history, rng
+        self.patience = patience
         self.kinds = [kind for kind in kinds if kind not in site.missing]
         self.kills = {name: 0 for name in TARGETS["kill"]}
         self.faults = {}
@@ -87,7 +88,7 @@ class Nemesis:
             watches.append(PoolWatch(self.site, since, pool_offset(self.site)))
         seconds, seen = measure(watches, since)
         restart_only = kind in ("kill", "disk") and self.restarted
-        bound = BOUND_S if restart_only else HEALED_BOUND_S
+        bound = self.patience * (BOUND_S if restart_only else HEALED_BOUND_S)
         row = "two at a time" if second else f"{kind} {target}"
         good = seconds is not None and seconds <= bound
         self.back.setdefault(row, []).append(seconds if seconds is not None else float("inf"))

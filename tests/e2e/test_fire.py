@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""fire.py in its short form: each kind of fault at least once, every process killed, all rules hold."""
+"""fire.py in its short form: each kind of fault at least once, every process killed, all rules hold. How soon
+each is back at work is printed; it fails nothing below PATIENCE times the bound, since a test may share its cores."""
 import json
 import os
 import subprocess
@@ -10,6 +11,7 @@ import unittest
 from fire_faults import KINDS, TARGETS
 from support import BUILD, MODELS
 
+PATIENCE = 6
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
@@ -18,7 +20,8 @@ class Fire(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             results = os.path.join(folder, "results")
             done = subprocess.run([sys.executable, os.path.join(HERE, "fire.py"), "--build", BUILD, "--models", MODELS,
-                                   "--seed", os.environ.get("SLUICE_SEED", "20261127"), "--results", results],
+                                   "--seed", os.environ.get("SLUICE_SEED", "20261127"), "--patience", str(PATIENCE),
+                                   "--results", results],
                                   capture_output=True, text=True, timeout=900)
             self.assertEqual(done.returncode, 0, done.stdout[-4000:] + done.stderr[-2000:])
             with open(results) as f:
