@@ -283,7 +283,7 @@ echo "{name} runs as process $pid"
         if alive(pid):
             os.kill(pid, number)
 
-    def stop(self, name, timeout_s=20):
+    def stop(self, name, timeout_s=60):
         """SIGTERM and wait. True when it ended in time; a process that hangs is killed."""
         pid = self.pid(name)
         if not alive(pid):
