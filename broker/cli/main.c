@@ -36,6 +36,11 @@ static const struct verb verbs[] = {
     {"keys",
      "ls | new TENANT [LABEL] [--out FILE] | new --operator [LABEL] [--out FILE] | revoke ID",
      "API keys", sl_cli_keys},
+    {"backtest",
+     "SCENARIO.yaml... [--data DIR]... [--from T] [--to T] [--policy NAME,...] "
+     "[--switch-cost SPAN,...] [--noise P] [--lag STEPS] [--seed N] [--dump CSV]",
+     "what policies would have earned on scenarios and recorded prices; asks no broker",
+     sl_cli_backtest},
 };
 
 static void usage(FILE *out) {

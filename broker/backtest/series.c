@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/backtest/series.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proto/base/text.h"
+
+#define FIELDS_MAX 128
+#define GAP_MIN_MS (INT64_C(12) * 3600000)
+#define GAP_FACTOR 12
+
+struct reading {
+    const struct sl_series_source *source;
+    struct sl_series *series;
+    char path[1024];
+    size_t line;
+    size_t room;
+    int time, value, where; /* columns; where -1: all rows */
+};
+
+void sl_series_destroy(struct sl_series *series) {
+    if (series) {
+        free(series->name);
+        free(series->at_ms);
+        free(series->value);
+        free(series);
+    }
+}
+
+/* Cuts a line at its commas, in place; fields in quotes lose them. -1: too many. */
+static int split(char *line, char *fields[FIELDS_MAX]) {
+    int count = 0;
+    char *at = line;
+    for (;;) {
+        if (count == FIELDS_MAX) {
+            return -1;
+        }
+        bool quoted = *at == '"';
+        fields[count++] = quoted ? at + 1 : at;
+        char *end = quoted ? strchr(at + 1, '"') : at + strcspn(at, ",");
+        if (!end) {
+            return -1;
+        }
+        char *comma = quoted ? end + 1 : end;
+        bool last = *comma != ',';
+        *end = '\0';
+        if (last) {
+            return count;
+        }
+        *comma = '\0';
+        at = comma + 1;
+    }
+}
+
+static int find_column(const struct reading *r, char *const *fields, int count, const char *name,
+                       int *ret_column, struct sl_error *err) {
+    for (int i = 0; i < count; i++) {
+        if (strcmp(fields[i], name) == 0) {
+            *ret_column = i;
+            return SL_OK;
+        }
+    }
+    SL_AUTO_BUF struct sl_buf there = {0};
+    for (int i = 0; i < count && there.len < 160; i++) {
+        sl_buf_printf(&there, "%s%.40s", i ? ", " : "", fields[i]);
+    }
+    return sl_fail(err, SL_INVALID, "%s has no column '%s'; it has %s", r->path, name,
+                   there.data ? there.data : "none");
+}
+
+static int read_head(struct reading *r, char *const *fields, int count, struct sl_error *err) {
+    const struct sl_series_source *source = r->source;
+    r->where = -1;
+    int rc = find_column(r, fields, count, source->time, &r->time, err);
+    rc = rc ? rc : find_column(r, fields, count, source->column, &r->value, err);
+    if (rc == SL_OK && source->where && source->where[0]) {
+        rc = find_column(r, fields, count, source->where, &r->where, err);
+    }
+    return rc;
+}
+
+static int bad_row(const struct reading *r, struct sl_error *err, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+static int bad_row(const struct reading *r, struct sl_error *err, const char *format, ...) {
+    char what[200];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(what, sizeof what, format, args);
+    va_end(args);
+    return sl_fail(err, SL_INVALID, "%s:%zu: %s", r->path, r->line, what);
+}
+
+/* strtod alone takes "nan", "0x1p3" and what stands behind a number. */
+static bool parse_number(const char *text, double *ret_value) {
+    if (text[strspn(text, "0123456789.eE+-")] != '\0' || !*text) {
+        return false;
+    }
+    char *end = NULL;
+    *ret_value = strtod(text, &end);
+    return *end == '\0' && isfinite(*ret_value);
+}
+
+static int add_row(struct reading *r, int64_t at_ms, double value, struct sl_error *err) {
+    struct sl_series *s = r->series;
+    if (s->count > 0 && at_ms <= s->at_ms[s->count - 1]) {
+        int64_t last_ms = s->at_ms[s->count - 1];
+        if (at_ms == last_ms && value == s->value[s->count - 1]) {
+            return SL_OK; /* where two recordings meet */
+        }
+        char now[32];
+        char last[32];
+        sl_wall_format((struct sl_wall){at_ms}, now);
+        sl_wall_format((struct sl_wall){last_ms}, last);
+        return at_ms == last_ms
+                   ? bad_row(r, err, "a second value for %s: %.9g after %.9g", now, value,
+                             s->value[s->count - 1])
+                   : bad_row(r, err, "%s comes after %s: rows must be in the order of time", now,
+                             last);
+    }
+    if (s->count == r->room) {
+        size_t room = r->room ? r->room * 2 : 1024;
+        int64_t *times = realloc(s->at_ms, room * sizeof *times);
+        s->at_ms = times ? times : s->at_ms;
+        double *values = realloc(s->value, room * sizeof *values);
+        s->value = values ? values : s->value;
+        if (!times || !values || s->count >= SL_SERIES_ROWS_MAX) {
+            return sl_fail(err, SL_NOMEM, "%s has too many rows", r->path);
+        }
+        r->room = room;
+    }
+    s->at_ms[s->count] = at_ms;
+    s->value[s->count++] = value;
+    return SL_OK;
+}
+
+static int read_row(struct reading *r, char *const *fields, int count, struct sl_error *err) {
+    int most = r->time > r->value ? r->time : r->value;
+    most = most > r->where ? most : r->where;
+    if (count <= most) {
+        return bad_row(r, err, "%d fields, the first line names more", count);
+    }
+    if (r->where >= 0 && strcmp(fields[r->where], r->source->is) != 0) {
+        return SL_OK;
+    }
+    struct sl_wall at;
+    double value;
+    if (sl_wall_parse(fields[r->time], &at) != SL_OK) {
+        return bad_row(r, err, "'%.40s' is no RFC 3339 time", fields[r->time]);
+    }
+    if (fields[r->value][0] == '\0') {
+        return SL_OK;
+    }
+    if (!parse_number(fields[r->value], &value)) {
+        return bad_row(r, err, "'%.40s' in column '%s' is no number", fields[r->value],
+                       r->source->column);
+    }
+    return add_row(r, at.ms, value, err);
+}
+
+static int read_lines(struct reading *r, FILE *file, struct sl_error *err) {
+    char line[SL_SERIES_LINE_MAX];
+    char *fields[FIELDS_MAX];
+    for (r->line = 1; fgets(line, sizeof line, file); r->line++) {
+        size_t len = strcspn(line, "\r\n");
+        if (line[len] == '\0' && !feof(file)) {
+            return bad_row(r, err, "the line is longer than %d bytes", SL_SERIES_LINE_MAX);
+        }
+        line[len] = '\0';
+        if (len == 0) {
+            continue;
+        }
+        int count = split(line, fields);
+        if (count < 0) {
+            return bad_row(r, err, "this is no line of a CSV file");
+        }
+        int rc = r->line == 1 ? read_head(r, fields, count, err) : read_row(r, fields, count, err);
+        if (rc) {
+            return rc;
+        }
+    }
+    if (ferror(file)) {
+        return sl_fail_errno(err, "reading %s", r->path);
+    }
+    return r->line > 1 ? SL_OK : sl_fail(err, SL_INVALID, "%s is empty", r->path);
+}
+
+/* What is missing is not made up: a hole of many rows would be one price held for long. */
+static int compare_spans(const void *a, const void *b) {
+    int64_t x = *(const int64_t *)a;
+    int64_t y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
+static int usual_gap(const struct sl_series *s, int64_t *ret_most_ms, struct sl_error *err) {
+    SL_AUTO_FREE int64_t *spans = malloc(s->count * sizeof *spans);
+    if (!spans) {
+        return sl_fail(err, SL_NOMEM, "no memory for %zu rows", s->count);
+    }
+    for (size_t i = 1; i < s->count; i++) {
+        spans[i - 1] = s->at_ms[i] - s->at_ms[i - 1];
+    }
+    qsort(spans, s->count - 1, sizeof *spans, compare_spans);
+    int64_t most = GAP_FACTOR * spans[(s->count - 1) / 2];
+    *ret_most_ms = most > GAP_MIN_MS ? most : GAP_MIN_MS;
+    return SL_OK;
+}
+
+int sl_series_check_gaps(const struct sl_series *s, int64_t gap_max_ms, int64_t from_ms,
+                         int64_t to_ms, struct sl_error *err) {
+    int64_t most = gap_max_ms;
+    int rc = most == 0 && s->count > 1 ? usual_gap(s, &most, err) : SL_OK;
+    if (rc) {
+        return rc;
+    }
+    for (size_t i = 1; i < s->count; i++) {
+        bool inside = s->at_ms[i] > from_ms && s->at_ms[i - 1] < to_ms;
+        if (inside && s->at_ms[i] - s->at_ms[i - 1] > most) {
+            char from[32];
+            char to[32];
+            sl_wall_format((struct sl_wall){s->at_ms[i - 1]}, from);
+            sl_wall_format((struct sl_wall){s->at_ms[i]}, to);
+            return sl_fail(err, SL_INVALID,
+                           "%s has a hole from %s to %s, longer than %.1f h: cut the window with "
+                           "--from and --to, or give a longer gap_max in the scenario",
+                           s->name, from, to, (double)most / 3.6e6);
+        }
+    }
+    return SL_OK;
+}
+
+static int read_file(struct reading *r, const char *folder, bool *ret_found, struct sl_error *err) {
+    int n = snprintf(r->path, sizeof r->path, "%s/%s", folder, r->source->file);
+    if (n < 0 || (size_t)n >= sizeof r->path) {
+        return sl_fail(err, SL_LIMIT, "the path %s/%s is too long", folder, r->source->file);
+    }
+    SL_AUTO_FILE FILE *file = fopen(r->path, "re");
+    if (!file && errno == ENOENT) {
+        return SL_OK;
+    }
+    if (!file) {
+        return sl_fail_errno(err, "cannot read %s", r->path);
+    }
+    *ret_found = true;
+    return read_lines(r, file, err);
+}
+
+int sl_series_read(const struct sl_series_source *source, const char *const *folders,
+                   size_t folder_count, struct sl_series **ret_series, struct sl_error *err) {
+    SL_AUTO(sl_series) series = calloc(1, sizeof *series);
+    SL_AUTO_BUF struct sl_buf name = {0};
+    sl_buf_printf(&name, "%s, column %s", source->file, source->column);
+    if (!series || name.failed) {
+        return sl_fail(err, SL_NOMEM, "no memory for a series");
+    }
+    series->name = sl_take(&name.data);
+    struct reading r = {.source = source, .series = series};
+    bool found = false;
+    for (size_t i = 0; i < folder_count; i++) {
+        int rc = read_file(&r, folders[i], &found, err);
+        if (rc) {
+            return rc;
+        }
+    }
+    if (!found) {
+        return sl_fail(err, SL_NOTFOUND, "%s is in none of the --data folders", source->file);
+    }
+    if (series->count == 0) {
+        return source->where && source->where[0]
+                   ? sl_fail(err, SL_INVALID, "%s has no row with %s = %s", source->file,
+                             source->where, source->is)
+                   : sl_fail(err, SL_INVALID, "%s has no values", series->name);
+    }
+    *ret_series = sl_take(&series);
+    return SL_OK;
+}
+
+void sl_series_hold(const struct sl_series *series, int64_t start_ms, int64_t step_ms,
+                    uint32_t steps, double *ret_values) {
+    size_t at = 0;
+    for (uint32_t t = 0; t < steps; t++) {
+        int64_t now_ms = start_ms + (int64_t)t * step_ms;
+        while (at + 1 < series->count && series->at_ms[at + 1] <= now_ms) {
+            at++;
+        }
+        ret_values[t] = series->value[at];
+    }
+}
