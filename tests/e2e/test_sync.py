@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A disk that reports an error on fsync: after one, nothing says whether earlier writes are durable, so the program
+must end with the reason, acknowledge nothing more, and go on from what is durable when it is started again."""
+import json
+import os
+import subprocess
+import unittest
+
+from support import BUILD, SiteCase
+
+SHIM = os.path.join(BUILD, "tests", "e2e", "libfailsync.so")
+LINES = 400
+
+
+class FailingSync(SiteCase):
+    options = {"fake_devices": 2, "ttl": "2s"}
+
+    def start_with_shim(self, name):
+        site = self.site
+        self.assertTrue(site.stop(name))
+        self.flag = site.path("failsync-" + name)
+        with open(site.path("logs", name + ".log"), "a") as log:
+            process = subprocess.Popen(site.commands()[name], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                       env={**os.environ, "LD_PRELOAD": SHIM, "SLUICE_FAILSYNC": self.flag})
+        site.env[f"{name.upper()}_PID"] = process.pid
+        site.write_env()
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        return process
+
+    def fail_sync(self, name, files, words):
+        site = self.site
+        process = self.start_with_shim(name)
+        self.assertTrue(site.wait_for(lambda: site.healthy() and site.devices_ready(), 60), site.log_tail(name))
+        batch = site.submit([f"line {i} of {name}" for i in range(LINES)], "2")
+        self.assertTrue(site.wait_for(lambda: site.batch(batch)["request_counts"]["completed"] > 0, 60, 0.02))
+        with open(self.flag, "w") as f:
+            f.write(files)
+        try:
+            code = process.wait(60)
+        except subprocess.TimeoutExpired:
+            code = None
+        self.assertEqual(code, 1, site.log_tail(name, 30))
+        for word in words:
+            self.assertIn(word, site.log_tail(name, 30))
+        os.unlink(self.flag)
+        site.start(name)
+        self.assertTrue(site.wait_for(site.healthy, 30), site.log_tail("broker"))
+        state = self.wait_batch(batch)
+        self.assertEqual(state["request_counts"], {"total": LINES, "completed": LINES, "failed": 0})
+        raw = site.raw("GET", f"/v1/files/{state['output_file_id']}/content", key=site.tenant_key)
+        self.assertEqual(len({json.loads(line)["custom_id"] for line in raw.splitlines()}), LINES)
+        self.check_ledger()
+
+    def test_the_brokers_store(self):
+        self.fail_sync("broker", "store.db", ["committing to the store failed", "check the disk"])
+
+    def test_the_agents_journal(self):
+        self.fail_sync("agent", "/journal", ["Input/output error"])
+
+
+if __name__ == "__main__":
+    unittest.main()
