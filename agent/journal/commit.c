@@ -121,6 +121,9 @@ static void report(struct sl_journal *journal, const struct gather *gather, int 
         sl_text_copy(done.text, sizeof done.text, err->text);
     }
     pthread_mutex_lock(&journal->lock);
+    if (rc && !journal->failed) {
+        sl_text_copy(journal->reason, sizeof journal->reason, err->text);
+    }
     journal->failed = journal->failed || rc != SL_OK;
     journal->stats.batches++;
     journal->stats.records += gather->records;

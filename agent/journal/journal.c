@@ -151,6 +151,16 @@ int sl_journal_replay(struct sl_journal *journal, sl_journal_visit_fn visit, voi
     return rc;
 }
 
+/* Whoever queues may be told of a failure before the message of it was read: the reason comes with
+ * either. */
+static int closed(struct sl_journal *journal, struct sl_error *err) {
+    pthread_mutex_lock(&journal->lock);
+    int rc =
+        sl_fail(err, SL_CLOSED, "%s", journal->failed ? journal->reason : "the journal is closed");
+    pthread_mutex_unlock(&journal->lock);
+    return rc;
+}
+
 int sl_journal_queue(struct sl_journal *journal, const struct sl_journal_change *change,
                      struct sl_error *err) {
     if (change->key_size == 0 || change->key_size > SL_JOURNAL_KEY_MAX ||
@@ -172,11 +182,11 @@ int sl_journal_queue(struct sl_journal *journal, const struct sl_journal_change 
     int rc = sl_mailbox_put(journal->queue, &item);
     if (rc) {
         free(item.block);
-        return rc == -SL_AGAIN ? sl_fail(err, SL_AGAIN,
-                                         "the disk does not keep up: %d journal "
-                                         "records wait for it",
-                                         JOURNAL_QUEUE_MAX)
-                               : sl_fail(err, SL_CLOSED, "the journal is closed");
+        return rc == -SL_CLOSED ? closed(journal, err)
+                                : sl_fail(err, SL_AGAIN,
+                                          "the disk does not keep up: %d journal records wait for "
+                                          "it",
+                                          JOURNAL_QUEUE_MAX);
     }
     return SL_OK;
 }

@@ -110,8 +110,8 @@ struct sl_journal_change {
     uint64_t ticket; /* never lower than the one before */
     bool urgent;     /* somebody waits for it: commit at once */
 };
-/* -SL_AGAIN: the queue is full (the disk hangs); -SL_CLOSED: the journal failed before; -SL_LIMIT:
- * key or value too large. */
+/* -SL_AGAIN: the queue is full (the disk hangs); -SL_CLOSED: the journal failed before,
+ * the text says of what; -SL_LIMIT: key or value too large. */
 int sl_journal_queue(struct sl_journal *journal, const struct sl_journal_change *change,
                      struct sl_error *err);
 

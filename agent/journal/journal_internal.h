@@ -133,6 +133,7 @@ struct sl_journal {
     struct journal_item *batch_items; /* [JOURNAL_BATCH_ITEMS], of the batch being gathered */
     pthread_mutex_t lock;             /* of what follows */
     bool failed;
+    char reason[SL_ERROR_TEXT_MAX]; /* of the failure */
     struct sl_journal_stats stats;
 };
 

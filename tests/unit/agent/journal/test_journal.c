@@ -143,6 +143,12 @@ static void a_failed_sync_is_final_and_says_why(void **state) {
     assert_non_null(strstr(done.text, "check the disk"));
     f.disk.fail_from = 0;
     assert_int_equal(map_queue(f.journal, NULL, 2, 1, 10, 2, true), -SL_CLOSED);
+    /* Whoever queues first is told why, not only that it is closed. */
+    const struct sl_journal_change change = {
+        .space = SL_JOURNAL_RESULT, .key = "k", .key_size = 1, .ticket = 2};
+    struct sl_error err;
+    assert_int_equal(sl_journal_queue(f.journal, &change, &err), -SL_CLOSED);
+    assert_string_equal(err.text, done.text);
     tear_down(&f);
 }
 
