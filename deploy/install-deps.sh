@@ -25,6 +25,7 @@ build=(
   "libcurl4-openssl-dev:HTTP client of feeds and of the sluice command"
   "libjansson-dev:JSON"
   "libyaml-dev:configuration files"
+  "libjs-dygraphs:charts of the backtest's page, built in"
   "libutf8proc-dev:Unicode for the tokenizer"
   "python3:fetching models, the demo's report, house rules"
   "python3-pip:downloads the model package"

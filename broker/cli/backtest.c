@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "broker/backtest/output.h"
+#include "broker/backtest/page.h"
 #include "broker/cli/cli.h"
 
 #define SCENARIOS_MAX 64
@@ -26,7 +27,8 @@ struct backtest {
     struct sl_backtest_table *table;
     struct sl_backtest_json json;
     bool as_json;
-    struct output dump;
+    struct output dump, html;
+    struct sl_backtest_page *page;
 };
 
 /* ---- arguments ---- */
@@ -178,15 +180,11 @@ static int parse(struct sl_cli *cli, struct backtest *b, struct sl_error *err) {
     const char *lag = NULL;
     const char *seed = NULL;
     const struct sl_cli_option options[] = {
-        {"--from", .value = &from},
-        {"--to", .value = &to},
-        {"--policy", .value = &policies},
-        {"--switch-cost", .value = &costs},
-        {"--noise", .value = &noise},
-        {"--lag", .value = &lag},
-        {"--seed", .value = &seed},
-        {"--dump", .value = &b->dump.path},
-        {0},
+        {"--from", .value = &from},         {"--to", .value = &to},
+        {"--policy", .value = &policies},   {"--switch-cost", .value = &costs},
+        {"--noise", .value = &noise},       {"--lag", .value = &lag},
+        {"--seed", .value = &seed},         {"--dump", .value = &b->dump.path},
+        {"--html", .value = &b->html.path}, {0},
     };
     uint64_t lag_steps = SL_JUDGE_LAG_OWN;
     b->window = (struct sl_scenario_window){INT64_MIN, INT64_MAX};
@@ -251,6 +249,9 @@ static int see(void *arg, const struct sl_judge_case *one, struct sl_error *err)
     if (rc == SL_OK && b->dump.file) {
         rc = sl_backtest_dump_see(b->dump.file, one, err);
     }
+    if (rc == SL_OK && b->page) {
+        rc = sl_backtest_page_see(b->page, one, err);
+    }
     return rc;
 }
 
@@ -277,13 +278,21 @@ static int run(struct backtest *b, struct sl_error *err) {
     int rc = sl_backtest_table_create(&b->table, err);
     b->json.out = stdout;
     rc = rc ? rc : output_open(&b->dump, err);
+    rc = rc ? rc : output_open(&b->html, err);
+    if (rc == SL_OK && b->html.file) {
+        rc = sl_backtest_page_create(&b->config, &b->page, err);
+    }
     if (rc == SL_OK && b->dump.file) {
         rc = sl_backtest_dump_head(b->dump.file, &b->config, err);
     }
     for (size_t i = 0; rc == SL_OK && i < b->set_count; i++) {
         rc = sl_judge_run(&b->config, b->sets[i], see, b, err);
     }
+    if (rc == SL_OK && b->page) {
+        rc = sl_backtest_page_write(b->page, b->html.file, err);
+    }
     rc = output_close(&b->dump, rc, err);
+    rc = output_close(&b->html, rc, err);
     if (rc == SL_OK && b->as_json) {
         sl_backtest_json_end(&b->json);
     } else if (rc == SL_OK) {
@@ -301,6 +310,7 @@ int sl_cli_backtest(struct sl_cli *cli, struct sl_error *err) {
     rc = rc ? rc : load_all(cli, b, err);
     rc = rc ? rc : run(b, err);
     sl_backtest_table_destroy(b->table);
+    sl_backtest_page_destroy(b->page);
     for (size_t i = 0; i < b->set_count; i++) {
         sl_scenario_set_destroy(b->sets[i]);
     }

@@ -88,6 +88,27 @@ class Backtest(unittest.TestCase):
             for policy in ("work-function", "percent", "minimum-time", "greedy", "fixed"):
                 self.assertGreater(best, sum(sums[policy, cost]), (policy, cost))
 
+    def test_the_page_needs_nothing_else(self):
+        with tempfile.TemporaryDirectory() as folder:
+            page = os.path.join(folder, "report.html")
+            done = backtest(scenario("R4"), scenario("D"), "--data", MARKET, "--html", page)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertEqual(os.listdir(folder), ["report.html"])
+            with open(page) as f:
+                text = f.read()
+        for needs in ("<link", " src=", "{{data}}", "{{dygraph.js}}", "@import"):
+            self.assertFalse(needs in text, needs)
+        data = json.loads(text.split('<script type="application/json" id="data">')[1].split("</script>")[0])
+        self.assertEqual({c["scenario"] for c in data["cases"]}, {"R4", "D"})
+        self.assertEqual(len(data["cases"]), (6 + 6) * 4)
+        for case in data["cases"]:
+            self.assertEqual(len(case["captured"]), len(data["policies"]))
+            if case["instance"] == 0:
+                last = case["series"][-1]
+                self.assertEqual(last[0], case["steps"] - 1)
+                for policy, share in enumerate(case["captured"]):
+                    self.assertAlmostEqual(last[2 + policy] / last[1], share, 3)
+
     def test_seeds_repeat(self):
         one, again, other = (backtest(scenario("D"), "--seed", seed, "--json").stdout for seed in ("1", "1", "2"))
         self.assertEqual(one, again)
