@@ -40,6 +40,9 @@ tests=(
   "cppcheck:static analysis"
   "sqlite3:looks into the store in end-to-end tests"
   "python3-venv:the OpenAI SDK's own environment in end-to-end tests"
+  "gcc-aarch64-linux-gnu:the same decisions on another machine..."
+  "libc6-dev-arm64-cross:...its C library..."
+  "qemu-user:...and that machine"
   "procps:process tools of the end-to-end tests"
   "iproute2:networks of their own, and cuts in them, in end-to-end tests"
 )

@@ -166,6 +166,7 @@ case $what in
     unit_tests tsan -L tsan
     step build-clang configure_and_build ci-clang
     fuzz --seed 1 # the same inputs every time: whoever looks for new ones says --fuzz or --long
+    step same-bytes tests/same_bytes
     step format tests/static.sh format
     step cppcheck tests/static.sh cppcheck
     step clang-tidy tests/static.sh clang-tidy

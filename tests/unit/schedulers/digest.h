@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Everything that a decision depends on, as one number: markets of two kinds, every policy's modes
+ * and reasons, optimum. Whatever compiler and machine, it must be SL_DIGEST_EXPECTED; a change of
+ * a formula changes it, and then it is written anew here. */
+#ifndef SLUICE_TESTS_UNIT_SCHEDULERS_DIGEST_H
+#define SLUICE_TESTS_UNIT_SCHEDULERS_DIGEST_H
+
+#include <stdint.h>
+#include <stdlib.h>
+
+#include "schedulers/backtest.h"
+
+#define SL_DIGEST_EXPECTED UINT64_C(0x07c9513c0fa9e89f)
+#define SL_DIGEST_STEPS (30 * 288)
+
+/* Algorithms, leases, idle, spiky power. */
+static const struct sl_scenario digest_scenario = {.name = "E",
+                                                   .step_ms = 300000,
+                                                   .algorithms = 8,
+                                                   .hash_usd_h = 0.06,
+                                                   .spread = 0.15,
+                                                   .half_life_h = 12,
+                                                   .base = 0.06,
+                                                   .common_volatility = 0.8,
+                                                   .kw = 0.35,
+                                                   .power_kind = SL_SCENARIO_POWER_SPIKY,
+                                                   .lease = 1,
+                                                   .lease_usd_h = 0.09,
+                                                   .lease_sd = 0.4,
+                                                   .gap_h = 4,
+                                                   .lease_h = 4,
+                                                   .lease_length_sd = 1.2,
+                                                   .idle = 1,
+                                                   .idle_kw = 0.02,
+                                                   .waiting_kw = 0.03,
+                                                   .lease_kw_factor = 0.9,
+                                                   .noise = 0.05};
+
+static inline uint64_t digest_add(uint64_t digest, int64_t value) {
+    for (int i = 0; i < 8; i++) {
+        digest = (digest ^ ((uint64_t)value >> (8 * i) & 0xff)) * UINT64_C(0x100000001b3);
+    }
+    return digest;
+}
+
+static inline uint64_t digest_policy(uint64_t digest, const struct sl_market *market,
+                                     const struct sl_switching_policy *policy, int64_t cost) {
+    void *state = calloc(1, policy->state_bytes(&sl_switching_defaults));
+    struct sl_switching_step step = {
+        .span_ms = market->step_ms, .switch_nusd = cost, .present = SL_SWITCHING_NONE};
+    policy->init(state, &market->modes, &sl_switching_defaults);
+    for (uint32_t t = 0; t < market->steps; t++) {
+        struct sl_switching_reason reason;
+        for (size_t m = 0; m < SL_SWITCHING_MODES; m++) {
+            step.gross_nusd_h[m] = market->gross_nusd_h[(size_t)t * SL_SWITCHING_MODES + m];
+            step.known_nusd_h[m] = market->known_nusd_h[(size_t)t * SL_SWITCHING_MODES + m];
+        }
+        step.lease_on = market->lease_on[t];
+        step.lease_left_ms = market->lease_left_ms[t];
+        step.waiting_nusd_h = market->waiting_nusd_h[t];
+        step.present = policy->decide(state, &step, &reason);
+        digest = digest_add(digest, step.present);
+        digest = digest_add(digest, reason.rule);
+        digest = digest_add(digest, reason.best);
+        digest = digest_add(digest, reason.present_value);
+        digest = digest_add(digest, reason.best_value);
+        digest = digest_add(digest, reason.band);
+        digest = digest_add(digest, reason.regret_nusd);
+    }
+    free(state);
+    return digest;
+}
+
+static inline uint64_t digest_everything(void) {
+    uint64_t digest = UINT64_C(0xcbf29ce484222325);
+    void *memory = malloc(sl_market_bytes(SL_DIGEST_STEPS));
+    uint8_t *from = malloc((size_t)SL_DIGEST_STEPS * SL_SWITCHING_MODES);
+    struct sl_market market = {0};
+    struct sl_backtest_result optimum;
+    sl_market_place(&market, memory, SL_DIGEST_STEPS);
+    for (uint32_t instance = 0; instance < 2; instance++) {
+        sl_scenario_make(&digest_scenario, 1, instance, &market);
+        for (int64_t cost_ms = 1000; cost_ms <= 1000000; cost_ms *= 10) {
+            int64_t cost = sl_market_switch_nusd(&market, cost_ms);
+            sl_backtest_optimum(&market, cost, from, NULL, &optimum);
+            digest = digest_add(digest_add(digest, cost), optimum.revenue_nusd);
+            for (size_t p = 0; sl_switching_at(p); p++) {
+                digest = digest_policy(digest, &market, sl_switching_at(p), cost);
+            }
+        }
+    }
+    free(memory);
+    free(from);
+    return digest;
+}
+
+#endif
