@@ -198,7 +198,7 @@ static int check_text(const char *path, const struct text *t, struct sl_error *e
 
 struct laying {
     const struct text *text;
-    struct sl_series *series[SL_SCENARIO_ROLES];
+    struct sl_recording *series[SL_SCENARIO_ROLES];
     int64_t first_ms, last_ms; /* of the overlap */
     const char *first_name, *last_name;
 };
@@ -217,16 +217,16 @@ static int read_series(struct laying *l, const char *const *folders, size_t fold
                            "scenario %s needs recorded prices (%s): give --data DIR", l->text->name,
                            from->file);
         }
-        struct sl_series_source source = {.file = from->file,
-                                          .time = from->time,
-                                          .column = from->column,
-                                          .where = from->where,
-                                          .is = from->is};
-        int rc = sl_series_read(&source, folders, folder_count, &l->series[i], err);
+        struct sl_recording_source source = {.file = from->file,
+                                             .time = from->time,
+                                             .column = from->column,
+                                             .where = from->where,
+                                             .is = from->is};
+        int rc = sl_recording_read(&source, folders, folder_count, &l->series[i], err);
         if (rc) {
             return rc;
         }
-        const struct sl_series *s = l->series[i];
+        const struct sl_recording *s = l->series[i];
         if (s->at_ms[0] > l->first_ms) {
             l->first_ms = s->at_ms[0];
             l->first_name = s->name;
@@ -243,7 +243,7 @@ static int no_overlap(const struct laying *l, struct sl_error *err) {
     char text[SL_ERROR_TEXT_MAX] = "";
     size_t used = 0;
     for (int i = 0; i < SL_SCENARIO_ROLES; i++) {
-        const struct sl_series *s = l->series[i];
+        const struct sl_recording *s = l->series[i];
         if (s && used < sizeof text) {
             char from[32];
             char to[32];
@@ -277,8 +277,8 @@ static int cut_window(struct laying *l, const struct sl_scenario_window *window,
     l->first_ms = first_ms;
     l->last_ms = last_ms;
     for (int i = 0; i < SL_SCENARIO_ROLES; i++) {
-        int rc = l->series[i] ? sl_series_check_gaps(l->series[i], l->text->source[i].gap_max_ms,
-                                                     first_ms, last_ms, err)
+        int rc = l->series[i] ? sl_recording_check_gaps(l->series[i], l->text->source[i].gap_max_ms,
+                                                        first_ms, last_ms, err)
                               : SL_OK;
         if (rc) {
             return rc;
@@ -301,7 +301,8 @@ static int lay(struct laying *l, struct sl_scenario_set *set, struct sl_error *e
             if (!set->values[i]) {
                 return sl_fail(err, SL_NOMEM, "no memory for %u steps", set->steps);
             }
-            sl_series_hold(l->series[i], l->first_ms, l->text->step_ms, set->steps, set->values[i]);
+            sl_recording_hold(l->series[i], l->first_ms, l->text->step_ms, set->steps,
+                              set->values[i]);
         }
     }
     set->scenario.hash_series = set->values[SL_SCENARIO_HASH];
@@ -334,7 +335,7 @@ int sl_scenario_load(const char *path, const char *const *folders, size_t folder
     }
     rc = rc ? rc : lay(&l, set, err);
     for (int i = 0; i < SL_SCENARIO_ROLES; i++) {
-        sl_series_destroy(l.series[i]);
+        sl_recording_destroy(l.series[i]);
     }
     if (rc == SL_OK) {
         *ret_set = sl_take(&set);

@@ -5,7 +5,7 @@
 #ifndef SLUICE_BROKER_BACKTEST_SCENARIO_FILE_H
 #define SLUICE_BROKER_BACKTEST_SCENARIO_FILE_H
 
-#include "broker/backtest/series.h"
+#include "broker/backtest/recording.h"
 #include "schedulers/scenario.h"
 
 #define SL_SCENARIO_STEPS_MAX 2000000

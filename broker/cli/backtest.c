@@ -19,7 +19,7 @@ struct output {
 
 struct backtest {
     struct sl_judge_config config;
-    const char *folders[SL_SERIES_FOLDERS_MAX];
+    const char *folders[SL_RECORDING_FOLDERS_MAX];
     size_t folder_count;
     struct sl_scenario_window window;
     struct sl_scenario_set *sets[SCENARIOS_MAX];
@@ -50,8 +50,8 @@ static int take_folders(struct sl_cli *cli, struct backtest *b, struct sl_error 
             cli->argv[kept++] = cli->argv[i];
             continue;
         }
-        if (b->folder_count == SL_SERIES_FOLDERS_MAX) {
-            return sl_cli_usage(cli, err, "at most %d --data folders", SL_SERIES_FOLDERS_MAX);
+        if (b->folder_count == SL_RECORDING_FOLDERS_MAX) {
+            return sl_cli_usage(cli, err, "at most %d --data folders", SL_RECORDING_FOLDERS_MAX);
         }
         b->folders[b->folder_count++] = value;
     }

@@ -4,64 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/feeds/csv.h"
 #include "proto/base/money.h"
-
-#define COLUMNS_MAX 64
-#define FIELD_MAX 128
-
-struct line {
-    const char *at;
-    size_t len;
-    int number;
-};
-
-static bool next_line(const char *text, size_t size, size_t *offset, struct line *line) {
-    if (*offset >= size) {
-        return false;
-    }
-    const char *start = text + *offset;
-    const char *end = memchr(start, '\n', size - *offset);
-    size_t len = end ? (size_t)(end - start) : size - *offset;
-    *offset += len + (end ? 1 : 0);
-    if (len > 0 && start[len - 1] == '\r') {
-        len--;
-    }
-    line->at = start;
-    line->len = len;
-    line->number++;
-    return true;
-}
-
-/* Field `index` of a comma-separated line; quotes are not used by any price recording we read. */
-static bool field_at(const struct line *line, int index, char out[FIELD_MAX]) {
-    const char *at = line->at;
-    const char *end = line->at + line->len;
-    for (int i = 0; i < index; i++) {
-        const char *comma = memchr(at, ',', (size_t)(end - at));
-        if (!comma) {
-            return false;
-        }
-        at = comma + 1;
-    }
-    const char *comma = memchr(at, ',', (size_t)(end - at));
-    size_t len = (size_t)((comma ? comma : end) - at);
-    if (len >= FIELD_MAX) {
-        return false;
-    }
-    memcpy(out, at, len);
-    out[len] = '\0';
-    return strlen(out) == len;
-}
-
-static int find_column(const struct line *header, const char *wanted) {
-    char name[FIELD_MAX];
-    for (int i = 0; i < COLUMNS_MAX && field_at(header, i, name); i++) {
-        if (strcmp(name, wanted) == 0) {
-            return i;
-        }
-    }
-    return -1;
-}
 
 struct columns {
     const char *name;
@@ -72,14 +16,15 @@ struct columns {
 };
 
 /* 1: a row, 0: a gap, negative: an error. */
-static int parse_row(const struct columns *columns, const struct line *line,
+static int parse_row(const struct columns *columns, const struct sl_csv *line,
                      struct sl_series_row *ret_row, struct sl_error *err) {
-    char time_text[FIELD_MAX];
-    char value_text[FIELD_MAX];
+    char time_text[SL_CSV_FIELD_MAX];
+    char value_text[SL_CSV_FIELD_MAX];
     if (line->len == 0) {
         return 0;
     }
-    if (!field_at(line, columns->time, time_text) || !field_at(line, columns->value, value_text)) {
+    if (!sl_csv_field(line, columns->time, time_text) ||
+        !sl_csv_field(line, columns->value, value_text)) {
         return sl_fail(err, SL_INVALID, "%s:%d: the row has too few or too long fields",
                        columns->name, line->number);
     }
@@ -130,15 +75,14 @@ static int append_row(struct sl_series *series, size_t *cap, struct sl_series_ro
 int sl_series_parse(const char *name, const char *text, size_t size, const char *time_column,
                     const char *value_column, bool negative_ok, struct sl_series **ret_series,
                     struct sl_error *err) {
-    size_t offset = 0;
-    struct line line = {0};
-    if (!next_line(text, size, &offset, &line)) {
+    struct sl_csv line = {.text = text, .size = size};
+    if (!sl_csv_next(&line)) {
         return sl_fail(err, SL_INVALID, "%s is empty; its first line names the columns", name);
     }
     struct columns columns = {.name = name,
                               .value_name = value_column,
-                              .time = find_column(&line, time_column),
-                              .value = find_column(&line, value_column),
+                              .time = sl_csv_column(&line, time_column),
+                              .value = sl_csv_column(&line, value_column),
                               .negative_ok = negative_ok};
     if (columns.time < 0 || columns.value < 0) {
         return sl_fail(err, SL_INVALID, "%s:1: there is no column '%s'", name,
@@ -149,7 +93,7 @@ int sl_series_parse(const char *name, const char *text, size_t size, const char 
         return sl_fail(err, SL_NOMEM, "no memory for %s", name);
     }
     size_t cap = 0;
-    while (next_line(text, size, &offset, &line)) {
+    while (sl_csv_next(&line)) {
         struct sl_series_row row = {0};
         int got = parse_row(&columns, &line, &row, err);
         if (got < 0) {

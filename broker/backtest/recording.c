@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "broker/backtest/series.h"
+#include "broker/backtest/recording.h"
 
 #include <errno.h>
 #include <math.h>
@@ -9,22 +9,22 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/feeds/csv.h"
 #include "proto/base/text.h"
 
-#define FIELDS_MAX 128
 #define GAP_MIN_MS (INT64_C(12) * 3600000)
 #define GAP_FACTOR 12
 
 struct reading {
-    const struct sl_series_source *source;
-    struct sl_series *series;
+    const struct sl_recording_source *source;
+    struct sl_recording *series;
     char path[1024];
-    size_t line;
+    struct sl_csv csv;
     size_t room;
     int time, value, where; /* columns; where -1: all rows */
 };
 
-void sl_series_destroy(struct sl_series *series) {
+void sl_recording_destroy(struct sl_recording *series) {
     if (series) {
         free(series->name);
         free(series->at_ms);
@@ -33,54 +33,31 @@ void sl_series_destroy(struct sl_series *series) {
     }
 }
 
-/* Cuts a line at its commas, in place; fields in quotes lose them. -1: too many. */
-static int split(char *line, char *fields[FIELDS_MAX]) {
-    int count = 0;
-    char *at = line;
-    for (;;) {
-        if (count == FIELDS_MAX) {
-            return -1;
-        }
-        bool quoted = *at == '"';
-        fields[count++] = quoted ? at + 1 : at;
-        char *end = quoted ? strchr(at + 1, '"') : at + strcspn(at, ",");
-        if (!end) {
-            return -1;
-        }
-        char *comma = quoted ? end + 1 : end;
-        bool last = *comma != ',';
-        *end = '\0';
-        if (last) {
-            return count;
-        }
-        *comma = '\0';
-        at = comma + 1;
-    }
-}
-
-static int find_column(const struct reading *r, char *const *fields, int count, const char *name,
-                       int *ret_column, struct sl_error *err) {
-    for (int i = 0; i < count; i++) {
-        if (strcmp(fields[i], name) == 0) {
-            *ret_column = i;
-            return SL_OK;
-        }
+static int find_column(const struct reading *r, const char *name, int *ret_column,
+                       struct sl_error *err) {
+    *ret_column = sl_csv_column(&r->csv, name);
+    if (*ret_column >= 0) {
+        return SL_OK;
     }
     SL_AUTO_BUF struct sl_buf there = {0};
-    for (int i = 0; i < count && there.len < 160; i++) {
-        sl_buf_printf(&there, "%s%.40s", i ? ", " : "", fields[i]);
+    char field[SL_CSV_FIELD_MAX];
+    for (int i = 0; there.len < 160 && sl_csv_field(&r->csv, i, field); i++) {
+        sl_buf_printf(&there, "%s%.40s", i ? ", " : "", field);
     }
     return sl_fail(err, SL_INVALID, "%s has no column '%s'; it has %s", r->path, name,
                    there.data ? there.data : "none");
 }
 
-static int read_head(struct reading *r, char *const *fields, int count, struct sl_error *err) {
-    const struct sl_series_source *source = r->source;
+static int read_head(struct reading *r, struct sl_error *err) {
+    const struct sl_recording_source *source = r->source;
+    if (!sl_csv_next(&r->csv)) {
+        return sl_fail(err, SL_INVALID, "%s is empty", r->path);
+    }
     r->where = -1;
-    int rc = find_column(r, fields, count, source->time, &r->time, err);
-    rc = rc ? rc : find_column(r, fields, count, source->column, &r->value, err);
+    int rc = find_column(r, source->time, &r->time, err);
+    rc = rc ? rc : find_column(r, source->column, &r->value, err);
     if (rc == SL_OK && source->where && source->where[0]) {
-        rc = find_column(r, fields, count, source->where, &r->where, err);
+        rc = find_column(r, source->where, &r->where, err);
     }
     return rc;
 }
@@ -93,7 +70,7 @@ static int bad_row(const struct reading *r, struct sl_error *err, const char *fo
     va_start(args, format);
     vsnprintf(what, sizeof what, format, args);
     va_end(args);
-    return sl_fail(err, SL_INVALID, "%s:%zu: %s", r->path, r->line, what);
+    return sl_fail(err, SL_INVALID, "%s:%d: %s", r->path, r->csv.number, what);
 }
 
 /* strtod alone takes "nan", "0x1p3" and what stands behind a number. */
@@ -107,7 +84,7 @@ static bool parse_number(const char *text, double *ret_value) {
 }
 
 static int add_row(struct reading *r, int64_t at_ms, double value, struct sl_error *err) {
-    struct sl_series *s = r->series;
+    struct sl_recording *s = r->series;
     if (s->count > 0 && at_ms <= s->at_ms[s->count - 1]) {
         int64_t last_ms = s->at_ms[s->count - 1];
         if (at_ms == last_ms && value == s->value[s->count - 1]) {
@@ -129,7 +106,7 @@ static int add_row(struct reading *r, int64_t at_ms, double value, struct sl_err
         s->at_ms = times ? times : s->at_ms;
         double *values = realloc(s->value, room * sizeof *values);
         s->value = values ? values : s->value;
-        if (!times || !values || s->count >= SL_SERIES_ROWS_MAX) {
+        if (!times || !values || s->count >= SL_RECORDING_ROWS_MAX) {
             return sl_fail(err, SL_NOMEM, "%s has too many rows", r->path);
         }
         r->room = room;
@@ -139,55 +116,52 @@ static int add_row(struct reading *r, int64_t at_ms, double value, struct sl_err
     return SL_OK;
 }
 
-static int read_row(struct reading *r, char *const *fields, int count, struct sl_error *err) {
-    int most = r->time > r->value ? r->time : r->value;
-    most = most > r->where ? most : r->where;
-    if (count <= most) {
-        return bad_row(r, err, "%d fields, the first line names more", count);
-    }
-    if (r->where >= 0 && strcmp(fields[r->where], r->source->is) != 0) {
+static int read_row(struct reading *r, struct sl_error *err) {
+    char time[SL_CSV_FIELD_MAX];
+    char text[SL_CSV_FIELD_MAX];
+    char where[SL_CSV_FIELD_MAX];
+    if (r->csv.len == 0) {
         return SL_OK;
+    }
+    if (!sl_csv_field(&r->csv, r->time, time) || !sl_csv_field(&r->csv, r->value, text) ||
+        (r->where >= 0 && !sl_csv_field(&r->csv, r->where, where))) {
+        return bad_row(r, err, "the row has too few or too long fields");
     }
     struct sl_wall at;
     double value;
-    if (sl_wall_parse(fields[r->time], &at) != SL_OK) {
-        return bad_row(r, err, "'%.40s' is no RFC 3339 time", fields[r->time]);
-    }
-    if (fields[r->value][0] == '\0') {
+    if ((r->where >= 0 && strcmp(where, r->source->is) != 0) || text[0] == '\0') {
         return SL_OK;
     }
-    if (!parse_number(fields[r->value], &value)) {
-        return bad_row(r, err, "'%.40s' in column '%s' is no number", fields[r->value],
-                       r->source->column);
+    if (sl_wall_parse(time, &at) != SL_OK) {
+        return bad_row(r, err, "'%.40s' is no RFC 3339 time", time);
+    }
+    if (!parse_number(text, &value)) {
+        return bad_row(r, err, "'%.40s' in column '%s' is no number", text, r->source->column);
     }
     return add_row(r, at.ms, value, err);
 }
 
-static int read_lines(struct reading *r, FILE *file, struct sl_error *err) {
-    char line[SL_SERIES_LINE_MAX];
-    char *fields[FIELDS_MAX];
-    for (r->line = 1; fgets(line, sizeof line, file); r->line++) {
-        size_t len = strcspn(line, "\r\n");
-        if (line[len] == '\0' && !feof(file)) {
-            return bad_row(r, err, "the line is longer than %d bytes", SL_SERIES_LINE_MAX);
-        }
-        line[len] = '\0';
-        if (len == 0) {
-            continue;
-        }
-        int count = split(line, fields);
-        if (count < 0) {
-            return bad_row(r, err, "this is no line of a CSV file");
-        }
-        int rc = r->line == 1 ? read_head(r, fields, count, err) : read_row(r, fields, count, err);
-        if (rc) {
-            return rc;
+static int read_text(struct reading *r, const struct sl_buf *text, struct sl_error *err) {
+    r->csv = (struct sl_csv){.text = text->data, .size = text->len};
+    int rc = read_head(r, err);
+    while (rc == SL_OK && sl_csv_next(&r->csv)) {
+        rc = read_row(r, err);
+    }
+    return rc;
+}
+
+static int read_whole(struct reading *r, FILE *file, struct sl_buf *text, struct sl_error *err) {
+    char block[65536];
+    size_t n;
+    while ((n = fread(block, 1, sizeof block, file)) > 0) {
+        sl_buf_append(text, block, n);
+        if (text->failed || text->len > SL_RECORDING_BYTES_MAX) {
+            return sl_fail(err, SL_LIMIT,
+                           "%s is longer than %u bytes, or there is no memory for it", r->path,
+                           SL_RECORDING_BYTES_MAX);
         }
     }
-    if (ferror(file)) {
-        return sl_fail_errno(err, "reading %s", r->path);
-    }
-    return r->line > 1 ? SL_OK : sl_fail(err, SL_INVALID, "%s is empty", r->path);
+    return ferror(file) ? sl_fail_errno(err, "reading %s", r->path) : SL_OK;
 }
 
 /* What is missing is not made up: a hole of many rows would be one price held for long. */
@@ -197,7 +171,7 @@ static int compare_spans(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-static int usual_gap(const struct sl_series *s, int64_t *ret_most_ms, struct sl_error *err) {
+static int usual_gap(const struct sl_recording *s, int64_t *ret_most_ms, struct sl_error *err) {
     SL_AUTO_FREE int64_t *spans = malloc(s->count * sizeof *spans);
     if (!spans) {
         return sl_fail(err, SL_NOMEM, "no memory for %zu rows", s->count);
@@ -211,8 +185,8 @@ static int usual_gap(const struct sl_series *s, int64_t *ret_most_ms, struct sl_
     return SL_OK;
 }
 
-int sl_series_check_gaps(const struct sl_series *s, int64_t gap_max_ms, int64_t from_ms,
-                         int64_t to_ms, struct sl_error *err) {
+int sl_recording_check_gaps(const struct sl_recording *s, int64_t gap_max_ms, int64_t from_ms,
+                            int64_t to_ms, struct sl_error *err) {
     int64_t most = gap_max_ms;
     int rc = most == 0 && s->count > 1 ? usual_gap(s, &most, err) : SL_OK;
     if (rc) {
@@ -247,12 +221,14 @@ static int read_file(struct reading *r, const char *folder, bool *ret_found, str
         return sl_fail_errno(err, "cannot read %s", r->path);
     }
     *ret_found = true;
-    return read_lines(r, file, err);
+    SL_AUTO_BUF struct sl_buf text = {0};
+    int rc = read_whole(r, file, &text, err);
+    return rc ? rc : read_text(r, &text, err);
 }
 
-int sl_series_read(const struct sl_series_source *source, const char *const *folders,
-                   size_t folder_count, struct sl_series **ret_series, struct sl_error *err) {
-    SL_AUTO(sl_series) series = calloc(1, sizeof *series);
+int sl_recording_read(const struct sl_recording_source *source, const char *const *folders,
+                      size_t folder_count, struct sl_recording **ret_series, struct sl_error *err) {
+    SL_AUTO(sl_recording) series = calloc(1, sizeof *series);
     SL_AUTO_BUF struct sl_buf name = {0};
     sl_buf_printf(&name, "%s, column %s", source->file, source->column);
     if (!series || name.failed) {
@@ -280,8 +256,8 @@ int sl_series_read(const struct sl_series_source *source, const char *const *fol
     return SL_OK;
 }
 
-void sl_series_hold(const struct sl_series *series, int64_t start_ms, int64_t step_ms,
-                    uint32_t steps, double *ret_values) {
+void sl_recording_hold(const struct sl_recording *series, int64_t start_ms, int64_t step_ms,
+                       uint32_t steps, double *ret_values) {
     size_t at = 0;
     for (uint32_t t = 0; t < steps; t++) {
         int64_t now_ms = start_ms + (int64_t)t * step_ms;
