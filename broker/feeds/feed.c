@@ -12,7 +12,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "broker/feeds/record.h"
 #include "broker/feeds/series.h"
+#include "proto/base/log.h"
 #include "proto/base/text.h"
 #include "proto/base/thread.h"
 
@@ -33,6 +35,7 @@ struct sl_feed {
     int64_t said_value;
     int64_t said_recorded_ms;
     char said_text[SL_WHY_MAX];
+    struct sl_feed_record *record; /* NULL: not recorded (any more) */
     /* CSV */
     struct sl_replay replay;
     bool have_replay;
@@ -128,6 +131,28 @@ static void say(struct sl_feed *feed, struct sl_feed_event *event) {
     sl_mailbox_put_wait(feed->events, event);
 }
 
+/* After the news is out: a slow disk delays no decision. */
+static void record(struct sl_feed *feed, const struct sl_feed_event *event) {
+    struct sl_error err;
+    if (feed->record && sl_feed_record_add(feed->record, event->as_of, event->value_nano, &err)) {
+        sl_log(SL_LOG_WARN, "feed.record", "feed=%s %s; no more is recorded", feed->config.id,
+               err.text);
+        sl_feed_record_close(sl_take(&feed->record));
+    }
+}
+
+static void open_record(struct sl_feed *feed) {
+    static const char *const units[] = {[SL_FEED_HASHPRICE] = "usd_per_ph_day",
+                                        [SL_FEED_POWER] = "usd_per_kwh",
+                                        [SL_FEED_LEASE_REF] = "usd_per_gpu_hour"};
+    struct sl_error err;
+    if (feed->config.record_dir[0] &&
+        sl_feed_record_open(feed->config.record_dir, feed->config.id, units[feed->config.role + 1],
+                            &feed->record, &err)) {
+        sl_log(SL_LOG_WARN, "feed.record", "feed=%s %s", feed->config.id, err.text);
+    }
+}
+
 static void say_failure(struct sl_feed *feed, const struct sl_error *why) {
     if (!feed->said_ok && strcmp(feed->said_text, why->text) == 0) {
         return;
@@ -156,6 +181,7 @@ static void say_value(struct sl_feed *feed, int64_t raw_nano, int64_t age_ms, in
     feed->said_value = event.value_nano;
     feed->said_recorded_ms = recorded_ms;
     say(feed, &event);
+    record(feed, &event);
 }
 
 /* ---- CSV ---- */
@@ -355,11 +381,15 @@ int sl_feed_start(uint32_t index, const struct sl_feed_config *config, struct sl
     feed->config = *config;
     feed->events = events;
     rc = sl_mailbox_create(1, 1, &feed->wake, err);
+    if (rc == SL_OK) {
+        open_record(feed);
+    }
     if (rc == SL_OK && pthread_create(&feed->thread, NULL, feed_main, feed) != 0) {
         rc = sl_fail(err, SL_NOMEM, "cannot start the thread of feed %s", config->id);
     }
     if (rc) {
         sl_mailbox_destroy(feed->wake);
+        sl_feed_record_close(feed->record);
         free(feed);
         return rc;
     }
@@ -376,5 +406,6 @@ void sl_feed_stop(struct sl_feed *feed) {
     pthread_join(feed->thread, NULL);
     sl_mailbox_destroy(feed->wake);
     sl_replay_fini(&feed->replay);
+    sl_feed_record_close(feed->record);
     free(feed);
 }

@@ -37,6 +37,7 @@ struct sl_feed_config {
     char dot_path[128]; /* "data.0.hashprice": keys and array indices */
     int64_t interval_ms;
     int64_t age_max_ms;
+    char record_dir[300]; /* where its values are recorded (record.h); "": nowhere */
 };
 
 struct sl_feed_event {

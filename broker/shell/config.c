@@ -63,6 +63,8 @@ static const struct sl_conf_option catalogue_schema[] = {
 const struct sl_conf_option sl_broker_schema[] = {
     {"data_dir", SL_CONF_TEXT, BROKER(data_dir), .min = 1, .max = 200,
      .help = "Store, files of tenants, operator key. Created with mode 0700."},
+    {"record_prices", SL_CONF_BOOL, BROKER(record_prices), .fallback = "true",
+     .help = "Write every new price to data_dir/prices/FEED.csv, for `sluice backtest`."},
     {"log_level", SL_CONF_CHOICE, BROKER(log_level), .choices = "error|warn|info|debug",
      .fallback = "info", .help = "What goes to the log (stderr)."},
     {"agents.listen", SL_CONF_TEXT, BROKER(agents_listen), .min = 1, .max = 127,

@@ -19,7 +19,7 @@ static int make_dir(const char *path, struct sl_error *err) {
 }
 
 static int make_dirs(struct sl_broker *broker, struct sl_error *err) {
-    static const char *const parts[] = {"", "/files", "/lines"};
+    static const char *const parts[] = {"", "/files", "/lines", "/prices"};
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
         char path[300];
         snprintf(path, sizeof path, "%s%s", broker->config.data_dir, parts[i]);
@@ -95,8 +95,11 @@ static int open_http(struct sl_broker *broker, struct sl_error *err) {
 static int start_feeds(struct sl_broker *broker, struct sl_error *err) {
     int rc = sl_mailbox_create(sizeof(struct sl_feed_event), 1024, &broker->feed_events, err);
     for (uint32_t i = 0; rc == SL_OK && i < broker->config.feed_count; i++) {
-        rc =
-            sl_feed_start(i, &broker->config.feeds[i], broker->feed_events, &broker->feeds[i], err);
+        struct sl_feed_config feed = broker->config.feeds[i];
+        if (broker->config.record_prices) {
+            snprintf(feed.record_dir, sizeof feed.record_dir, "%s/prices", broker->config.data_dir);
+        }
+        rc = sl_feed_start(i, &feed, broker->feed_events, &broker->feeds[i], err);
     }
     return rc;
 }

@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 import unittest
 
-from support import BUILD
+from support import BUILD, SiteCase
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 SCENARIOS = os.path.join(ROOT, "tests", "scenarios")
@@ -137,6 +137,39 @@ class Backtest(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             missing = os.path.join(folder, "no", "dump.csv")
             self.refused(1, missing, scenario("D"), "--dump", missing)
+
+
+class OwnHistory(SiteCase):
+    """What a broker recorded of its feeds is what a backtest reads."""
+
+    parts = ("broker",)
+
+    def test_recorded_prices_are_prices_for_a_backtest(self):
+        prices = self.site.path("broker", "prices")
+
+        def rows(least):
+            found = {}
+            for name in os.listdir(prices):
+                with open(os.path.join(prices, name)) as f:
+                    found[name] = f.read().splitlines()
+            return found if found and all(len(lines) > least for lines in found.values()) else None
+        self.assertTrue(self.site.wait_for(lambda: rows(1), 10), os.listdir(prices))
+        self.site.append_price("61.5")
+        self.site.append_price("17.25", "power.csv")
+        found = self.site.wait_for(lambda: rows(2), 10)
+        self.assertTrue(found, rows(1))
+        self.assertEqual(len(found), len(self.site.api("GET", "/api/v1/market")["feeds"]))
+        hashprice = next(name for name, lines in found.items() if lines[0] == "timestamp,usd_per_ph_day")
+        power = next(name for name, lines in found.items() if lines[0] == "timestamp,usd_per_kwh")
+        with open(self.site.path("mine.yaml"), "w") as f:
+            f.write(f"name: mine\nhash:\n  algorithms: 1\n  usd_per_hour: 0.004\n  file: {hashprice}\n"
+                    f"  column: usd_per_ph_day\npower:\n  kw: 3\n  kind: series\n  file: {power}\n"
+                    "  column: usd_per_kwh\nidle:\n  offered: true\n")
+        self.site.stop("broker")  # nothing is written meanwhile
+        done = backtest(self.site.path("mine.yaml"), "--data", prices, "--json")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual({f["scenario"] for f in json.loads(done.stdout)}, {"mine"})
+        self.assertTrue(found[hashprice][-1].endswith(",61.50"), found[hashprice])
 
 
 if __name__ == "__main__":
