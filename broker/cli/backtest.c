@@ -7,6 +7,7 @@
 
 #include "broker/backtest/output.h"
 #include "broker/backtest/page.h"
+#include "broker/backtest/policy_file.h"
 #include "broker/cli/cli.h"
 
 #define SCENARIOS_MAX 64
@@ -179,12 +180,19 @@ static int parse(struct sl_cli *cli, struct backtest *b, struct sl_error *err) {
     const char *noise = NULL;
     const char *lag = NULL;
     const char *seed = NULL;
+    const char *constants = NULL;
     const struct sl_cli_option options[] = {
-        {"--from", .value = &from},         {"--to", .value = &to},
-        {"--policy", .value = &policies},   {"--switch-cost", .value = &costs},
-        {"--noise", .value = &noise},       {"--lag", .value = &lag},
-        {"--seed", .value = &seed},         {"--dump", .value = &b->dump.path},
-        {"--html", .value = &b->html.path}, {0},
+        {"--from", .value = &from},
+        {"--to", .value = &to},
+        {"--policy", .value = &policies},
+        {"--switch-cost", .value = &costs},
+        {"--noise", .value = &noise},
+        {"--lag", .value = &lag},
+        {"--seed", .value = &seed},
+        {"--dump", .value = &b->dump.path},
+        {"--constants", .value = &constants},
+        {"--html", .value = &b->html.path},
+        {0},
     };
     uint64_t lag_steps = SL_JUDGE_LAG_OWN;
     b->window = (struct sl_scenario_window){INT64_MIN, INT64_MAX};
@@ -204,7 +212,7 @@ static int parse(struct sl_cli *cli, struct backtest *b, struct sl_error *err) {
     rc = rc ? rc : parse_whole(cli, "--lag", lag, 10000, &lag_steps, err);
     rc = rc ? rc : parse_whole(cli, "--seed", seed, UINT64_MAX, &b->config.seed, err);
     b->config.lag = (uint32_t)lag_steps;
-    return rc;
+    return rc || !constants ? rc : sl_policy_file_read(constants, &b->config.params, err);
 }
 
 /* ---- files that appear when they are whole ---- */

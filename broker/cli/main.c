@@ -38,8 +38,8 @@ static const struct verb verbs[] = {
      "API keys", sl_cli_keys},
     {"backtest",
      "SCENARIO.yaml... [--data DIR]... [--from T] [--to T] [--policy NAME,...] "
-     "[--switch-cost SPAN,...] [--noise P] [--lag STEPS] [--seed N] [--html FILE] "
-     "[--dump CSV]",
+     "[--switch-cost SPAN,...] [--noise P] [--lag STEPS] [--seed N] [--constants FILE] "
+     "[--html FILE] [--dump CSV]",
      "what policies would have earned on scenarios and recorded prices; asks no broker",
      sl_cli_backtest},
 };

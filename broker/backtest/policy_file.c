@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/backtest/policy_file.h"
+
+#include <stddef.h>
+
+#include "proto/conf/conf.h"
+
+#define AT(member)                                                                                 \
+    .offset = offsetof(struct sl_switching_params, member),                                        \
+    .size = sizeof(((struct sl_switching_params *)0)->member)
+#define HOUR_MS INT64_C(3600000)
+#define DAY_MS (24 * HOUR_MS)
+
+static const struct sl_conf_option schema[] = {
+    {"fbf.theta", SL_CONF_DECIMAL, AT(theta_ppm), .unit = "switches", .digits = 6, .min = 100000,
+     .max = 100000000, .fallback = "2",
+     .help = "Regret that ends a stay, as so many times the cost of a switch. Lower trusts the "
+             "forecasts less."},
+    {"fbf.kz", SL_CONF_DECIMAL, AT(kz_ppm), .unit = "standard deviations", .digits = 6, .min = 0,
+     .max = 10000000, .fallback = "0.25",
+     .help = "Of the filter's error; an advantage must beat so many besides the band."},
+    {"fbf.horizon", SL_CONF_SPAN_MS, AT(horizon_ms), .min = 60000, .max = 100 * DAY_MS,
+     .fallback = "4h", .help = "The band is never below the cost of a switch spread over so long."},
+    {"fbf.memory", SL_CONF_INT, AT(memory_steps), .unit = "steps", .min = 16, .max = 1000000,
+     .fallback = "2016",
+     .help = "Over which the variances of quotes and spreads are averaged; a week of 5 minutes."},
+    {"fbf.lag", SL_CONF_INT, AT(lag_short_steps), .unit = "steps", .min = 2, .max = 1000,
+     .fallback = "24",
+     .help = "Of the second difference variance, which tells noise from true moves; the third "
+             "has four times as many."},
+    {"fbf.clip", SL_CONF_INT, AT(clip), .unit = "variances", .min = 2, .max = 1000000,
+     .fallback = "16",
+     .help = "One difference counts for so many at most: a jump is no volatility."},
+    {"fbf.gap_prior", SL_CONF_SPAN_MS, AT(gap_prior_ms), .min = 1000, .max = 100 * DAY_MS,
+     .fallback = "1h", .help = "Mean gap between two leases before one was seen."},
+    {"fbf.lease_prior", SL_CONF_SPAN_MS, AT(lease_prior_ms), .min = 1000, .max = 100 * DAY_MS,
+     .fallback = "4h",
+     .help = "Mean length of a lease, where none is declared, before one was seen."},
+    {"fbf.lease_memory", SL_CONF_INT, AT(lease_memory), .unit = "leases", .min = 1, .max = 100000,
+     .fallback = "50", .help = "Over which gaps and lengths are averaged."},
+    {"percent.advantage", SL_CONF_DECIMAL, AT(percent_ppm), .digits = 6, .min = 0, .max = 10000000,
+     .fallback = "0.03", .help = "By which another mode must be better, as a part of the present."},
+    {"minimum_time.span", SL_CONF_SPAN_MS, AT(minimum_ms), .min = 0, .max = 100 * DAY_MS,
+     .fallback = "10m", .help = "In a mode before it may be left."},
+    {0},
+};
+
+int sl_policy_file_read(const char *path, struct sl_switching_params *ret_params,
+                        struct sl_error *err) {
+    return sl_conf_read(path, schema, ret_params, sizeof *ret_params, err);
+}
+
+void sl_policy_file_print(FILE *out, const struct sl_switching_params *params) {
+    sl_conf_print(out, schema, params);
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/broker/backtest/folder.h"
+
+#include "broker/backtest/policy_file.h"
+
+/* The document that is shipped, an empty one and the code say the same. */
+static void the_shipped_document_has_the_shipped_constants(void **state) {
+    struct sl_switching_params params;
+    struct sl_error err;
+    memset(&params, 0xff, sizeof params);
+    if (sl_policy_file_read(SLUICE_SOURCE_DIR "/deploy/config/switching.yaml", &params, &err)) {
+        fail_msg("%s", err.text);
+    }
+    assert_memory_equal(&params, &sl_switching_defaults, sizeof params);
+    memset(&params, 0xff, sizeof params);
+    const char *path = folder_put(*state, "empty.yaml", "fbf:\n  theta: 2\n");
+    assert_int_equal(sl_policy_file_read(path, &params, &err), 0);
+    assert_memory_equal(&params, &sl_switching_defaults, sizeof params);
+}
+
+static void what_is_printed_reads_back(void **state) {
+    struct sl_switching_params params = sl_switching_defaults;
+    struct sl_switching_params again;
+    struct sl_error err;
+    params.theta_ppm = 1234567;
+    params.horizon_ms = 90 * 60000;
+    params.clip = 7;
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    sl_policy_file_print(out, &params);
+    fclose(out);
+    const char *path = folder_put(*state, "again.yaml", text);
+    assert_int_equal(sl_policy_file_read(path, &again, &err), 0);
+    assert_memory_equal(&again, &params, sizeof params);
+    free(text);
+}
+
+static void bad_documents(void **state) {
+    static const char *const cases[] = {
+        "fbf:\n  theta: 0\n",        "fbf:\n  kz: -1\n",
+        "fbf:\n  horizon: 4\n",      "fbf:\n  thetta: 2\n",
+        "fbf:\n  lag: 1\n",          "fbf:\n  memory: 2 weeks\n",
+        "minimum_time:\n  span: 10", "percent:\n  advantage: 3 %\n",
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct sl_switching_params params;
+        struct sl_error err;
+        const char *path = folder_put(*state, "bad.yaml", cases[i]);
+        assert_int_equal(sl_policy_file_read(path, &params, &err), -SL_INVALID);
+        assert_non_null(strstr(err.text, "bad.yaml:2: "));
+    }
+}
+
+int main(void) {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, folder_make, folder_remove)
+    const struct CMUnitTest tests[] = {
+        TEST(the_shipped_document_has_the_shipped_constants),
+        TEST(what_is_printed_reads_back),
+        TEST(bad_documents),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
