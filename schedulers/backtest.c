@@ -50,7 +50,7 @@ void sl_backtest_run(const struct sl_market *market, int64_t switch_nusd,
 void sl_backtest_optimum(const struct sl_market *market, int64_t switch_nusd, uint8_t *from,
                          uint8_t *modes, struct sl_backtest_result *ret_result) {
     int64_t value[MODES] = {0};
-    uint32_t count = market->modes.count;
+    uint8_t count = market->modes.count;
     uint8_t best = 0;
     for (uint32_t t = 0; t < market->steps; t++) {
         int64_t most = value[best];

@@ -20,7 +20,7 @@ enum sl_switching_kind { SL_SWITCHING_HASH = 1, SL_SWITCHING_LEASE, SL_SWITCHING
 
 /* The modes of a class, fixed for the life of a state. At most one lease mode. */
 struct sl_switching_modes {
-    uint32_t count;
+    uint8_t count;
     uint8_t kind[SL_SWITCHING_MODES]; /* enum sl_switching_kind */
 };
 

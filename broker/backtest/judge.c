@@ -47,9 +47,10 @@ static int bench_init(struct bench *b, const struct sl_judge_config *config, uin
                       struct sl_error *err) {
     for (uint32_t p = 0; p < config->policy_count; p++) {
         const struct sl_switching_policy *policy = config->policies[p].policy;
-        size_t bytes = policy ? policy->state_bytes(&config->params) : 1;
+        size_t bytes = policy ? policy->state_bytes(&config->params) : 0;
         b->state_bytes = bytes > b->state_bytes ? bytes : b->state_bytes;
     }
+    b->state_bytes = b->state_bytes ? b->state_bytes : 1;
     b->market_memory = malloc(sl_market_bytes(steps));
     b->state = malloc(b->state_bytes);
     b->from = malloc((size_t)steps * SL_SWITCHING_MODES);

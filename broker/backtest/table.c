@@ -88,7 +88,7 @@ static void print_row(const struct sl_backtest_table *table, FILE *out, const ch
 static void print_summary(const struct sl_backtest_table *table, FILE *out, bool median,
                           double *sorted) {
     for (uint32_t p = 0; p < table->config.policy_count; p++) {
-        double figures[SL_JUDGE_COSTS_MAX];
+        double figures[SL_JUDGE_COSTS_MAX] = {0};
         for (uint32_t c = 0; c < table->config.cost_count; c++) {
             for (size_t i = 0; i < table->count; i++) {
                 sorted[i] = percent_of(&table->lines[i], p, c);
@@ -126,7 +126,7 @@ void sl_backtest_table_print(const struct sl_backtest_table *table, FILE *out) {
     print_head(table, out);
     for (size_t i = 0; i < table->count; i++) {
         for (uint32_t p = 0; p < table->config.policy_count; p++) {
-            double figures[SL_JUDGE_COSTS_MAX];
+            double figures[SL_JUDGE_COSTS_MAX] = {0};
             for (uint32_t c = 0; c < table->config.cost_count; c++) {
                 figures[c] = percent_of(&table->lines[i], p, c);
             }
