@@ -22,6 +22,8 @@ struct reading {
     struct sl_csv csv;
     size_t room;
     int time, value, where; /* columns; where -1: all rows */
+    size_t rows;            /* of the present file */
+    int64_t before_ms;      /* time of the last of them */
 };
 
 void sl_recording_destroy(struct sl_recording *series) {
@@ -83,22 +85,48 @@ static bool parse_number(const char *text, double *ret_value) {
     return *end == '\0' && isfinite(*ret_value);
 }
 
+static int bad_order(const struct reading *r, int64_t at_ms, int64_t before_ms,
+                     struct sl_error *err) {
+    char now[32];
+    char before[32];
+    sl_wall_format((struct sl_wall){at_ms}, now);
+    sl_wall_format((struct sl_wall){before_ms}, before);
+    return bad_row(r, err, "%s comes after %s: rows must be in the order of time", now, before);
+}
+
+/* A row of a time that is there already: the same value again is fine (two folders may overlap),
+ * another one is not, and a time between two rows of an earlier folder is not in its order. */
+static int repeated(const struct reading *r, int64_t at_ms, double value, struct sl_error *err) {
+    const struct sl_recording *s = r->series;
+    size_t low = 0;
+    size_t high = s->count;
+    while (low + 1 < high) {
+        size_t middle = low + (high - low) / 2;
+        low = s->at_ms[middle] <= at_ms ? middle : low;
+        high = s->at_ms[middle] <= at_ms ? high : middle;
+    }
+    if (s->at_ms[low] != at_ms) {
+        return bad_order(r, at_ms, s->at_ms[s->count - 1], err);
+    }
+    if (s->value[low] == value) {
+        return SL_OK;
+    }
+    char now[32];
+    sl_wall_format((struct sl_wall){at_ms}, now);
+    return bad_row(r, err, "a second value for %s: %.9g after %.9g", now, value, s->value[low]);
+}
+
 static int add_row(struct reading *r, int64_t at_ms, double value, struct sl_error *err) {
     struct sl_recording *s = r->series;
+    bool falls = r->rows > 0 && at_ms < r->before_ms;
+    int64_t before_ms = r->before_ms;
+    r->rows++;
+    r->before_ms = at_ms;
+    if (falls) {
+        return bad_order(r, at_ms, before_ms, err);
+    }
     if (s->count > 0 && at_ms <= s->at_ms[s->count - 1]) {
-        int64_t last_ms = s->at_ms[s->count - 1];
-        if (at_ms == last_ms && value == s->value[s->count - 1]) {
-            return SL_OK; /* where two recordings meet */
-        }
-        char now[32];
-        char last[32];
-        sl_wall_format((struct sl_wall){at_ms}, now);
-        sl_wall_format((struct sl_wall){last_ms}, last);
-        return at_ms == last_ms
-                   ? bad_row(r, err, "a second value for %s: %.9g after %.9g", now, value,
-                             s->value[s->count - 1])
-                   : bad_row(r, err, "%s comes after %s: rows must be in the order of time", now,
-                             last);
+        return repeated(r, at_ms, value, err);
     }
     if (s->count == r->room) {
         size_t room = r->room ? r->room * 2 : 1024;
@@ -143,6 +171,7 @@ static int read_row(struct reading *r, struct sl_error *err) {
 
 static int read_text(struct reading *r, const struct sl_buf *text, struct sl_error *err) {
     r->csv = (struct sl_csv){.text = text->data, .size = text->len};
+    r->rows = 0;
     int rc = read_head(r, err);
     while (rc == SL_OK && sl_csv_next(&r->csv)) {
         rc = read_row(r, err);

@@ -88,11 +88,24 @@ static void rows_are_chosen_and_folders_joined(void **state) {
     assert_non_null(strstr(err.text, "no row with gpu = c"));
     source.file = "y.csv";
     assert_int_equal(sl_recording_read(&source, folders, 2, &none, &err), -SL_NOTFOUND);
-    /* The later folder goes back in time. */
-    const char *turned[] = {second, f->path};
+    /* A later folder that repeats the earlier one from its start. */
+    sl_recording_destroy(sl_take(&s));
     source.file = "x.csv";
     source.is = "b";
-    assert_int_equal(sl_recording_read(&source, turned, 2, &none, &err), -SL_INVALID);
+    folder_put(f, "later/x.csv", "t,gpu,v\n2025-01-01,b,2\n2025-01-02,b,3\n2025-01-03,b,4\n");
+    assert_int_equal(sl_recording_read(&source, folders, 2, &s, &err), 0);
+    assert_int_equal(s->count, 3);
+    /* It says something else of a time; it has a time that the earlier one has not; it falls. */
+    static const char *const bad[] = {"t,gpu,v\n2025-01-01,b,2.5\n",
+                                      "t,gpu,v\n2025-01-01T12:00:00Z,b,2\n",
+                                      "t,gpu,v\n2025-01-02,b,3\n2025-01-01,b,2\n"};
+    static const char *const says[] = {"a second value", "in the order of time",
+                                       "in the order of time"};
+    for (size_t i = 0; i < 3; i++) {
+        folder_put(f, "later/x.csv", bad[i]);
+        assert_int_equal(sl_recording_read(&source, folders, 2, &none, &err), -SL_INVALID);
+        assert_non_null(strstr(err.text, says[i]));
+    }
     assert_null(none);
 }
 
