@@ -93,6 +93,11 @@ double sl_real_dawson(double x) {
         }
         return x * sum;
     }
+    if (a > 50) {
+        /* Asymptotic: 1/(2x) * (1 + 1/(2x^2) + 3/(4x^4) + 15/(8x^6) + 105/(16x^8) ...) */
+        double r = 1 / (2 * a * a);
+        return (1 + r * (1 + r * (3 + r * (15 + r * 105)))) / (2 * x);
+    }
     /* Steps h = 0.2: F(x) = 1/sqrt(pi) * sum over odd n of exp(-(x - n h)^2) / n; what is left out
      * is of the order exp(-(pi / 2 / h)^2) = 1e-27, and beyond 34 steps exp(-46). */
     const double h = 0.2;

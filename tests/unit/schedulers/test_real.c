@@ -69,6 +69,10 @@ static void dawson_solves_its_equation(void **state) {
     assert_true(fabs(sl_real_dawson(1) - 0.53807950691276841914) < 1e-12);
     assert_true(fabs(sl_real_dawson(10) - 0.05025384718759852910) < 1e-12);
     assert_true(fabs(sl_real_dawson(100) - 0.00500025003751) < 1e-12);
+    /* Where the sum gives way to the asymptotic series, and far beyond any integer. */
+    assert_true(fabs(sl_real_dawson(49.999999) / sl_real_dawson(50.000001) - 1) < 1e-7);
+    assert_true(fabs(sl_real_dawson(51) - 0.009805807301220) < 1e-14);
+    assert_true(fabs(sl_real_dawson(1e12) * 2e12 - 1) < 1e-12);
     assert_true(sl_real_dawson(-1) == -sl_real_dawson(1));
 }
 
