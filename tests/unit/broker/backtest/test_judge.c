@@ -150,11 +150,58 @@ static void json_says_the_same(void **state) {
     sl_backtest_table_destroy(seen.table);
 }
 
+static int see_table(void *arg, const struct sl_judge_case *one, struct sl_error *err) {
+    return sl_backtest_table_see(arg, one, err);
+}
+
+/* Two scenarios: a row each for every policy, then medians and the lowest. */
+static void the_table_has_every_scenario_and_a_summary(void **state) {
+    struct sl_judge_config config = {.policies = {{"fbf", &sl_switching_fbf}, {"fixed", NULL}},
+                                     .policy_count = 2,
+                                     .cost_ms = {1500, 300000},
+                                     .cost_count = 2,
+                                     .noise = SL_JUDGE_NOISE_OWN,
+                                     .lag = SL_JUDGE_LAG_OWN,
+                                     .seed = 1,
+                                     .params = sl_switching_defaults};
+    const struct sl_scenario_window window = {INT64_MIN, INT64_MAX};
+    SL_AUTO(sl_backtest_table) table = NULL;
+    assert_int_equal(sl_backtest_table_create(&table, NULL), 0);
+    for (int i = 0; i < 2; i++) {
+        char yaml[200];
+        struct sl_scenario_set *set = NULL;
+        snprintf(yaml, sizeof yaml,
+                 "name: case%d\ndays: 1\ninstances: 1\nhash:\n  algorithms: 2\n"
+                 "  usd_per_hour: 0.06\n  spread: 0.15\npower:\n  kw: 0.35\n",
+                 i);
+        assert_int_equal(
+            sl_scenario_load(folder_put(*state, "s.yaml", yaml), NULL, 0, &window, &set, NULL), 0);
+        assert_int_equal(sl_judge_run(&config, set, see_table, table, NULL), 0);
+        sl_scenario_set_destroy(set);
+    }
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    sl_backtest_table_print(table, out);
+    fclose(out);
+    static const char *const parts[] = {"1.5 s", "5 min", "case0", "case1", "median", "lowest"};
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        assert_non_null(strstr(text, parts[i]));
+    }
+    int lines = 0;
+    for (const char *c = text; *c; c++) {
+        lines += *c == '\n';
+    }
+    assert_int_equal(lines, 2 + 4 * 2); /* the head has two */
+    free(text);
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, folder_make, folder_remove)
     const struct CMUnitTest tests[] = {
         TEST(the_dump_is_enough_to_judge_again),
         TEST(json_says_the_same),
+        TEST(the_table_has_every_scenario_and_a_summary),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
