@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "proto/base/text.h"
 #include "proto/conf/conf.h"
@@ -318,6 +319,9 @@ int sl_scenario_load(const char *path, const char *const *folders, size_t folder
     SL_AUTO(sl_scenario_set) set = calloc(1, sizeof *set);
     if (!set) {
         return sl_fail(err, SL_NOMEM, "no memory for a scenario");
+    }
+    if (access(path, R_OK) != 0) {
+        return sl_fail_errno(err, "cannot read the scenario %s", path);
     }
     int rc = sl_conf_read(path, schema, &text, sizeof text, err);
     rc = rc ? rc : check_text(path, &text, err);

@@ -100,6 +100,11 @@ static int parse_policies(struct sl_cli *cli, struct backtest *b, const char *li
             return sl_cli_usage(cli, err, "there is no policy '%s'; there are %sfixed", name,
                                 known.data ? known.data : "");
         }
+        for (uint32_t i = 0; i < b->config.policy_count; i++) {
+            if (strcmp(b->config.policies[i].name, name) == 0) {
+                return sl_cli_usage(cli, err, "--policy names %s twice", name);
+            }
+        }
         if (b->config.policy_count == SL_JUDGE_POLICIES_MAX) {
             return sl_cli_usage(cli, err, "at most %d policies", SL_JUDGE_POLICIES_MAX);
         }

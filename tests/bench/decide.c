@@ -13,32 +13,11 @@
 
 #include "proto/base/clock.h"
 #include "schedulers/backtest.h"
+#include "tests/unit/schedulers/digest.h"
 
 #define STEPS 2016
 #define RUNS 7
 #define MODES SL_SWITCHING_MODES
-
-static const struct sl_scenario scenario = {.name = "E",
-                                            .step_ms = 300000,
-                                            .algorithms = 8,
-                                            .hash_usd_h = 0.06,
-                                            .spread = 0.15,
-                                            .half_life_h = 12,
-                                            .base = 0.06,
-                                            .common_volatility = 0.8,
-                                            .kw = 0.35,
-                                            .power_kind = SL_SCENARIO_POWER_SPIKY,
-                                            .lease = 1,
-                                            .lease_usd_h = 0.09,
-                                            .lease_sd = 0.4,
-                                            .gap_h = 4,
-                                            .lease_h = 4,
-                                            .lease_length_sd = 1.2,
-                                            .idle = 1,
-                                            .idle_kw = 0.02,
-                                            .waiting_kw = 0.03,
-                                            .lease_kw_factor = 0.9,
-                                            .noise = 0.05};
 
 static struct sl_switching_step step_of(const struct sl_market *market, uint32_t t, int64_t cost) {
     struct sl_switching_step step = {.span_ms = market->step_ms, .switch_nusd = cost};
@@ -114,7 +93,7 @@ int main(int argc, char **argv) {
         return 1;
     }
     sl_market_place(&market, memory, STEPS);
-    sl_scenario_make(&scenario, 1, 0, &market);
+    sl_scenario_make(&digest_scenario, 1, 0, &market);
     uint64_t moves = 0;
     printf("decisions a second, one core, %ld devices, ten modes\n%-14s %12s %22s\n", devices,
            "policy", "bare", "with reason and digest");
