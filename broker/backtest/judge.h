@@ -48,7 +48,7 @@ struct sl_judge_case {
 /* revenue / optimum; 0 where the optimum is not positive. */
 double sl_judge_captured(const struct sl_backtest_result *result,
                          const struct sl_backtest_result *optimum);
-/* "hash0".. or "hash", "lease", "idle"; into name[16]. */
+/* "hash0" and so on, "lease", "idle"; into name[16]. */
 void sl_judge_mode_name(const struct sl_market *market, uint32_t mode, char name[16]);
 
 /* A negative status of `see` ends it. */
