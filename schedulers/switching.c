@@ -3,20 +3,6 @@
 
 #include <string.h>
 
-const struct sl_switching_params sl_switching_defaults = {
-    .theta_ppm = 2000000,
-    .kz_ppm = 250000,
-    .horizon_ms = 4 * 3600000,
-    .memory_steps = 2016,
-    .lag_short_steps = 24,
-    .clip = 16,
-    .gap_prior_ms = 3600000,
-    .lease_prior_ms = 4 * 3600000,
-    .lease_memory = 50,
-    .percent_ppm = 30000,
-    .minimum_ms = 600000,
-};
-
 static const struct sl_switching_policy *const policies[] = {
     &sl_switching_fbf,     &sl_switching_work_function, &sl_switching_percent,
     &sl_switching_minimum, &sl_switching_greedy,

@@ -35,7 +35,7 @@ struct sl_switching_step {
     uint8_t present;        /* mode, or SL_SWITCHING_NONE: any is free of charge */
 };
 
-/* Every constant of every policy, as the policy document gives them. */
+/* Every constant of every policy, as the policy document gives them (broker/policy). */
 struct sl_switching_params {
     /* FBF */
     int64_t theta_ppm;       /* regret that ends a stay, in costs of a switch */
@@ -51,7 +51,6 @@ struct sl_switching_params {
     int64_t percent_ppm;
     int64_t minimum_ms;
 };
-extern const struct sl_switching_params sl_switching_defaults;
 
 enum sl_switching_rule {
     SL_SWITCHING_START = 1, /* in no mode yet: what is worth most */

@@ -7,8 +7,8 @@
 
 #include "broker/backtest/output.h"
 #include "broker/backtest/page.h"
-#include "broker/backtest/policy_file.h"
 #include "broker/cli/cli.h"
+#include "broker/policy/document.h"
 
 #define SCENARIOS_MAX 64
 
@@ -201,7 +201,8 @@ static int parse(struct sl_cli *cli, struct backtest *b, struct sl_error *err) {
     };
     uint64_t lag_steps = SL_JUDGE_LAG_OWN;
     b->window = (struct sl_scenario_window){INT64_MIN, INT64_MAX};
-    b->config.params = sl_switching_defaults;
+    struct sl_policy_document document;
+    sl_policy_document_default(&document);
     b->config.seed = 1;
     b->as_json = cli->json;
     int rc = take_folders(cli, b, err);
@@ -217,7 +218,9 @@ static int parse(struct sl_cli *cli, struct backtest *b, struct sl_error *err) {
     rc = rc ? rc : parse_whole(cli, "--lag", lag, 10000, &lag_steps, err);
     rc = rc ? rc : parse_whole(cli, "--seed", seed, UINT64_MAX, &b->config.seed, err);
     b->config.lag = (uint32_t)lag_steps;
-    return rc || !constants ? rc : sl_policy_file_read(constants, &b->config.params, err);
+    rc = rc || !constants ? rc : sl_policy_document_read(constants, &document, err);
+    b->config.params = document.switching;
+    return rc;
 }
 
 /* ---- files that appear when they are whole ---- */

@@ -30,15 +30,21 @@ struct sl_broker_core;
 /* What a feed's value means. A bare number is never a price (design 5). */
 enum sl_feed_role {
     SL_FEED_INVALID = 0,
-    SL_FEED_HASHPRICE, /* USD per PH/s per day, algorithm sha256d */
-    SL_FEED_POWER,     /* USD per kWh */
-    SL_FEED_LEASE_REF, /* USD per GPU-hour, shown beside bids */
+    SL_FEED_HASHPRICE, /* per PH/s per day, of one algorithm */
+    SL_FEED_POWER,     /* per kWh */
+    SL_FEED_LEASE_REF, /* per GPU-hour, shown beside bids */
+    SL_FEED_CURRENCY,  /* USD for one unit of `currency` */
+    SL_FEED_CARBON,    /* grams of CO2 (equivalents) per kWh */
 };
 
 struct sl_core_feed {
     char id[32];
     enum sl_feed_role role;
     int64_t age_max_ms;
+    char currency[8];   /* of the value: "USD", "BTC", "GBP"; of a CURRENCY feed: what it prices;
+                           empty: USD (or no money, CARBON) */
+    char algorithm[16]; /* HASHPRICE: "sha256d"; empty means that too */
+    char model[48];     /* LEASE_REF: of the GPU, as its source names it; else empty */
 };
 
 struct sl_core_tenant {
@@ -106,7 +112,7 @@ struct sl_core_event {
     uint32_t feed;
     bool price_ok;
     bool price_unreachable; /* not ok because the source was silent, not because it was wrong */
-    int64_t value_nano;     /* in the feed's unit x 1e9 */
+    int64_t value_nano;     /* in the role's unit and the feed's currency, x 1e9 */
     struct sl_wall as_of;
     char text[SL_WHY_MAX];
     struct sl_batch_row *row; /* BATCH: malloc'ed, moves. bid < 0: the tenant's default */

@@ -154,6 +154,10 @@ static const char *feed_unit(enum sl_feed_role role) {
         return "USD/kWh";
     case SL_FEED_LEASE_REF:
         return "USD/GPU-hour";
+    case SL_FEED_CURRENCY:
+        return "USD";
+    case SL_FEED_CARBON:
+        return "g/kWh";
     case SL_FEED_INVALID:
     default:
         return NULL;
@@ -161,11 +165,11 @@ static const char *feed_unit(enum sl_feed_role role) {
 }
 
 static void write_feed(struct sl_json *json, const struct sl_view_feed *feed) {
-    static const char *const roles[] = {NULL, "hashprice", "power", "lease_reference"};
+    static const char *const roles[] = {NULL,       "hashprice", "power", "lease_reference",
+                                        "currency", "carbon"};
     sl_json_open(json, NULL, '{');
     sl_json_text(json, "id", feed->feed.id);
-    sl_json_text(json, "role",
-                 feed->feed.role <= SL_FEED_LEASE_REF ? roles[feed->feed.role] : NULL);
+    sl_json_text(json, "role", feed->feed.role <= SL_FEED_CARBON ? roles[feed->feed.role] : NULL);
     sl_json_text(json, "unit", feed_unit(feed->feed.role));
     if (feed->known) {
         char value[64];

@@ -16,8 +16,9 @@
 static const struct sl_conf_option feed_schema[] = {
     {"id", SL_CONF_TEXT, FEED(id), .min = 1, .max = 31,
      .help = "Name of the feed in screens, metrics and the ledger."},
-    {"role", SL_CONF_CHOICE, FEED(role), .choices = "hashprice|power|lease_ref",
-     .help = "What the price is for: hash revenue, electricity, or a lease reference rate."},
+    {"role", SL_CONF_CHOICE, FEED(role), .choices = "hashprice|power|lease_ref|currency|carbon",
+     .help = "What the price is for: hash revenue, electricity, a lease reference rate, a currency "
+             "in USD, the grid's carbon intensity."},
     {"kind", SL_CONF_CHOICE, FEED(kind), .choices = "csv|http", .fallback = "csv",
      .help = "A recorded CSV file that is replayed and followed, or a JSON answer over HTTP."},
     {"unit", SL_CONF_CHOICE, FEED(unit),

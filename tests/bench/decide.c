@@ -13,6 +13,7 @@
 
 #include "proto/base/clock.h"
 #include "schedulers/backtest.h"
+#include "tests/unit/schedulers/constants.h"
 #include "tests/unit/schedulers/digest.h"
 
 #define STEPS 2016
@@ -32,7 +33,7 @@ static struct sl_switching_step step_of(const struct sl_market *market, uint32_t
 /* Decisions a second; *ret_moves keeps the compiler from leaving out the work. */
 static double run(const struct sl_market *market, const struct sl_switching_policy *policy,
                   uint32_t devices, bool digested, uint64_t *ret_moves) {
-    size_t bytes = policy->state_bytes(&sl_switching_defaults);
+    size_t bytes = policy->state_bytes(&shipped_constants);
     char *states = calloc(devices, bytes);
     uint8_t *present = malloc(devices);
     int64_t cost = sl_market_switch_nusd(market, 30000);
@@ -41,7 +42,7 @@ static double run(const struct sl_market *market, const struct sl_switching_poli
     }
     memset(present, SL_SWITCHING_NONE, devices);
     for (uint32_t d = 0; d < devices; d++) {
-        policy->init(states + d * bytes, &market->modes, &sl_switching_defaults);
+        policy->init(states + d * bytes, &market->modes, &shipped_constants);
     }
     struct sl_mono begin = sl_clock_mono();
     for (uint32_t t = 0; t < market->steps; t++) {

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "schedulers/backtest.h"
+#include "tests/unit/schedulers/constants.h"
 
 #define SL_DIGEST_EXPECTED UINT64_C(0x07c9513c0fa9e89f)
 #define SL_DIGEST_STEPS (30 * 288)
@@ -45,10 +46,10 @@ static inline uint64_t digest_add(uint64_t digest, int64_t value) {
 
 static inline uint64_t digest_policy(uint64_t digest, const struct sl_market *market,
                                      const struct sl_switching_policy *policy, int64_t cost) {
-    void *state = calloc(1, policy->state_bytes(&sl_switching_defaults));
+    void *state = calloc(1, policy->state_bytes(&shipped_constants));
     struct sl_switching_step step = {
         .span_ms = market->step_ms, .switch_nusd = cost, .present = SL_SWITCHING_NONE};
-    policy->init(state, &market->modes, &sl_switching_defaults);
+    policy->init(state, &market->modes, &shipped_constants);
     for (uint32_t t = 0; t < market->steps; t++) {
         struct sl_switching_reason reason;
         for (size_t m = 0; m < SL_SWITCHING_MODES; m++) {

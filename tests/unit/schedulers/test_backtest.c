@@ -13,6 +13,7 @@
 
 #include "schedulers/backtest.h"
 #include "schedulers/random.h"
+#include "tests/unit/schedulers/constants.h"
 #include "tests/unit/schedulers/digest.h"
 
 #define MODES SL_SWITCHING_MODES
@@ -103,9 +104,9 @@ static void runs_add_up(void **state) {
     assert_true(fixed.revenue_nusd < optimum.revenue_nusd && fixed.switches == 0);
     for (size_t p = 0; sl_switching_at(p); p++) {
         const struct sl_switching_policy *policy = sl_switching_at(p);
-        void *memory_of = calloc(1, policy->state_bytes(&sl_switching_defaults));
+        void *memory_of = calloc(1, policy->state_bytes(&shipped_constants));
         uint32_t switches;
-        sl_backtest_run(&market, cost, policy, &sl_switching_defaults, memory_of, modes, &result);
+        sl_backtest_run(&market, cost, policy, &shipped_constants, memory_of, modes, &result);
         assert_int_equal(revenue_of(&market, modes, cost, &switches), result.revenue_nusd);
         assert_int_equal(switches, result.switches);
         assert_true(result.revenue_nusd <= optimum.revenue_nusd);

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "schedulers/switching.h"
+#include "tests/unit/schedulers/constants.h"
 
 #define STEP_MS 300000
 #define USD INT64_C(1000000000)
@@ -32,8 +33,8 @@ struct rig {
 static void rig_init(struct rig *rig, const char *policy, int64_t switch_nusd) {
     rig->policy = sl_switching_find(policy);
     assert_non_null(rig->policy);
-    rig->state = calloc(1, rig->policy->state_bytes(&sl_switching_defaults));
-    rig->policy->init(rig->state, &modes, &sl_switching_defaults);
+    rig->state = calloc(1, rig->policy->state_bytes(&shipped_constants));
+    rig->policy->init(rig->state, &modes, &shipped_constants);
     rig->step = (struct sl_switching_step){.span_ms = STEP_MS,
                                            .gross_nusd_h = {USD, USD / 2},
                                            .known_nusd_h = {0, 0, USD / 100, USD / 100},

@@ -6,6 +6,7 @@
 #include <math.h>
 
 #include "broker/backtest/output.h"
+#include "tests/unit/schedulers/constants.h"
 
 struct seen {
     FILE *dump, *text;
@@ -40,7 +41,7 @@ static void run(struct seen *seen, struct folder *f) {
         .noise = SL_JUDGE_NOISE_OWN,
         .lag = SL_JUDGE_LAG_OWN,
         .seed = 1,
-        .params = sl_switching_defaults};
+        .params = shipped_constants};
     struct sl_scenario_set *set = NULL;
     struct sl_error err;
     const char *path = folder_put(f, "s.yaml",
@@ -163,7 +164,7 @@ static void the_table_has_every_scenario_and_a_summary(void **state) {
                                      .noise = SL_JUDGE_NOISE_OWN,
                                      .lag = SL_JUDGE_LAG_OWN,
                                      .seed = 1,
-                                     .params = sl_switching_defaults};
+                                     .params = shipped_constants};
     const struct sl_scenario_window window = {INT64_MIN, INT64_MAX};
     SL_AUTO(sl_backtest_table) table = NULL;
     assert_int_equal(sl_backtest_table_create(&table, NULL), 0);

@@ -4,6 +4,7 @@
 #include <jansson.h>
 
 #include "broker/backtest/page.h"
+#include "tests/unit/schedulers/constants.h"
 
 static int see(void *arg, const struct sl_judge_case *one, struct sl_error *err) {
     return sl_backtest_page_see(arg, one, err);
@@ -18,7 +19,7 @@ static void a_page_is_filled_in(void **state) {
                                      .noise = 0.02,
                                      .lag = SL_JUDGE_LAG_OWN,
                                      .seed = 9,
-                                     .params = sl_switching_defaults};
+                                     .params = shipped_constants};
     struct sl_scenario_set *set = NULL;
     struct sl_error err;
     const char *path = folder_put(f, "s.yaml",

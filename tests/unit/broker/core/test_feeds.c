@@ -150,7 +150,8 @@ static void test_tariff_changes_no_hashprice(void **state) {
     config.feed_count = 3;
     config.feeds[1] = config.feeds[0];
     config.feeds[1].id[0] = 'a';
-    config.feeds[2] = (struct sl_core_feed){"power", SL_FEED_POWER, 7200000};
+    config.feeds[2] =
+        (struct sl_core_feed){.id = "power", .role = SL_FEED_POWER, .age_max_ms = 7200000};
     struct world w;
     world_init(&w, &config);
     world_price(&w, 0, 40);

@@ -127,7 +127,8 @@ static void test_negative_tariff(void **state) {
     (void)state;
     struct sl_core_config config = world_config();
     config.feed_count = 2;
-    config.feeds[1] = (struct sl_core_feed){"power", SL_FEED_POWER, 3600000};
+    config.feeds[1] =
+        (struct sl_core_feed){.id = "power", .role = SL_FEED_POWER, .age_max_ms = 3600000};
     struct world w;
     world_init(&w, &config);
     world_price(&w, 0, WORLD_PRICE);

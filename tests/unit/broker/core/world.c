@@ -27,7 +27,8 @@ struct sl_core_config world_config(void) {
         .feed_count = 1,
         .tenant_count = 2,
     };
-    c.feeds[0] = (struct sl_core_feed){"hashprice", SL_FEED_HASHPRICE, 3600000};
+    c.feeds[0] =
+        (struct sl_core_feed){.id = "hashprice", .role = SL_FEED_HASHPRICE, .age_max_ms = 3600000};
     c.tenants[0] = (struct sl_core_tenant){"acme", WORLD_BID_HIGH, -1};
     c.tenants[1] = (struct sl_core_tenant){"poor", WORLD_BID_HIGH, 300000};
     return c;

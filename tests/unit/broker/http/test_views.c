@@ -72,11 +72,12 @@ bool sl_view_device_get(const struct sl_broker_core *core, struct sl_now now, ui
 bool sl_view_feed_get(const struct sl_broker_core *core, struct sl_now now, uint32_t index,
                       struct sl_view_feed *ret_view) {
     (void)now;
-    *ret_view = (struct sl_view_feed){.feed = {"hp\"x", SL_FEED_HASHPRICE, 60000},
-                                      .known = !core->fresh,
-                                      .stale = core->fresh,
-                                      .value_nano = 37500000,
-                                      .age_ms = 1234};
+    *ret_view = (struct sl_view_feed){
+        .feed = {.id = "hp\"x", .role = SL_FEED_HASHPRICE, .age_max_ms = 60000},
+        .known = !core->fresh,
+        .stale = core->fresh,
+        .value_nano = 37500000,
+        .age_ms = 1234};
     return index == 0;
 }
 

@@ -1,17 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "broker/backtest/policy_file.h"
+#include "broker/policy/document.h"
 
+#include <inttypes.h>
 #include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "proto/conf/conf.h"
 
-#define AT(member)                                                                                 \
-    .offset = offsetof(struct sl_switching_params, member),                                        \
-    .size = sizeof(((struct sl_switching_params *)0)->member)
+#define FIELD(member)                                                                              \
+    .offset = offsetof(struct sl_policy_document, member),                                         \
+    .size = sizeof(((struct sl_policy_document *)0)->member)
+#define AT(member) FIELD(switching.member)
 #define HOUR_MS INT64_C(3600000)
 #define DAY_MS (24 * HOUR_MS)
 
+#define POLICIES "fbf|threshold|percent|minimum-time|work-function|greedy|fixed"
+const char sl_policy_document_policies[] = POLICIES;
+
 static const struct sl_conf_option schema[] = {
+    {"policy", SL_CONF_CHOICE, FIELD(policy), .choices = POLICIES, .fallback = "fbf",
+     .help = "The rule by which prices move a device."},
+    {"step", SL_CONF_SPAN_MS, FIELD(step_ms), .min = 100, .max = HOUR_MS, .fallback = "5m",
+     .help = "Between two looks of the filters at the market. What is known exactly (a bid, a "
+             "tariff) acts at once."},
     {"fbf.theta", SL_CONF_DECIMAL, AT(theta_ppm), .unit = "switches", .digits = 6, .min = 100000,
      .max = 100000000, .fallback = "2",
      .help = "Regret that ends a stay, as so many times the cost of a switch. Lower trusts the "
@@ -45,11 +57,37 @@ static const struct sl_conf_option schema[] = {
     {0},
 };
 
-int sl_policy_file_read(const char *path, struct sl_switching_params *ret_params,
-                        struct sl_error *err) {
-    return sl_conf_read(path, schema, ret_params, sizeof *ret_params, err);
+int sl_policy_document_read(const char *path, struct sl_policy_document *ret_document,
+                            struct sl_error *err) {
+    return sl_conf_read(path, schema, ret_document, sizeof *ret_document, err);
 }
 
-void sl_policy_file_print(FILE *out, const struct sl_switching_params *params) {
-    sl_conf_print(out, schema, params);
+void sl_policy_document_default(struct sl_policy_document *ret_document) {
+    struct sl_error err;
+    static const char least[] = "policy: fbf\n";
+    int rc = sl_conf_parse("policy", least, sizeof least - 1, schema, ret_document,
+                           sizeof *ret_document, &err);
+    sl_assert(rc == SL_OK); /* the table is ours: its own values pass */
+}
+
+void sl_policy_document_print(FILE *out, const struct sl_policy_document *document) {
+    sl_conf_print(out, schema, document);
+}
+
+void sl_policy_document_version(const struct sl_policy_document *document,
+                                char ret_version[SL_POLICY_VERSION_MAX]) {
+    /* FNV-1a over what the document prints as: it tells apart, it is no proof. */
+    char *text = NULL;
+    size_t size = 0;
+    uint64_t hash = UINT64_C(14695981039346656037);
+    FILE *out = open_memstream(&text, &size);
+    if (out) {
+        sl_policy_document_print(out, document);
+        fclose(out);
+    }
+    for (size_t i = 0; i < size; i++) {
+        hash = (hash ^ (uint8_t)text[i]) * UINT64_C(1099511628211);
+    }
+    free(text);
+    snprintf(ret_version, SL_POLICY_VERSION_MAX, "%016" PRIx64, hash);
 }

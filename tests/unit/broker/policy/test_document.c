@@ -1,37 +1,39 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/broker/backtest/folder.h"
 
-#include "broker/backtest/policy_file.h"
+#include "broker/policy/document.h"
+#include "tests/unit/schedulers/constants.h"
 
 /* The document that is shipped, an empty one and the code say the same. */
 static void the_shipped_document_has_the_shipped_constants(void **state) {
-    struct sl_switching_params params;
+    struct sl_policy_document params;
     struct sl_error err;
     memset(&params, 0xff, sizeof params);
-    if (sl_policy_file_read(SLUICE_SOURCE_DIR "/deploy/config/switching.yaml", &params, &err)) {
+    if (sl_policy_document_read(SLUICE_SOURCE_DIR "/deploy/config/policy.yaml", &params, &err)) {
         fail_msg("%s", err.text);
     }
-    assert_memory_equal(&params, &sl_switching_defaults, sizeof params);
+    assert_memory_equal(&params.switching, &shipped_constants, sizeof shipped_constants);
     memset(&params, 0xff, sizeof params);
     const char *path = folder_put(*state, "empty.yaml", "fbf:\n  theta: 2\n");
-    assert_int_equal(sl_policy_file_read(path, &params, &err), 0);
-    assert_memory_equal(&params, &sl_switching_defaults, sizeof params);
+    assert_int_equal(sl_policy_document_read(path, &params, &err), 0);
+    assert_memory_equal(&params.switching, &shipped_constants, sizeof shipped_constants);
 }
 
 static void what_is_printed_reads_back(void **state) {
-    struct sl_switching_params params = sl_switching_defaults;
-    struct sl_switching_params again;
+    struct sl_policy_document params;
+    struct sl_policy_document again;
     struct sl_error err;
-    params.theta_ppm = 1234567;
-    params.horizon_ms = 90 * 60000;
-    params.clip = 7;
+    sl_policy_document_default(&params);
+    params.switching.theta_ppm = 1234567;
+    params.switching.horizon_ms = 90 * 60000;
+    params.switching.clip = 7;
     char *text = NULL;
     size_t size = 0;
     FILE *out = open_memstream(&text, &size);
-    sl_policy_file_print(out, &params);
+    sl_policy_document_print(out, &params);
     fclose(out);
     const char *path = folder_put(*state, "again.yaml", text);
-    assert_int_equal(sl_policy_file_read(path, &again, &err), 0);
+    assert_int_equal(sl_policy_document_read(path, &again, &err), 0);
     assert_memory_equal(&again, &params, sizeof params);
     free(text);
 }
@@ -44,10 +46,10 @@ static void bad_documents(void **state) {
         "minimum_time:\n  span: 10", "percent:\n  advantage: 3 %\n",
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        struct sl_switching_params params;
+        struct sl_policy_document params;
         struct sl_error err;
         const char *path = folder_put(*state, "bad.yaml", cases[i]);
-        assert_int_equal(sl_policy_file_read(path, &params, &err), -SL_INVALID);
+        assert_int_equal(sl_policy_document_read(path, &params, &err), -SL_INVALID);
         assert_non_null(strstr(err.text, "bad.yaml:2: "));
     }
 }

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The policy document: how this site decides. Every constant of every rule stands in it, with its
+ * unit and meaning (deploy/config/policy.yaml), and nowhere else; what a document leaves out has
+ * the value shipped (document.c's table, held to deploy/config/policy.yaml by a test).
+ *
+ * Its version is a digest of all values, however the file was laid out: it is stored with each
+ * decision. Plain struct, no ownership. Thread: any. */
+#ifndef SLUICE_BROKER_POLICY_DOCUMENT_H
+#define SLUICE_BROKER_POLICY_DOCUMENT_H
+
+#include <stdio.h>
+
+#include "proto/base/error.h"
+#include "schedulers/switching.h"
+
+#define SL_POLICY_VERSION_MAX 20 /* 16 hex digits and NUL */
+
+struct sl_policy_document {
+    int64_t policy;  /* index among sl_policy_document_policies */
+    int64_t step_ms; /* between two steps of the filters */
+    struct sl_switching_params switching;
+};
+
+/* The names that `policy` may have, in the order of its index, between bars. */
+extern const char sl_policy_document_policies[];
+
+int sl_policy_document_read(const char *path, struct sl_policy_document *ret_document,
+                            struct sl_error *err);
+/* The document as shipped. */
+void sl_policy_document_default(struct sl_policy_document *ret_document);
+/* As YAML, with what each means; reading it back gives the same. */
+void sl_policy_document_print(FILE *out, const struct sl_policy_document *document);
+void sl_policy_document_version(const struct sl_policy_document *document,
+                                char ret_version[SL_POLICY_VERSION_MAX]);
+
+#endif
