@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "schedulers/backtest.h"
 
+#include "schedulers/class.h"
+
 #include <stdbool.h>
 #include <string.h>
 
@@ -17,29 +19,52 @@ static int64_t earned(const struct sl_market *market, uint32_t step, uint32_t mo
     return sl_backtest_step_nusd(market->true_nusd_h[(size_t)step * MODES + mode], market->step_ms);
 }
 
+void sl_backtest_step(const struct sl_market *market, uint32_t t, int64_t switch_nusd,
+                      uint8_t present, int64_t in_mode_ms, struct sl_switching_step *ret_step) {
+    size_t row = (size_t)t * MODES;
+    struct sl_switching_step *step = ret_step;
+    memcpy(step->gross_nusd_h, market->gross_nusd_h + row, sizeof step->gross_nusd_h);
+    memcpy(step->known_nusd_h, market->known_nusd_h + row, sizeof step->known_nusd_h);
+    for (size_t m = 0; m < MODES; m++) {
+        step->rate[m] = 1;
+        step->switch_nusd[m] = switch_nusd;
+        step->back_nusd[m] = switch_nusd;
+    }
+    step->span_ms = market->step_ms;
+    step->possible = (uint16_t)((1u << market->modes.count) - 1);
+    step->lease_on = market->lease_on[t];
+    step->lease_left_ms = market->lease_left_ms[t];
+    step->waiting_nusd_h = market->waiting_nusd_h[t];
+    step->present = present;
+    step->in_mode_ms = in_mode_ms;
+}
+
 void sl_backtest_run(const struct sl_market *market, int64_t switch_nusd,
                      const struct sl_switching_policy *policy,
-                     const struct sl_switching_params *params, void *state, uint8_t *modes,
+                     const struct sl_switching_params *params, void *class_memory, uint8_t *modes,
                      struct sl_backtest_result *ret_result) {
     struct sl_backtest_result result = {0};
-    struct sl_switching_step step = {
-        .span_ms = market->step_ms, .switch_nusd = switch_nusd, .present = SL_SWITCHING_NONE};
-    policy->init(state, &market->modes, params);
+    struct sl_switching_class *class =
+        sl_switching_class_init(class_memory, &market->modes, params);
+    struct sl_switching_device device = {0};
+    uint8_t present = SL_SWITCHING_NONE;
+    int64_t in_mode_ms = 0;
     for (uint32_t t = 0; t < market->steps; t++) {
+        struct sl_switching_step step;
         struct sl_switching_reason reason;
-        size_t row = (size_t)t * MODES;
-        memcpy(step.gross_nusd_h, market->gross_nusd_h + row, sizeof step.gross_nusd_h);
-        memcpy(step.known_nusd_h, market->known_nusd_h + row, sizeof step.known_nusd_h);
-        step.lease_on = market->lease_on[t];
-        step.lease_left_ms = market->lease_left_ms[t];
-        step.waiting_nusd_h = market->waiting_nusd_h[t];
-        uint8_t mode = policy->decide(state, &step, &reason);
-        if (step.present != SL_SWITCHING_NONE && mode != step.present) {
+        sl_backtest_step(market, t, switch_nusd, present, in_mode_ms, &step);
+        if (policy->learns) {
+            sl_switching_class_observe(class, &step);
+        }
+        uint8_t mode =
+            policy->decide(params, sl_switching_class_view(class), &device, &step, &reason);
+        if (present != SL_SWITCHING_NONE && mode != present) {
             result.revenue_nusd -= switch_nusd;
             result.switches++;
         }
         result.revenue_nusd += earned(market, t, mode);
-        step.present = mode;
+        in_mode_ms = (mode == present ? in_mode_ms : 0) + market->step_ms;
+        present = mode;
         if (modes) {
             modes[t] = mode;
         }

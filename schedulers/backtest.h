@@ -14,11 +14,11 @@ struct sl_backtest_result {
     uint32_t switches;
 };
 
-/* modes: [steps], the mode of each step, or NULL. state: zeroed, sl_switching_policy.state_bytes.
- */
+/* modes: [steps], the mode of each step, or NULL. class_memory: zeroed, of
+ * sl_switching_class_bytes, aligned for int64_t. */
 void sl_backtest_run(const struct sl_market *market, int64_t switch_nusd,
                      const struct sl_switching_policy *policy,
-                     const struct sl_switching_params *params, void *state, uint8_t *modes,
+                     const struct sl_switching_params *params, void *class_memory, uint8_t *modes,
                      struct sl_backtest_result *ret_result);
 
 /* The clairvoyant optimum, by dynamic programming in O(steps x modes). from: [steps][MODES], for
@@ -29,6 +29,10 @@ void sl_backtest_optimum(const struct sl_market *market, int64_t switch_nusd, ui
 /* The one mode that would have earned most, by hindsight. */
 void sl_backtest_fixed(const struct sl_market *market, uint8_t *modes,
                        struct sl_backtest_result *ret_result);
+
+/* Step t of a market, for a device of its own class, in mode `present` for so long. */
+void sl_backtest_step(const struct sl_market *market, uint32_t t, int64_t switch_nusd,
+                      uint8_t present, int64_t in_mode_ms, struct sl_switching_step *ret_step);
 
 int64_t sl_backtest_step_nusd(int64_t rate_nusd_h, int64_t span_ms);
 

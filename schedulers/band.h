@@ -6,14 +6,7 @@
 #ifndef SLUICE_SCHEDULERS_BAND_H
 #define SLUICE_SCHEDULERS_BAND_H
 
-#include <stdint.h>
-
-/* Mean squares of the differences of a quoted series over 1, k and 4k steps. For a true random walk
- * with variance q a step under white noise of variance nu2 they are q + 2 nu2, k q + 2 nu2, ...;
- * for a mean-reverting one they flatten. */
-struct sl_band_variances {
-    double v1, vk, v4k;
-};
+#include "schedulers/switching.h"
 
 /* One more observation of differences; weight is that of the newest, clip bounds its square by so
  * many of the present mean (0: not yet). */

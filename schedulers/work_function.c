@@ -5,56 +5,73 @@
  * 2n - 1 times the loss of the optimum for n modes; it knows nothing of noise or of leases. */
 #include "schedulers/switching.h"
 
-#define MS_PER_H 3600000
+#include <stdbool.h>
 
-struct work {
-    struct sl_switching_modes modes;
-    /* In nano-USD x 3,600,000, so that a rate times a span stays whole; only differences count, and
-     * the smallest is taken off after each step. */
-    __int128 w[SL_SWITCHING_MODES];
-};
-
-static size_t work_state_bytes(const struct sl_switching_params *params) {
-    (void)params;
-    return sizeof(struct work);
-}
-
-static void work_init(void *state, const struct sl_switching_modes *modes,
-                      const struct sl_switching_params *params) {
-    (void)params;
-    ((struct work *)state)->modes = *modes;
-}
+/* Work is kept in nano-USD x 3600, so that a rate times whole seconds stays whole; only differences
+ * count, and the smallest is taken off after each step. */
+#define SCALE 3600
+#define COST_MAX (INT64_MAX / SCALE / 4)
 
 static int64_t quoted(const struct sl_switching_step *step, uint32_t mode) {
     return step->gross_nusd_h[mode] - step->known_nusd_h[mode];
 }
 
-static uint8_t work_decide(void *state, const struct sl_switching_step *step,
+static bool possible(const struct sl_switching_step *step, uint32_t mode) {
+    return step->possible >> mode & 1;
+}
+
+/* A switch, whatever the pair: the dearest that is possible. */
+static int64_t cost_of(const struct sl_switching_view *view, const struct sl_switching_step *step) {
+    int64_t cost = 0;
+    for (uint32_t m = 0; m < view->modes.count; m++) {
+        cost = possible(step, m) && step->switch_nusd[m] > cost ? step->switch_nusd[m] : cost;
+    }
+    return (cost < COST_MAX ? cost : COST_MAX) * SCALE;
+}
+
+static int64_t bounded(__int128 work, int64_t most) {
+    return work < most ? (int64_t)work : most;
+}
+
+static uint8_t work_decide(const struct sl_switching_params *params,
+                           const struct sl_switching_view *view, struct sl_switching_device *device,
+                           const struct sl_switching_step *step,
                            struct sl_switching_reason *ret_reason) {
-    struct work *f = state;
-    __int128 cost = (__int128)step->switch_nusd * MS_PER_H;
-    uint8_t best = 0;  /* by quote */
-    uint8_t least = 0; /* by work */
-    for (uint8_t m = 1; m < f->modes.count; m++) {
-        best = quoted(step, m) > quoted(step, best) ? m : best;
+    (void)params;
+    int64_t cost = cost_of(view, step);
+    uint8_t best = SL_SWITCHING_NONE;  /* by quote */
+    uint8_t least = SL_SWITCHING_NONE; /* by work */
+    __int128 work[SL_SWITCHING_MODES];
+    for (uint8_t m = 0; m < view->modes.count; m++) {
+        bool better = best == SL_SWITCHING_NONE || quoted(step, m) > quoted(step, best);
+        best = possible(step, m) && better ? m : best;
     }
-    for (uint8_t m = 0; m < f->modes.count; m++) {
-        f->w[m] += ((__int128)quoted(step, best) - quoted(step, m)) * step->span_ms;
-        least = f->w[m] < f->w[least] ? m : least;
+    *ret_reason = (struct sl_switching_reason){.rule = SL_SWITCHING_STAY, .best = best};
+    if (best == SL_SWITCHING_NONE) {
+        return step->present;
     }
-    __int128 low = f->w[least];
-    for (uint8_t m = 0; m < f->modes.count; m++) {
-        f->w[m] = (f->w[m] < low + cost ? f->w[m] : low + cost) - low;
+    for (uint8_t m = 0; m < view->modes.count; m++) {
+        __int128 lost = ((__int128)quoted(step, best) - quoted(step, m)) * step->span_ms / 1000;
+        work[m] = device->work[m] + lost;
+        bool less = least == SL_SWITCHING_NONE || work[m] < work[least];
+        least = possible(step, m) && less ? m : least;
     }
-    *ret_reason = (struct sl_switching_reason){.rule = SL_SWITCHING_STAY, .best = least};
+    __int128 low = work[least];
+    for (uint8_t m = 0; m < view->modes.count; m++) {
+        work[m] = bounded(work[m] - low, cost);
+        if (step->span_ms > 0) {
+            device->work[m] = work[m] < 0 ? 0 : (int64_t)work[m];
+        }
+    }
+    ret_reason->best = least;
     ret_reason->best_value = quoted(step, least);
     if (step->present == SL_SWITCHING_NONE) {
         ret_reason->rule = SL_SWITCHING_START;
         return best;
     }
     ret_reason->present_value = quoted(step, step->present);
-    ret_reason->regret_nusd = (int64_t)(f->w[step->present] / MS_PER_H);
-    if (step->present == least || f->w[step->present] < cost) {
+    ret_reason->regret_nusd = (int64_t)(work[step->present] / SCALE);
+    if (step->present == least || work[step->present] < cost) {
         return step->present;
     }
     ret_reason->rule = SL_SWITCHING_REGRET;
@@ -64,7 +81,5 @@ static uint8_t work_decide(void *state, const struct sl_switching_step *step,
 const struct sl_switching_policy sl_switching_work_function = {
     .name = "work-function",
     .says = "leave once staying has cost a whole switch",
-    .state_bytes = work_state_bytes,
-    .init = work_init,
     .decide = work_decide,
 };

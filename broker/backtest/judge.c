@@ -6,9 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "schedulers/class.h"
+
 struct bench {
     void *market_memory;
-    void *state;
+    void *state; /* of a class */
     size_t state_bytes;
     uint8_t *from; /* [steps][SL_SWITCHING_MODES] */
     uint8_t *modes[SL_JUDGE_POLICIES_MAX + 1];
@@ -45,12 +47,7 @@ static void bench_fini(struct bench *b) {
 
 static int bench_init(struct bench *b, const struct sl_judge_config *config, uint32_t steps,
                       struct sl_error *err) {
-    for (uint32_t p = 0; p < config->policy_count; p++) {
-        const struct sl_switching_policy *policy = config->policies[p].policy;
-        size_t bytes = policy ? policy->state_bytes(&config->params) : 0;
-        b->state_bytes = bytes > b->state_bytes ? bytes : b->state_bytes;
-    }
-    b->state_bytes = b->state_bytes ? b->state_bytes : 1;
+    b->state_bytes = sl_switching_class_bytes(&config->params);
     b->market_memory = malloc(sl_market_bytes(steps));
     b->state = malloc(b->state_bytes);
     b->from = malloc((size_t)steps * SL_SWITCHING_MODES);

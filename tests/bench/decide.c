@@ -13,6 +13,7 @@
 
 #include "proto/base/clock.h"
 #include "schedulers/backtest.h"
+#include "schedulers/class.h"
 #include "tests/unit/schedulers/constants.h"
 #include "tests/unit/schedulers/digest.h"
 
@@ -20,48 +21,46 @@
 #define RUNS 7
 #define MODES SL_SWITCHING_MODES
 
-static struct sl_switching_step step_of(const struct sl_market *market, uint32_t t, int64_t cost) {
-    struct sl_switching_step step = {.span_ms = market->step_ms, .switch_nusd = cost};
-    memcpy(step.gross_nusd_h, market->gross_nusd_h + (size_t)t * MODES, sizeof step.gross_nusd_h);
-    memcpy(step.known_nusd_h, market->known_nusd_h + (size_t)t * MODES, sizeof step.known_nusd_h);
-    step.lease_on = market->lease_on[t];
-    step.lease_left_ms = market->lease_left_ms[t];
-    step.waiting_nusd_h = market->waiting_nusd_h[t];
-    return step;
-}
-
 /* Decisions a second; *ret_moves keeps the compiler from leaving out the work. */
 static double run(const struct sl_market *market, const struct sl_switching_policy *policy,
                   uint32_t devices, bool digested, uint64_t *ret_moves) {
-    size_t bytes = policy->state_bytes(&shipped_constants);
-    char *states = calloc(devices, bytes);
+    struct sl_switching_device *states = calloc(devices, sizeof *states);
     uint8_t *present = malloc(devices);
+    void *memory = calloc(1, sl_switching_class_bytes(&shipped_constants));
     int64_t cost = sl_market_switch_nusd(market, 30000);
-    if (!states || !present) {
+    if (!states || !present || !memory) {
         exit(1);
     }
     memset(present, SL_SWITCHING_NONE, devices);
-    for (uint32_t d = 0; d < devices; d++) {
-        policy->init(states + d * bytes, &market->modes, &shipped_constants);
-    }
+    struct sl_switching_class *class =
+        sl_switching_class_init(memory, &market->modes, &shipped_constants);
+    const struct sl_switching_view *view = sl_switching_class_view(class);
     struct sl_mono begin = sl_clock_mono();
     for (uint32_t t = 0; t < market->steps; t++) {
-        struct sl_switching_step step = step_of(market, t, cost);
+        struct sl_switching_step step;
+        sl_backtest_step(market, t, cost, SL_SWITCHING_NONE, 0, &step);
+        sl_switching_class_observe(class, &step);
         for (uint32_t d = 0; d < devices; d++) {
             struct sl_switching_reason reason;
             step.present = present[d];
-            present[d] = policy->decide(states + d * bytes, &step, &reason);
+            step.in_mode_ms = (int64_t)t * market->step_ms;
+            present[d] = policy->decide(&shipped_constants, view, &states[d], &step, &reason);
             *ret_moves += present[d] != step.present;
             if (digested) {
                 uint8_t digest[16];
-                crypto_generichash(digest, sizeof digest, (const uint8_t *)&step, sizeof step, NULL,
-                                   0);
+                crypto_generichash_state hash;
+                crypto_generichash_init(&hash, NULL, 0, sizeof digest);
+                crypto_generichash_update(&hash, (const uint8_t *)&step, sizeof step);
+                crypto_generichash_update(&hash, (const uint8_t *)view, sizeof *view);
+                crypto_generichash_update(&hash, (const uint8_t *)&states[d], sizeof states[d]);
+                crypto_generichash_final(&hash, digest, sizeof digest);
                 *ret_moves += digest[0] == 0;
             }
         }
     }
     double seconds = (double)sl_mono_since_ns(sl_clock_mono(), begin) * 1e-9;
     free(states);
+    free(memory);
     free(present);
     return (double)market->steps * devices / seconds;
 }

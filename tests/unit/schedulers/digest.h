@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "schedulers/backtest.h"
+#include "schedulers/class.h"
 #include "tests/unit/schedulers/constants.h"
 
 #define SL_DIGEST_EXPECTED UINT64_C(0x07c9513c0fa9e89f)
@@ -46,20 +47,20 @@ static inline uint64_t digest_add(uint64_t digest, int64_t value) {
 
 static inline uint64_t digest_policy(uint64_t digest, const struct sl_market *market,
                                      const struct sl_switching_policy *policy, int64_t cost) {
-    void *state = calloc(1, policy->state_bytes(&shipped_constants));
-    struct sl_switching_step step = {
-        .span_ms = market->step_ms, .switch_nusd = cost, .present = SL_SWITCHING_NONE};
-    policy->init(state, &market->modes, &shipped_constants);
+    void *memory = calloc(1, sl_switching_class_bytes(&shipped_constants));
+    struct sl_switching_class *class =
+        sl_switching_class_init(memory, &market->modes, &shipped_constants);
+    struct sl_switching_device device = {0};
+    struct sl_switching_step step = {.present = SL_SWITCHING_NONE};
+    int64_t in_mode_ms = 0;
     for (uint32_t t = 0; t < market->steps; t++) {
         struct sl_switching_reason reason;
-        for (size_t m = 0; m < SL_SWITCHING_MODES; m++) {
-            step.gross_nusd_h[m] = market->gross_nusd_h[(size_t)t * SL_SWITCHING_MODES + m];
-            step.known_nusd_h[m] = market->known_nusd_h[(size_t)t * SL_SWITCHING_MODES + m];
-        }
-        step.lease_on = market->lease_on[t];
-        step.lease_left_ms = market->lease_left_ms[t];
-        step.waiting_nusd_h = market->waiting_nusd_h[t];
-        step.present = policy->decide(state, &step, &reason);
+        uint8_t before = step.present;
+        sl_backtest_step(market, t, cost, before, in_mode_ms, &step);
+        sl_switching_class_observe(class, &step);
+        step.present = policy->decide(&shipped_constants, sl_switching_class_view(class), &device,
+                                      &step, &reason);
+        in_mode_ms = (step.present == before ? in_mode_ms : 0) + market->step_ms;
         digest = digest_add(digest, step.present);
         digest = digest_add(digest, reason.rule);
         digest = digest_add(digest, reason.best);
@@ -68,7 +69,7 @@ static inline uint64_t digest_policy(uint64_t digest, const struct sl_market *ma
         digest = digest_add(digest, reason.band);
         digest = digest_add(digest, reason.regret_nusd);
     }
-    free(state);
+    free(memory);
     return digest;
 }
 

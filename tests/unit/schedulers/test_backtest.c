@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "schedulers/backtest.h"
+#include "schedulers/class.h"
 #include "schedulers/random.h"
 #include "tests/unit/schedulers/constants.h"
 #include "tests/unit/schedulers/digest.h"
@@ -104,7 +105,7 @@ static void runs_add_up(void **state) {
     assert_true(fixed.revenue_nusd < optimum.revenue_nusd && fixed.switches == 0);
     for (size_t p = 0; sl_switching_at(p); p++) {
         const struct sl_switching_policy *policy = sl_switching_at(p);
-        void *memory_of = calloc(1, policy->state_bytes(&shipped_constants));
+        void *memory_of = calloc(1, sl_switching_class_bytes(&shipped_constants));
         uint32_t switches;
         sl_backtest_run(&market, cost, policy, &shipped_constants, memory_of, modes, &result);
         assert_int_equal(revenue_of(&market, modes, cost, &switches), result.revenue_nusd);

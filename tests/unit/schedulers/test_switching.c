@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "schedulers/switching.h"
+#include "schedulers/class.h"
 #include "tests/unit/schedulers/constants.h"
 
 #define STEP_MS 300000
@@ -26,6 +26,8 @@ enum { HASH0, HASH1, LEASE, IDLE };
 struct rig {
     const struct sl_switching_policy *policy;
     void *state;
+    struct sl_switching_class *class;
+    struct sl_switching_device device;
     struct sl_switching_step step;
     struct sl_switching_reason reason;
 };
@@ -33,14 +35,20 @@ struct rig {
 static void rig_init(struct rig *rig, const char *policy, int64_t switch_nusd) {
     rig->policy = sl_switching_find(policy);
     assert_non_null(rig->policy);
-    rig->state = calloc(1, rig->policy->state_bytes(&shipped_constants));
-    rig->policy->init(rig->state, &modes, &shipped_constants);
+    rig->state = calloc(1, sl_switching_class_bytes(&shipped_constants));
+    rig->class = sl_switching_class_init(rig->state, &modes, &shipped_constants);
+    rig->device = (struct sl_switching_device){0};
     rig->step = (struct sl_switching_step){.span_ms = STEP_MS,
                                            .gross_nusd_h = {USD, USD / 2},
                                            .known_nusd_h = {0, 0, USD / 100, USD / 100},
                                            .waiting_nusd_h = -USD / 100,
-                                           .switch_nusd = switch_nusd,
+                                           .possible = 0xf,
                                            .present = SL_SWITCHING_NONE};
+    for (int m = 0; m < 4; m++) {
+        rig->step.rate[m] = 1;
+        rig->step.switch_nusd[m] = switch_nusd;
+        rig->step.back_nusd[m] = switch_nusd;
+    }
 }
 
 static void rig_fini(struct rig *rig) {
@@ -48,7 +56,12 @@ static void rig_fini(struct rig *rig) {
 }
 
 static uint8_t decide(struct rig *rig) {
-    rig->step.present = rig->policy->decide(rig->state, &rig->step, &rig->reason);
+    uint8_t before = rig->step.present;
+    sl_switching_class_observe(rig->class, &rig->step);
+    rig->step.present = rig->policy->decide(&shipped_constants, sl_switching_class_view(rig->class),
+                                            &rig->device, &rig->step, &rig->reason);
+    bool stays = rig->step.present == before;
+    rig->step.in_mode_ms = (stays ? rig->step.in_mode_ms : 0) + STEP_MS;
     return rig->step.present;
 }
 
