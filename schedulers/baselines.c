@@ -63,7 +63,8 @@ DECIDE(percent_decide) {
     }
     int64_t present = ret_reason->present_value;
     __int128 size = present < 0 ? -(__int128)present : present;
-    ret_reason->band = (int64_t)(size * params->percent_ppm / 1000000);
+    __int128 band = size * params->percent_ppm / 1000000;
+    ret_reason->band = band < INT64_MAX ? (int64_t)band : INT64_MAX;
     if (!is_better(ret_reason) || ret_reason->best_value - present <= ret_reason->band) {
         return step->present;
     }

@@ -52,7 +52,9 @@ static void estimate(struct fbf *f) {
         } else if (view->modes.kind[m] == SL_SWITCHING_LEASE) {
             f->lease = m;
         }
-        f->value[m] = sl_real_round(gross - (double)f->step->known_nusd_h[m]);
+        int64_t value = sl_real_round(gross - (double)f->step->known_nusd_h[m]);
+        value = value > SL_SWITCHING_RATE_MAX ? SL_SWITCHING_RATE_MAX : value;
+        f->value[m] = value < -SL_SWITCHING_RATE_MAX ? -SL_SWITCHING_RATE_MAX : value;
     }
 }
 

@@ -3,7 +3,15 @@
 
 #include <string.h>
 
-static const struct sl_policy *const policies[] = {&sl_policy_threshold};
+static const struct sl_policy *const policies[] = {
+    &sl_policy_threshold,     &sl_policy_fbf,    &sl_policy_percent, &sl_policy_minimum,
+    &sl_policy_work_function, &sl_policy_greedy, &sl_policy_fixed,
+};
+
+const struct sl_switching_modes sl_policy_modes = {
+    .count = SL_POLICY_MODES,
+    .kind = {SL_SWITCHING_HASH, SL_SWITCHING_LEASE, SL_SWITCHING_IDLE},
+};
 
 const struct sl_policy *sl_policy_at(size_t index) {
     return index < sizeof policies / sizeof policies[0] ? policies[index] : NULL;
@@ -19,9 +27,10 @@ const struct sl_policy *sl_policy_find(const char *name) {
 }
 
 const char *sl_rule_name(enum sl_rule rule) {
-    static const char *const names[] = {"invalid", "stop",  "drain",     "faulty",
-                                        "pin",     "hold",  "start",     "lease-end",
-                                        "stay",    "dwell", "threshold", "idle"};
+    static const char *const names[] = {
+        "invalid", "stop",      "drain",       "faulty",      "pin",       "hold",
+        "start",   "lease-end", "stay",        "dwell",       "threshold", "idle",
+        "band",    "regret",    "lease-enter", "lease-leave", "fixed"};
     return (size_t)rule < sizeof names / sizeof names[0] ? names[rule] : names[0];
 }
 
@@ -68,19 +77,4 @@ void sl_policy_input_place(struct sl_policy_input *in, void *memory, uint32_t ca
 void sl_plan_place(struct sl_plan *plan, void *memory, uint32_t cap) {
     char *at = memory;
     SL_PLAN_COLUMNS(PLACE_PLAN)
-}
-
-#define EACH_INPUT(type, name) add(arg, in->name, in->count * sizeof(type));
-#define EACH_INPUT_MODE(type, name)                                                                \
-    for (int mode = 1; mode < SL_MODE_COUNT; mode++) {                                             \
-        add(arg, in->name[mode], in->count * sizeof(type));                                        \
-    }
-
-void sl_policy_input_bytes_each(const struct sl_policy_input *in,
-                                void (*add)(void *arg, const void *bytes, size_t size), void *arg) {
-    const int64_t head[] = {in->params.threshold_ppm, in->params.dwell_min_ms,
-                            in->params.switch_horizon_ms, in->params.safe_mode, in->count};
-    add(arg, head, sizeof head);
-    SL_POLICY_COLUMNS(EACH_INPUT)
-    SL_POLICY_MODE_COLUMNS(EACH_INPUT_MODE)
 }

@@ -26,6 +26,8 @@ struct sl_switching_modes {
     uint8_t kind[SL_SWITCHING_MODES]; /* enum sl_switching_kind */
 };
 
+/* Nano-USD per hour: what a caller may give and an estimate may say at most, either sign. */
+#define SL_SWITCHING_RATE_MAX (INT64_C(1) << 60)
 #define SL_SWITCHING_PAIRS (SL_SWITCHING_MODES * (SL_SWITCHING_MODES - 1) / 2)
 
 struct sl_switching_step {

@@ -64,6 +64,10 @@ static void set_defaults(struct sl_core_config *c) {
     for (size_t i = 0; i < sizeof spans / sizeof spans[0]; i++) {
         *spans[i].value = *spans[i].value ? *spans[i].value : spans[i].unset;
     }
+    if (c->policy.step_ms == 0) { /* a caller without a document: thresholds, as it says itself */
+        sl_policy_document_default(&c->policy);
+        c->policy.policy = SL_POLICY_THRESHOLD;
+    }
     c->session_lost_ms = c->session_lost_ms ? c->session_lost_ms : 5 * c->report_ms;
     c->safe_mode = c->safe_mode ? c->safe_mode : SL_MODE_HASH;
     c->unit_lines = c->unit_lines ? c->unit_lines : 32;
@@ -116,7 +120,8 @@ int sl_broker_core_create(const struct sl_core_config *config, struct sl_broker_
         return sl_fail(err, SL_NOMEM, "no memory for the broker's core");
     }
     core->config = filled;
-    core->policy = sl_policy_find("threshold");
+    core->policy = sl_policy_at((size_t)filled.policy.policy);
+    sl_policy_document_version(&filled.policy, core->policy_version);
     for (uint32_t i = 0; i < filled.feed_count; i++) {
         core->feeds[i].config = filled.feeds[i];
     }
@@ -155,7 +160,9 @@ void sl_broker_core_destroy(struct sl_broker_core *core) {
     free(core->tenants);
     free(core->input_memory);
     free(core->plan_memory);
-    free(core->policy_state);
+    free(core->switching);
+    free(core->switching_before);
+    sl_core_classes_fini(core);
     free(core->tick_batch);
     free(core);
 }
@@ -166,6 +173,7 @@ static void sweep(struct sl_broker_core *core) {
     sl_core_unit_sweep(core);
     sl_core_batch_sweep(core);
     sl_core_ledger_sweep(core);
+    sl_core_against_sweep(core, false);
     int64_t every_ms = core->config.lease_ttl_ms / 8;
     every_ms = every_ms > SWEEP_MS_MAX ? SWEEP_MS_MAX : every_ms;
     every_ms = every_ms < SWEEP_MS_MIN ? SWEEP_MS_MIN : every_ms;

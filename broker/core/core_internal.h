@@ -10,6 +10,8 @@
 struct sl_core_best { /* of one model, in this tick */
     const char *model;
     struct sl_core_batch *batch;
+    sl_i128 tokens_left; /* of all its batches that could be served, by estimate */
+    uint32_t offering;   /* devices that have it */
 };
 
 #define SL_CORE_SHADOW_SLOTS 8 /* open batches whose shadow survives a restart exactly */
@@ -68,8 +70,16 @@ struct sl_broker_core {
     const struct sl_policy *policy;
     struct sl_policy_input input;
     struct sl_plan plan;
-    void *input_memory, *plan_memory, *policy_state;
-    struct sl_core_batch **tick_batch; /* [tick_cap] the lease offered to each row */
+    void *input_memory, *plan_memory;
+    struct sl_switching_device *switching, *switching_before; /* [tick_cap] by device */
+    struct sl_core_class classes[SL_CORE_CLASSES_MAX];
+    const struct sl_switching_view *class_views[SL_CORE_CLASSES_MAX];
+    uint32_t class_count;
+    struct sl_core_against_sum against[SL_AGAINST_COUNT];
+    bool against_dirty;
+    int64_t against_ns;                         /* last rows; 0: none yet */
+    char policy_version[SL_POLICY_VERSION_MAX]; /* of the document */
+    struct sl_core_batch **tick_batch;          /* [tick_cap] the lease offered to each row */
     uint32_t tick_cap;
     struct sl_core_best best[SL_CORE_MODELS_SEEN_MAX];
     uint32_t best_count;
@@ -170,6 +180,7 @@ struct sl_core_grant {
     const char *rule;
     char why[SL_WHY_MAX];
     uint8_t digest[32];
+    int64_t record[SL_DECISION_WORDS];
     bool by_price; /* starts the minimum dwell */
 };
 void sl_core_lease_grant(struct sl_broker_core *core, uint32_t dev, const struct sl_core_grant *g);

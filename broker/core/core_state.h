@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What the broker's core remembers. Private to broker/core and its tests. Everything belongs to one
- * struct sl_broker_core and is touched by its thread only. Tables grow when something joins; what a
- * step sends and stores is allocated by it. Running out of memory ends the process: a broker that
- * cannot write down what it does must not go on (a restart continues from the store). */
+ * struct sl_broker_core and its thread. Tables grow when something joins; what a step sends and
+ * stores is allocated by it. Without memory the process ends: a broker that cannot write down what
+ * it does must not go on (a restart continues from the store). */
 #ifndef SLUICE_BROKER_CORE_CORE_STATE_H
 #define SLUICE_BROKER_CORE_CORE_STATE_H
 
 #include "broker/core/core.h"
+#include "broker/core/core_learn.h"
 #include "schedulers/policy.h"
 
 #define SL_CORE_NONE UINT32_MAX
@@ -113,8 +114,10 @@ enum sl_core_device_state {
     X(struct sl_core_batch *, batch)                                                               \
     X(struct sl_core_unit *, units) /* open ones, newest first */                                  \
     X(uint32_t, open_units)         /* of the present epoch: an agent drops those of lower ones */ \
-    X(uint32_t, row)                /* in the last tick's snapshot, or SL_CORE_NONE */             \
-    X(uint8_t, running_mode)        /* as reported */                                              \
+    X(struct sl_core_against, against)                                                             \
+    X(uint32_t, class_row)   /* + 1; 0: not looked up yet */                                       \
+    X(uint32_t, row)         /* in the last tick's snapshot, or SL_CORE_NONE */                    \
+    X(uint8_t, running_mode) /* as reported */                                                     \
     X(uint64_t, hash_rate_hs)                                                                      \
     X(int64_t, metered_ns) /* power and shadows are accounted up to here */                        \
     X(sl_i128, energy)     /* mW x ms x nUSD/kWh not posted yet */                                 \
@@ -191,10 +194,4 @@ struct sl_core_feed_state {
     struct sl_wall stored;
     char health[SL_WHY_MAX];
 };
-struct sl_core_counters {                  /* META "counters", in this order */
-    uint64_t shares[SL_SHARE_UNKNOWN + 1]; /* by outcome; slot 0 unused */
-    uint64_t lines, tokens, switches;
-    uint64_t power_missing; /* spans in which a device's power could not be known */
-};
-
 #endif

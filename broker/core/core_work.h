@@ -106,6 +106,8 @@ void sl_core_shadow_advance(struct sl_broker_core *core);
 void sl_core_shadow_settle(struct sl_broker_core *core, struct sl_core_batch *batch);
 void sl_core_shadow_metas(struct sl_broker_core *core);
 void sl_core_shadow_start(struct sl_broker_core *core);
+/* Tokens of its lines that are not done, by estimate; 0 while they are not known. */
+int64_t sl_core_shadow_tokens_left(const struct sl_core_batch *batch);
 int sl_core_shadow_restore(struct sl_broker_core *core, const char *key, const char *value);
 
 /* switches.c */

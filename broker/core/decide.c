@@ -16,6 +16,16 @@
 
 /* ---- what each mode offers ---- */
 
+static int64_t tokens_per_s_milli(const struct sl_msg_device *report, const char *model) {
+    for (uint32_t i = 0; i < report->model_count && i < SL_MSG_MODELS_MAX; i++) {
+        if (strcmp(report->models[i].id, model) == 0) {
+            uint64_t rate = report->models[i].tokens_per_s_milli;
+            return rate > INT64_MAX ? INT64_MAX : (int64_t)rate;
+        }
+    }
+    return 0;
+}
+
 static void collect_best(struct sl_broker_core *core) {
     core->best_count = 0;
     for (uint32_t i = 0; i < core->batch_count; i++) {
@@ -32,18 +42,36 @@ static void collect_best(struct sl_broker_core *core) {
             if (at == SL_CORE_MODELS_SEEN_MAX) {
                 continue;
             }
-            core->best[core->best_count++] = (struct sl_core_best){batch->row.model, batch};
+            core->best[core->best_count++] =
+                (struct sl_core_best){.model = batch->row.model, .batch = batch};
         } else if (sl_core_batch_beats(batch, core->best[at].batch)) {
             core->best[at].batch = batch;
+        }
+        core->best[at].tokens_left += sl_core_shadow_tokens_left(batch);
+    }
+}
+
+/* How many devices could share the work of each model. */
+static void count_offering(struct sl_broker_core *core) {
+    for (uint32_t dev = 0; dev < core->fleet.count && core->best_count > 0; dev++) {
+        const struct sl_msg_device *report = &core->fleet.cold[dev].report;
+        for (uint32_t at = 0; at < core->best_count; at++) {
+            for (uint32_t i = 0; i < report->model_count && i < SL_MSG_MODELS_MAX; i++) {
+                core->best[at].offering += strcmp(report->models[i].id, core->best[at].model) == 0;
+            }
         }
     }
 }
 
-static int64_t tokens_per_s_milli(const struct sl_msg_device *report, const char *model) {
-    for (uint32_t i = 0; i < report->model_count && i < SL_MSG_MODELS_MAX; i++) {
-        if (strcmp(report->models[i].id, model) == 0) {
-            uint64_t rate = report->models[i].tokens_per_s_milli;
-            return rate > INT64_MAX ? INT64_MAX : (int64_t)rate;
+/* How long there is work for a device that takes its share of it; 0: that is not known. */
+static int64_t lease_left_ms(const struct sl_broker_core *core, uint32_t dev,
+                             const struct sl_core_batch *batch) {
+    for (uint32_t at = 0; batch && at < core->best_count; at++) {
+        const struct sl_core_best *best = &core->best[at];
+        if (strcmp(best->model, batch->row.model) == 0 && best->offering > 0) {
+            int64_t rate = tokens_per_s_milli(&core->fleet.cold[dev].report, best->model);
+            sl_i128 left = rate ? best->tokens_left * 1000000 / rate / best->offering : 0;
+            return left > LONG_AGO_MS ? LONG_AGO_MS : (int64_t)left;
         }
     }
     return 0;
@@ -142,14 +170,19 @@ static void reserve(struct sl_broker_core *core) {
         return;
     }
     uint32_t cap = core->fleet.cap ? core->fleet.cap : 1;
+    struct sl_switching_device *remembered = core->switching;
     free(core->input_memory);
     free(core->plan_memory);
-    free(core->policy_state);
+    free(core->switching_before);
     free(core->tick_batch);
     core->input_memory = sl_core_calloc(1, sl_policy_input_bytes(cap));
     core->plan_memory = sl_core_calloc(1, sl_plan_bytes(cap));
-    core->policy_state =
-        sl_core_calloc(1, core->policy->state_bytes + cap * core->policy->state_per_device);
+    core->switching = sl_core_calloc(cap, sizeof core->switching[0]);
+    core->switching_before = sl_core_calloc(cap, sizeof core->switching[0]);
+    if (remembered) {
+        memcpy(core->switching, remembered, core->tick_cap * sizeof core->switching[0]);
+        free(remembered);
+    }
     core->tick_batch = sl_core_calloc(cap, sizeof(void *));
     sl_policy_input_place(&core->input, core->input_memory, cap);
     sl_plan_place(&core->plan, core->plan_memory, cap);
@@ -182,6 +215,9 @@ static void fill_row(struct sl_broker_core *core, uint32_t row, uint32_t dev,
     uint8_t present = valid ? fleet->mode[dev] : 0;
     int64_t moved_ns = fleet->moved_ns[dev];
     in->id[row] = dev;
+    in->class[row] = sl_core_class_of(core, dev);
+    uint64_t hash_rate = fleet->hash_rate_hs[dev];
+    in->hash_rate[row] = hash_rate > INT64_MAX ? INT64_MAX : (int64_t)hash_rate;
     in->present[row] = present;
     in->in_mode_ms[row] = moved_ns ? (core->now.mono.ns - moved_ns) / SL_NS_PER_MS : LONG_AGO_MS;
     in->lease_open[row] = lease_open(core, dev);
@@ -190,12 +226,15 @@ static void fill_row(struct sl_broker_core *core, uint32_t row, uint32_t dev,
     struct sl_core_offer offers[SL_MODE_COUNT];
     sl_core_offers(core, dev, offers);
     core->tick_batch[row] = offers[SL_MODE_INFER].batch;
+    in->lease_left_ms[row] = lease_left_ms(core, dev, offers[SL_MODE_INFER].batch);
     for (enum sl_mode mode = SL_MODE_IDLE; mode < SL_MODE_COUNT; mode++) {
         uint64_t us = fleet->cold[dev].report.switch_us[present][mode];
         in->offer[mode][row] = offers[mode].bits;
         in->gross_nusd_h[mode][row] = offers[mode].gross;
         in->power_nusd_h[mode][row] = offers[mode].power;
         in->switch_us[mode][row] = us > INT64_MAX ? INT64_MAX : (int64_t)us;
+        us = fleet->cold[dev].report.switch_us[mode][present];
+        in->back_us[mode][row] = us > INT64_MAX ? INT64_MAX : (int64_t)us;
     }
 }
 
@@ -206,7 +245,10 @@ static void snapshot(struct sl_broker_core *core) {
         .dwell_min_ms = config->dwell_min_ms,
         .switch_horizon_ms = config->switch_horizon_ms,
         .safe_mode = config->safe_mode,
+        .fixed = config->policy.fixed + 1,
+        .switching = config->policy.switching,
     };
+    core->input.classes = core->class_views;
     core->input.count = 0;
     for (uint32_t dev = 0; dev < core->fleet.count; dev++) {
         enum sl_mode pinned = SL_MODE_INVALID;
@@ -219,19 +261,25 @@ static void snapshot(struct sl_broker_core *core) {
     }
 }
 
-static void add_bytes(void *arg, const void *bytes, size_t size) {
-    crypto_generichash_update(arg, bytes, size);
-}
-
-static void digest_inputs(const struct sl_broker_core *core, uint8_t digest[32]) {
+/* Everything that the decision about a row was made from, and its digest: by these words it can be
+ * made again (schedulers/decision.h). */
+static void record(const struct sl_broker_core *core, uint32_t row, struct sl_core_grant *grant) {
+    uint32_t dev = core->input.id[row];
+    const struct sl_switching_device *device =
+        core->input.span_ms[row] > 0 ? &core->switching_before[dev] : &core->switching[dev];
+    struct sl_decision decision;
+    sl_decision_take(&core->input, device, &core->plan, row, &decision);
+    sl_decision_pack(&decision, grant->record);
+    uint8_t bytes[SL_DECISION_BYTES];
+    sl_decision_bytes(grant->record, bytes);
     crypto_generichash_state state;
-    crypto_generichash_init(&state, NULL, 0, 32);
+    crypto_generichash_init(&state, NULL, 0, sizeof grant->digest);
     crypto_generichash_update(&state, (const unsigned char *)core->policy->name,
-                              strlen(core->policy->name));
-    crypto_generichash_update(&state, (const unsigned char *)&core->policy->version,
-                              sizeof core->policy->version);
-    sl_policy_input_bytes_each(&core->input, add_bytes, &state);
-    crypto_generichash_final(&state, digest, 32);
+                              strlen(core->policy->name) + 1);
+    crypto_generichash_update(&state, (const unsigned char *)core->policy_version,
+                              strlen(core->policy_version) + 1);
+    crypto_generichash_update(&state, bytes, SL_DECISION_INPUT_WORDS * 8);
+    crypto_generichash_final(&state, grant->digest, sizeof grant->digest);
 }
 
 /* ---- carrying out ---- */
@@ -266,7 +314,6 @@ static const char *due_rule(const struct sl_broker_core *core, uint32_t row, uin
 
 static void apply(struct sl_broker_core *core) {
     struct sl_core_grant grant = {0};
-    bool digested = false;
     for (uint32_t row = 0; row < core->plan.count; row++) {
         uint32_t dev = core->input.id[row];
         enum sl_rule rule = (enum sl_rule)core->plan.rule[row];
@@ -275,12 +322,10 @@ static void apply(struct sl_broker_core *core) {
         if (!grant.rule) {
             continue;
         }
-        if (!digested) {
-            digest_inputs(core, grant.digest);
-            digested = true;
-        }
+        record(core, row, &grant);
         grant.mode = (enum sl_mode)core->plan.mode[row];
-        grant.by_price = rule == SL_RULE_THRESHOLD || rule == SL_RULE_IDLE;
+        grant.by_price = rule == SL_RULE_THRESHOLD || rule == SL_RULE_IDLE ||
+                         (rule >= SL_RULE_BAND && rule <= SL_RULE_LEASE_LEAVE);
         sl_core_explain(core, dev, row, grant.batch, grant.why, sizeof grant.why);
         sl_core_lease_grant(core, dev, &grant);
     }
@@ -289,8 +334,10 @@ static void apply(struct sl_broker_core *core) {
 void sl_core_tick(struct sl_broker_core *core) {
     reserve(core);
     collect_best(core);
+    count_offering(core);
     snapshot(core);
-    core->policy->decide(&core->input, core->policy_state, &core->plan);
+    sl_core_classes_step(core);
+    core->policy->decide(&core->input, core->switching, &core->plan);
     for (uint32_t row = 0; row < core->plan.count; row++) {
         struct sl_core_batch *batch = planned_batch(core, row, core->input.id[row]);
         if (batch) {

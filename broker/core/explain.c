@@ -53,6 +53,37 @@ static int by_price(const struct sl_broker_core *core, const struct facts *f, en
     return n;
 }
 
+/* The switching policies: values as estimated, what a move had to beat. */
+static int by_market(const struct sl_broker_core *core, const struct facts *f, enum sl_rule rule,
+                     char *out, size_t size) {
+    const struct sl_plan *plan = f->plan;
+    int n = snprintf(out, size, "%s %lld nUSD/h against %s %lld nUSD/h", f->best, f->best_value,
+                     f->present, f->value);
+    if (n > 0 && (size_t)n < size && plan->margin_nusd_h[f->row] != 0) {
+        n += snprintf(out + n, size - (size_t)n, ", band %lld nUSD/h",
+                      (long long)plan->margin_nusd_h[f->row]);
+    }
+    if (n > 0 && (size_t)n < size) {
+        n += snprintf(out + n, size - (size_t)n, ", a switch costs %lld nUSD",
+                      (long long)plan->switch_nusd_h[f->row]);
+    }
+    if (n > 0 && (size_t)n < size && plan->regret_nusd[f->row] > 0) {
+        n += snprintf(out + n, size - (size_t)n, ", regret %lld nUSD",
+                      (long long)plan->regret_nusd[f->row]);
+    }
+    if (rule == SL_RULE_LEASE_ENTER || rule == SL_RULE_LEASE_LEAVE) {
+        n += n > 0 && (size_t)n < size
+                 ? snprintf(out + n, size - (size_t)n, ", %lld ms of the lease left",
+                            (long long)core->input.lease_left_ms[f->row])
+                 : 0;
+    }
+    if (rule == SL_RULE_DWELL && n > 0 && (size_t)n < size) {
+        n += snprintf(out + n, size - (size_t)n, ", but it moved a moment ago: %lld ms to wait",
+                      (long long)plan->dwell_left_ms[f->row]);
+    }
+    return n;
+}
+
 static int by_rule(const struct sl_broker_core *core, const struct facts *f, uint32_t dev,
                    enum sl_rule rule, char *out, size_t size) {
     bool same = f->plan->best[f->row] == core->input.present[f->row];
@@ -78,7 +109,17 @@ static int by_rule(const struct sl_broker_core *core, const struct facts *f, uin
         if (same) {
             return snprintf(out, size, "%s %lld nUSD/h is worth most", f->best, f->best_value);
         }
-        return by_price(core, f, rule, out, size);
+        return core->policy == &sl_policy_threshold ? by_price(core, f, rule, out, size)
+                                                    : by_market(core, f, rule, out, size);
+    case SL_RULE_BAND:
+    case SL_RULE_REGRET:
+    case SL_RULE_LEASE_ENTER:
+    case SL_RULE_LEASE_LEAVE:
+        return by_market(core, f, rule, out, size);
+    case SL_RULE_FIXED:
+        return snprintf(
+            out, size, "the policy names this mode%s",
+            f->plan->marks[f->row] & SL_MARK_IMPOSSIBLE ? "; it is not possible now, so idle" : "");
     case SL_RULE_INVALID:
     default:
         return snprintf(out, size, "no decision yet");

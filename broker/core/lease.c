@@ -77,6 +77,10 @@ static void store_directive(struct sl_broker_core *core, uint32_t dev,
     sl_text_copy(row->rule, sizeof row->rule, g->rule);
     sl_text_copy(row->why, sizeof row->why, g->why);
     memcpy(row->inputs_digest, g->digest, sizeof row->inputs_digest);
+    sl_text_copy(row->policy, sizeof row->policy, core->policy->name);
+    sl_text_copy(row->policy_version, sizeof row->policy_version, core->policy_version);
+    sl_decision_bytes(g->record, row->record);
+    row->recorded = true;
     row->at = core->now.wall;
     sl_core_op(core, &op);
 }

@@ -127,9 +127,11 @@ void sl_core_ledger_sweep(struct sl_broker_core *core) {
         }
     }
     sl_core_shadow_advance(core);
-    bool dirty = core->counters_dirty || core->shadow_dirty || core->power_rem_dirty;
+    bool dirty =
+        core->counters_dirty || core->shadow_dirty || core->power_rem_dirty || core->against_dirty;
     if (dirty && now_ns - core->shadow_stored_ns >= METAS_EVERY_NS) {
         sl_core_shadow_metas(core);
+        sl_core_against_metas(core);
         sl_core_ledger_metas(core);
     }
 }
@@ -143,6 +145,7 @@ void sl_core_ledger_shutdown(struct sl_broker_core *core) {
     }
     sl_core_shadow_advance(core);
     sl_core_shadow_metas(core);
+    sl_core_against_sweep(core, true);
     sl_core_ledger_metas(core);
 }
 

@@ -67,6 +67,11 @@ static int64_t tokens_milli(const struct sl_core_batch *batch) {
     return tokens > INT64_MAX ? INT64_MAX : (int64_t)tokens;
 }
 
+int64_t sl_core_shadow_tokens_left(const struct sl_core_batch *batch) {
+    int64_t left = tokens_milli(batch) / 1000 - batch->row.tokens;
+    return batch->lines_known && left > 0 ? left : 0;
+}
+
 static int64_t left_milli(const struct sl_core_batch *batch) {
     bool served = batch->row.state == SL_BATCH_IN_PROGRESS && batch->lines_known;
     int64_t left = served ? tokens_milli(batch) - batch->shadow_milli : 0;

@@ -8,17 +8,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "broker/core/decided.h"
 #include "proto/base/clock.h"
 #include "proto/base/mode.h"
 #include "proto/base/money.h"
 #include "proto/wire/msg.h"
 
-#define SL_ID_MAX 40                           /* "batch_" + 24 hex and the like, with NUL */
 #define SL_TENANT_MAX 64                       /* tenant id, with NUL */
 #define SL_META_MAX (16 * (64 + 512) * 6 + 64) /* metadata as JSON text, worst case escaped */
 #define SL_BATCH_LINES_MAX 50000
 #define SL_BID_MAX_NUSD (INT64_C(1000000) * SL_NUSD_PER_USD) /* per Mtok; more is a slip */
-#define SL_WHY_MAX 256
 
 /* OpenAI's states (inference.md 10 of the facts; developers' API reference "Batch object"). */
 enum sl_batch_state {
@@ -144,18 +143,6 @@ struct sl_unit_row {
     uint32_t line_count;
     uint32_t lines[SL_MSG_LINES_MAX];
     bool closed;
-};
-
-struct sl_directive_row {
-    char device[SL_MSG_KEY_MAX];
-    uint64_t epoch;
-    enum sl_mode mode;
-    char batch[SL_ID_MAX]; /* infer: the batch that won, else empty */
-    int64_t price_nusd_per_mtok;
-    char rule[32];        /* "threshold", "dwell", "idle", "hold", "pin", "drain", "start", ... */
-    char why[SL_WHY_MAX]; /* the figures, for people */
-    uint8_t inputs_digest[32];
-    struct sl_wall at;
 };
 
 struct sl_device_row {

@@ -235,3 +235,8 @@ bool sl_view_batch_get(const struct sl_broker_core *core, struct sl_now now, uin
     }
     return false;
 }
+
+const char *sl_view_policy(const struct sl_broker_core *core, const char **ret_version) {
+    *ret_version = core->policy_version;
+    return core->policy->name;
+}

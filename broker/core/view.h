@@ -103,6 +103,19 @@ struct sl_view_batch {
     uint32_t failed;
 };
 
+/* What a policy, or a fixed mode, would have earned since the store began, by its shadow. */
+struct sl_view_shadow {
+    const char *name;
+    sl_i128 hash_nusd; /* from hashing, as quoted */
+    sl_i128 rest_nusd; /* leases, less power and switches */
+    uint64_t switches; /* of policies: times devices */
+};
+/* index: enum SL_AGAINST_... (types.h). */
+void sl_view_shadow_get(const struct sl_broker_core *core, uint32_t index,
+                        struct sl_view_shadow *ret_view);
+/* Name of the policy in force and version of the document. */
+const char *sl_view_policy(const struct sl_broker_core *core, const char **ret_version);
+
 void sl_view_status_get(const struct sl_broker_core *core, struct sl_now now,
                         struct sl_view_status *ret_view);
 /* By index from 0; false past the end. */

@@ -15,7 +15,7 @@
 #define HOUR_MS INT64_C(3600000)
 #define DAY_MS (24 * HOUR_MS)
 
-#define POLICIES "fbf|threshold|percent|minimum-time|work-function|greedy|fixed"
+#define POLICIES "threshold|fbf|percent|minimum-time|work-function|greedy|fixed"
 const char sl_policy_document_policies[] = POLICIES;
 
 static const struct sl_conf_option schema[] = {
@@ -24,6 +24,9 @@ static const struct sl_conf_option schema[] = {
     {"step", SL_CONF_SPAN_MS, FIELD(step_ms), .min = 100, .max = HOUR_MS, .fallback = "5m",
      .help = "Between two looks of the filters at the market. What is known exactly (a bid, a "
              "tariff) acts at once."},
+    {"against.interval", SL_CONF_SPAN_MS, FIELD(against_ms), .min = 1000, .max = 31 * DAY_MS,
+     .fallback = "1h",
+     .help = "What each device would have earned otherwise is written down once in so long."},
     {"fbf.theta", SL_CONF_DECIMAL, AT(theta_ppm), .unit = "switches", .digits = 6, .min = 100000,
      .max = 100000000, .fallback = "2",
      .help = "Regret that ends a stay, as so many times the cost of a switch. Lower trusts the "
@@ -54,6 +57,15 @@ static const struct sl_conf_option schema[] = {
      .fallback = "0.03", .help = "By which another mode must be better, as a part of the present."},
     {"minimum_time.span", SL_CONF_SPAN_MS, AT(minimum_ms), .min = 0, .max = 100 * DAY_MS,
      .fallback = "10m", .help = "In a mode before it may be left."},
+    {"threshold.advantage", SL_CONF_DECIMAL, FIELD(threshold_ppm), .unit = "%", .digits = 4,
+     .min = 0, .max = 10000000, .fallback = "2",
+     .help = "A move must earn so much more than staying, after its switching cost."},
+    {"threshold.dwell", SL_CONF_SPAN_MS, FIELD(dwell_min_ms), .min = 0, .max = DAY_MS,
+     .fallback = "10s", .help = "After a move caused by price, stay at least so long."},
+    {"threshold.horizon", SL_CONF_SPAN_MS, FIELD(switch_horizon_ms), .min = 100, .max = DAY_MS,
+     .fallback = "60s", .help = "The measured cost of a switch is spread over so long."},
+    {"fixed.mode", SL_CONF_CHOICE, FIELD(fixed), .choices = "idle|hash|infer", .fallback = "hash",
+     .help = "The one mode; a device for which it is not possible stands idle."},
     {0},
 };
 

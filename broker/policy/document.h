@@ -16,10 +16,15 @@
 #define SL_POLICY_VERSION_MAX 20 /* 16 hex digits and NUL */
 
 struct sl_policy_document {
-    int64_t policy;  /* index among sl_policy_document_policies */
-    int64_t step_ms; /* between two steps of the filters */
+    int64_t policy;     /* index among sl_policy_document_policies */
+    int64_t step_ms;    /* between two steps of the filters */
+    int64_t against_ms; /* between two rows of what would have been earned otherwise */
     struct sl_switching_params switching;
+    int64_t threshold_ppm, dwell_min_ms, switch_horizon_ms; /* policy `threshold` */
+    int64_t fixed;                                          /* policy `fixed`: enum sl_mode - 1 */
 };
+
+#define SL_POLICY_THRESHOLD 0 /* index of `threshold` */
 
 /* The names that `policy` may have, in the order of its index, between bars. */
 extern const char sl_policy_document_policies[];

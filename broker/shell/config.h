@@ -35,9 +35,6 @@ struct sl_broker_config {
     int64_t safe_mode_max_ms;
     char policy_file[256];              /* as written; empty: the values shipped */
     struct sl_policy_document document; /* what it says; read with the configuration */
-    int64_t threshold_ppm;
-    int64_t dwell_ms;
-    int64_t horizon_ms;
     int64_t batch_life_ms;
     int64_t unit_lines;
     int64_t units_ahead;

@@ -60,7 +60,8 @@ static int apply_directive(struct sl_statements *s, const struct sl_directive_ro
                            struct sl_error *err) {
     static const char sql[] =
         "INSERT INTO directives(device,epoch,mode,batch,price_nusd_per_mtok,rule,why,"
-        "inputs_digest,at_ms) VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9)";
+        "inputs_digest,at_ms,policy,policy_version,record)"
+        " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12)";
     int rc = raise_epoch(s, row, err);
     if (rc) {
         return rc;
@@ -78,6 +79,13 @@ static int apply_directive(struct sl_statements *s, const struct sl_directive_ro
     bind_text(stmt, 7, row->why);
     sqlite3_bind_blob(stmt, 8, row->inputs_digest, sizeof row->inputs_digest, SQLITE_STATIC);
     bind_int(stmt, 9, row->at.ms);
+    bind_text(stmt, 10, row->policy);
+    bind_text(stmt, 11, row->policy_version);
+    if (row->recorded) {
+        sqlite3_bind_blob(stmt, 12, row->record, sizeof row->record, SQLITE_STATIC);
+    } else {
+        sqlite3_bind_null(stmt, 12);
+    }
     return sl_store_run(s->db, stmt, "recording a directive", err);
 }
 
@@ -403,6 +411,33 @@ static int apply_price(struct sl_statements *s, const struct sl_price_row *row,
     return sl_store_run(s->db, stmt, "pruning old prices", err);
 }
 
+#define AGAINST_KEPT_MS (INT64_C(400) * 24 * 3600 * 1000)
+
+static int apply_against(struct sl_statements *s, const struct sl_against_row *row,
+                         struct sl_error *err) {
+    sqlite3_stmt *stmt = sl_statements_get(
+        s, "INSERT INTO against VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12)", err);
+    if (!stmt) {
+        return -SL_IO;
+    }
+    bind_text(stmt, 1, row->device);
+    bind_int(stmt, 2, row->at.ms);
+    bind_int(stmt, 3, row->span_ms);
+    for (int i = 0; i < SL_AGAINST_COUNT; i++) {
+        bind_int(stmt, 4 + i, row->nusd[i]);
+    }
+    int rc = sl_store_run(s->db, stmt, "recording what else would have been earned", err);
+    if (rc) {
+        return rc;
+    }
+    stmt = sl_statements_get(s, "DELETE FROM against WHERE at_ms < ?1", err);
+    if (!stmt) {
+        return -SL_IO;
+    }
+    bind_int(stmt, 1, row->at.ms - AGAINST_KEPT_MS);
+    return sl_store_run(s->db, stmt, "pruning what else would have been earned", err);
+}
+
 static int apply_meta(struct sl_statements *s, const struct sl_op_meta *row, struct sl_error *err) {
     sqlite3_stmt *stmt = sl_statements_get(
         s, "INSERT INTO meta(key,value) VALUES(?1,?2) ON CONFLICT(key) DO UPDATE SET value=?2",
@@ -443,6 +478,8 @@ int sl_store_apply(struct sl_statements *s, const struct sl_op *op, struct sl_er
         return apply_audit(s, &op->audit, err);
     case SL_OP_PRICE:
         return apply_price(s, &op->price, err);
+    case SL_OP_AGAINST:
+        return apply_against(s, &op->against, err);
     case SL_OP_META:
         return apply_meta(s, &op->meta, err);
     case SL_OP_INVALID:

@@ -363,13 +363,60 @@ static bool fill_directive(sqlite3_stmt *stmt, struct sl_directive_row *row) {
         memcpy(row->inputs_digest, sqlite3_column_blob(stmt, 7), sizeof row->inputs_digest);
     }
     row->at = column_wall(stmt, 8);
+    good &= sl_column_text(stmt, 9, row->policy, sizeof row->policy);
+    good &= sl_column_text(stmt, 10, row->policy_version, sizeof row->policy_version);
+    row->recorded = sqlite3_column_bytes(stmt, 11) == (int)sizeof row->record;
+    if (row->recorded) {
+        memcpy(row->record, sqlite3_column_blob(stmt, 11), sizeof row->record);
+    }
     return good;
+}
+
+#define DIRECTIVE_COLUMNS                                                                          \
+    "device,epoch,mode,batch,price_nusd_per_mtok,rule,why,inputs_digest,at_ms,policy,"             \
+    "policy_version,record"
+
+int sl_reader_decision(struct sl_reader *r, const char *device, uint64_t epoch, struct sl_wall at,
+                       struct sl_directive_row *ret_row, struct sl_error *err) {
+    PREPARE(stmt, "SELECT " DIRECTIVE_COLUMNS " FROM directives WHERE device=?1"
+                  " AND (?2=0 OR epoch=?2) AND (?3=0 OR at_ms<=?3)"
+                  " ORDER BY at_ms DESC, epoch DESC LIMIT 1")
+    sqlite3_bind_text(stmt, 1, device, -1, SQLITE_STATIC);
+    sqlite3_bind_int64(stmt, 2, (int64_t)epoch);
+    sqlite3_bind_int64(stmt, 3, at.ms);
+    memset(ret_row, 0, sizeof *ret_row);
+    int step = sqlite3_step(stmt);
+    bool good = step == SQLITE_ROW && fill_directive(stmt, ret_row);
+    sqlite3_finalize(stmt);
+    if (step == SQLITE_DONE) {
+        return sl_fail(err, SL_NOTFOUND, "there is no such decision");
+    }
+    return good ? SL_OK : sl_fail(err, SL_CORRUPT, "a stored decision cannot be read");
+}
+
+static bool fill_against(sqlite3_stmt *stmt, struct sl_against_row *row) {
+    bool good = sl_column_text(stmt, 0, row->device, sizeof row->device);
+    row->at = column_wall(stmt, 1);
+    row->span_ms = sqlite3_column_int64(stmt, 2);
+    for (int i = 0; i < SL_AGAINST_COUNT; i++) {
+        row->nusd[i] = sqlite3_column_int64(stmt, 3 + i);
+    }
+    return good;
+}
+
+int sl_reader_against(struct sl_reader *r, const char *device, uint32_t limit, sl_row_cb cb,
+                      void *arg, struct sl_error *err) {
+    PREPARE(stmt, "SELECT * FROM against WHERE (?1 IS NULL OR device=?1)"
+                  " ORDER BY at_ms DESC, device LIMIT ?2")
+    sqlite3_bind_text(stmt, 1, device, -1, SQLITE_STATIC);
+    sqlite3_bind_int64(stmt, 2, limit);
+    FOR_ROWS(stmt, struct sl_against_row, fill_against);
+    return SL_OK;
 }
 
 int sl_reader_directives(struct sl_reader *r, const char *device, uint32_t limit, sl_row_cb cb,
                          void *arg, struct sl_error *err) {
-    PREPARE(stmt, "SELECT device,epoch,mode,batch,price_nusd_per_mtok,rule,why,inputs_digest,at_ms"
-                  " FROM directives WHERE (?1 IS NULL OR device=?1)"
+    PREPARE(stmt, "SELECT " DIRECTIVE_COLUMNS " FROM directives WHERE (?1 IS NULL OR device=?1)"
                   " ORDER BY at_ms DESC, epoch DESC LIMIT ?2")
     sqlite3_bind_text(stmt, 1, device, -1, SQLITE_STATIC);
     sqlite3_bind_int64(stmt, 2, limit);

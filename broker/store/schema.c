@@ -62,7 +62,20 @@ static const char step_1[] =
 /* Page checksums come with the file itself (rebuild.c); application_id lets `file` name it. */
 static const char step_2[] = "PRAGMA application_id = 1397511491;"; /* "SLUC" */
 
-static const char *const steps[SL_SCHEMA_VERSION] = {step_1, step_2};
+/* Decisions that can be made again, and what would have been earned otherwise. */
+static const char step_3[] =
+    "ALTER TABLE directives ADD COLUMN policy TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE directives ADD COLUMN policy_version TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE directives ADD COLUMN record BLOB;"
+    "CREATE INDEX directives_by_time ON directives(device, at_ms);"
+    "CREATE TABLE against(device TEXT NOT NULL, at_ms INTEGER NOT NULL, span_ms INTEGER NOT NULL,"
+    " actual INTEGER NOT NULL, hash INTEGER NOT NULL, lease INTEGER NOT NULL,"
+    " idle INTEGER NOT NULL, fbf INTEGER NOT NULL, work_function INTEGER NOT NULL,"
+    " percent INTEGER NOT NULL, minimum_time INTEGER NOT NULL, greedy INTEGER NOT NULL);"
+    "CREATE INDEX against_by_time ON against(at_ms);"
+    "CREATE INDEX against_by_device ON against(device, at_ms);";
+
+static const char *const steps[SL_SCHEMA_VERSION] = {step_1, step_2, step_3};
 
 int sl_store_int(sqlite3 *db, const char *sql, int64_t *ret_value, struct sl_error *err) {
     sqlite3_stmt *stmt = NULL;

@@ -8,8 +8,7 @@
  * and then calls each one's `done`. A failed commit or checkpoint (full disk, I/O error, a broken
  * rule) fails the process: `fatal` is called once with the reason and nothing is written after it.
  *
- * Thread: submit from any thread; `done` and `fatal` run on the store's thread and must only hand
- * on. */
+ * Thread: submit from any thread; `done` and `fatal` run on the store's, and only hand on. */
 #ifndef SLUICE_BROKER_STORE_STORE_H
 #define SLUICE_BROKER_STORE_STORE_H
 
@@ -33,6 +32,7 @@ enum sl_op_kind {
     SL_OP_OVERRIDE, /* upsert by subject; NONE deletes */
     SL_OP_AUDIT,    /* insert */
     SL_OP_PRICE,    /* insert; rows older than 30 days are pruned */
+    SL_OP_AGAINST,  /* insert; rows older than 400 days are pruned */
     SL_OP_META,     /* upsert of key -> text: counters, remainders, shadow sums */
 };
 
@@ -56,12 +56,12 @@ struct sl_op {
         struct sl_override_row override_;
         struct sl_audit_row audit;
         struct sl_price_row price;
+        struct sl_against_row against;
         struct sl_op_meta meta;
     };
 };
 
-/* A growing list of operations; the store frees it (and what the operations own) after the commit.
- */
+/* A growing list of operations; the store frees it, with what they own, after the commit. */
 struct sl_txn {
     struct sl_op *ops;
     uint32_t count;
@@ -121,8 +121,7 @@ int sl_reader_open(const char *path, const char *vfs, struct sl_reader **ret_rea
 void sl_reader_close(struct sl_reader *reader);
 SL_DEFINE_AUTO(sl_reader, sl_reader_close)
 
-/* Callback returns 0 to go on, else the loop ends with SL_OK. Rows are valid during the call only.
- */
+/* Returns 0 to go on, else the loop ends with SL_OK. Rows are valid during the call only. */
 typedef int (*sl_row_cb)(void *arg, const void *row);
 
 /* Start-up and lists. NULL filters mean all. after: exclusive row id (empty: from the newest). */
@@ -149,6 +148,12 @@ int sl_reader_results(struct sl_reader *r, const char *batch, bool with_vectors,
                       void *arg, struct sl_error *err);
 int sl_reader_directives(struct sl_reader *r, const char *device, uint32_t limit, sl_row_cb cb,
                          void *arg, struct sl_error *err); /* newest first */
+/* The newest of a device; epoch 0: any, at.ms 0: whenever, else at or before. */
+int sl_reader_decision(struct sl_reader *r, const char *device, uint64_t epoch, struct sl_wall at,
+                       struct sl_directive_row *ret_row, struct sl_error *err); /* -SL_NOTFOUND */
+/* struct sl_against_row, newest first; device NULL: all. */
+int sl_reader_against(struct sl_reader *r, const char *device, uint32_t limit, sl_row_cb cb,
+                      void *arg, struct sl_error *err);
 int sl_reader_transfers(struct sl_reader *r, uint64_t after_id, uint32_t limit, sl_row_cb cb,
                         void *arg, struct sl_error *err);
 int sl_reader_audit(struct sl_reader *r, uint32_t limit, sl_row_cb cb, void *arg,

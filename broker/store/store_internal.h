@@ -9,7 +9,7 @@
 #include "broker/store/store.h"
 #include "proto/base/text.h"
 
-#define SL_SCHEMA_VERSION 2
+#define SL_SCHEMA_VERSION 3
 #define SL_STORE_APPLICATION 1397511491 /* "SLUC" */
 #define SL_STATEMENTS_MAX 64
 

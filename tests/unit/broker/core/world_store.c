@@ -188,6 +188,7 @@ static void apply(struct world_store *s, const struct sl_op *op) {
     case SL_OP_PRICE:
         s->prices++;
         break;
+    case SL_OP_AGAINST:
     case SL_OP_META:
         apply_meta(s, &op->meta);
         break;

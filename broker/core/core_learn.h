@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What the core has learnt of its market, by class of devices, and what would have been earned
+ * otherwise. Part of core_state.h, which says who owns what. */
+#ifndef SLUICE_BROKER_CORE_CORE_LEARN_H
+#define SLUICE_BROKER_CORE_CORE_LEARN_H
+
+#include <stdbool.h>
+
+#include "broker/core/types.h"
+#include "schedulers/class.h"
+#include "schedulers/policy.h"
+
+struct sl_broker_core;
+
+#define SL_CORE_CLASSES_MAX 64
+
+struct sl_core_class {
+    char name[SL_MSG_KEY_MAX]; /* of its devices */
+    void *memory;
+    struct sl_switching_class *learnt;
+    int64_t next_ns; /* step, once it has taken one */
+    bool stepped;
+    bool now; /* in this tick */
+    /* measured on one of its devices, [from][to] */
+    int64_t switch_us[SL_MODE_COUNT][SL_MODE_COUNT];
+    struct sl_core_position { /* of each policy's shadow */
+        struct sl_switching_device device;
+        int64_t in_mode_ms;
+        uint8_t mode;
+        bool known;
+    } shadows[SL_AGAINST_COUNT - SL_AGAINST_POLICIES];
+    int64_t switch_loss[SL_AGAINST_COUNT - SL_AGAINST_POLICIES]; /* nano-USD, in this step */
+};
+struct sl_core_against_sum { /* of the site; nano-USD/h x ms */
+    sl_i128 hash, rest;
+    uint64_t switches;
+};
+
+struct sl_core_against { /* of a device since the last row; nano-USD/h x ms */
+    sl_i128 sums[SL_AGAINST_COUNT];
+    int64_t span_ms;
+};
+struct sl_core_counters {                  /* META "counters", in this order */
+    uint64_t shares[SL_SHARE_UNKNOWN + 1]; /* by outcome; slot 0 unused */
+    uint64_t lines, tokens, switches;
+    uint64_t power_missing; /* spans in which a device's power could not be known */
+};
+
+/* classes.c */
+uint32_t sl_core_class_of(struct sl_broker_core *core, uint32_t dev);
+/* Shows each class that is due its step, and says so to the rows of the snapshot. */
+void sl_core_classes_step(struct sl_broker_core *core);
+void sl_core_classes_fini(struct sl_broker_core *core);
+
+/* against.c */
+void sl_core_against_class(struct sl_broker_core *core, uint32_t index,
+                           const struct sl_switching_step *seen);
+/* Rows that are due; all of them at the end. */
+void sl_core_against_sweep(struct sl_broker_core *core, bool last);
+void sl_core_against_metas(struct sl_broker_core *core);
+const char *sl_against_key(uint32_t index);
+int sl_core_against_restore(struct sl_broker_core *core, const char *key, const char *value);
+
+#endif
