@@ -59,6 +59,12 @@ static void fill_config(struct sim *sim) {
     c->threshold_ppm = sim_range(&rng, 0, 50000);
     c->dwell_min_ms = sim_chance(&rng, 500000) ? 0 : sim_range(&rng, 1000, 20000);
     c->hash_factor_milli = 10000000000;
+    /* Every policy in turn, with short steps: an hour has to show what a week does. */
+    sl_policy_document_default(&c->policy);
+    c->policy.policy = sim_chance(&rng, 400000) ? SL_POLICY_THRESHOLD : sim_range(&rng, 1, 5);
+    c->policy.step_ms = sim_range(&rng, 1, 20) * 500;
+    c->policy.switching.minimum_ms = sim_range(&rng, 1, 20) * 1000;
+    c->policy.against_ms = sim_range(&rng, 5, 120) * 1000;
     c->power_nusd_per_kwh = -1;
     c->unit_lines = (uint32_t)sim_range(&rng, 1, 32);
     c->units_ahead = (uint32_t)sim_range(&rng, 1, 3);

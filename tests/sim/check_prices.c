@@ -18,12 +18,23 @@ static struct sim_watched *watched_of(struct sim *sim, const char *device) {
     return NULL;
 }
 
+static bool is_price_rule(const char *rule) {
+    static const char *const rules[] = {"threshold", "band", "regret", "lease-enter",
+                                        "lease-leave"};
+    for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
+        if (strcmp(rule, rules[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void sim_check_decided(struct sim *sim, const struct sl_directive_row *row) {
     struct sim_watched *watched = watched_of(sim, row->device);
     int64_t wall_ms = sim_host_now(sim, SIM_BROKER).wall.ms;
     bool fresh = sim_feed_is_fresh(sim, 0, wall_ms) || sim_feed_is_fresh(sim, 1, wall_ms);
     bool about_hash = row->mode == SL_MODE_HASH || (watched && watched->decided == SL_MODE_HASH);
-    if (strcmp(row->rule, "threshold") == 0 && about_hash && !fresh) {
+    if (is_price_rule(row->rule) && about_hash && !fresh) {
         sim_break(sim, "prices", "%s was moved to %s by a price that is stale or wrong",
                   row->device, sl_mode_name(row->mode));
     }

@@ -189,6 +189,7 @@ static void apply(struct world_store *s, const struct sl_op *op) {
         s->prices++;
         break;
     case SL_OP_AGAINST:
+        break; /* nothing is read from it at a start */
     case SL_OP_META:
         apply_meta(s, &op->meta);
         break;

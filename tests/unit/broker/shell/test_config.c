@@ -17,7 +17,7 @@ static const char good[] = "data_dir: /tmp/x\n"
                            "  key_file: k\n"
                            "  allowed_file: a\n"
                            "policy:\n"
-                           "  threshold: 2.5\n"
+                           "  unit_lines: 25\n"
                            "hash_factor: 10000000\n"
                            "power:\n"
                            "  tariff: fixed\n"
@@ -89,7 +89,7 @@ static void values_arrive_in_the_cores_units(void **state) {
         fail_msg("%s", err.text);
     }
     sl_broker_config_core(config, core);
-    assert_int_equal(core->threshold_ppm, 25000);
+    assert_int_equal(core->unit_lines, 25);
     assert_int_equal(core->hash_factor_milli, INT64_C(10000000000));
     assert_int_equal(core->power_nusd_per_kwh, 70000000);
     assert_int_equal(core->feeds[0].role, SL_FEED_HASHPRICE);
@@ -109,8 +109,8 @@ static void what_does_not_fit_is_refused(void **state) {
         const char *to;
         const char *said;
     } cases[] = {
-        {"threshold: 2.5", "threshold: 80x", ":6: "},
-        {"threshold: 2.5", "threshold: 2.5 %", ":6: "},
+        {"unit_lines: 25", "unit_lines: 80x", ":6: "},
+        {"unit_lines: 25", "threshold: 2", "policy.threshold"},
         {"price: 0.07", "price: 0.07 USD", ":10: "},
         {"unit: usd_per_ph_day", "unit: usd_per_kwh", "does not fit its role"},
         {"    path: h.csv\n", "", "needs path"},

