@@ -132,6 +132,13 @@ int sl_cli_submit(struct sl_cli *cli, struct sl_error *err);
 int sl_cli_batch(struct sl_cli *cli, struct sl_error *err);
 int sl_cli_order(struct sl_cli *cli, struct sl_error *err); /* drain, resume, pin, stop */
 int sl_cli_keys(struct sl_cli *cli, struct sl_error *err);
+int sl_cli_decisions(struct sl_cli *cli, struct sl_error *err);
+int sl_cli_replay(struct sl_cli *cli, struct sl_error *err); /* --file asks no broker */
+int sl_cli_shadows(struct sl_cli *cli, struct sl_error *err);
+/* `explain --at`, `ledger --against`. */
+int sl_cli_explain_at(struct sl_cli *cli, const char *key, const char *at, struct sl_error *err);
+int sl_cli_ledger_against(struct sl_cli *cli, const char *against, const char *device,
+                          struct sl_error *err);
 int sl_cli_backtest(struct sl_cli *cli, struct sl_error *err); /* asks no broker */
 
 #endif

@@ -3,41 +3,7 @@
  */
 #include <string.h>
 
-#include "broker/cli/cli.h"
-
-/* What each rule of schedulers/ and of the broker's core means to the person who asks. */
-static const char *rule_words(const char *rule) {
-    static const struct {
-        const char *rule;
-        const char *words;
-    } rules[] = {
-        {"stop", "An operator stopped the whole site; `sluice resume --all` lifts it."},
-        {"drain", "An operator drained it, so it gets no work; `sluice resume` lifts it."},
-        {"pin", "An operator pinned it to this mode, whatever prices say; `sluice resume` lifts "
-                "it."},
-        {"faulty", "It failed, so it gets no work until it passes its test or is resumed."},
-        {"hold", "A price that is needed is missing or too old, so prices move nothing: it stays "
-                 "where it is, or takes the safe mode."},
-        {"start", "It did nothing before; it took the mode that is worth most."},
-        {"lease-end", "What it did came to its end (no more lines, or no pool), so it took the "
-                      "mode that is worth most now."},
-        {"stay", "No other mode earns enough more to pay for a move, so it stays."},
-        {"dwell", "Another mode earns more, but it moved a moment ago and waits out the shortest "
-                  "stay (dwell_min)."},
-        {"threshold", "This mode earned more than the one before, by more than the threshold and "
-                      "the cost of switching."},
-        {"idle", "Nothing pays for its power, so it stands still."},
-        {"restart", "The broker was restarted and found the device at this work."},
-        {"better-bid", "Another batch bids more than the one it served."},
-        {"reprice", "It goes on with the same batch, whose bid changed."},
-    };
-    for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
-        if (strcmp(rules[i].rule, rule) == 0) {
-            return rules[i].words;
-        }
-    }
-    return "";
-}
+#include "broker/cli/decision.h"
 
 static void set_text(json_t *row, const char *key, const struct sl_buf *text) {
     json_object_set_new(row, key, json_string(text->data ? text->data : ""));
@@ -147,7 +113,7 @@ static void print_now(const json_t *device) {
 
 static void print_reason(const json_t *device) {
     SL_AUTO_BUF struct sl_buf text = {0};
-    const char *words = rule_words(sl_cli_text(device, "rule"));
+    const char *words = sl_cli_rule_words(sl_cli_text(device, "rule"));
     sl_buf_printf(&text, "Rule:    ");
     sl_cli_value(device, "rule", SL_CLI_TEXT, &text);
     if (sl_cli_text(device, "decided")[0]) {
@@ -185,10 +151,12 @@ static void print_history(const struct sl_cli *cli, const json_t *device) {
 
 int sl_cli_explain(struct sl_cli *cli, struct sl_error *err) {
     char key[256];
-    int rc = sl_cli_options(cli, NULL, 1, 1, err);
+    const char *at = NULL;
+    const struct sl_cli_option options[] = {{"--at", &at, NULL}, {NULL, NULL, NULL}};
+    int rc = sl_cli_options(cli, options, 1, 1, err);
     rc = rc ? rc : sl_cli_find_subject(cli, cli->argv[1], false, key, sizeof key, err);
-    if (rc) {
-        return rc;
+    if (rc || at) {
+        return rc ? rc : sl_cli_explain_at(cli, key, at, err);
     }
     SL_AUTO_BUF struct sl_buf path = {0};
     sl_buf_printf(&path, "/api/v1/devices/");

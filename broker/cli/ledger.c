@@ -51,10 +51,18 @@ static void print_transfers(const struct sl_cli *cli, const json_t *transfers) {
 
 int sl_cli_ledger(struct sl_cli *cli, struct sl_error *err) {
     const char *transfers = NULL;
-    const struct sl_cli_option options[] = {{"--transfers", &transfers, NULL}, {NULL, NULL, NULL}};
+    const char *against = NULL;
+    const char *device = NULL;
+    const struct sl_cli_option options[] = {{"--transfers", &transfers, NULL},
+                                            {"--against", &against, NULL},
+                                            {"--device", &device, NULL},
+                                            {NULL, NULL, NULL}};
     int rc = sl_cli_options(cli, options, 0, 0, err);
-    if (rc) {
-        return rc;
+    if (rc == SL_OK && device && !against) {
+        rc = sl_cli_usage(cli, err, "--device is for --against");
+    }
+    if (rc || against) {
+        return rc ? rc : sl_cli_ledger_against(cli, against, device, err);
     }
     SL_AUTO_BUF struct sl_buf path = {0};
     sl_buf_printf(&path, "/api/v1/ledger?check=1&limit=");

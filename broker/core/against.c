@@ -19,13 +19,6 @@
 
 static const enum sl_mode mode_of[SL_POLICY_MODES] = {SL_MODE_HASH, SL_MODE_INFER, SL_MODE_IDLE};
 
-const char *sl_against_name(uint32_t index) {
-    static const char *const fixed[SL_AGAINST_POLICIES] = {"actual", "hash", "lease", "idle"};
-    const struct sl_switching_policy *policy =
-        index >= SL_AGAINST_POLICIES ? sl_switching_at(index - SL_AGAINST_POLICIES) : NULL;
-    return policy ? policy->name : index < SL_AGAINST_POLICIES ? fixed[index] : NULL;
-}
-
 static sl_i128 divided(sl_i128 sum) {
     return sum < 0 ? -((-sum + MS_PER_H / 2) / MS_PER_H) : (sum + MS_PER_H / 2) / MS_PER_H;
 }

@@ -286,6 +286,28 @@ static void write_summary(struct sl_json *json, const struct sl_broker_core *cor
     sl_json_close(json, '}');
 }
 
+/* Estimates at quoted prices, all on the same market; the policy in force is among them. */
+static void write_shadows(struct sl_json *json, const struct sl_broker_core *core) {
+    const char *version = NULL;
+    sl_json_open(json, NULL, '{');
+    sl_json_text(json, "policy", sl_view_policy(core, &version));
+    sl_json_text(json, "policy_version", version);
+    sl_json_open(json, "shadows", '[');
+    for (uint32_t i = 0; i < SL_AGAINST_COUNT; i++) {
+        struct sl_view_shadow shadow;
+        sl_view_shadow_get(core, i, &shadow);
+        sl_json_open(json, NULL, '{');
+        sl_json_text(json, "name", shadow.name);
+        sl_json_usd(json, "hash_usd", shadow.hash_nusd);
+        sl_json_usd(json, "rest_usd", shadow.rest_nusd);
+        sl_json_usd(json, "net_usd", shadow.hash_nusd + shadow.rest_nusd);
+        sl_json_uint(json, "switches", shadow.switches);
+        sl_json_close(json, '}');
+    }
+    sl_json_close(json, ']');
+    sl_json_close(json, '}');
+}
+
 static int render(struct sl_json *json, const struct sl_broker_core *core, struct sl_now now,
                   enum sl_http_view view, const char *arg) {
     struct sl_view_status status;
@@ -316,6 +338,9 @@ static int render(struct sl_json *json, const struct sl_broker_core *core, struc
     case SL_HTTP_VIEW_SWITCHES:
         sl_view_status_get(core, now, &status);
         write_switches(json, NULL, &status.switches);
+        return SL_OK;
+    case SL_HTTP_VIEW_SHADOWS:
+        write_shadows(json, core);
         return SL_OK;
     case SL_HTTP_VIEW_SUMMARY:
         write_summary(json, core, now);

@@ -387,11 +387,11 @@ int sl_reader_decision(struct sl_reader *r, const char *device, uint64_t epoch, 
     memset(ret_row, 0, sizeof *ret_row);
     int step = sqlite3_step(stmt);
     bool good = step == SQLITE_ROW && fill_directive(stmt, ret_row);
-    sqlite3_finalize(stmt);
+    sqlite3_reset(stmt);
     if (step == SQLITE_DONE) {
         return sl_fail(err, SL_NOTFOUND, "there is no such decision");
     }
-    return good ? SL_OK : sl_fail(err, SL_CORRUPT, "a stored decision cannot be read");
+    return good ? SL_OK : damaged(stmt, err);
 }
 
 static bool fill_against(sqlite3_stmt *stmt, struct sl_against_row *row) {

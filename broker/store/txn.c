@@ -82,3 +82,11 @@ bool sl_batch_state_is_final(enum sl_batch_state state) {
     return state == SL_BATCH_FAILED || state == SL_BATCH_COMPLETED || state == SL_BATCH_EXPIRED ||
            state == SL_BATCH_CANCELLED;
 }
+
+const char *sl_against_name(uint32_t index) {
+    /* Policies as sl_switching_at has them: tests/unit/schedulers/test_market.c. */
+    static const char *const names[SL_AGAINST_COUNT] = {"actual",  "hash",         "lease",
+                                                        "idle",    "fbf",          "work-function",
+                                                        "percent", "minimum-time", "greedy"};
+    return index < SL_AGAINST_COUNT ? names[index] : NULL;
+}

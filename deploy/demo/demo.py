@@ -365,7 +365,7 @@ def parse(argv):
 
 def main():
     args = parse(sys.argv[1:])
-    site = Site(args.build, args.out, args.models, hash_factor=10000000, rated=(20, 65, 65),
+    site = Site(args.build, args.out, args.models, hash_factor=10000000, rated=(20, 65, 65), policy="fbf",
                 pool_url=args.pool, pool_user=args.user or "sluice.demo",
                 speed=864000 if args.ci else 216000)
     demo = Demo(site, args)

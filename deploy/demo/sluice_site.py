@@ -70,7 +70,7 @@ def alive(pid):
 class Site:
     """options: clean_every, difficulty, dwell, threshold, hash_factor, speed, loop, split_cpu, cpu,
     launch_ms, stop_word, default_bid, pool_url, pool_user, log_level, ttl, fake_devices, rated,
-    tenants_extra."""
+    tenants_extra, policy, step, against, policy_extra."""
 
     def __init__(self, build, out, model_dir, **options):
         self.build = os.path.abspath(build)
@@ -115,6 +115,7 @@ class Site:
         self.pool_log = self.path("pool.log")
         self.store = self.path("broker", "store.db")
         self.write_broker_config()
+        self.write_policy()
         self.write_agent_config(broker_public)
         self.env = {"SLUICE_URL": self.url, "ADMIN_KEY": "", "TENANT_KEY": "", "BROKER_PID": "",
                     "AGENT_PID": "", "POOL_PID": "", "POOL_LOG": self.pool_log, "STORE": self.store,
@@ -136,9 +137,7 @@ agents:
 http:
   listen: 127.0.0.1:{self.http_port}
 policy:
-  threshold: {o.get('threshold', '2')}
-  dwell_min: {o.get('dwell', '300ms')}
-  switch_horizon: 10s
+  file: policy.yaml
 # On a CPU the real hashprice is worth about a millionth of any lease rate: it is scaled by this factor,
 # and nothing else is scaled.
 hash_factor: {o.get('hash_factor', 10000000)}
@@ -167,6 +166,21 @@ tenants:
 {o.get('tenants_extra', '')}models:
   - id: {MODEL}
 {o.get('broker_extra', '')}""")
+
+    def write_policy(self):
+        """By thresholds unless told otherwise: a bid moves a device by figures that stand in the test."""
+        o = self.options
+        with open(self.path("policy.yaml"), "w") as f:
+            f.write(f"""# Written by the demo.
+policy: {o.get('policy', 'threshold')}
+step: {o.get('step', '1s')}
+against:
+  interval: {o.get('against', '10s')}
+threshold:
+  advantage: {o.get('threshold', '2')}
+  dwell: {o.get('dwell', '300ms')}
+  horizon: 10s
+{o.get('policy_extra', '')}""")
 
     def write_agent_config(self, broker_public):
         o = self.options

@@ -57,11 +57,8 @@ class Configuration(unittest.TestCase):
 
     def test_bad_values_are_refused_with_their_line(self):
         cases = [
-            ("broker.yaml", "threshold: 2", "threshold: 2 %", "threshold"),
-            ("broker.yaml", "threshold: 2", "threshold: 80x", "threshold"),
             ("broker.yaml", "speed: 1", "speed: 010", "speed"),
             ("broker.yaml", "loop: false", "loop: maybe", "loop"),
-            ("broker.yaml", "dwell_min: 300ms", "dwell_min: 300", "dwell_min"),
             ("broker.yaml", "log_level: info", "log_levle: info", "log_levle"),
             ("agent.yaml", "split_cpu: 2", "split_cpu: two", "split_cpu"),
             ("agent.yaml", "split_cpu: 2", "split_cpu: 2\n  rated_watts:\n    hash: 65 kW", "hash: 65 kW"),
@@ -71,6 +68,27 @@ class Configuration(unittest.TestCase):
             with self.subTest(new=new):
                 program = "sluice-" + name.split(".")[0]
                 self.refused(program, name, lambda t: t.replace(old, new, 1), line_of.split(":")[0], line_of)
+
+    def test_bad_policies_are_refused_with_their_line(self):
+        cases = [("advantage: 2", "advantage: 2 %", "threshold.advantage"),
+                 ("advantage: 2", "advantage: 80x", "threshold.advantage"),
+                 ("dwell: 300ms", "dwell: 300", "threshold.dwell"),
+                 ("policy: threshold", "policy: luck", "policy"),
+                 ("step: 1s", "stepp: 1s", "stepp"),
+                 ("step: 1s", "step: 1s\nfbf:\n  theta: 0", "fbf.theta")]
+        with open(self.site.path("policy.yaml")) as f:
+            good = f.read()
+        for old, new, wanted in cases:
+            with self.subTest(new=new):
+                bad = good.replace(old, new, 1)
+                self.assertNotEqual(bad, good)
+                with open(self.site.path("bad-policy.yaml"), "w") as f:
+                    f.write(bad)
+                number = next(i for i, l in enumerate(bad.split("\n"), 1) if l.strip() == new.split("\n")[-1].strip())
+                self.refused("sluice-broker", "broker.yaml",
+                             lambda t: t.replace("file: policy.yaml", "file: bad-policy.yaml", 1), wanted)
+                done = run(self.site.binary("sluice-broker"), "--config", self.site.path("bad.yaml"), "--check-config")
+                self.assertIn(f"bad-policy.yaml:{number}", done.stderr)
 
     def test_sample_configurations_are_read(self):
         for program, name in (("sluice-broker", "broker.yaml"), ("sluice-agent", "agent.yaml")):

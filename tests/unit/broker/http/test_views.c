@@ -16,6 +16,16 @@ struct sl_broker_core {
     bool fresh; /* nothing was ever measured */
 };
 
+void sl_view_shadow_get(const struct sl_broker_core *core, uint32_t index,
+                        struct sl_view_shadow *ret_view) {
+    (void)core;
+    *ret_view = (struct sl_view_shadow){.name = "fbf", .hash_nusd = index, .switches = 3};
+}
+const char *sl_view_policy(const struct sl_broker_core *core, const char **ret_version) {
+    (void)core;
+    *ret_version = "0123";
+    return "fbf";
+}
 void sl_view_status_get(const struct sl_broker_core *core, struct sl_now now,
                         struct sl_view_status *ret_view) {
     (void)now;
@@ -110,8 +120,9 @@ static json_t *view(bool fresh, enum sl_http_view kind, const char *arg) {
 static void test_every_view_is_json(void **state) {
     (void)state;
     static const enum sl_http_view kinds[] = {
-        SL_HTTP_VIEW_HEALTH, SL_HTTP_VIEW_STATUS, SL_HTTP_VIEW_NODES,  SL_HTTP_VIEW_DEVICES,
-        SL_HTTP_VIEW_MARKET, SL_HTTP_VIEW_POOLS,  SL_HTTP_VIEW_MODELS, SL_HTTP_VIEW_SWITCHES};
+        SL_HTTP_VIEW_HEALTH,  SL_HTTP_VIEW_STATUS,   SL_HTTP_VIEW_NODES,
+        SL_HTTP_VIEW_DEVICES, SL_HTTP_VIEW_MARKET,   SL_HTTP_VIEW_POOLS,
+        SL_HTTP_VIEW_MODELS,  SL_HTTP_VIEW_SWITCHES, SL_HTTP_VIEW_SHADOWS};
     for (int fresh = 0; fresh < 2; fresh++) {
         for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
             json_decref(view(fresh, kinds[i], ""));
