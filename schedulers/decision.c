@@ -194,6 +194,24 @@ void sl_decision_take(const struct sl_policy_input *in, const struct sl_switchin
     *ret_decision = d;
 }
 
+void sl_decision_put(const struct sl_decision *d, struct sl_policy_input *in, uint32_t row) {
+    in->in_mode_ms[row] = d->row.in_mode_ms;
+    in->span_ms[row] = d->row.span_ms;
+    in->lease_left_ms[row] = d->row.lease_left_ms;
+    in->hash_rate[row] = d->row.hash_rate;
+    in->present[row] = d->row.present;
+    in->lease_open[row] = d->row.lease_open;
+    in->order_kind[row] = d->row.order_kind;
+    in->order_pinned[row] = d->row.order_pinned;
+    for (int mode = SL_MODE_IDLE; mode < SL_MODE_COUNT; mode++) {
+        in->gross_nusd_h[mode][row] = d->row.gross_nusd_h[mode];
+        in->power_nusd_h[mode][row] = d->row.power_nusd_h[mode];
+        in->switch_us[mode][row] = d->row.switch_us[mode];
+        in->back_us[mode][row] = d->row.back_us[mode];
+        in->offer[mode][row] = d->row.offer[mode];
+    }
+}
+
 #define BYTES_MAX 1024 /* of a snapshot of one row */
 
 void sl_decision_again(const struct sl_policy *policy, const struct sl_decision *decision,
@@ -211,21 +229,7 @@ void sl_decision_again(const struct sl_policy *policy, const struct sl_decision 
     sl_plan_place(&plan, plan_memory, 1);
     in.classes = &view;
     in.count = 1;
-    in.in_mode_ms[0] = d->row.in_mode_ms;
-    in.span_ms[0] = d->row.span_ms;
-    in.lease_left_ms[0] = d->row.lease_left_ms;
-    in.hash_rate[0] = d->row.hash_rate;
-    in.present[0] = d->row.present;
-    in.lease_open[0] = d->row.lease_open;
-    in.order_kind[0] = d->row.order_kind;
-    in.order_pinned[0] = d->row.order_pinned;
-    for (int mode = SL_MODE_IDLE; mode < SL_MODE_COUNT; mode++) {
-        in.gross_nusd_h[mode][0] = d->row.gross_nusd_h[mode];
-        in.power_nusd_h[mode][0] = d->row.power_nusd_h[mode];
-        in.switch_us[mode][0] = d->row.switch_us[mode];
-        in.back_us[mode][0] = d->row.back_us[mode];
-        in.offer[mode][0] = d->row.offer[mode];
-    }
+    sl_decision_put(d, &in, 0);
     policy->decide(&in, &device, &plan);
     sl_decision_take(&in, &d->device, &plan, 0, ret_again);
 }

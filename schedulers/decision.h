@@ -36,6 +36,8 @@ struct sl_decision {
 /* Row `row` of a decided snapshot; `device` as it was before. */
 void sl_decision_take(const struct sl_policy_input *in, const struct sl_switching_device *device,
                       const struct sl_plan *plan, uint32_t row, struct sl_decision *ret_decision);
+/* Puts what was read into a row of a snapshot: columns only, neither id nor class. */
+void sl_decision_put(const struct sl_decision *decision, struct sl_policy_input *in, uint32_t row);
 /* Makes it once more: ret_again is *decision with the answer of now. */
 void sl_decision_again(const struct sl_policy *policy, const struct sl_decision *decision,
                        struct sl_decision *ret_again);

@@ -54,6 +54,43 @@ void sl_policy_step(const struct sl_policy_input *in, uint32_t row, int gross,
     step->present = step_mode((enum sl_mode)in->present[row]);
 }
 
+uint32_t sl_policy_typical(const struct sl_policy_input *in, uint32_t class, int64_t span_ms,
+                           struct sl_switching_step *ret_step) {
+    __int128 rate = 0;
+    __int128 gross[SL_POLICY_MODES] = {0};
+    __int128 power[SL_POLICY_MODES] = {0};
+    int64_t possible[SL_POLICY_MODES] = {0};
+    int64_t devices = 0;
+    uint32_t first = UINT32_MAX;
+    for (uint32_t row = 0; row < in->count; row++) {
+        if (in->class[row] != class) {
+            continue;
+        }
+        first = devices++ == 0 ? row : first;
+        rate += in->hash_rate[row];
+        for (uint8_t m = 0; m < SL_POLICY_MODES; m++) {
+            enum sl_mode mode = mode_of[m];
+            uint8_t offer = in->offer[mode][row];
+            power[m] += offer & SL_OFFER_POWER ? in->power_nusd_h[mode][row] : 0;
+            if ((offer & SL_OFFER_POSSIBLE) || m != SL_POLICY_LEASE) {
+                gross[m] += in->gross_nusd_h[mode][row];
+            }
+            possible[m] += offer & SL_OFFER_POSSIBLE ? 1 : 0;
+        }
+    }
+    *ret_step = (struct sl_switching_step){.span_ms = span_ms};
+    for (uint8_t m = 0; m < SL_POLICY_MODES && devices > 0; m++) {
+        int64_t of = m == SL_POLICY_LEASE && possible[m] > 0 ? possible[m] : devices;
+        ret_step->gross_nusd_h[m] = bounded((int64_t)(gross[m] / of));
+        ret_step->known_nusd_h[m] = bounded((int64_t)(power[m] / devices));
+        ret_step->rate[m] = m == SL_POLICY_HASH ? (int64_t)(rate / devices) : 1;
+        ret_step->possible |= (uint16_t)((possible[m] > 0) << m);
+    }
+    ret_step->lease_on = possible[SL_POLICY_LEASE] > 0;
+    ret_step->waiting_nusd_h = -ret_step->known_nusd_h[SL_POLICY_IDLE];
+    return first;
+}
+
 static enum sl_rule rule_of(enum sl_switching_rule rule, enum sl_mode mode) {
     switch (rule) {
     case SL_SWITCHING_START:

@@ -139,6 +139,10 @@ extern const struct sl_policy sl_policy_threshold;
 /* market.c: the switching policies, and a mode that is fixed */
 extern const struct sl_policy sl_policy_fbf, sl_policy_percent, sl_policy_minimum,
     sl_policy_work_function, sl_policy_greedy, sl_policy_fixed;
+/* The typical device of a class, the mean of its rows, as the class is shown it (class.h). Its
+ * first row, or UINT32_MAX when it has none. */
+uint32_t sl_policy_typical(const struct sl_policy_input *in, uint32_t class, int64_t span_ms,
+                           struct sl_switching_step *ret_step);
 /* The step of one device that a switching policy is asked with; `gross`: power does not count. */
 void sl_policy_step(const struct sl_policy_input *in, uint32_t row, int gross,
                     struct sl_switching_step *ret_step);

@@ -317,7 +317,20 @@ static int run(struct backtest *b, struct sl_error *err) {
     return rc;
 }
 
+/* The log of a running broker is a market of its own and takes no other option. */
+static int recorded(struct sl_cli *cli, struct sl_error *err) {
+    const char *log = NULL;
+    const struct sl_cli_option options[] = {{"--decisions", .value = &log}, {0}};
+    int rc = sl_cli_options(cli, options, 0, 0, err);
+    return rc ? rc : sl_cli_backtest_recorded(cli, log, err);
+}
+
 int sl_cli_backtest(struct sl_cli *cli, struct sl_error *err) {
+    for (int i = 1; i < cli->argc; i++) {
+        if (strncmp(cli->argv[i], "--decisions", 11) == 0) {
+            return recorded(cli, err);
+        }
+    }
     struct backtest *b = calloc(1, sizeof *b);
     if (!b) {
         return sl_fail(err, SL_NOMEM, "no memory for a backtest");

@@ -139,6 +139,8 @@ int sl_cli_shadows(struct sl_cli *cli, struct sl_error *err);
 int sl_cli_explain_at(struct sl_cli *cli, const char *key, const char *at, struct sl_error *err);
 int sl_cli_ledger_against(struct sl_cli *cli, const char *against, const char *device,
                           struct sl_error *err);
+/* `backtest --decisions`. */
+int sl_cli_backtest_recorded(struct sl_cli *cli, const char *path, struct sl_error *err);
 int sl_cli_backtest(struct sl_cli *cli, struct sl_error *err); /* asks no broker */
 
 #endif

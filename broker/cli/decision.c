@@ -47,25 +47,6 @@ const char *sl_cli_rule_words(const char *rule) {
     return "";
 }
 
-static int hex_digit(char c) {
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-static bool read_hex(const char *text, uint8_t bytes[SL_DECISION_BYTES]) {
-    if (strlen(text) != 2 * SL_DECISION_BYTES) {
-        return false;
-    }
-    for (size_t i = 0; i < SL_DECISION_BYTES; i++) {
-        int high = hex_digit(text[2 * i]);
-        int low = hex_digit(text[2 * i + 1]);
-        if (high < 0 || low < 0) {
-            return false;
-        }
-        bytes[i] = (uint8_t)(high << 4 | low);
-    }
-    return true;
-}
-
 int sl_cli_decision_read(const json_t *object, struct sl_cli_decision *ret_decision,
                          struct sl_error *err) {
     const char *policy = sl_cli_text(object, "policy");
@@ -79,7 +60,7 @@ int sl_cli_decision_read(const json_t *object, struct sl_cli_decision *ret_decis
     if (!ret_decision->policy) {
         return sl_fail(err, SL_UNSUPPORTED, "this program knows no policy '%.30s'", policy);
     }
-    if (!read_hex(record, bytes)) {
+    if (sl_hex_decode(record, bytes, sizeof bytes) != SL_OK) {
         return sl_fail(err, SL_INVALID, "its record is not %d bytes in hexadecimal",
                        SL_DECISION_BYTES);
     }

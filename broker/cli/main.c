@@ -48,7 +48,7 @@ static const struct verb verbs[] = {
     {"backtest",
      "SCENARIO.yaml... [--data DIR]... [--from T] [--to T] [--policy NAME,...] "
      "[--switch-cost SPAN,...] [--noise P] [--lag STEPS] [--seed N] [--constants FILE] "
-     "[--html FILE] [--dump CSV]",
+     "[--html FILE] [--dump CSV] | --decisions LOG",
      "what policies would have earned on scenarios and recorded prices; asks no broker",
      sl_cli_backtest},
 };

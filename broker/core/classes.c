@@ -68,53 +68,6 @@ static void take_costs(struct sl_broker_core *core, uint32_t index, uint32_t dev
     }
 }
 
-/* The typical device of a class, from its rows. False when none could work. */
-static bool typical(struct sl_broker_core *core, uint32_t class,
-                    struct sl_switching_step *ret_step) {
-    const struct sl_policy_input *in = &core->input;
-    sl_i128 rate = 0;
-    sl_i128 gross = 0;
-    sl_i128 lease = 0;
-    int64_t leases = 0;
-    bool hashing = false;
-    sl_i128 power[SL_MODE_COUNT] = {0};
-    int64_t devices = 0;
-    for (uint32_t row = 0; row < in->count; row++) {
-        if (in->class[row] != class) {
-            continue;
-        }
-        if (devices++ == 0) {
-            take_costs(core, class, in->id[row]);
-        }
-        rate += in->hash_rate[row];
-        gross += in->gross_nusd_h[SL_MODE_HASH][row];
-        for (int mode = SL_MODE_IDLE; mode < SL_MODE_COUNT; mode++) {
-            bool known = in->offer[mode][row] & SL_OFFER_POWER;
-            power[mode] += known ? in->power_nusd_h[mode][row] : 0;
-        }
-        hashing = hashing || (in->offer[SL_MODE_HASH][row] & SL_OFFER_POSSIBLE);
-        if (in->offer[SL_MODE_INFER][row] & SL_OFFER_POSSIBLE) {
-            lease += in->gross_nusd_h[SL_MODE_INFER][row];
-            leases++;
-        }
-    }
-    if (devices == 0) {
-        return false;
-    }
-    *ret_step = (struct sl_switching_step){.span_ms = core->config.policy.step_ms,
-                                           .lease_on = leases > 0,
-                                           .possible = 1u << SL_POLICY_IDLE};
-    ret_step->possible |= (uint16_t)(hashing << SL_POLICY_HASH | (leases > 0) << SL_POLICY_LEASE);
-    ret_step->gross_nusd_h[SL_POLICY_LEASE] = leases > 0 ? (int64_t)(lease / leases) : 0;
-    ret_step->gross_nusd_h[SL_POLICY_HASH] = (int64_t)(gross / devices);
-    ret_step->rate[SL_POLICY_HASH] = (int64_t)(rate / devices);
-    ret_step->known_nusd_h[SL_POLICY_HASH] = (int64_t)(power[SL_MODE_HASH] / devices);
-    ret_step->known_nusd_h[SL_POLICY_LEASE] = (int64_t)(power[SL_MODE_INFER] / devices);
-    ret_step->known_nusd_h[SL_POLICY_IDLE] = (int64_t)(power[SL_MODE_IDLE] / devices);
-    ret_step->waiting_nusd_h = -ret_step->known_nusd_h[SL_POLICY_IDLE];
-    return true;
-}
-
 /* Steps stand on a grid, however late a tick comes; after a pause the grid begins anew. */
 static bool is_due(struct sl_core_class *class, int64_t now_ns, int64_t step_ms) {
     int64_t step_ns = step_ms * SL_NS_PER_MS;
@@ -131,12 +84,14 @@ void sl_core_classes_step(struct sl_broker_core *core) {
     struct sl_policy_input *in = &core->input;
     bool known = prices_are_known(core);
     bool any = false;
+    int64_t step_ms = core->config.policy.step_ms;
     for (uint32_t i = 0; i < core->class_count; i++) {
         struct sl_core_class *class = &core->classes[i];
         struct sl_switching_step step;
-        class->now = known && typical(core, i, &step) &&
-                     is_due(class, core->now.mono.ns, core->config.policy.step_ms);
+        uint32_t first = known ? sl_policy_typical(in, i, step_ms, &step) : SL_CORE_NONE;
+        class->now = first != SL_CORE_NONE && is_due(class, core->now.mono.ns, step_ms);
         if (class->now) {
+            take_costs(core, i, in->id[first]);
             class->stepped = true;
             sl_switching_class_observe(class->learnt, &step);
             sl_core_against_class(core, i, &step);
@@ -144,7 +99,7 @@ void sl_core_classes_step(struct sl_broker_core *core) {
         }
     }
     for (uint32_t row = 0; row < in->count; row++) {
-        in->span_ms[row] = core->classes[in->class[row]].now ? core->config.policy.step_ms : 0;
+        in->span_ms[row] = core->classes[in->class[row]].now ? step_ms : 0;
     }
     /* What a decision starts from is part of it, and the policy is about to change it. */
     if (any) {

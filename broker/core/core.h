@@ -71,6 +71,7 @@ struct sl_core_config {
     int64_t batch_life_ms;            /* default 24 h */
     uint32_t unit_lines;              /* lines of one unit, default 32 */
     uint32_t units_ahead;             /* per device, default 2 */
+    bool log_decisions;               /* every step of every device, as DECISION commands */
     struct sl_policy_document policy; /* how this site decides; zeroed: no limits */
     uint32_t feed_count;
     struct sl_core_feed feeds[SL_CORE_FEEDS_MAX];
@@ -140,6 +141,7 @@ enum sl_core_command_kind {
     SL_CCMD_FINALIZE,  /* write batch's output and error file, answer FINALIZED */
     SL_CCMD_FORGET,    /* batch is final: its spool may be deleted */
     SL_CCMD_LOG,
+    SL_CCMD_DECISION, /* line: of the log of decisions */
 };
 
 struct sl_core_command {
@@ -155,6 +157,7 @@ struct sl_core_command {
     char event[32]; /* LOG: name; text holds key=value */
     enum sl_log_level level;
     char batch[SL_ID_MAX];
+    char *line; /* DECISION: malloc'ed JSON, without its end of line */
 };
 
 int sl_broker_core_create(const struct sl_core_config *config, struct sl_broker_core **ret_core,

@@ -282,6 +282,41 @@ static void record(const struct sl_broker_core *core, uint32_t row, struct sl_co
     crypto_generichash_final(&state, grant->digest, sizeof grant->digest);
 }
 
+static void put_text(struct sl_buf *out, const char *text) {
+    sl_buf_append(out, "\"", 1);
+    for (; *text; text++) {
+        bool plain = *text >= ' ' && *text <= '~' && *text != '"' && *text != '\\';
+        sl_buf_append(out, plain ? text : "?", 1);
+    }
+    sl_buf_append(out, "\"", 1);
+}
+
+/* For `sluice backtest --decisions`: all that a step was decided from, also where nothing moves. */
+static void log_decision(struct sl_broker_core *core, uint32_t row, bool granted) {
+    uint32_t dev = core->input.id[row];
+    struct sl_core_grant one;
+    uint8_t bytes[SL_DECISION_BYTES];
+    char hex[2 * SL_DECISION_BYTES + 1];
+    char at[40];
+    struct sl_buf line = {0};
+    record(core, row, &one);
+    sl_decision_bytes(one.record, bytes);
+    sl_hex_encode(bytes, sizeof bytes, hex);
+    sl_wall_format(core->now.wall, at);
+    sl_buf_printf(&line, "{\"at\":\"%s\",\"tick_ns\":%lld,\"granted\":%s,\"device\":", at,
+                  (long long)core->now.mono.ns, granted ? "true" : "false");
+    put_text(&line, core->fleet.cold[dev].key);
+    sl_buf_printf(&line, ",\"class\":");
+    put_text(&line, core->classes[core->input.class[row]].name);
+    sl_buf_printf(&line, ",\"policy\":\"%s\",\"policy_version\":\"%s\",\"record\":\"%s\"}",
+                  core->policy->name, core->policy_version, hex);
+    if (line.failed) {
+        sl_buf_fini(&line);
+        return;
+    }
+    sl_core_put(core, SL_CCMD_DECISION, 0)->command.line = line.data;
+}
+
 /* ---- carrying out ---- */
 
 /* The batch that row's device shall serve; while prices are stale it keeps its own. */
@@ -319,6 +354,9 @@ static void apply(struct sl_broker_core *core) {
         enum sl_rule rule = (enum sl_rule)core->plan.rule[row];
         grant.batch = planned_batch(core, row, dev);
         grant.rule = due_rule(core, row, dev, grant.batch);
+        if (core->config.log_decisions && (grant.rule || core->input.span_ms[row] > 0)) {
+            log_decision(core, row, grant.rule != NULL);
+        }
         if (!grant.rule) {
             continue;
         }

@@ -40,6 +40,8 @@ static struct sl_core_item ring_pop(struct sl_core_ring *ring) {
 void sl_core_command_fini(struct sl_core_command *command) {
     free(command->msg);
     sl_txn_destroy(command->txn);
+    free(command->line);
+    command->line = NULL;
     command->msg = NULL;
     command->txn = NULL;
 }

@@ -11,10 +11,7 @@
 
 static void write_hex(struct sl_json *json, const char *key, const uint8_t *bytes, size_t size) {
     char hex[2 * SL_DECISION_BYTES + 1];
-    for (size_t i = 0; i < size; i++) {
-        snprintf(hex + 2 * i, 3, "%02x", bytes[i]);
-    }
-    hex[2 * size] = '\0';
+    sl_hex_encode(bytes, size, hex);
     sl_json_text(json, key, hex);
 }
 

@@ -43,6 +43,7 @@ struct sl_broker {
     struct sl_mailbox *feed_events; /* of struct sl_feed_event */
     struct sl_mailbox *fatal;       /* of char[SL_ERROR_TEXT_MAX] */
     struct sl_open_spool spools[SL_BROKER_SPOOLS_MAX];
+    FILE *decisions; /* their log, when it is wanted */
     uint64_t turn;
     uv_loop_t loop;
     uv_timer_t timer;

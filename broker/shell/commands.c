@@ -6,6 +6,8 @@
 #include "broker/shell/broker.h"
 #include "proto/base/log.h"
 
+#define DECISIONS_BYTES_MAX (INT64_C(1) << 30)
+
 static void send_msg(struct sl_broker *broker, const struct sl_link_peer *peer,
                      const struct sl_msg *msg) {
     struct sl_error err;
@@ -135,6 +137,22 @@ static void submit_txn(struct sl_broker *broker, struct sl_core_command *command
     sl_store_submit(broker->store, txn); /* a failed store has called fatal already */
 }
 
+/* Nothing depends on this file: what cannot be written is told once and given up. */
+static void log_decision(struct sl_broker *broker, const char *line) {
+    FILE *file = broker->decisions;
+    if (!file) {
+        return;
+    }
+    bool full = ftell(file) > DECISIONS_BYTES_MAX;
+    if (full || fputs(line, file) == EOF || fputc('\n', file) == EOF || fflush(file) != 0) {
+        sl_log(SL_LOG_WARN, "decisions.log", "%s; no more is logged",
+               full ? "the log of decisions has reached 1 GiB: move it away and restart"
+                    : "the log of decisions cannot be written");
+        fclose(file);
+        broker->decisions = NULL;
+    }
+}
+
 void sl_broker_carry_out(struct sl_broker *broker) {
     struct sl_core_command command;
     while (sl_broker_core_next(broker->core, &command)) {
@@ -159,6 +177,9 @@ void sl_broker_carry_out(struct sl_broker *broker) {
             break;
         case SL_CCMD_FORGET:
             forget_batch(broker, command.batch);
+            break;
+        case SL_CCMD_DECISION:
+            log_decision(broker, command.line);
             break;
         case SL_CCMD_LOG:
             sl_log(command.level, command.event, "%s", command.text);

@@ -67,6 +67,9 @@ const struct sl_conf_option sl_broker_schema[] = {
      .help = "Store, files of tenants, operator key. Created with mode 0700."},
     {"record_prices", SL_CONF_BOOL, BROKER(record_prices), .fallback = "true",
      .help = "Write every new price to data_dir/prices/FEED.csv, for `sluice backtest`."},
+    {"log_decisions", SL_CONF_BOOL, BROKER(log_decisions), .fallback = "false",
+     .help = "Append every step of every device to data_dir/decisions.jsonl, for `sluice backtest "
+             "--decisions`; some 1.5 KB each."},
     {"log_level", SL_CONF_CHOICE, BROKER(log_level), .choices = "error|warn|info|debug",
      .fallback = "info", .help = "What goes to the log (stderr)."},
     {"agents.listen", SL_CONF_TEXT, BROKER(agents_listen), .min = 1, .max = 127,
@@ -203,6 +206,7 @@ void sl_broker_config_core(const struct sl_broker_config *c, struct sl_core_conf
         .batch_life_ms = c->batch_life_ms,
         .unit_lines = (uint32_t)c->unit_lines,
         .units_ahead = (uint32_t)c->units_ahead,
+        .log_decisions = c->log_decisions,
         .policy = c->document,
         .feed_count = c->feed_count,
         .tenant_count = c->tenant_count,

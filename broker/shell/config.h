@@ -21,6 +21,7 @@ struct sl_catalogue_config {
 struct sl_broker_config {
     char data_dir[256];
     bool record_prices;
+    bool log_decisions;
     int64_t log_level; /* enum sl_log_level - 1 */
     char agents_listen[128];
     char key_file[256];

@@ -2,6 +2,7 @@
  * Opening everything in order, and the core's memory restored from the store before anybody is let
  * in. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -92,6 +93,17 @@ static int open_http(struct sl_broker *broker, struct sl_error *err) {
     return sl_http_create(&config, &broker->http, err);
 }
 
+static int open_decisions(struct sl_broker *broker, struct sl_error *err) {
+    char path[400];
+    if (!broker->config.log_decisions) {
+        return SL_OK;
+    }
+    snprintf(path, sizeof path, "%s/decisions.jsonl", broker->config.data_dir);
+    int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+    broker->decisions = fd < 0 ? NULL : fdopen(fd, "a");
+    return broker->decisions ? SL_OK : sl_fail_errno(err, "cannot write %s", path);
+}
+
 static int start_feeds(struct sl_broker *broker, struct sl_error *err) {
     int rc = sl_mailbox_create(sizeof(struct sl_feed_event), 1024, &broker->feed_events, err);
     for (uint32_t i = 0; rc == SL_OK && i < broker->config.feed_count; i++) {
@@ -113,6 +125,7 @@ int sl_broker_start(struct sl_broker *broker, struct sl_error *err) {
     rc = rc ? rc : open_store(broker, err);
     rc = rc ? rc : open_link(broker, err);
     rc = rc ? rc : open_http(broker, err);
+    rc = rc ? rc : open_decisions(broker, err);
     rc = rc ? rc : start_feeds(broker, err);
     rc = rc ? rc : sl_broker_loop_init(broker, err);
     if (rc == SL_OK) {
@@ -137,6 +150,9 @@ void sl_broker_fini(struct sl_broker *broker) {
     }
     uv_walk(&broker->loop, close_handle, NULL);
     uv_run(&broker->loop, UV_RUN_DEFAULT); /* lets jobs on worker threads end */
+    if (broker->decisions) {
+        fclose(broker->decisions);
+    }
     sl_store_close(broker->store);
     sl_reader_close(broker->reader);
     sl_link_destroy(broker->link);

@@ -129,6 +129,7 @@ class Site:
             f.write(f"""# Written by the demo.
 data_dir: {self.path('broker')}
 log_level: {o.get('log_level', 'info')}
+log_decisions: {o.get('log_decisions', 'false')}
 agents:
   listen: tcp://127.0.0.1:{self.agents_port}
   key_file: {self.path('broker.key')}

@@ -11,7 +11,7 @@ LOW, HIGH = "0.000001", "1000"
 
 
 class Policy(SiteCase):
-    options = {"policy": "fbf", "step": "500ms", "against": "2s", "fake_devices": 2, "rated": (20, 65, 65),
+    options = {"policy": "fbf", "step": "500ms", "against": "2s", "fake_devices": 2, "rated": (20, 65, 65), "log_decisions": "true",
                "hash_factor": 200000000}
 
     def asked(self, *args):
@@ -40,6 +40,25 @@ class Policy(SiteCase):
         self.assertIn("The policy `fbf` chose infer by the rule `lease-enter`", text)
         self.assertIn("a switch cost", text)
         self.against()
+        self.through_the_backtest()
+
+    def through_the_backtest(self):
+        """The market as the broker saw it, through the same code again, from nothing: the same decisions."""
+        log = self.site.path("broker", "decisions.jsonl")
+        copy = self.site.path("copy.jsonl")
+        with open(log) as f:
+            lines = f.read().split("\n")[:-1]
+        with open(copy, "w") as f:
+            f.write("\n".join(lines) + "\n")
+        told = self.asked("backtest", "--decisions", copy)
+        self.assertEqual((told["decisions"], told["same"], told["estimates_same"]), (len(lines),) * 3)
+        self.assertGreaterEqual(told["steps"], 7)
+        earned = {p["policy"]: float(p["revenue_usd"]) for p in told["policies"]}
+        self.assertTrue(all(v <= float(told["optimum_usd"]) for v in earned.values()), told)
+        self.assertGreater(earned["fbf"], 0)
+        with open(copy, "w") as f:
+            f.write("\n".join(lines[len(lines) // 2:]) + "\n")
+        self.assertIn("does not begin with the broker's start", self.sluice("backtest", "--decisions", copy, code=1))
 
     def from_a_log(self, made):
         """All of them from a file, without a broker; a changed figure is found and named by its line."""
