@@ -16,6 +16,7 @@
 #include <math.h>
 #include <stdbool.h>
 
+#include "proto/base/mutant.h"
 #include "schedulers/band.h"
 #include "schedulers/real.h"
 
@@ -52,7 +53,9 @@ static void estimate(struct fbf *f) {
         } else if (view->modes.kind[m] == SL_SWITCHING_LEASE) {
             f->lease = m;
         }
-        int64_t value = sl_real_round(gross - (double)f->step->known_nusd_h[m]);
+        double known =
+            (double)f->step->known_nusd_h[m] * (SL_MUTANT(known_terms_filtered) ? 0.9 : 1);
+        int64_t value = sl_real_round(gross - known);
         value = value > SL_SWITCHING_RATE_MAX ? SL_SWITCHING_RATE_MAX : value;
         f->value[m] = value < -SL_SWITCHING_RATE_MAX ? -SL_SWITCHING_RATE_MAX : value;
     }
@@ -80,7 +83,7 @@ static struct sl_band_variances spread_of(const struct fbf *f, uint32_t to) {
 
 static int64_t band_of(const struct fbf *f, uint32_t to) {
     double step_h = (double)f->view->step_ms / MS_PER_H;
-    double cost = (double)f->step->switch_nusd[to];
+    double cost = SL_MUTANT(band_without_cost) ? 0 : (double)f->step->switch_nusd[to];
     struct sl_band_variances pair = spread_of(f, to);
     double q, nu2, sigma2_h, kappa_h;
     sl_band_split(&pair, f->params->lag_short_steps, &q, &nu2);
@@ -100,6 +103,7 @@ static int64_t band_of(const struct fbf *f, uint32_t to) {
 static void feel_regret(struct fbf *f, const struct sl_switching_device *device) {
     double step_h = (double)f->step->span_ms / MS_PER_H;
     bool moved = !device->known || device->present != f->present;
+    moved = moved && !SL_MUTANT(regret_not_reset);
     for (uint32_t m = 0; m < f->view->modes.count; m++) {
         double lost = (double)(f->value[m] - f->value[f->present]) - noise_band(f, f->present, m);
         double sum = (moved ? 0 : device->regret[m]) + lost * step_h;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "broker/core/core_internal.h"
+#include "proto/base/mutant.h"
 #include "proto/base/text.h"
 #include "schedulers/opportunity.h"
 
@@ -266,7 +267,9 @@ static void snapshot(struct sl_broker_core *core) {
 static void record(const struct sl_broker_core *core, uint32_t row, struct sl_core_grant *grant) {
     uint32_t dev = core->input.id[row];
     const struct sl_switching_device *device =
-        core->input.span_ms[row] > 0 ? &core->switching_before[dev] : &core->switching[dev];
+        core->input.span_ms[row] > 0 && !SL_MUTANT(state_recorded_late)
+            ? &core->switching_before[dev]
+            : &core->switching[dev];
     struct sl_decision decision;
     sl_decision_take(&core->input, device, &core->plan, row, &decision);
     sl_decision_pack(&decision, grant->record);

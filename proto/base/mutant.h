@@ -54,7 +54,11 @@
     X(store_unsynced, "a commit of the store does not wait for the disk")                          \
     X(store_goes_on, "after a commit that failed, the store goes on with the next one")            \
     X(transaction_torn, "a transfer and what belongs to it are two transactions")                  \
-    X(drain_ignored, "a drained device is moved by prices")
+    X(drain_ignored, "a drained device is moved by prices")                                        \
+    X(known_terms_filtered, "the known price of power is smoothed like a quote")                   \
+    X(band_without_cost, "a move need not pay for the switch")                                     \
+    X(regret_not_reset, "a device takes its regret along into the next mode")                      \
+    X(state_recorded_late, "a decision is recorded with the state that it led to")
 
 #define SL_MUTANTS_AGENT(X)                                                                        \
     X(lower_epoch_accepted, "the agent takes a directive of a lower epoch")                        \

@@ -58,7 +58,9 @@ static void fill_config(struct sim *sim) {
     c->safe_mode_max_ms = sim_chance(&rng, 500000) ? 20000 : INT64_C(6) * 3600 * 1000;
     c->threshold_ppm = sim_range(&rng, 0, 50000);
     c->dwell_min_ms = sim_chance(&rng, 500000) ? 0 : sim_range(&rng, 1000, 20000);
-    c->hash_factor_milli = 10000000000;
+    /* Often far above all else; sometimes near the price of its power. */
+    sim->near_parity = sim_chance(&rng, 200000);
+    c->hash_factor_milli = sim->near_parity ? sim_range(&rng, 40000000, 90000000) : 10000000000;
     /* Every policy in turn, with short steps: an hour has to show what a week does. */
     sl_policy_document_default(&c->policy);
     c->policy.policy = sim_chance(&rng, 400000) ? SL_POLICY_THRESHOLD : sim_range(&rng, 1, 5);

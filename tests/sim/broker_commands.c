@@ -18,6 +18,7 @@ static void store(struct sim *sim, struct sl_core_command *command) {
     for (uint32_t i = 0; i < txn->count; i++) {
         if (txn->ops[i].kind == SL_OP_DIRECTIVE) {
             sim_check_decided(sim, &txn->ops[i].directive);
+            sim_check_policy(sim, &txn->ops[i].directive);
         }
     }
     sim_model_submitted(sim, txn);

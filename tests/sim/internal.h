@@ -119,6 +119,7 @@ void sim_check_unit(struct sim *sim, const struct sl_unit_row *unit);
 void sim_check_ack(struct sim *sim, uint32_t agent, const struct sl_msg *msg);
 void sim_check_arrival(struct sim *sim, uint32_t agent, const struct sl_msg *msg);
 /* check_prices.c, check_text.c */
+void sim_check_policy(struct sim *sim, const struct sl_directive_row *row);
 void sim_check_decided(struct sim *sim, const struct sl_directive_row *row);
 void sim_check_hashprice(struct sim *sim); /* a feed said something good */
 void sim_check_share_price(struct sim *sim, const struct sl_share_row *row);

@@ -17,6 +17,7 @@ struct sim_feed {
 };
 
 struct sim {
+    bool near_parity; /* hashing earns about what its power costs: a device may rest */
     struct sim_options options;
     struct sim_result *result;
     int64_t now_ns;
