@@ -300,13 +300,13 @@ static int read_section(struct scope *s, const char *prefix, const yaml_node_t *
 
 static int fill_default(const struct scope *s, size_t i) {
     const struct sl_conf_option *o = &s->schema[i];
+    if (o->type == SL_CONF_BASE) {
+        return SL_OK;
+    }
     if (!o->fallback) {
         char wanted[160];
         return fail_at(s, s->home_line[i], "%s%s is missing: %s (%s)", s->shown, o->path, o->help,
                        sl_conf_wanted(o, wanted, sizeof wanted));
-    }
-    if (o->type == SL_CONF_BASE) {
-        return SL_OK;
     }
     if (o->type == SL_CONF_LIST) {
         sl_assert(strcmp(o->fallback, "[]") == 0); /* no other default can be written */
@@ -372,7 +372,9 @@ static int read_base(const struct scope *s, const yaml_node_t *map) {
         size_t size = 0;
         int rc = load(path, &text, &size, s->err);
         if (rc || size > FILE_BYTES_MAX) {
-            rc = rc ? rc : sl_fail(s->err, SL_LIMIT, "%s is too large", path);
+            rc = rc == -SL_NOTFOUND ? sl_fail(s->err, SL_NOTFOUND, "there is no file %s", path)
+                 : rc               ? rc
+                                    : sl_fail(s->err, SL_LIMIT, "%s is too large", path);
             sl_wrap(s->err, "%s:%d: %s%s", s->name, line_of(key), s->shown, o->path);
             return rc;
         }

@@ -231,16 +231,16 @@ static void a_key_comes_from_a_file_and_gets_nowhere_else(void **state) {
     }
     write_key(config.key_file, "s3cret\nsecond line\n", 0600);
     assert_int_equal(get(http).rc, 0);
-    write_key(config.key_file, "other", 0600); /* counts from the next request on */
+    write_key(config.key_file, "0ther", 0600); /* counts from the next request on */
     assert_int_equal(get(http).rc, 0);
     got = get(http);
     assert_true(got.rc == -SL_IO && strstr(got.err.text, "HTTP 401") &&
-                !strstr(got.err.text, "other"));
+                !strstr(got.err.text, "0ther"));
     end(&s);
     assert_non_null(strstr(s.asked[0], "POST / HTTP/1.1\r\n"));
     assert_non_null(strstr(s.asked[0], "Authorization: Bearer s3cret\r\n"));
     assert_non_null(strstr(s.asked[0], "Content-Type: application/json\r\n"));
-    assert_non_null(strstr(s.asked[1], "Authorization: Bearer other\r\n"));
+    assert_non_null(strstr(s.asked[1], "Authorization: Bearer 0ther\r\n"));
     assert_null(strstr(s.asked[0], "second line"));
     sl_feed_http_destroy(http);
     unlink(config.key_file);

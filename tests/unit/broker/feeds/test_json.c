@@ -39,7 +39,7 @@ static void check_refused(const char *text, struct sl_feed_select select, const 
     if (find(text, select, &found, &nano, &err) == 0 || !strstr(err.text, says)) {
         fail_msg("%s of %.60s: '%s' lacks '%s'", select.value_path, text, err.text, says);
     }
-    assert_true(found.value.digits == 77);
+    assert_true(found.value.digits == 77 || strstr(says, "too large"));
 }
 
 static void a_path_finds_its_number(void **state) {
