@@ -220,17 +220,14 @@ static const char *advice(long status) {
 }
 
 static int fail_transfer(const struct sl_feed_http *http, CURLcode code, struct sl_error *err) {
-    const char *id = http->config->id;
     int64_t timeout_ms = http->config->timeout_ms > 0 ? http->config->timeout_ms : TIMEOUT_MS;
     if (http->too_large || code == CURLE_FILESIZE_EXCEEDED) {
-        return sl_fail(err, SL_LIMIT, "feed %s: the answer is larger than 1 MiB", id);
+        return sl_fail(err, SL_LIMIT, "the answer is larger than 1 MiB");
     }
     if (code == CURLE_OPERATION_TIMEDOUT) {
-        return sl_fail(err, SL_IO, "feed %s: no whole answer within %lld ms", id,
-                       (long long)timeout_ms);
+        return sl_fail(err, SL_IO, "no whole answer within %lld ms", (long long)timeout_ms);
     }
-    return sl_fail(err, SL_IO, "feed %s: %s", id,
-                   http->why[0] ? http->why : curl_easy_strerror(code));
+    return sl_fail(err, SL_IO, "%s", http->why[0] ? http->why : curl_easy_strerror(code));
 }
 
 /* What a whole answer means: 200 is a body, 304 the last one again. */
@@ -241,7 +238,7 @@ static int take_answer(struct sl_feed_http *http, struct sl_error *err) {
         return SL_OK;
     }
     if (status != 200) {
-        return sl_fail(err, SL_IO, "feed %s: HTTP %ld%s", http->config->id, status, advice(status));
+        return sl_fail(err, SL_IO, "HTTP %ld%s", status, advice(status));
     }
     struct sl_buf old = http->body;
     http->body = http->next;
@@ -257,7 +254,7 @@ int sl_feed_http_get(struct sl_feed_http *http, const char **ret_text, size_t *r
     *ret_retry_ms = 0;
     int rc = make_headers(http, &headers, err);
     if (rc) {
-        return rc == -SL_DENIED ? sl_wrap(err, "feed %s", http->config->id) : rc;
+        return rc;
     }
     http->next.len = 0;
     http->next_etag[0] = '\0';

@@ -73,7 +73,7 @@ static int finish(const struct sl_feed_config *config, struct sl_feed_number num
         return rc;
     }
     if (number.digits < 0 && unit.role != SL_FEED_POWER) {
-        return sl_fail(err, SL_INVALID, "feed %s: a negative price was answered", config->id);
+        return sl_fail(err, SL_INVALID, "a negative price was answered");
     }
     if (value->nano == 0 && number.digits != 0) {
         return sl_fail(err, SL_INVALID, "the figure is below 1e-9 in %s: check unit and factor",

@@ -115,9 +115,9 @@ static void an_http_source_is_asked_again_and_again(void **state) {
                   {false, false, 0, "a web page, not JSON"},
                   {false, false, 0, "negative price"},
                   {false, false, 0, "no 'p.0'"},
-                  {false, true, 0, "hashprice"},
+                  {false, true, 0, "HTTP 503"},
                   {true, false, INT64_C(50000000000), ""},
-                  {false, true, 0, "hashprice"}}; /* nobody is there any more */
+                  {false, true, 0, "connect"}}; /* nobody is there any more */
     struct answers answers = {.texts = texts, .count = sizeof texts / sizeof texts[0]};
     struct sl_feed_config config = {.id = "hashprice",
                                     .role = SL_FEED_HASHPRICE - 1,

@@ -132,7 +132,7 @@ static void a_refusal_says_what_to_do(void **state) {
                   {-SL_IO, 0, "key_file"},
                   {-SL_IO, 0, "nothing at this address"},
                   {-SL_LIMIT, 0, "larger than 1 MiB"},
-                  {-SL_IO, 0, "x: "}};
+                  {-SL_IO, 0, "HTTP/0.9"}};
     struct server s = {.answers = answers, .count = 7};
     struct sl_feed_config config = {0};
     _Atomic bool stopping = false;
