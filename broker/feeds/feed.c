@@ -70,6 +70,17 @@ static void open_record(struct sl_feed *feed) {
     }
 }
 
+/* A reason may quote what was answered, cut anywhere: it goes to logs and screens as clean text. */
+static void clean(char *text) {
+    bool valid = sl_utf8_valid(text, strlen(text));
+    for (char *at = text; *at; at++) {
+        unsigned char c = (unsigned char)*at;
+        if (c < 0x20 || c == 0x7F || (!valid && c >= 0x80)) {
+            *at = '?';
+        }
+    }
+}
+
 static void say_failure(struct sl_feed *feed, const struct sl_error *why) {
     if (!feed->said_ok && strcmp(feed->said_text, why->text) == 0) {
         return;
@@ -79,6 +90,7 @@ static void say_failure(struct sl_feed *feed, const struct sl_error *why) {
     bool silent = why->status == -SL_IO || why->status == -SL_DENIED;
     struct sl_feed_event event = {.unreachable = http && silent, .read_ns = sl_clock_mono().ns};
     sl_text_copy(event.text, sizeof event.text, why->text);
+    clean(event.text);
     sl_text_copy(feed->said_text, sizeof feed->said_text, why->text);
     say(feed, &event);
 }

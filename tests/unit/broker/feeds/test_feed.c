@@ -98,14 +98,18 @@ static uint16_t open_door(struct answers *answers) {
     return ntohs(address.sin_port);
 }
 
+/* A control character, and a character that is cut off when it is quoted. */
+#define EUROS "\xE2\x82\xAC\xE2\x82\xAC\xE2\x82\xAC\xE2\x82\xAC\xE2\x82\xAC"
+#define STRANGE "{\"p\":[\"\\n" EUROS EUROS EUROS "\"]}"
 #define ANSWER(text) "HTTP/1.0 200 OK\r\nContent-Type: application/json\r\n\r\n" text
 
 /* Wrong and silent are told apart: the last price may go on only while nothing is said. */
 static void an_http_source_is_asked_again_and_again(void **state) {
     (void)state;
     static const char *const texts[] = {ANSWER("{\"p\":[\"49.5\"]}"), ANSWER("<html>"),
-                                        ANSWER("{\"p\":[-1]}"),       ANSWER("{\"q\":1}"),
-                                        "HTTP/1.0 503 Busy\r\n\r\n",  ANSWER("{\"p\":[50]}")};
+                                        ANSWER("{\"p\":[-1]}"),       ANSWER(STRANGE),
+                                        ANSWER("{\"q\":1}"),          "HTTP/1.0 503 Busy\r\n\r\n",
+                                        ANSWER("{\"p\":[50]}")};
     static const struct {
         bool ok;
         bool unreachable;
@@ -114,6 +118,7 @@ static void an_http_source_is_asked_again_and_again(void **state) {
     } wanted[] = {{true, false, INT64_C(49500000000), ""},
                   {false, false, 0, "a web page, not JSON"},
                   {false, false, 0, "negative price"},
+                  {false, false, 0, "'p.0': '????"},
                   {false, false, 0, "no 'p.0'"},
                   {false, true, 0, "HTTP 503"},
                   {true, false, INT64_C(50000000000), ""},
