@@ -100,7 +100,7 @@ static uint16_t open_door(struct answers *answers) {
 
 /* A control character, and a character that is cut off when it is quoted. */
 #define EUROS "\xE2\x82\xAC\xE2\x82\xAC\xE2\x82\xAC\xE2\x82\xAC\xE2\x82\xAC"
-#define STRANGE "{\"p\":[\"\\n" EUROS EUROS EUROS "\"]}"
+#define STRANGE "{\"p\":[\"\\nx" EUROS EUROS EUROS "\"]}"
 #define ANSWER(text) "HTTP/1.0 200 OK\r\nContent-Type: application/json\r\n\r\n" text
 
 /* Wrong and silent are told apart: the last price may go on only while nothing is said. */
@@ -118,7 +118,7 @@ static void an_http_source_is_asked_again_and_again(void **state) {
     } wanted[] = {{true, false, INT64_C(49500000000), ""},
                   {false, false, 0, "a web page, not JSON"},
                   {false, false, 0, "negative price"},
-                  {false, false, 0, "'p.0': '????"},
+                  {false, false, 0, "'p.0': '?x???"},
                   {false, false, 0, "no 'p.0'"},
                   {false, true, 0, "HTTP 503"},
                   {true, false, INT64_C(50000000000), ""},
