@@ -176,7 +176,7 @@ class Bad(FeedCase):
         "absurd": ((200, {"price": 1e30}), "too large: is its unit right?", False),
         "future": ((200, {"price": 0.08, "time": stamp(7200)}), "dated in the future", False),
         "large": (Sources.large, "larger than 1 MiB", False),
-        "hang": ("hang", "no whole answer within 700 ms", True),
+        "hang": ("hang", "no whole answer within 1000 ms", True),
         "busy": ((503, "later"), "HTTP 503", True),
         "moved": ((301, "", {"Location": "http://127.0.0.1:1/"}), "redirects are not followed", True),
         "key": (None, "chmod 600", True),
@@ -198,7 +198,7 @@ class Bad(FeedCase):
     unit: {unit}
     url: {cls.sources.url}/{name}
     interval: 1s
-    timeout: 700ms{more}
+    timeout: 1s{more}
 """
         cls.unsafe = cls.expired()
         return text + f"""  - id: expired
