@@ -106,7 +106,7 @@ static int check_http(const struct sl_feed_config *c, struct sl_error *err) {
 }
 
 int sl_feed_check(const struct sl_feed_config *c, struct sl_error *err) {
-    struct sl_feed_unit unit;
+    struct sl_feed_unit unit = {0};
     int rc = sl_feed_config_unit(c, &unit, err);
     if (rc) {
         return rc;

@@ -146,7 +146,7 @@ static int number_of(json_t *node, const char *path, struct sl_feed_number *ret_
 }
 
 static int time_of(json_t *node, const char *path, struct sl_wall *ret_at, struct sl_error *err) {
-    struct sl_feed_number number;
+    struct sl_feed_number number = {0};
     int64_t nano = 0;
     const char *text = json_is_string(node) ? json_string_value(node) : "";
     if (text[0] && sl_wall_parse(text, ret_at) == SL_OK) {
@@ -189,7 +189,7 @@ static int in_window(const struct walk *w, json_t *row) {
 }
 
 static int divide(const struct walk *w, json_t *row, struct sl_feed_number *value) {
-    struct sl_feed_number by;
+    struct sl_feed_number by = {0};
     json_t *node = find(row, w->select->divide_by);
     if (!node) {
         return sl_fail(w->err, SL_INVALID, "there is no '%s' in the answer", w->select->divide_by);

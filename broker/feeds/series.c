@@ -105,7 +105,7 @@ int sl_series_parse(const char *name, const char *text, size_t size,
                     const struct sl_series_format *format, struct sl_series **ret_series,
                     struct sl_error *err) {
     struct sl_csv line = {.text = text, .size = size};
-    struct columns columns = {0};
+    struct columns columns = {.format = format};
     if (!sl_csv_next(&line)) {
         return sl_fail(err, SL_INVALID, "%s is empty; its first line names the columns", name);
     }

@@ -39,9 +39,14 @@ static const char *const fitting[] = {
     [SL_FEED_CARBON] = "g_per_kwh, kg_per_mwh or lb_per_mwh",
 };
 
-/* A code of 3 to 5 letters or digits, in lower case, as capitals. */
+static bool is(const char *text, size_t size, const char *word) {
+    return strlen(word) == size && memcmp(text, word, size) == 0;
+}
+
+/* A code of 3 to 5 letters or digits, in lower case, as capitals; parts of currencies are none. */
 static bool take_code(const char *text, size_t size, char out[8]) {
-    if (size < 3 || size > 5 || !islower((unsigned char)text[0])) {
+    if (size < 3 || size > 5 || !islower((unsigned char)text[0]) || is(text, size, "sat") ||
+        is(text, size, "pence")) {
         return false;
     }
     for (size_t i = 0; i < size; i++) {
@@ -57,11 +62,11 @@ static bool take_code(const char *text, size_t size, char out[8]) {
 /* What stands before "_per_": a currency or a part of one. */
 static bool take_money(const char *text, size_t size, char out[8], int *ret_exponent) {
     *ret_exponent = 0;
-    if (size == 5 && memcmp(text, "pence", 5) == 0) {
+    if (is(text, size, "pence")) {
         *ret_exponent = -2;
         return take_code("gbp", 3, out);
     }
-    if (size == 3 && memcmp(text, "sat", 3) == 0) {
+    if (is(text, size, "sat")) {
         *ret_exponent = -8;
         return take_code("btc", 3, out);
     }
