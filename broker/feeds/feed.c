@@ -19,6 +19,9 @@
 
 /* An appended row must act within a second; a stat every tenth of one costs nothing. */
 #define CSV_POLL_MS 100
+/* Clocks of sources are not ours: so little ahead is now. What is further ahead the core refuses.
+ */
+#define AHEAD_MS 60000
 
 struct sl_feed {
     uint32_t index;
@@ -221,8 +224,10 @@ static int64_t http_turn(struct sl_feed *feed) {
     int64_t read_ns = sl_clock_mono().ns;
     if (rc == SL_OK) {
         /* Without a time of the source its age begins anew with each answer. */
-        say_value(feed, value.nano, value.has_time ? value.as_of : sl_clock_wall(), read_ns,
-                  read_ns, true);
+        struct sl_wall now = sl_clock_wall();
+        bool ahead = value.as_of.ms > now.ms && value.as_of.ms - now.ms <= AHEAD_MS;
+        struct sl_wall as_of = value.has_time && !ahead ? value.as_of : now;
+        say_value(feed, value.nano, as_of, read_ns, read_ns, true);
     } else {
         say_failure(feed, &err);
     }

@@ -303,17 +303,27 @@ class Refused(unittest.TestCase):
 class Quiet(FeedCase):
     @classmethod
     def describe(cls):
+        cls.sources.answers["/ahead"] = (200, {"price": 0.06, "time": stamp(40)})
         cls.sources.answers["/same"] = (200, {"price": 0.07}, {"ETag": '"v1"'})
         return f"""  - id: same
     description: {READY}/generic-json.yaml
     url: {cls.sources.url}/same
     interval: 1s
+  - id: ahead
+    description: {READY}/generic-json.yaml
+    url: {cls.sources.url}/ahead
+    time_path: time
   - id: no-offset
     role: power
     unit: usd_per_mwh
     path: {cls.write('summer.csv', 'timestamp,price' + chr(10) + '2025-11-02 01:00:00,20' + chr(10))}
     column: price
 """
+
+    def test_a_sources_clock_may_be_a_little_ahead(self):
+        feed = self.wait_feed("ahead", lambda f: f["value"] == "0.06")
+        self.assertGreaterEqual(feed["age_ms"], 0)
+        self.assertIsNone(feed["trouble"])
 
     def test_a_local_time_without_offset(self):
         self.wait_feed("no-offset", lambda f: "local time needs its offset" in (f["trouble"] or ""))
