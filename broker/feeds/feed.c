@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/feeds/feed.h"
 
-#include <curl/curl.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <jansson.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -14,18 +12,21 @@
 
 #include "broker/feeds/record.h"
 #include "broker/feeds/series.h"
+#include "broker/feeds/source.h"
 #include "proto/base/log.h"
 #include "proto/base/text.h"
 #include "proto/base/thread.h"
 
 /* An appended row must act within a second; a stat every tenth of one costs nothing. */
 #define CSV_POLL_MS 100
-#define HTTP_BYTES_MAX (1024 * 1024)
-#define HTTP_TIMEOUT_S 5
+/* Clocks of sources are not ours: so little ahead is now. What is further ahead the core refuses.
+ */
+#define AHEAD_MS 60000
 
 struct sl_feed {
     uint32_t index;
     struct sl_feed_config config;
+    struct sl_feed_unit unit;
     struct sl_mailbox *events;
     struct sl_mailbox *wake; /* closed to stop the thread; never holds an item */
     pthread_t thread;
@@ -36,94 +37,15 @@ struct sl_feed {
     int64_t said_recorded_ms;
     char said_text[SL_WHY_MAX];
     struct sl_feed_record *record; /* NULL: not recorded (any more) */
+    /* HTTP */
+    struct sl_feed_source *source;
+    uint32_t failures; /* requests without an answer, one after another */
     /* CSV */
     struct sl_replay replay;
     bool have_replay;
     struct stat seen;
     bool tail_pending; /* the last line has no newline: read it if the file stays as it is */
 };
-
-int sl_feed_check(const struct sl_feed_config *config, struct sl_error *err) {
-    static const enum sl_feed_role role_of_unit[] = {
-        SL_FEED_HASHPRICE, SL_FEED_HASHPRICE, SL_FEED_POWER, SL_FEED_POWER, SL_FEED_LEASE_REF};
-    if ((int64_t)role_of_unit[config->unit] != config->role + 1) {
-        return sl_fail(err, SL_INVALID, "feed %s: its unit does not fit its role", config->id);
-    }
-    if (config->kind == SL_FEED_CSV && (!config->path[0] || !config->value_column[0])) {
-        return sl_fail(err, SL_INVALID, "feed %s: a csv feed needs path and column", config->id);
-    }
-    if (config->kind == SL_FEED_HTTP && (!config->url[0] || !config->dot_path[0])) {
-        return sl_fail(err, SL_INVALID, "feed %s: an http feed needs url and value_path",
-                       config->id);
-    }
-    return SL_OK;
-}
-
-int sl_feed_convert(enum sl_feed_unit unit, int64_t value_nano, int64_t *ret_value_nano,
-                    struct sl_error *err) {
-    int64_t value = value_nano;
-    if (unit == SL_UNIT_USD_PER_TH_DAY && __builtin_mul_overflow(value_nano, 1000, &value)) {
-        return sl_fail(err, SL_LIMIT, "the price is too large");
-    }
-    if (unit == SL_UNIT_USD_PER_MWH) {
-        value = value_nano / 1000;
-    }
-    *ret_value_nano = value;
-    return SL_OK;
-}
-
-static json_t *json_step(json_t *node, const char *key, size_t len) {
-    char name[128];
-    if (len == 0 || len >= sizeof name) {
-        return NULL;
-    }
-    memcpy(name, key, len);
-    name[len] = '\0';
-    if (json_is_array(node)) {
-        char *end = NULL;
-        unsigned long index = strtoul(name, &end, 10);
-        return *end == '\0' ? json_array_get(node, index) : NULL;
-    }
-    return json_object_get(node, name);
-}
-
-static int number_of(json_t *node, const char *dot_path, int64_t *ret_value_nano,
-                     struct sl_error *err) {
-    char text[64];
-    if (json_is_string(node)) {
-        return sl_decimal_parse_lenient(json_string_value(node), 9, ret_value_nano, err);
-    }
-    if (json_is_integer(node)) {
-        snprintf(text, sizeof text, "%lld", (long long)json_integer_value(node));
-    } else if (json_is_real(node)) {
-        snprintf(text, sizeof text, "%.17g", json_real_value(node));
-    } else {
-        return sl_fail(err, SL_INVALID, "there is no number at '%s' in the answer", dot_path);
-    }
-    return sl_decimal_parse_lenient(text, 9, ret_value_nano, err);
-}
-
-int sl_feed_json_value(const char *text, size_t size, const char *dot_path, int64_t *ret_value_nano,
-                       struct sl_error *err) {
-    json_error_t why;
-    json_t *root = json_loadb(text, size, JSON_REJECT_DUPLICATES, &why);
-    if (!root) {
-        return sl_fail(err, SL_INVALID, "the answer is not JSON: %s", why.text);
-    }
-    json_t *node = root;
-    for (const char *at = dot_path; node;) {
-        const char *dot = strchr(at, '.');
-        node = json_step(node, at, dot ? (size_t)(dot - at) : strlen(at));
-        if (!dot) {
-            break;
-        }
-        at = dot + 1;
-    }
-    int rc = node ? number_of(node, dot_path, ret_value_nano, err)
-                  : sl_fail(err, SL_INVALID, "there is no '%s' in the answer", dot_path);
-    json_decref(root);
-    return rc;
-}
 
 static void say(struct sl_feed *feed, struct sl_feed_event *event) {
     event->feed = feed->index;
@@ -142,14 +64,23 @@ static void record(struct sl_feed *feed, const struct sl_feed_event *event) {
 }
 
 static void open_record(struct sl_feed *feed) {
-    static const char *const units[] = {[SL_FEED_HASHPRICE] = "usd_per_ph_day",
-                                        [SL_FEED_POWER] = "usd_per_kwh",
-                                        [SL_FEED_LEASE_REF] = "usd_per_gpu_hour"};
+    char unit[SL_FEED_UNIT_MAX];
     struct sl_error err;
     if (feed->config.record_dir[0] &&
-        sl_feed_record_open(feed->config.record_dir, feed->config.id, units[feed->config.role + 1],
-                            &feed->record, &err)) {
+        sl_feed_record_open(feed->config.record_dir, feed->config.id,
+                            sl_feed_unit_name(&feed->unit, unit), &feed->record, &err)) {
         sl_log(SL_LOG_WARN, "feed.record", "feed=%s %s", feed->config.id, err.text);
+    }
+}
+
+/* A reason may quote what was answered, cut anywhere: it goes to logs and screens as clean text. */
+static void clean(char *text) {
+    bool valid = sl_utf8_valid(text, strlen(text));
+    for (char *at = text; *at; at++) {
+        unsigned char c = (unsigned char)*at;
+        if (c < 0x20 || c == 0x7F || (!valid && c >= 0x80)) {
+            *at = '?';
+        }
     }
 }
 
@@ -158,26 +89,23 @@ static void say_failure(struct sl_feed *feed, const struct sl_error *why) {
         return;
     }
     bool http = feed->config.kind == SL_FEED_HTTP;
-    struct sl_feed_event event = {.unreachable = http && why->status == -SL_IO,
-                                  .read_ns = sl_clock_mono().ns};
+    /* A key that cannot be read: nobody was asked. */
+    bool silent = why->status == -SL_IO || why->status == -SL_DENIED;
+    struct sl_feed_event event = {.unreachable = http && silent, .read_ns = sl_clock_mono().ns};
     sl_text_copy(event.text, sizeof event.text, why->text);
+    clean(event.text);
     sl_text_copy(feed->said_text, sizeof feed->said_text, why->text);
     say(feed, &event);
 }
 
-static void say_value(struct sl_feed *feed, int64_t raw_nano, int64_t age_ms, int64_t recorded_ms,
-                      int64_t read_ns, bool always) {
-    struct sl_feed_event event = {.ok = true, .read_ns = read_ns};
-    struct sl_error err;
-    if (sl_feed_convert((enum sl_feed_unit)feed->config.unit, raw_nano, &event.value_nano, &err)) {
-        say_failure(feed, &err);
-        return;
-    }
+static void say_value(struct sl_feed *feed, int64_t value_nano, struct sl_wall as_of,
+                      int64_t recorded_ms, int64_t read_ns, bool always) {
+    struct sl_feed_event event = {
+        .ok = true, .read_ns = read_ns, .value_nano = value_nano, .as_of = as_of};
     if (!always && feed->said_ok && feed->said_value == event.value_nano &&
         feed->said_recorded_ms == recorded_ms) {
         return;
     }
-    event.as_of.ms = sl_clock_wall().ms - age_ms;
     feed->said_value = event.value_nano;
     feed->said_recorded_ms = recorded_ms;
     say(feed, &event);
@@ -234,10 +162,14 @@ static int reload_csv(struct sl_feed *feed, bool settled, struct sl_error *err) 
         return -SL_AGAIN; /* nothing whole but the header yet */
     }
     struct sl_series *series = NULL;
-    bool negative_ok = feed->config.role + 1 == SL_FEED_POWER;
-    rc = sl_series_parse(feed->config.path, text.data ? text.data : "", size,
-                         feed->config.time_column, feed->config.value_column, negative_ok, &series,
-                         err);
+    const struct sl_series_format format = {.time_column = feed->config.time_column,
+                                            .value_column = feed->config.value_column,
+                                            .filter_column = feed->config.filter_column,
+                                            .filter_value = feed->config.filter_value,
+                                            .scale = feed->unit.scale,
+                                            .negative_ok = feed->unit.role == SL_FEED_POWER};
+    rc =
+        sl_series_parse(feed->config.path, text.data ? text.data : "", size, &format, &series, err);
     if (rc) {
         return rc;
     }
@@ -275,84 +207,33 @@ static int64_t csv_turn(struct sl_feed *feed, bool *bad) {
     struct sl_replay_point point;
     struct sl_mono now = sl_clock_mono();
     sl_replay_at(&feed->replay, now, &point);
-    say_value(feed, point.value_nano, point.age_ms, point.recorded.ms, now.ns, changed || settled);
+    struct sl_wall as_of = {sl_clock_wall().ms - point.age_ms};
+    say_value(feed, point.value_nano, as_of, point.recorded.ms, now.ns, changed || settled);
     return point.next_ms >= 0 && point.next_ms < CSV_POLL_MS ? point.next_ms + 1 : CSV_POLL_MS;
 }
 
 /* ---- HTTP ---- */
 
-static size_t on_body(char *data, size_t size, size_t count, void *arg) {
-    struct sl_buf *out = arg;
-    if (out->len + size * count > HTTP_BYTES_MAX) {
-        return 0;
-    }
-    sl_buf_append(out, data, size * count);
-    return out->failed ? 0 : size * count;
-}
-
-static int on_progress(void *arg, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d) {
-    (void)a;
-    (void)b;
-    (void)c;
-    (void)d;
-    return atomic_load(&((struct sl_feed *)arg)->stopping) ? 1 : 0;
-}
-
-static CURL *http_handle(struct sl_feed *feed, struct sl_buf *body) {
-    CURL *curl = curl_easy_init();
-    if (!curl) {
-        return NULL;
-    }
-    curl_easy_setopt(curl, CURLOPT_URL, feed->config.url);
-    curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(curl, CURLOPT_TIMEOUT, (long)HTTP_TIMEOUT_S);
-    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(curl, CURLOPT_FAILONERROR, 1L);
-    curl_easy_setopt(curl, CURLOPT_MAXREDIRS, 3L);
-    curl_easy_setopt(curl, CURLOPT_MAXFILESIZE, (long)HTTP_BYTES_MAX);
-    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
-    curl_easy_setopt(curl, CURLOPT_WRITEDATA, body);
-    curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
-    curl_easy_setopt(curl, CURLOPT_XFERINFODATA, feed);
-    curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
-    curl_easy_setopt(curl, CURLOPT_USERAGENT, "sluice-broker/" SLUICE_VERSION);
-    return curl;
-}
-
-static int fetch(struct sl_feed *feed, int64_t *ret_value, struct sl_error *err) {
-    SL_AUTO_BUF struct sl_buf body = {0};
-    CURL *curl = http_handle(feed, &body);
-    if (!curl) {
-        return sl_fail(err, SL_NOMEM, "no memory for an HTTP request");
-    }
-    CURLcode code = curl_easy_perform(curl);
-    curl_easy_cleanup(curl);
-    if (code != CURLE_OK) {
-        return sl_fail(err, SL_IO, "feed %s: %s", feed->config.id, curl_easy_strerror(code));
-    }
-    int64_t value = 0;
-    int rc = sl_feed_json_value(body.data ? body.data : "", body.len, feed->config.dot_path, &value,
-                                err);
-    if (rc) {
-        return rc;
-    }
-    if (value < 0 && feed->config.role + 1 != SL_FEED_POWER) {
-        return sl_fail(err, SL_INVALID, "feed %s: a negative price was answered", feed->config.id);
-    }
-    *ret_value = value;
-    return SL_OK;
-}
-
+/* One look; returns how long to sleep. What was answered and is wrong says nothing against asking
+ * again soon; nobody answering does. */
 static int64_t http_turn(struct sl_feed *feed) {
-    struct sl_error err;
-    int64_t value = 0;
-    if (fetch(feed, &value, &err)) {
-        say_failure(feed, &err);
+    struct sl_error err = {0};
+    struct sl_feed_value value = {0};
+    int64_t retry_ms = 0;
+    int rc = sl_feed_source_look(feed->source, &value, &retry_ms, &err);
+    int64_t read_ns = sl_clock_mono().ns;
+    if (rc == SL_OK) {
+        /* Without a time of the source its age begins anew with each answer. */
+        struct sl_wall now = sl_clock_wall();
+        bool ahead = value.as_of.ms > now.ms && value.as_of.ms - now.ms <= AHEAD_MS;
+        struct sl_wall as_of = value.has_time && !ahead ? value.as_of : now;
+        say_value(feed, value.nano, as_of, read_ns, read_ns, true);
     } else {
-        int64_t read_ns = sl_clock_mono().ns;
-        say_value(feed, value, 0, read_ns, read_ns, true); /* its age begins anew each time */
+        say_failure(feed, &err);
     }
-    return feed->config.interval_ms;
+    bool heard = rc == SL_OK || rc == -SL_INVALID;
+    feed->failures = heard ? 0 : feed->failures + 1;
+    return sl_feed_back_off_ms(feed->config.interval_ms, feed->failures, retry_ms);
 }
 
 static void *feed_main(void *arg) {
@@ -380,7 +261,11 @@ int sl_feed_start(uint32_t index, const struct sl_feed_config *config, struct sl
     feed->index = index;
     feed->config = *config;
     feed->events = events;
-    rc = sl_mailbox_create(1, 1, &feed->wake, err);
+    rc = sl_feed_config_unit(config, &feed->unit, err);
+    if (rc == SL_OK && config->kind == SL_FEED_HTTP) {
+        rc = sl_feed_source_create(&feed->config, &feed->stopping, &feed->source, err);
+    }
+    rc = rc ? rc : sl_mailbox_create(1, 1, &feed->wake, err);
     if (rc == SL_OK) {
         open_record(feed);
     }
@@ -390,6 +275,7 @@ int sl_feed_start(uint32_t index, const struct sl_feed_config *config, struct sl
     if (rc) {
         sl_mailbox_destroy(feed->wake);
         sl_feed_record_close(feed->record);
+        sl_feed_source_destroy(feed->source);
         free(feed);
         return rc;
     }
@@ -406,6 +292,7 @@ void sl_feed_stop(struct sl_feed *feed) {
     pthread_join(feed->thread, NULL);
     sl_mailbox_destroy(feed->wake);
     sl_replay_fini(&feed->replay);
+    sl_feed_source_destroy(feed->source);
     sl_feed_record_close(feed->record);
     free(feed);
 }

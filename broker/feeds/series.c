@@ -5,14 +5,13 @@
 #include <string.h>
 
 #include "broker/feeds/csv.h"
-#include "proto/base/money.h"
 
 struct columns {
     const char *name;
-    const char *value_name;
+    const struct sl_series_format *format;
     int time;
     int value;
-    bool negative_ok;
+    int filter; /* < 0: all rows count */
 };
 
 /* 1: a row, 0: a gap, negative: an error. */
@@ -20,30 +19,40 @@ static int parse_row(const struct columns *columns, const struct sl_csv *line,
                      struct sl_series_row *ret_row, struct sl_error *err) {
     char time_text[SL_CSV_FIELD_MAX];
     char value_text[SL_CSV_FIELD_MAX];
+    char filter_text[SL_CSV_FIELD_MAX] = "";
+    const struct sl_series_format *format = columns->format;
     if (line->len == 0) {
         return 0;
     }
     if (!sl_csv_field(line, columns->time, time_text) ||
-        !sl_csv_field(line, columns->value, value_text)) {
+        !sl_csv_field(line, columns->value, value_text) ||
+        (columns->filter >= 0 && !sl_csv_field(line, columns->filter, filter_text))) {
         return sl_fail(err, SL_INVALID, "%s:%d: the row has too few or too long fields",
                        columns->name, line->number);
     }
-    if (value_text[0] == '\0') {
+    if (value_text[0] == '\0' ||
+        (columns->filter >= 0 && strcmp(filter_text, format->filter_value) != 0)) {
         return 0;
     }
     struct sl_series_row row;
     if (sl_wall_parse(time_text, &row.at)) {
-        return sl_fail(err, SL_INVALID, "%s:%d: '%.40s' is not a time such as 2025-01-31T12:00:00Z",
+        return sl_fail(err, SL_INVALID,
+                       "%s:%d: '%.40s' is not a time such as 2025-01-31T12:00:00Z or "
+                       "2025-01-31 06:00:00-06:00 (local time needs its offset)",
                        columns->name, line->number, time_text);
     }
     struct sl_error why;
-    if (sl_decimal_parse_lenient(value_text, 9, &row.value_nano, &why)) {
+    struct sl_feed_number number;
+    int rc = sl_feed_number_parse(value_text, &number, &why);
+    rc = rc ? rc
+            : sl_feed_number_nano(sl_feed_number_mul(number, format->scale), &row.value_nano, &why);
+    if (rc) {
         return sl_fail(err, SL_INVALID, "%s:%d: %s: %s", columns->name, line->number,
-                       columns->value_name, why.text);
+                       format->value_column, why.text);
     }
-    if (row.value_nano < 0 && !columns->negative_ok) {
+    if (number.digits < 0 && !format->negative_ok) {
         return sl_fail(err, SL_INVALID, "%s:%d: %s must not be negative, and is %.40s",
-                       columns->name, line->number, columns->value_name, value_text);
+                       columns->name, line->number, format->value_column, value_text);
     }
     *ret_row = row;
     return 1;
@@ -72,21 +81,37 @@ static int append_row(struct sl_series *series, size_t *cap, struct sl_series_ro
     return SL_OK;
 }
 
-int sl_series_parse(const char *name, const char *text, size_t size, const char *time_column,
-                    const char *value_column, bool negative_ok, struct sl_series **ret_series,
+static int find_columns(const char *name, const struct sl_csv *head,
+                        const struct sl_series_format *format, struct columns *ret_columns,
+                        struct sl_error *err) {
+    bool filtered = format->filter_column && format->filter_column[0];
+    struct columns c = {.name = name,
+                        .format = format,
+                        .time = sl_csv_column(head, format->time_column),
+                        .value = sl_csv_column(head, format->value_column),
+                        .filter = filtered ? sl_csv_column(head, format->filter_column) : -1};
+    const char *missing = c.time < 0                 ? format->time_column
+                          : c.value < 0              ? format->value_column
+                          : filtered && c.filter < 0 ? format->filter_column
+                                                     : NULL;
+    if (missing) {
+        return sl_fail(err, SL_INVALID, "%s:1: there is no column '%s'", name, missing);
+    }
+    *ret_columns = c;
+    return SL_OK;
+}
+
+int sl_series_parse(const char *name, const char *text, size_t size,
+                    const struct sl_series_format *format, struct sl_series **ret_series,
                     struct sl_error *err) {
     struct sl_csv line = {.text = text, .size = size};
+    struct columns columns = {.format = format};
     if (!sl_csv_next(&line)) {
         return sl_fail(err, SL_INVALID, "%s is empty; its first line names the columns", name);
     }
-    struct columns columns = {.name = name,
-                              .value_name = value_column,
-                              .time = sl_csv_column(&line, time_column),
-                              .value = sl_csv_column(&line, value_column),
-                              .negative_ok = negative_ok};
-    if (columns.time < 0 || columns.value < 0) {
-        return sl_fail(err, SL_INVALID, "%s:1: there is no column '%s'", name,
-                       columns.time < 0 ? time_column : value_column);
+    int rc = find_columns(name, &line, format, &columns, err);
+    if (rc) {
+        return rc;
     }
     SL_AUTO(sl_series) series = calloc(1, sizeof *series);
     if (!series) {
@@ -99,16 +124,26 @@ int sl_series_parse(const char *name, const char *text, size_t size, const char 
         if (got < 0) {
             return got;
         }
-        int rc = got ? append_row(series, &cap, row, name, err) : SL_OK;
+        rc = got ? append_row(series, &cap, row, name, err) : SL_OK;
         if (rc) {
             return rc;
         }
     }
     if (series->count == 0) {
-        return sl_fail(err, SL_INVALID, "%s has no row with a value in '%s'", name, value_column);
+        return sl_fail(err, SL_INVALID, "%s has no row with a value in '%s'%s%s", name,
+                       format->value_column, columns.filter >= 0 ? " and the filter_value " : "",
+                       columns.filter >= 0 ? format->filter_value : "");
     }
     *ret_series = sl_take(&series);
     return SL_OK;
+}
+
+const struct sl_series_row *sl_series_at(const struct sl_series *series, struct sl_wall now) {
+    const struct sl_series_row *found = NULL;
+    for (size_t i = 0; i < series->count && series->rows[i].at.ms <= now.ms; i++) {
+        found = &series->rows[i];
+    }
+    return found;
 }
 
 void sl_series_destroy(struct sl_series *series) {

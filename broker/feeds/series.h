@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "broker/feeds/number.h"
 #include "proto/base/cleanup.h"
 #include "proto/base/clock.h"
 #include "proto/base/error.h"
@@ -23,7 +24,7 @@
 
 struct sl_series_row {
     struct sl_wall at;
-    int64_t value_nano; /* in the column's unit x 1e9 */
+    int64_t value_nano; /* in the unit that the scale gives, x 1e9 */
 };
 
 struct sl_series {
@@ -31,12 +32,25 @@ struct sl_series {
     size_t count;
 };
 
+/* How the text is to be read; borrowed. */
+struct sl_series_format {
+    const char *time_column;
+    const char *value_column;
+    const char *filter_column; /* only rows that have filter_value here; NULL or "": all */
+    const char *filter_value;
+    struct sl_feed_number scale; /* what the column's figures are multiplied by */
+    bool negative_ok;
+};
+
 /* First line: column names. Rows with an empty value are skipped (gaps are gaps); a value that is
  * not a number, a negative one where that is impossible, or a bad time is an error that names the
- * line. */
-int sl_series_parse(const char *name, const char *text, size_t size, const char *time_column,
-                    const char *value_column, bool negative_ok, struct sl_series **ret_series,
+ * line. A time has its offset or Z: without one the hour that comes twice when summer time ends
+ * would be two hours in one. */
+int sl_series_parse(const char *name, const char *text, size_t size,
+                    const struct sl_series_format *format, struct sl_series **ret_series,
                     struct sl_error *err);
+/* The last row at or before `now`; NULL: all are later. Rows are in time order. */
+const struct sl_series_row *sl_series_at(const struct sl_series *series, struct sl_wall now);
 void sl_series_destroy(struct sl_series *series);
 SL_DEFINE_AUTO(sl_series, sl_series_destroy)
 

@@ -14,34 +14,103 @@
 #define HOUR_MS INT64_C(3600000)
 #define USD_MAX (INT64_C(1000000000) * 9)
 
+#define INPUT(member) FIELD(struct sl_feed_input, member)
+#define DAY_MS (24 * HOUR_MS)
+#define FACTOR_MAX INT64_C(1000000000000000000) /* a million, with 12 decimals */
+
+static const struct sl_conf_option input_schema[] = {
+    {"name", SL_CONF_CHOICE, INPUT(name),
+     .choices = "difficulty|reward|first_block|last_block|price",
+     .help = "Which figure of the derivation this is."},
+    {"resource", SL_CONF_TEXT, INPUT(resource), .min = 0, .max = 255, .fallback = "",
+     .help = "What is put behind url."},
+    {"value_path", SL_CONF_TEXT, INPUT(value_path), .min = 1, .max = 127,
+     .help = "Where the figure stands in the answer."},
+    {"time_path", SL_CONF_TEXT, INPUT(time_path), .min = 0, .max = 127, .fallback = "",
+     .help = "Where its time stands, if it has one."},
+    {0},
+};
+
 static const struct sl_conf_option feed_schema[] = {
     {"id", SL_CONF_TEXT, FEED(id), .min = 1, .max = 31,
      .help = "Name of the feed in screens, metrics and the ledger."},
+    {"description", SL_CONF_BASE,
+     .help = "A ready description (deploy/feeds): its values count where this item has none."},
     {"role", SL_CONF_CHOICE, FEED(role), .choices = "hashprice|power|lease_ref|currency|carbon",
      .help = "What the price is for: hash revenue, electricity, a lease reference rate, a currency "
              "in USD, the grid's carbon intensity."},
     {"kind", SL_CONF_CHOICE, FEED(kind), .choices = "csv|http", .fallback = "csv",
-     .help = "A recorded CSV file that is replayed and followed, or a JSON answer over HTTP."},
-    {"unit", SL_CONF_CHOICE, FEED(unit),
-     .choices = "usd_per_ph_day|usd_per_th_day|usd_per_kwh|usd_per_mwh|usd_per_gpu_hour",
-     .help = "Unit of the source's figure. A bare number is never a price."},
+     .help = "A recorded CSV file that is replayed and followed, or an answer over HTTP."},
+    {"unit", SL_CONF_TEXT, FEED(unit), .min = 1, .max = SL_FEED_UNIT_MAX - 1,
+     .help = "Unit of the source's figure, such as usd_per_ph_day, btc_per_th_day, eur_per_mwh, "
+             "pence_per_kwh, usd_per_gpu_hour, usd_per_btc, g_per_kwh. A bare number is never a "
+             "price."},
+    {"factor", SL_CONF_DECIMAL, FEED(factor_e12), .digits = 12, .min = 1, .max = FACTOR_MAX,
+     .fallback = "1", .help = "The source's figure is multiplied by this before its unit counts."},
+    {"algorithm", SL_CONF_TEXT, FEED(algorithm), .min = 0, .max = 15, .fallback = "",
+     .help = "hashprice: of which algorithm; empty: sha256d."},
+    {"model", SL_CONF_TEXT, FEED(model), .min = 0, .max = 47, .fallback = "",
+     .help = "lease_ref: of which GPU, as the source names it."},
     {"path", SL_CONF_TEXT, FEED(path), .min = 0, .max = 255, .fallback = "",
      .help = "csv: the file. Its first line names the columns."},
     {"time_column", SL_CONF_TEXT, FEED(time_column), .min = 1, .max = 63, .fallback = "timestamp",
-     .help = "csv: column of RFC 3339 times."},
+     .help = "csv: column of times with their offset or Z."},
     {"column", SL_CONF_TEXT, FEED(value_column), .min = 0, .max = 63, .fallback = "",
      .help = "csv: column of the price."},
+    {"filter_column", SL_CONF_TEXT, FEED(filter_column), .min = 0, .max = 63, .fallback = "",
+     .help = "csv: only rows that have filter_value in this column count."},
+    {"filter_value", SL_CONF_TEXT, FEED(filter_value), .min = 0, .max = 63, .fallback = "",
+     .help = "csv: see filter_column."},
     {"speed", SL_CONF_DECIMAL, FEED(speed_milli), .digits = 3, .min = 1, .max = 100000000000,
      .fallback = "1", .help = "csv: recorded seconds that pass in one real second."},
     {"loop", SL_CONF_BOOL, FEED(loop), .fallback = "false",
      .help = "csv: begin again after the last row (a demo); else it stays and grows stale."},
     {"url", SL_CONF_TEXT, FEED(url), .min = 0, .max = 255, .fallback = "",
-     .help = "http: address of the JSON document."},
-    {"value_path", SL_CONF_TEXT, FEED(dot_path), .min = 0, .max = 127, .fallback = "",
-     .help = "http: where the number stands, such as data.0.hashprice."},
-    {"interval", SL_CONF_SPAN_MS, FEED(interval_ms), .min = 1000, .max = 24 * HOUR_MS,
-     .fallback = "60s", .help = "http: time between two requests."},
-    {"age_max", SL_CONF_SPAN_MS, FEED(age_max_ms), .min = 1000, .max = 400 * 24 * HOUR_MS,
+     .help = "http: address of the source, whole or without what resource adds."},
+    {"resource", SL_CONF_TEXT, FEED(resource), .min = 0, .max = 383, .fallback = "",
+     .help = "http: what is put behind url."},
+    {"format", SL_CONF_CHOICE, FEED(format), .choices = "json|csv", .fallback = "json",
+     .help = "http: what is answered; csv: the last row that is not in the future counts."},
+    {"method", SL_CONF_CHOICE, FEED(method), .choices = "get|post", .fallback = "get",
+     .help = "http: how it is asked."},
+    {"body", SL_CONF_TEXT, FEED(body), .min = 0, .max = 1023, .fallback = "",
+     .help = "http: JSON that a post sends."},
+    {"key_header", SL_CONF_TEXT, FEED(key_header), .min = 0, .max = 63, .fallback = "",
+     .help = "http: header that the source wants a key in, such as X-Api-Key."},
+    {"key_prefix", SL_CONF_TEXT, FEED(key_prefix), .min = 0, .max = 31, .fallback = "",
+     .help = "http: what stands before the key in its header, such as \"Bearer \"."},
+    {"key_file", SL_CONF_TEXT, FEED(key_file), .min = 0, .max = 255, .fallback = "",
+     .help = "http: file with the key in its first line, mode 0600."},
+    {"ca_file", SL_CONF_TEXT, FEED(ca_file), .min = 0, .max = 255, .fallback = "",
+     .help = "http: certificates that are trusted instead of the system's."},
+    {"value_path", SL_CONF_TEXT, FEED(value_path), .min = 0, .max = 127, .fallback = "",
+     .help = "json: where the number stands, such as data.0.hashprice, coins[tag=ERG].btc_revenue "
+             "or offers.*.dph_total."},
+    {"pick", SL_CONF_CHOICE, FEED(pick), .choices = "only|first|last|min|median|max|newest",
+     .fallback = "only", .help = "json: which of several values counts."},
+    {"divide_by", SL_CONF_TEXT, FEED(divide_by), .min = 0, .max = 63, .fallback = "",
+     .help = "json: figure of the row that its value is divided by."},
+    {"time_path", SL_CONF_TEXT, FEED(time_path), .min = 0, .max = 127, .fallback = "",
+     .help = "json: from when the value is; its age counts from there on."},
+    {"valid_from", SL_CONF_TEXT, FEED(valid_from), .min = 0, .max = 63, .fallback = "",
+     .help = "json: a row counts from this time of it on."},
+    {"valid_to", SL_CONF_TEXT, FEED(valid_to), .min = 0, .max = 63, .fallback = "",
+     .help = "json: a row counts until before this time of it."},
+    {"skip_if", SL_CONF_TEXT, FEED(skip_if), .min = 0, .max = 63, .fallback = "",
+     .help = "json: a row in which this is true is left out."},
+    {"derive", SL_CONF_CHOICE, FEED(derive), .choices = "none|bitcoin_hashprice",
+     .fallback = "none", .help = "http: the figure follows from several, which inputs names."},
+    {"inputs", SL_CONF_LIST, .offset = offsetof(struct sl_feed_config, inputs),
+     .size = sizeof(struct sl_feed_input), .max = SL_FEED_INPUTS_MAX, .item = input_schema,
+     .count_offset = offsetof(struct sl_feed_config, input_count), .fallback = "[]",
+     .help = "http: the figures of the derivation."},
+    {"interval", SL_CONF_SPAN_MS, FEED(interval_ms), .min = 1000, .max = DAY_MS, .fallback = "60s",
+     .help = "http: time between two requests."},
+    {"timeout", SL_CONF_SPAN_MS, FEED(timeout_ms), .min = 100, .max = 60000, .fallback = "5s",
+     .help = "http: a whole answer must come within this time."},
+    {"connect_timeout", SL_CONF_SPAN_MS, FEED(connect_timeout_ms), .min = 100, .max = 60000,
+     .fallback = "3s", .help = "http: the connection must stand within this time."},
+    {"age_max", SL_CONF_SPAN_MS, FEED(age_max_ms), .min = 1000, .max = 400 * DAY_MS,
      .fallback = "1h", .help = "An older price is stale: no device is moved by it."},
     {0},
 };
@@ -145,10 +214,35 @@ static int check_unique(const struct sl_broker_config *c, struct sl_error *err) 
     return SL_OK;
 }
 
+/* A price in a currency that nothing converts could never be used. */
+static int check_currency(const struct sl_broker_config *c, const struct sl_feed_config *feed,
+                          struct sl_error *err) {
+    struct sl_feed_unit unit;
+    struct sl_feed_unit other;
+    int rc = sl_feed_config_unit(feed, &unit, err);
+    if (rc || unit.role == SL_FEED_CURRENCY || unit.role == SL_FEED_CARBON ||
+        strcmp(unit.currency, "USD") == 0) {
+        return rc;
+    }
+    for (uint32_t i = 0; i < c->feed_count; i++) {
+        rc = sl_feed_config_unit(&c->feeds[i], &other, err);
+        if (rc || (other.role == SL_FEED_CURRENCY && strcmp(other.currency, unit.currency) == 0)) {
+            return rc;
+        }
+    }
+    other = (struct sl_feed_unit){.role = SL_FEED_CURRENCY};
+    char name[SL_FEED_UNIT_MAX];
+    sl_text_copy(other.currency, sizeof other.currency, unit.currency);
+    return sl_fail(err, SL_INVALID,
+                   "feed %s is in %s: a feed with role currency and unit %s is needed too",
+                   feed->id, unit.currency, sl_feed_unit_name(&other, name));
+}
+
 static int check(const struct sl_broker_config *c, struct sl_error *err) {
     bool power_feed = false;
     for (uint32_t i = 0; i < c->feed_count; i++) {
         int rc = sl_feed_check(&c->feeds[i], err);
+        rc = rc ? rc : check_currency(c, &c->feeds[i], err);
         if (rc) {
             return rc;
         }
@@ -217,6 +311,12 @@ void sl_broker_config_core(const struct sl_broker_config *c, struct sl_core_conf
         sl_text_copy(feed->id, sizeof feed->id, c->feeds[i].id);
         feed->role = (enum sl_feed_role)(c->feeds[i].role + 1);
         feed->age_max_ms = c->feeds[i].age_max_ms;
+        sl_text_copy(feed->algorithm, sizeof feed->algorithm, c->feeds[i].algorithm);
+        sl_text_copy(feed->model, sizeof feed->model, c->feeds[i].model);
+        struct sl_feed_unit unit = {0};
+        if (sl_feed_config_unit(&c->feeds[i], &unit, NULL) == SL_OK) { /* it was checked */
+            sl_text_copy(feed->currency, sizeof feed->currency, unit.currency);
+        }
     }
     for (uint32_t i = 0; i < c->tenant_count; i++) {
         struct sl_core_tenant *tenant = &ret_core->tenants[i];

@@ -8,3 +8,4 @@ install(FILES deploy/man/sluice-broker.8 deploy/man/sluice-agent.8 DESTINATION $
 install(FILES deploy/systemd/sluice-broker.service deploy/systemd/sluice-agent.service
         DESTINATION lib/systemd/system)
 install(FILES deploy/config/broker.yaml deploy/config/agent.yaml DESTINATION ${CMAKE_INSTALL_DATADIR}/sluice)
+install(DIRECTORY deploy/feeds/ DESTINATION ${CMAKE_INSTALL_DATADIR}/sluice/feeds FILES_MATCHING PATTERN "*.yaml")

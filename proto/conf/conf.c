@@ -21,6 +21,8 @@
 /* One map that is read against one schema: the whole file, or an item of a list. */
 struct scope {
     const char *name; /* of the file */
+    bool from_file;   /* not from memory: it may name files with defaults */
+    bool is_base;     /* it is such a file */
     yaml_document_t *doc;
     const struct sl_conf_option *schema;
     size_t option_count;
@@ -170,6 +172,8 @@ static int read_list(const struct scope *s, const struct sl_conf_option *o, cons
         return fail_at(s, key_line, "%s%s has %zu entries, which is not %s", s->shown, path, n,
                        sl_conf_wanted(o, wanted, sizeof wanted));
     }
+    /* A base may have filled it already: a list replaces a list. */
+    memset((char *)s->base + o->offset, 0, (size_t)o->max * o->size);
     for (size_t i = 0; i < n; i++) {
         const yaml_node_t *item =
             yaml_document_get_node(s->doc, node->data.sequence.items.start[i]);
@@ -194,6 +198,11 @@ static int read_option(const struct scope *s, const struct sl_conf_option *o, in
                        const yaml_node_t *node) {
     if (o->type == SL_CONF_LIST) {
         return read_list(s, o, o->path, key_line, node);
+    }
+    if (o->type == SL_CONF_BASE) {
+        return s->is_base
+                   ? fail_at(s, key_line, "%s cannot stand in a file that is named by one", o->path)
+                   : SL_OK; /* was read first */
     }
     if (node->type != YAML_SCALAR_NODE) {
         char wanted[160];
@@ -291,6 +300,9 @@ static int read_section(struct scope *s, const char *prefix, const yaml_node_t *
 
 static int fill_default(const struct scope *s, size_t i) {
     const struct sl_conf_option *o = &s->schema[i];
+    if (o->type == SL_CONF_BASE) {
+        return SL_OK;
+    }
     if (!o->fallback) {
         char wanted[160];
         return fail_at(s, s->home_line[i], "%s%s is missing: %s (%s)", s->shown, o->path, o->help,
@@ -303,6 +315,71 @@ static int fill_default(const struct scope *s, size_t i) {
     int rc = sl_conf_value_set(o, o->path, o->fallback, strlen(o->fallback),
                                o->type != SL_CONF_TEXT, s->base, NULL);
     sl_assert(rc == SL_OK); /* a default that its own option refuses */
+    return SL_OK;
+}
+
+static int load(const char *path, char **ret_text, size_t *ret_size, struct sl_error *err);
+
+/* A path from the folder of the file that names it on. */
+static bool beside(const char *name, const char *path, char *out, size_t out_size) {
+    const char *slash = strrchr(name, '/');
+    int folder = slash && path[0] != '/' ? (int)(slash + 1 - name) : 0;
+    int n = snprintf(out, out_size, "%.*s%s", folder, name, path);
+    return n > 0 && (size_t)n < out_size;
+}
+
+static int read_base_text(const struct scope *outer, const char *path, const char *text,
+                          size_t size) {
+    struct scope s = *outer;
+    yaml_document_t doc;
+    int rc = sl_conf_tree_load(path, text, size, &doc, s.err);
+    if (rc) {
+        return rc;
+    }
+    s.name = path;
+    s.doc = &doc;
+    s.is_base = true;
+    s.shown = "";
+    const yaml_node_t *root = yaml_document_get_root_node(&doc);
+    rc = !root || root->type != YAML_MAPPING_NODE
+             ? fail_at(&s, root ? line_of(root) : 1, "this is not `key: value` lines")
+             : read_section(&s, "", root, 1);
+    yaml_document_delete(&doc);
+    return rc;
+}
+
+/* The file that `base` of this map names, before the map itself. */
+static int read_base(const struct scope *s, const yaml_node_t *map) {
+    const yaml_node_pair_t *end = map->data.mapping.pairs.top;
+    for (const yaml_node_pair_t *p = map->data.mapping.pairs.start; p < end; p++) {
+        const yaml_node_t *key = yaml_document_get_node(s->doc, p->key);
+        const yaml_node_t *value = yaml_document_get_node(s->doc, p->value);
+        const struct sl_conf_option *o = s->schema;
+        while (o->path && (o->type != SL_CONF_BASE || key->type != YAML_SCALAR_NODE ||
+                           strcmp(o->path, scalar(key)) != 0)) {
+            o++;
+        }
+        if (!o->path) {
+            continue;
+        }
+        char path[1024];
+        if (value->type != YAML_SCALAR_NODE || !scalar(value)[0] || !s->from_file ||
+            !beside(s->name, scalar(value), path, sizeof path)) {
+            return fail_at(s, line_of(key), "%s%s is not a file's name that can be read from here",
+                           s->shown, o->path);
+        }
+        SL_AUTO_FREE char *text = NULL;
+        size_t size = 0;
+        int rc = load(path, &text, &size, s->err);
+        if (rc || size > FILE_BYTES_MAX) {
+            rc = rc == -SL_NOTFOUND ? sl_fail(s->err, SL_NOTFOUND, "there is no file %s", path)
+                 : rc               ? rc
+                                    : sl_fail(s->err, SL_LIMIT, "%s is too large", path);
+            sl_wrap(s->err, "%s:%d: %s%s", s->name, line_of(key), s->shown, o->path);
+            return rc;
+        }
+        return read_base_text(s, path, text, size);
+    }
     return SL_OK;
 }
 
@@ -321,16 +398,17 @@ static int read_map(const struct scope *outer, const struct sl_conf_option *sche
     }
     s.seen = seen;
     s.home_line = home_line;
-    int rc = read_section(&s, "", node, line);
+    int rc = node && !s.is_base ? read_base(&s, node) : SL_OK;
+    rc = rc ? rc : read_section(&s, "", node, line);
     for (size_t i = 0; i < s.option_count && rc == SL_OK; i++) {
         rc = s.seen[i] ? SL_OK : fill_default(&s, i);
     }
     return rc;
 }
 
-int sl_conf_parse(const char *name, const char *text, size_t size,
-                  const struct sl_conf_option *schema, void *config, size_t config_size,
-                  struct sl_error *err) {
+static int parse(const char *name, bool from_file, const char *text, size_t size,
+                 const struct sl_conf_option *schema, void *config, size_t config_size,
+                 struct sl_error *err) {
     if (size > FILE_BYTES_MAX) {
         return sl_fail(err, SL_LIMIT, "%s:1: %zu bytes, and a configuration has at most %zu", name,
                        size, FILE_BYTES_MAX);
@@ -342,7 +420,8 @@ int sl_conf_parse(const char *name, const char *text, size_t size,
     yaml_document_t doc;
     int rc = sl_conf_tree_load(name, text, size, &doc, err);
     if (rc == SL_OK) {
-        struct scope file = {.name = name, .doc = &doc, .shown = "", .err = err};
+        struct scope file = {
+            .name = name, .from_file = from_file, .doc = &doc, .shown = "", .err = err};
         const yaml_node_t *root = yaml_document_get_root_node(&doc);
         if (root && is_empty(root)) {
             root = NULL;
@@ -359,6 +438,12 @@ int sl_conf_parse(const char *name, const char *text, size_t size,
     explicit_bzero(fresh, config_size); /* may hold secrets */
     free(fresh);
     return rc;
+}
+
+int sl_conf_parse(const char *name, const char *text, size_t size,
+                  const struct sl_conf_option *schema, void *config, size_t config_size,
+                  struct sl_error *err) {
+    return parse(name, false, text, size, schema, config, config_size, err);
 }
 
 static int load(const char *path, char **ret_text, size_t *ret_size, struct sl_error *err) {
@@ -402,7 +487,7 @@ int sl_conf_read(const char *path, const struct sl_conf_option *schema, void *co
     if (!text) {
         return rc;
     }
-    rc = sl_conf_parse(path, text, size, schema, config, config_size, err);
+    rc = parse(path, true, text, size, schema, config, config_size, err);
     explicit_bzero(text, size);
     free(text);
     return rc;

@@ -28,6 +28,8 @@ enum sl_conf_type {
                         factors) */
     SL_CONF_CHOICE,  /* int64_t; choices "idle|hash|infer" -> 0, 1, 2 */
     SL_CONF_LIST, /* list of maps: item schema, array of structs at offset, count at count_offset */
+    SL_CONF_BASE, /* a file (from the configuration's folder on) with a map of this same schema: its
+                     values are the defaults of this map. No field; one level; files only */
 };
 
 struct sl_conf_option {

@@ -57,6 +57,7 @@ static void print_value(FILE *out, const struct sl_conf_option *o, const char *f
         fwrite(choice, 1, n, out);
         break;
     case SL_CONF_LIST:
+    case SL_CONF_BASE:
     case SL_CONF_INVALID:
     default:
         sl_assert_failed("an option of a known type", __FILE__, __LINE__);
@@ -99,6 +100,10 @@ static void print_option(FILE *out, const struct sl_conf_option *o, const char *
         return;
     }
     print_indent(out, level);
+    if (o->type == SL_CONF_BASE) { /* what came from it is printed as any other value */
+        fprintf(out, "# %s: FILE\n", name);
+        return;
+    }
     if (sl_conf_is_secret(o)) {
         bool set = o->type != SL_CONF_TEXT || base[o->offset] != '\0';
         fprintf(out, "# %s: %s\n", name, set ? "(set)" : "(not set)");

@@ -136,6 +136,9 @@ const char *sl_conf_wanted(const struct sl_conf_option *option, char *out, size_
     case SL_CONF_LIST:
         snprintf(out, out_size, "a list of %s to %s maps", min, max);
         break;
+    case SL_CONF_BASE:
+        snprintf(out, out_size, "the name of a file");
+        break;
     case SL_CONF_INVALID:
     default:
         snprintf(out, out_size, "nothing");

@@ -37,6 +37,7 @@ static void check_numbers(const struct sl_conf_option *schema, const void *confi
             break;
         case SL_CONF_CHOICE:
         case SL_CONF_BOOL:
+        case SL_CONF_BASE:
         case SL_CONF_INVALID:
         default:
             break;

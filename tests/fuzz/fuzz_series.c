@@ -44,7 +44,9 @@ static void walk(struct sl_replay *replay, struct fuzz_input *in, struct sl_mono
 static struct sl_series *parse(const char *text, size_t size, bool negative_ok) {
     struct sl_series *series = NULL;
     struct sl_error err = {0};
-    int rc = sl_series_parse("f.csv", text, size, "time", "usd", negative_ok, &series, &err);
+    const struct sl_series_format format = {
+        .time_column = "time", .value_column = "usd", .scale = {1, 0}, .negative_ok = negative_ok};
+    int rc = sl_series_parse("f.csv", text, size, &format, &series, &err);
     if (rc != SL_OK) {
         fuzz_check_error(rc, &err);
         fuzz_check(!series && strncmp(err.text, "f.csv", 5) == 0);

@@ -15,10 +15,13 @@ static struct sl_now at_start(void) {
 }
 #define HOUR_MS INT64_C(3600000)
 
+static const struct sl_series_format format = {
+    .time_column = "timestamp", .value_column = "usd", .scale = {1, 0}};
+
 static struct sl_series *parse(const char *text) {
     struct sl_series *series = NULL;
     struct sl_error err;
-    if (sl_series_parse("t.csv", text, strlen(text), "timestamp", "usd", false, &series, &err)) {
+    if (sl_series_parse("t.csv", text, strlen(text), &format, &series, &err)) {
         fail_msg("%s", err.text);
     }
     return series;
@@ -38,14 +41,15 @@ static void bad_rows_are_named_by_line(void **state) {
         {"timestamp,usd\n2025-01-01,12x\n", "t.csv:2: usd"},
         {"timestamp,usd\nyesterday,1\n", "t.csv:2: 'yesterday' is not a time"},
         {"timestamp,usd\n2025-02-30,1\n", "is not a time"},
+        {"timestamp,usd\n2025-11-02 01:00:00,1\n", "local time needs its offset"},
         {"timestamp,usd\n2025-01-01\n", "t.csv:2: the row has too few"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct sl_series *series = NULL;
         struct sl_error err;
-        assert_int_not_equal(sl_series_parse("t.csv", cases[i].text, strlen(cases[i].text),
-                                             "timestamp", "usd", false, &series, &err),
-                             0);
+        assert_int_not_equal(
+            sl_series_parse("t.csv", cases[i].text, strlen(cases[i].text), &format, &series, &err),
+            0);
         if (!strstr(err.text, cases[i].said)) {
             fail_msg("'%s' lacks '%s'", err.text, cases[i].said);
         }
@@ -193,9 +197,40 @@ static void a_file_replaced_by_one_row_is_fresh(void **state) {
     sl_replay_fini(&replay);
 }
 
+/* The hour comes twice, and its offset tells which is which. */
+static void the_repeated_hour_of_summer_time_is_two_hours(void **state) {
+    (void)state;
+    static const char text[] = "Interval Start,Location,SPP\n"
+                               "2025-11-02 00:00:00-05:00,LZ_HOUSTON,20\n"
+                               "2025-11-02 01:00:00-05:00,LZ_HOUSTON,21.5\n"
+                               "2025-11-02 01:00:00-05:00,LZ_WEST,-99\n"
+                               "2025-11-02 01:00:00-06:00,LZ_HOUSTON,-3.25\n"
+                               "2025-11-02 02:00:00-06:00,LZ_HOUSTON,23\n";
+    static const int64_t wanted[] = {20000000, 21500000, -3250000, 23000000}; /* per kWh */
+    const struct sl_series_format local = {.time_column = "Interval Start",
+                                           .value_column = "SPP",
+                                           .filter_column = "Location",
+                                           .filter_value = "LZ_HOUSTON",
+                                           .scale = {1, -3},
+                                           .negative_ok = true};
+    struct sl_series *series = NULL;
+    struct sl_wall at = {0};
+    assert_int_equal(sl_series_parse("iso.csv", text, sizeof text - 1, &local, &series, NULL), 0);
+    assert_int_equal(series->count, 4);
+    assert_int_equal(sl_wall_parse("2025-11-02T05:00:00Z", &at), 0);
+    assert_null(sl_series_at(series, (struct sl_wall){at.ms - 1}));
+    for (int i = 0; i < 4; i++, at.ms += HOUR_MS) {
+        assert_int_equal(series->rows[i].at.ms, at.ms);
+        assert_int_equal(sl_series_at(series, (struct sl_wall){at.ms + HOUR_MS - 1})->value_nano,
+                         wanted[i]);
+    }
+    sl_series_destroy(series);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bad_rows_are_named_by_line),
+        cmocka_unit_test(the_repeated_hour_of_summer_time_is_two_hours),
         cmocka_unit_test(recorded_days_pass_at_the_chosen_speed),
         cmocka_unit_test(a_loop_begins_again),
         cmocka_unit_test(an_appended_row_is_in_force_at_once),

@@ -113,6 +113,11 @@ static void what_does_not_fit_is_refused(void **state) {
         {"unit_lines: 25", "threshold: 2", "policy.threshold"},
         {"price: 0.07", "price: 0.07 USD", ":10: "},
         {"unit: usd_per_ph_day", "unit: usd_per_kwh", "does not fit its role"},
+        {"unit: usd_per_ph_day", "unit: usd_per_parsec", "for this role: usd_per_ph_day"},
+        {"unit: usd_per_ph_day", "unit: btc_per_ph_day", "role currency and unit usd_per_btc"},
+        {"    unit: usd_per_ph_day\n", "", ":12: feeds[0].unit is missing"},
+        {"    role:", "    description: no/such/file.yaml\n    role:", "no/such/file.yaml"},
+        {"    role:", "    description: \"\"\n    role:", ":13: feeds[0].description"},
         {"    path: h.csv\n", "", "needs path"},
         {"tariff: fixed", "tariff: feed", "no feed has the role power"},
         {"  - id: demo\n    default_bid: 0.05\n",
@@ -134,11 +139,94 @@ static void what_does_not_fit_is_refused(void **state) {
     free(config);
 }
 
+static void write_text(const char *path, const char *text) {
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fputs(text, file);
+    fclose(file);
+}
+
+static const char described[] = "role: hashprice\n"
+                                "kind: http\n"
+                                "unit: btc_per_ph_day\n"
+                                "algorithm: sha256d\n"
+                                "url: https://example.org\n"
+                                "derive: bitcoin_hashprice\n"
+                                "interval: 10m\n"
+                                "inputs:\n"
+                                "  - {name: difficulty, resource: /a, value_path: d}\n"
+                                "  - {name: reward, resource: /b, value_path: r}\n"
+                                "  - {name: first_block, resource: /b, value_path: f}\n"
+                                "  - {name: last_block, resource: /b, value_path: l}\n";
+static const char site[] = "data_dir: /tmp/x\n"
+                           "agents: {key_file: k, allowed_file: a}\n"
+                           "feeds:\n"
+                           "  - id: h\n"
+                           "    description: ready.yaml\n"
+                           "    url: http://127.0.0.1:1\n"
+                           "  - id: btc\n"
+                           "    description: ready.yaml\n"
+                           "    role: currency\n"
+                           "    unit: usd_per_btc\n"
+                           "    algorithm: \"\"\n"
+                           "    derive: none\n"
+                           "    value_path: USD\n"
+                           "    inputs: []\n";
+
+/* What a description says counts where the item says nothing; a list replaces a list. */
+static void a_description_gives_defaults(void **state) {
+    (void)state;
+    struct sl_broker_config *config = calloc(1, sizeof *config);
+    struct sl_core_config *core = calloc(1, sizeof *core);
+    struct sl_error err;
+    char dir[] = "/tmp/sluice-config-XXXXXX";
+    char path[64];
+    char base[64];
+    assert_non_null(mkdtemp(dir));
+    snprintf(path, sizeof path, "%s/broker.yaml", dir);
+    snprintf(base, sizeof base, "%s/ready.yaml", dir);
+    write_text(path, site);
+    write_text(base, described);
+    if (sl_broker_config_read(path, config, &err)) {
+        fail_msg("%s", err.text);
+    }
+    assert_string_equal(config->feeds[0].url, "http://127.0.0.1:1");
+    assert_int_equal(config->feeds[0].interval_ms, 600000);
+    assert_int_equal(config->feeds[0].input_count, 4);
+    assert_string_equal(config->feeds[0].inputs[3].value_path, "l");
+    assert_string_equal(config->feeds[1].url, "https://example.org");
+    assert_int_equal(config->feeds[1].input_count, 0);
+    assert_string_equal(config->feeds[1].inputs[0].value_path, "");
+    sl_broker_config_core(config, core);
+    assert_string_equal(core->feeds[0].currency, "BTC");
+    assert_string_equal(core->feeds[0].algorithm, "sha256d");
+    assert_int_equal(core->feeds[1].role, SL_FEED_CURRENCY);
+    assert_string_equal(core->feeds[1].currency, "BTC");
+    /* What is wrong in it is named with its own line. */
+    write_text(base, "role: hashprice\nunti: usd_per_ph_day\n");
+    assert_int_equal(sl_broker_config_read(path, config, &err), -SL_INVALID);
+    assert_non_null(strstr(err.text, "ready.yaml:2: unknown key unti"));
+    write_text(base, "role: hashprice\ndescription: ready.yaml\n");
+    assert_int_equal(sl_broker_config_read(path, config, &err), -SL_INVALID);
+    assert_non_null(strstr(err.text, "ready.yaml:2: description cannot stand"));
+    write_text(base, "- a\n");
+    assert_int_equal(sl_broker_config_read(path, config, &err), -SL_INVALID);
+    assert_non_null(strstr(err.text, "ready.yaml:1: "));
+    assert_int_equal(unlink(base), 0);
+    assert_int_equal(sl_broker_config_read(path, config, &err), -SL_NOTFOUND);
+    assert_non_null(strstr(err.text, "broker.yaml:5: feeds[0].description: there is no"));
+    unlink(path);
+    rmdir(dir);
+    free(config);
+    free(core);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_policy_document_is_read_beside_the_configuration),
         cmocka_unit_test(values_arrive_in_the_cores_units),
         cmocka_unit_test(what_does_not_fit_is_refused),
+        cmocka_unit_test(a_description_gives_defaults),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -465,6 +465,91 @@ static void files(void **state) {
     rmdir(dir);
 }
 
+struct based {
+    char node[32];
+    int64_t watts;
+    uint32_t gpu_count;
+    struct gpu gpus[3];
+};
+
+static const struct sl_conf_option based_schema[] = {
+    {.path = "from", .type = SL_CONF_BASE, .help = "A file with defaults."},
+    {.path = "node",
+     .type = SL_CONF_TEXT,
+     .offset = offsetof(struct based, node),
+     .size = 32,
+     .min = 1,
+     .help = "Name of it."},
+    {.path = "watts",
+     .type = SL_CONF_INT,
+     .offset = offsetof(struct based, watts),
+     .min = 0,
+     .max = 1000,
+     .fallback = "65",
+     .help = "Rated power."},
+    {.path = "gpus",
+     .type = SL_CONF_LIST,
+     .offset = offsetof(struct based, gpus),
+     .size = sizeof(struct gpu),
+     .max = 3,
+     .item = gpu_schema,
+     .count_offset = offsetof(struct based, gpu_count),
+     .fallback = "[]",
+     .help = "Cards."},
+    {0},
+};
+
+static void write_text(const char *path, const char *text) {
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fputs(text, file);
+    fclose(file);
+}
+
+/* The values of the named file, from the folder of the one that names it, are only defaults. */
+static void a_base_gives_defaults(void **state) {
+    (void)state;
+    char dir[] = "/tmp/sluice-conf-XXXXXX";
+    char path[64];
+    char base[64];
+    struct based c = {.watts = 77};
+    struct based wiped = {0};
+    struct sl_error err;
+    assert_non_null(mkdtemp(dir));
+    snprintf(path, sizeof path, "%s/site.yaml", dir);
+    snprintf(base, sizeof base, "%s/base.yaml", dir);
+    write_text(base, "node: b\nwatts: 5\ngpus:\n- name: one\n- name: two\n  watts: 9\n");
+    write_text(path, "watts: 6\nfrom: base.yaml\n");
+    assert_int_equal(sl_conf_read(path, based_schema, &c, sizeof c, &err), 0);
+    assert_string_equal(c.node, "b");
+    assert_int_equal(c.watts, 6); /* whatever the order */
+    assert_int_equal(c.gpu_count, 2);
+    assert_int_equal(c.gpus[1].watts, 9);
+    write_text(path, "from: base.yaml\ngpus:\n- name: three\n");
+    assert_int_equal(sl_conf_read(path, based_schema, &c, sizeof c, &err), 0);
+    assert_int_equal(c.gpu_count, 1);
+    assert_string_equal(c.gpus[0].name, "three");
+    assert_int_equal(c.gpus[0].watts, 250); /* a list replaces a list */
+    assert_memory_equal(&c.gpus[1], &wiped.gpus[1], sizeof c.gpus[1]);
+    static const char *const bad[] = {"from: ''\n", "from: [a]\n", "from: no.yaml\n", "from: .\n"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        write_text(path, bad[i]);
+        assert_true(sl_conf_read(path, based_schema, &c, sizeof c, &err) < 0);
+        assert_non_null(strstr(err.text, "site.yaml:1: from"));
+    }
+    static const char text[] = "node: a\nfrom: base.yaml\n"; /* from memory there is no folder */
+    assert_int_equal(
+        sl_conf_parse("f.yaml", text, sizeof text - 1, based_schema, &c, sizeof c, &err),
+        -SL_INVALID);
+    assert_non_null(strstr(err.text, "f.yaml:2: from"));
+    write_text(path, "from: site.yaml\n"); /* itself: one level only */
+    assert_int_equal(sl_conf_read(path, based_schema, &c, sizeof c, &err), -SL_INVALID);
+    assert_non_null(strstr(err.text, "cannot stand in a file that is named by one"));
+    unlink(base);
+    unlink(path);
+    rmdir(dir);
+}
+
 /* Whatever single byte is changed: no crash, and either refused with a line or read. */
 static void every_byte_changed(void **state) {
     (void)state;
@@ -505,6 +590,7 @@ int main(void) {
         cmocka_unit_test(missing_values_name_themselves),
         cmocka_unit_test(a_failed_read_after_a_good_one_changes_nothing),
         cmocka_unit_test(files),
+        cmocka_unit_test(a_base_gives_defaults),
         cmocka_unit_test(every_byte_changed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
