@@ -19,9 +19,9 @@ const struct sl_policy *sl_policy_find(const char *name) {
 }
 
 const char *sl_rule_name(enum sl_rule rule) {
-    static const char *const names[] = {"invalid", "stop",  "drain",     "faulty",
-                                        "pin",     "hold",  "start",     "lease-end",
-                                        "stay",    "dwell", "threshold", "idle"};
+    static const char *const names[] = {"invalid",   "stop",  "drain",     "faulty", "pin",
+                                        "hold",      "start", "lease-end", "stay",   "dwell",
+                                        "threshold", "idle",  "curtail",   "cap"};
     return (size_t)rule < sizeof names / sizeof names[0] ? names[rule] : names[0];
 }
 

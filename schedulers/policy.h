@@ -83,6 +83,9 @@ enum sl_rule {
     SL_RULE_DWELL,     /* something does, but it moved a moment ago */
     SL_RULE_THRESHOLD, /* moved because it earns more */
     SL_RULE_IDLE,      /* nothing pays for its power */
+    /* Laid over a plan by the caller, no policy of this folder says them. */
+    SL_RULE_CURTAIL, /* power costs more than the strike price */
+    SL_RULE_CAP,     /* does not fit under a cap on watts */
 };
 
 #define SL_MARK_GROSS 1u          /* compared without power, since some power is unknown */

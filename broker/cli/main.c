@@ -21,6 +21,7 @@ static const struct verb verbs[] = {
     {"nodes", "", "agents: session, pool, what waits to be sent", sl_cli_nodes},
     {"devices", "", "devices: mode, rates, power, what holds them", sl_cli_devices},
     {"market", "", "prices, and open batches with their bids", sl_cli_market},
+    {"power", "", "tariff, caps, strike prices, energy by mode", sl_cli_power},
     {"explain", "DEVICE", "why a device does what it does: figures and rule", sl_cli_explain},
     {"submit", "FILE --model M --bid USD_PER_MTOK [--deadline D] [--wait [--out FILE]]",
      "submit a batch: JSONL requests, or a text file with one input a line", sl_cli_submit},

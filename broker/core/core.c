@@ -117,6 +117,7 @@ int sl_broker_core_create(const struct sl_core_config *config, struct sl_broker_
     }
     core->config = filled;
     core->policy = sl_policy_find("threshold");
+    sl_core_power_create(core);
     for (uint32_t i = 0; i < filled.feed_count; i++) {
         core->feeds[i].config = filled.feeds[i];
     }
@@ -146,6 +147,7 @@ void sl_broker_core_destroy(struct sl_broker_core *core) {
     for (uint32_t i = 0; i < core->tenant_count; i++) {
         free(core->tenants[i]);
     }
+    sl_core_power_destroy(core);
     sl_core_fleet_fini(&core->fleet);
     free(core->nodes);
     free(core->batches);

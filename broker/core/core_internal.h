@@ -5,6 +5,7 @@
 #define SLUICE_BROKER_CORE_CORE_INTERNAL_H
 
 #include "broker/core/core_state.h"
+#include "broker/core/power.h"
 #include "broker/core/view.h"
 
 struct sl_core_best { /* of one model, in this tick */
@@ -81,6 +82,7 @@ struct sl_broker_core {
     sl_i128 shadow_hash_rem, shadow_lease_rem;
     int64_t shadow_ns, shadow_stored_ns;
     bool shadow_dirty;
+    struct sl_core_power *power;                                   /* power.h */
     struct sl_core_shadow_slot shadow_slots[SL_CORE_SHADOW_SLOTS]; /* as restored */
 };
 

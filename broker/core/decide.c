@@ -291,6 +291,7 @@ void sl_core_tick(struct sl_broker_core *core) {
     collect_best(core);
     snapshot(core);
     core->policy->decide(&core->input, core->policy_state, &core->plan);
+    sl_core_power_limit(core); /* strike prices and caps outrank the plan */
     for (uint32_t row = 0; row < core->plan.count; row++) {
         struct sl_core_batch *batch = planned_batch(core, row, core->input.id[row]);
         if (batch) {

@@ -79,6 +79,9 @@ static int by_rule(const struct sl_broker_core *core, const struct facts *f, uin
             return snprintf(out, size, "%s %lld nUSD/h is worth most", f->best, f->best_value);
         }
         return by_price(core, f, rule, out, size);
+    case SL_RULE_CURTAIL:
+    case SL_RULE_CAP:
+        return sl_core_power_explain(core, dev, f->row, out, size);
     case SL_RULE_INVALID:
     default:
         return snprintf(out, size, "no decision yet");

@@ -8,10 +8,10 @@
 #include "proto/base/mutant.h"
 #include "proto/base/text.h"
 
-static const char *const meta_keys[] = {"hashprice",   "counters",     "rem.hash",  "rem.power",
-                                        "shadow.hash", "shadow.lease", "shadow.b0", "shadow.b1",
-                                        "shadow.b2",   "shadow.b3",    "shadow.b4", "shadow.b5",
-                                        "shadow.b6",   "shadow.b7",    NULL};
+static const char *const meta_keys[] = {
+    "hashprice", "counters",  "rem.hash",  "rem.power", "shadow.hash", "shadow.lease",
+    "shadow.b0", "shadow.b1", "shadow.b2", "shadow.b3", "shadow.b4",   "shadow.b5",
+    "shadow.b6", "shadow.b7", "energy",    "carbon",    "power.off",   NULL};
 
 const char *const *sl_broker_core_meta_keys(void) {
     return meta_keys;
@@ -198,7 +198,8 @@ int sl_broker_core_restore_meta(struct sl_broker_core *core, const char *key, co
     if (strcmp(key, "rem.power") == 0) {
         return restore_remainder(&core->power_rem, value, SL_CORE_DENOM_POWER);
     }
-    return sl_core_shadow_restore(core, key, value);
+    int rc = sl_core_power_restore(core, key, value);
+    return rc == -SL_NOTFOUND ? sl_core_shadow_restore(core, key, value) : rc;
 }
 
 void sl_broker_core_restore_high(struct sl_broker_core *core, const struct sl_store_high *high) {

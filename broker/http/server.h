@@ -57,6 +57,7 @@ enum sl_http_view {
     SL_HTTP_VIEW_MODELS,
     SL_HTTP_VIEW_SWITCHES,
     SL_HTTP_VIEW_SUMMARY, /* members without braces: the worker adds the store's */
+    SL_HTTP_VIEW_POWER,
     SL_HTTP_VIEW_METRICS, /* Prometheus text */
 };
 

@@ -10,6 +10,7 @@
 
 #include <stdio.h>
 
+#include "broker/policy/power.h"
 #include "proto/base/error.h"
 #include "schedulers/switching.h"
 
@@ -19,6 +20,7 @@ struct sl_policy_document {
     int64_t policy;  /* index among sl_policy_document_policies */
     int64_t step_ms; /* between two steps of the filters */
     struct sl_switching_params switching;
+    struct sl_policy_power power;
 };
 
 /* The names that `policy` may have, in the order of its index, between bars. */

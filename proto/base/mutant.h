@@ -54,7 +54,11 @@
     X(store_unsynced, "a commit of the store does not wait for the disk")                          \
     X(store_goes_on, "after a commit that failed, the store goes on with the next one")            \
     X(transaction_torn, "a transfer and what belongs to it are two transactions")                  \
-    X(drain_ignored, "a drained device is moved by prices")
+    X(drain_ignored, "a drained device is moved by prices")                                        \
+    X(cap_checked_after_growing, "devices grow before others have shrunk")                         \
+    X(shed_most_margin_first, "a cap sheds the most margin per watt first")                        \
+    X(strike_ignored_when_stale, "a strike price does not act while hash prices are stale")        \
+    X(resume_without_window, "what was curtailed comes back at the first low price")
 
 #define SL_MUTANTS_AGENT(X)                                                                        \
     X(lower_epoch_accepted, "the agent takes a directive of a lower epoch")                        \
