@@ -74,7 +74,7 @@ static void grow(struct job *job) {
     clear_sums(job);
     for (uint32_t i = 0; i < job->count; i++) {
         const struct sl_cap_row *row = &job->rows[i];
-        add(job, row, SL_MUTANT(cap_checked_after_growing) ? planned_mw(row) : row->held_mw);
+        add(job, row, row->held_mw);
     }
     for (uint32_t i = job->count; i > 0; i--) {
         struct sl_cap_row *row = &job->rows[job->order[i - 1]];
@@ -82,13 +82,12 @@ static void grow(struct job *job) {
         if (more <= 0 || row->verdict != SL_CAP_KEEP || !is_capped(job, row)) {
             continue;
         }
-        more = SL_MUTANT(cap_checked_after_growing) ? 0 : more;
         uint32_t circuit = circuit_of(job, row);
         bool full = job->limits->frozen ||
                     over(job->sums[job->limits->circuit_count], more, job->limits->site_mw) ||
                     (circuit != SL_CAP_NO_CIRCUIT &&
                      over(job->sums[circuit], more, job->limits->circuit_mw[circuit]));
-        if (full) {
+        if (full && !SL_MUTANT(cap_checked_after_growing)) {
             row->verdict = SL_CAP_WAIT;
         } else {
             add(job, row, more);
