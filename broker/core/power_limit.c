@@ -276,11 +276,21 @@ static void warn_of_names(struct sl_broker_core *core) {
     }
 }
 
+/* An agent that loses the broker hashes by itself, whatever the cap says. */
+static void warn_of_safe_mode(struct sl_broker_core *core) {
+    if (sl_core_power_capped(core->power) && core->config.safe_mode != SL_MODE_IDLE) {
+        sl_core_log(core, SL_LOG_WARN, "power.safe_mode",
+                    "agents that lose the broker hash by themselves, above a cap too; set "
+                    "agents.safe_mode: idle here and safe_mode: idle at the agents");
+    }
+}
+
 void sl_core_power_limit(struct sl_broker_core *core) {
     struct sl_core_power *power = core->power;
     if (!power->begun) {
         power->begun = true;
         power->started_ns = core->now.mono.ns;
+        warn_of_safe_mode(core);
     }
     if (!sl_core_power_capped(power) && power->policy.strike_count == 0) {
         return;
