@@ -96,7 +96,7 @@ static void print_tables(struct sl_cli *cli, json_t *answer) {
         {"strike USD/kWh", "strike_usd_per_kwh", SL_CLI_USD, true, false},
         {"state", "state", SL_CLI_TEXT, false, true},
         {"devices", "devices", SL_CLI_NUMBER, true, false},
-        {"changes in", "window_left_ms", SL_CLI_MS, true, false},
+        {"changes in", "window_text", SL_CLI_TEXT, true, false},
         {NULL, NULL, SL_CLI_TEXT, false, false},
     };
     static const struct sl_cli_column circuits[] = {
@@ -117,7 +117,18 @@ static void print_tables(struct sl_cli *cli, json_t *answer) {
         {"kWh curtailed", "energy_kwh.curtailed", SL_CLI_USD_SHORT, true, false},
         {NULL, NULL, SL_CLI_TEXT, false, false},
     };
-    json_t *rows = json_object_get(answer, "devices");
+    json_t *rows = json_object_get(answer, "classes");
+    for (size_t i = 0; i < json_array_size(rows); i++) {
+        json_t *row = json_array_get(rows, i);
+        SL_AUTO_BUF struct sl_buf text = {0};
+        if (is_set(row, "window_left_ms")) {
+            sl_cli_value(row, "window_left_ms", SL_CLI_MS, &text);
+        } else {
+            sl_buf_printf(&text, "-");
+        }
+        set_text(row, "window_text", &text);
+    }
+    rows = json_object_get(answer, "devices");
     for (size_t i = 0; i < json_array_size(rows); i++) {
         json_t *row = json_array_get(rows, i);
         SL_AUTO_BUF struct sl_buf text = {0};
