@@ -102,6 +102,9 @@ enum sl_rule {
     SL_RULE_LEASE_ENTER, /* what is left of a lease pays more than the switches cost */
     SL_RULE_LEASE_LEAVE, /* what is left of it pays too little */
     SL_RULE_FIXED,       /* the policy names this mode */
+    /* Laid over a plan by the caller, no policy of this folder says them. */
+    SL_RULE_CURTAIL, /* power costs more than the strike price */
+    SL_RULE_CAP,     /* does not fit under a cap on watts */
 };
 
 #define SL_MARK_GROSS 1u          /* compared without power, since some power is unknown */

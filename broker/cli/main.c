@@ -23,6 +23,7 @@ static const struct verb verbs[] = {
     {"market", "[shadows]",
      "prices, and open batches with their bids; shadows: what other policies would have earned",
      sl_cli_market},
+    {"power", "", "tariff, caps, strike prices, energy by mode", sl_cli_power},
     {"explain", "DEVICE [--at TIME]",
      "why a device does what it does, or did at a time: figures and rule", sl_cli_explain},
     {"decisions", "[DEVICE] [--limit N] [--out FILE]",

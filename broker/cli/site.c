@@ -24,6 +24,7 @@ static void add_joined(json_t *status) {
     SL_AUTO_BUF struct sl_buf shares = {0};
     SL_AUTO_BUF struct sl_buf power = {0};
     SL_AUTO_BUF struct sl_buf switches = {0};
+    SL_AUTO_BUF struct sl_buf energy = {0};
     static const char *const modes[] = {"hash", "infer", "idle"};
     sl_cli_value(status, "devices_total", SL_CLI_NUMBER, &devices);
     for (size_t i = 0; i < 3; i++) {
@@ -55,6 +56,16 @@ static void add_joined(json_t *status) {
     set_text(status, "devices_text", &devices);
     set_text(status, "shares_text", &shares);
     set_text(status, "power_text", &power);
+    /* `sluice power` says more. */
+    static const char *const kinds[] = {"idle", "hash", "infer", "curtailed"};
+    for (size_t i = 0; i < 4; i++) {
+        char path[40];
+        snprintf(path, sizeof path, "power.energy_kwh.%s", kinds[i]);
+        sl_buf_printf(&energy, i == 0 ? "" : ", ");
+        sl_cli_value(status, path, SL_CLI_USD_SHORT, &energy);
+        sl_buf_printf(&energy, " %s", kinds[i]);
+    }
+    set_text(status, "energy_text", &energy);
     set_text(status, "switches_text", &switches);
 }
 
@@ -75,6 +86,7 @@ int sl_cli_status(struct sl_cli *cli, struct sl_error *err) {
         {"USD from hashing", "revenue_usd.hash", SL_CLI_USD, false, false},
         {"USD from leases", "revenue_usd.lease", SL_CLI_USD, false, false},
         {"USD for power", "power_text", SL_CLI_TEXT, false, false},
+        {"kWh used", "energy_text", SL_CLI_TEXT, false, false},
         {"  had it always hashed", "revenue_usd.always_hash", SL_CLI_USD, false, false},
         {"  had it always leased", "revenue_usd.always_lease", SL_CLI_USD, false, false},
         {NULL, NULL, SL_CLI_TEXT, false, false},

@@ -65,8 +65,12 @@ static void set_defaults(struct sl_core_config *c) {
         *spans[i].value = *spans[i].value ? *spans[i].value : spans[i].unset;
     }
     if (c->policy.step_ms == 0) { /* a caller without a document: thresholds, as it says itself */
-        sl_policy_document_default(&c->policy);
+        struct sl_policy_document shipped;
+        sl_policy_document_default(&shipped);
         c->policy.policy = SL_POLICY_THRESHOLD;
+        c->policy.step_ms = shipped.step_ms;
+        c->policy.against_ms = shipped.against_ms;
+        c->policy.switching = shipped.switching;
     }
     c->session_lost_ms = c->session_lost_ms ? c->session_lost_ms : 5 * c->report_ms;
     c->safe_mode = c->safe_mode ? c->safe_mode : SL_MODE_HASH;
@@ -122,6 +126,7 @@ int sl_broker_core_create(const struct sl_core_config *config, struct sl_broker_
     core->config = filled;
     core->policy = sl_policy_at((size_t)filled.policy.policy);
     sl_policy_document_version(&filled.policy, core->policy_version);
+    sl_core_power_create(core);
     for (uint32_t i = 0; i < filled.feed_count; i++) {
         core->feeds[i].config = filled.feeds[i];
     }
@@ -151,6 +156,7 @@ void sl_broker_core_destroy(struct sl_broker_core *core) {
     for (uint32_t i = 0; i < core->tenant_count; i++) {
         free(core->tenants[i]);
     }
+    sl_core_power_destroy(core);
     sl_core_fleet_fini(&core->fleet);
     free(core->nodes);
     free(core->batches);
@@ -162,6 +168,7 @@ void sl_broker_core_destroy(struct sl_broker_core *core) {
     free(core->plan_memory);
     free(core->switching);
     free(core->switching_before);
+    free(core->decided);
     sl_core_classes_fini(core);
     free(core->tick_batch);
     free(core);

@@ -5,33 +5,19 @@
 #define SLUICE_BROKER_CORE_CORE_INTERNAL_H
 
 #include "broker/core/core_state.h"
+#include "broker/core/power.h"
 #include "broker/core/view.h"
-
-struct sl_core_best { /* of one model, in this tick */
-    const char *model;
-    struct sl_core_batch *batch;
-    sl_i128 tokens_left; /* of all its batches that could be served, by estimate */
-    uint32_t offering;   /* devices that have it */
-};
-
-#define SL_CORE_SHADOW_SLOTS 8 /* open batches whose shadow survives a restart exactly */
-struct sl_core_shadow_slot {
-    char batch[SL_ID_MAX];
-    int64_t milli;
-    sl_i128 nusd;
-};
 
 struct sl_broker_core {
     struct sl_core_config config;
     struct sl_now now;
-    int64_t read_ns; /* of the running event; 0: none */
-    bool started;
-    bool armed;         /* something changed that a decision depends on */
-    int64_t armed_ns;   /* read_ns of the event that armed it first */
-    int64_t sweep_ns;   /* next housekeeping */
-    struct sl_txn *txn; /* of the running step, NULL while empty */
-    bool ticket_taken;  /* somebody waits for this step's transaction */
-    uint64_t ticket;    /* last submitted */
+    int64_t read_ns;     /* of the running event; 0: none */
+    bool started, armed; /* armed: something changed that a decision depends on */
+    int64_t armed_ns;    /* read_ns of the event that armed it first */
+    int64_t sweep_ns;    /* next housekeeping */
+    struct sl_txn *txn;  /* of the running step, NULL while empty */
+    bool ticket_taken;   /* somebody waits for this step's transaction */
+    uint64_t ticket;     /* last submitted */
     uint64_t durable;
     struct sl_core_ring ready[SL_CORE_RANKS];
     struct sl_core_ring waiting;
@@ -72,6 +58,7 @@ struct sl_broker_core {
     struct sl_plan plan;
     void *input_memory, *plan_memory;
     struct sl_switching_device *switching, *switching_before; /* [tick_cap] by device */
+    uint8_t (*decided)[2]; /* [tick_cap] mode and rule, before strike prices and caps */
     struct sl_core_class classes[SL_CORE_CLASSES_MAX];
     const struct sl_switching_view *class_views[SL_CORE_CLASSES_MAX];
     uint32_t class_count;
@@ -91,6 +78,7 @@ struct sl_broker_core {
     sl_i128 shadow_hash_rem, shadow_lease_rem;
     int64_t shadow_ns, shadow_stored_ns;
     bool shadow_dirty;
+    struct sl_core_power *power;                                   /* power.h */
     struct sl_core_shadow_slot shadow_slots[SL_CORE_SHADOW_SLOTS]; /* as restored */
 };
 

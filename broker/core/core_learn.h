@@ -11,6 +11,21 @@
 #include "schedulers/policy.h"
 
 struct sl_broker_core;
+struct sl_core_batch;
+
+struct sl_core_best { /* of one model, in this tick */
+    const char *model;
+    struct sl_core_batch *batch;
+    sl_i128 tokens_left; /* of all its batches that could be served, by estimate */
+    uint32_t offering;   /* devices that have it */
+};
+
+#define SL_CORE_SHADOW_SLOTS 8 /* open batches whose shadow survives a restart exactly */
+struct sl_core_shadow_slot {
+    char batch[SL_ID_MAX];
+    int64_t milli;
+    sl_i128 nusd;
+};
 
 #define SL_CORE_CLASSES_MAX 64
 

@@ -72,6 +72,8 @@ enum sl_core_known { SL_KNOWN_NO = 0, SL_KNOWN_STALE, SL_KNOWN_FRESH };
 void sl_core_feed_price(struct sl_broker_core *core, const struct sl_core_event *event);
 /* Median of the fresh feeds; else the newest stale value. The factor is in it. */
 enum sl_core_known sl_core_hashprice(const struct sl_broker_core *core, int64_t *ret_price);
+/* Grams of CO2 per kWh x 1e9, of the CARBON feeds. */
+enum sl_core_known sl_core_carbon(const struct sl_broker_core *core, int64_t *ret_nano_g);
 enum sl_core_known sl_core_tariff(const struct sl_broker_core *core, int64_t *ret_price);
 /* The hashprice of `age_ms` ago, else the oldest known after it; false: there never was one. */
 bool sl_core_hashprice_at(const struct sl_broker_core *core, uint64_t age_ms, int64_t *ret_price);

@@ -175,11 +175,13 @@ static void reserve(struct sl_broker_core *core) {
     free(core->input_memory);
     free(core->plan_memory);
     free(core->switching_before);
+    free(core->decided);
     free(core->tick_batch);
     core->input_memory = sl_core_calloc(1, sl_policy_input_bytes(cap));
     core->plan_memory = sl_core_calloc(1, sl_plan_bytes(cap));
     core->switching = sl_core_calloc(cap, sizeof core->switching[0]);
     core->switching_before = sl_core_calloc(cap, sizeof core->switching[0]);
+    core->decided = sl_core_calloc(cap, sizeof core->decided[0]);
     if (remembered) {
         memcpy(core->switching, remembered, core->tick_cap * sizeof core->switching[0]);
         free(remembered);
@@ -272,6 +274,8 @@ static void record(const struct sl_broker_core *core, uint32_t row, struct sl_co
             : &core->switching[dev];
     struct sl_decision decision;
     sl_decision_take(&core->input, device, &core->plan, row, &decision);
+    decision.plan.mode = core->decided[row][0];
+    decision.plan.rule = core->decided[row][1];
     sl_decision_pack(&decision, grant->record);
     uint8_t bytes[SL_DECISION_BYTES];
     sl_decision_bytes(grant->record, bytes);
@@ -372,6 +376,14 @@ static void apply(struct sl_broker_core *core) {
     }
 }
 
+/* What the policy said: records are of that, whatever is laid over it. */
+static void keep_decided(struct sl_broker_core *core) {
+    for (uint32_t row = 0; row < core->plan.count; row++) {
+        core->decided[row][0] = core->plan.mode[row];
+        core->decided[row][1] = core->plan.rule[row];
+    }
+}
+
 void sl_core_tick(struct sl_broker_core *core) {
     reserve(core);
     collect_best(core);
@@ -379,6 +391,8 @@ void sl_core_tick(struct sl_broker_core *core) {
     snapshot(core);
     sl_core_classes_step(core);
     core->policy->decide(&core->input, core->switching, &core->plan);
+    keep_decided(core);
+    sl_core_power_limit(core); /* strike prices and caps outrank the plan */
     for (uint32_t row = 0; row < core->plan.count; row++) {
         struct sl_core_batch *batch = planned_batch(core, row, core->input.id[row]);
         if (batch) {

@@ -120,6 +120,9 @@ static int by_rule(const struct sl_broker_core *core, const struct facts *f, uin
         return snprintf(
             out, size, "the policy names this mode%s",
             f->plan->marks[f->row] & SL_MARK_IMPOSSIBLE ? "; it is not possible now, so idle" : "");
+    case SL_RULE_CURTAIL:
+    case SL_RULE_CAP:
+        return sl_core_power_explain(core, dev, f->row, out, size);
     case SL_RULE_INVALID:
     default:
         return snprintf(out, size, "no decision yet");

@@ -66,7 +66,14 @@ enum sl_core_known sl_core_hashprice(const struct sl_broker_core *core, int64_t 
     return known;
 }
 
+enum sl_core_known sl_core_carbon(const struct sl_broker_core *core, int64_t *ret_nano_g) {
+    return role_value(core, SL_FEED_CARBON, ret_nano_g);
+}
+
 enum sl_core_known sl_core_tariff(const struct sl_broker_core *core, int64_t *ret_price) {
+    if (sl_core_power_tariff(core, ret_price)) { /* by the time of day */
+        return SL_KNOWN_FRESH;
+    }
     if (core->config.power_nusd_per_kwh >= 0) {
         *ret_price = core->config.power_nusd_per_kwh;
         return SL_KNOWN_FRESH;

@@ -129,6 +129,7 @@ static void take_report(struct sl_broker_core *core, uint32_t dev,
     bool mode_known = report->mode > SL_MODE_INVALID && report->mode < SL_MODE_COUNT;
     fleet->running_mode[dev] = mode_known ? (uint8_t)report->mode : 0;
     note_epoch(core, dev, report);
+    sl_core_power_heard(core, dev, report);
     note_health(core, dev, report);
     bool ours = fleet->mode[dev] != SL_MODE_INVALID && report->epoch == fleet->epoch[dev];
     if (ours) {
@@ -209,6 +210,7 @@ static void hello_device(struct sl_broker_core *core, uint32_t node,
     if (new_boot) {
         /* What ran in the earlier process is over, and so are our doubts: it has proved itself. */
         sl_core_lease_clear(core, dev);
+        sl_core_power_forget(core, dev);
         sl_core_device_forgive(core, dev);
         if (fleet->state[dev] == SL_DEVICE_FAULTY) {
             sl_core_device_step(core, dev, SL_DEV_RETEST);

@@ -110,6 +110,7 @@ void sl_core_lease_grant(struct sl_broker_core *core, uint32_t dev, const struct
     struct sl_core_fleet *fleet = &core->fleet;
     bool was_working = fleet->mode[dev] == SL_MODE_HASH || fleet->mode[dev] == SL_MODE_INFER;
     set_columns(core, dev, g);
+    sl_core_power_granted(core, dev, g->mode); /* counts under a cap from now on */
     store_directive(core, dev, g);
     let_units_go(core, dev);
     uint64_t ticket = sl_core_ticket(core);
@@ -218,6 +219,7 @@ void sl_core_lease_ack(struct sl_broker_core *core, uint32_t node, const struct 
         fleet->refusals[dev] = 0;
         sl_core_power_settle(core, dev); /* of the mode that ends here */
         fleet->running_mode[dev] = fleet->mode[dev];
+        sl_core_power_confirmed(core, dev, (enum sl_mode)fleet->mode[dev]);
         sl_core_device_step(core, dev, events[fleet->mode[dev]]);
         sl_core_switch_note(core, dev, ack);
         sl_core_unit_top_up(core, dev);

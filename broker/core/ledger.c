@@ -75,6 +75,7 @@ void sl_core_meter(struct sl_broker_core *core, uint32_t dev) {
     fleet->metered_ns[dev] = since_ns + span_ms * SL_NS_PER_MS;
     /* Longer than a session may be silent: nobody knows what it did then. */
     span_ms = span_ms < core->config.session_lost_ms ? span_ms : core->config.session_lost_ms;
+    sl_core_power_meter(core, dev, span_ms); /* energy by mode, whatever it costs */
     const struct sl_watts *watts = &fleet->cold[dev].report.watts[fleet->running_mode[dev]];
     int64_t price = 0;
     if (watts->source == SL_SOURCE_UNKNOWN || sl_core_tariff(core, &price) != SL_KNOWN_FRESH) {
@@ -127,8 +128,8 @@ void sl_core_ledger_sweep(struct sl_broker_core *core) {
         }
     }
     sl_core_shadow_advance(core);
-    bool dirty =
-        core->counters_dirty || core->shadow_dirty || core->power_rem_dirty || core->against_dirty;
+    bool dirty = core->counters_dirty || core->shadow_dirty || core->power_rem_dirty ||
+                 core->against_dirty || sl_core_power_dirty(core);
     if (dirty && now_ns - core->shadow_stored_ns >= METAS_EVERY_NS) {
         sl_core_shadow_metas(core);
         sl_core_against_metas(core);
@@ -151,6 +152,7 @@ void sl_core_ledger_shutdown(struct sl_broker_core *core) {
 
 void sl_core_ledger_metas(struct sl_broker_core *core) {
     char text[48];
+    sl_core_power_metas(core);
     if (core->hash_rem_dirty) {
         sl_core_op_meta(core, "rem.hash", "%s", sl_i128_format(core->hash_rem.rem, text));
         core->hash_rem_dirty = false;

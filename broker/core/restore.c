@@ -19,7 +19,7 @@ static const char *const meta_keys[] = {"hashprice",       "counters",
                                         "against.lease",   "against.idle",
                                         "against.fbf",     "against.work-function",
                                         "against.percent", "against.minimum-time",
-                                        "against.greedy",  NULL};
+                                        "against.greedy",  "energy", "carbon", "power.off", NULL};
 
 const char *const *sl_broker_core_meta_keys(void) {
     return meta_keys;
@@ -207,6 +207,7 @@ int sl_broker_core_restore_meta(struct sl_broker_core *core, const char *key, co
         return restore_remainder(&core->power_rem, value, SL_CORE_DENOM_POWER);
     }
     int rc = sl_core_against_restore(core, key, value);
+    rc = rc == -SL_NOTFOUND ? sl_core_power_restore(core, key, value) : rc;
     return rc == -SL_NOTFOUND ? sl_core_shadow_restore(core, key, value) : rc;
 }
 

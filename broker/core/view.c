@@ -130,7 +130,9 @@ static void fill_reason(const struct sl_broker_core *core, uint32_t dev,
     /* An order that finds the device where it wants it sends nothing, and rules all the same. */
     bool ordered = rule == SL_RULE_STOP || rule == SL_RULE_DRAIN || rule == SL_RULE_FAULT ||
                    rule == SL_RULE_PIN;
-    if (ordered || rule == SL_RULE_HOLD || rule == SL_RULE_DWELL || cold->rule[0] == '\0') {
+    bool limited = rule == SL_RULE_CURTAIL || rule == SL_RULE_CAP;
+    if (ordered || limited || rule == SL_RULE_HOLD || rule == SL_RULE_DWELL ||
+        cold->rule[0] == '\0') {
         sl_text_copy(view->rule, sizeof view->rule,
                      rule == SL_RULE_INVALID ? "" : sl_rule_name(rule));
         if (rule == SL_RULE_INVALID) {

@@ -134,6 +134,7 @@ enum sl_step sl_h_device(struct sl_http_call *call, struct sl_reader *reader);
 enum sl_step sl_h_market(struct sl_http_call *call, struct sl_reader *reader);
 enum sl_step sl_h_pools(struct sl_http_call *call, struct sl_reader *reader);
 enum sl_step sl_h_switches(struct sl_http_call *call, struct sl_reader *reader);
+enum sl_step sl_h_power(struct sl_http_call *call, struct sl_reader *reader);
 enum sl_step sl_h_summary(struct sl_http_call *call, struct sl_reader *reader);
 enum sl_step sl_h_decisions(struct sl_http_call *call, struct sl_reader *reader);
 enum sl_step sl_h_against(struct sl_http_call *call, struct sl_reader *reader);

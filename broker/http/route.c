@@ -36,6 +36,7 @@ static const struct sl_route routes[] = {
     {"GET", "/api/v1/devices/**", OPERATOR | QUICK, sl_h_device},
     {"GET", "/api/v1/pools", OPERATOR | QUICK, sl_h_pools},
     {"GET", "/api/v1/switches", OPERATOR | QUICK, sl_h_switches},
+    {"GET", "/api/v1/power", OPERATOR | QUICK, sl_h_power},
     {"GET", "/api/v1/summary", OPERATOR | QUICK, sl_h_summary},
     {"GET", "/api/v1/ledger", OPERATOR, sl_h_ledger},
     {"GET", "/api/v1/decisions", OPERATOR, sl_h_decisions},

@@ -58,6 +58,7 @@ enum sl_http_view {
     SL_HTTP_VIEW_SWITCHES,
     SL_HTTP_VIEW_SHADOWS,
     SL_HTTP_VIEW_SUMMARY, /* members without braces: the worker adds the store's */
+    SL_HTTP_VIEW_POWER,
     SL_HTTP_VIEW_METRICS, /* Prometheus text */
 };
 

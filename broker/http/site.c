@@ -26,6 +26,11 @@ enum sl_step sl_h_pools(struct sl_http_call *call, struct sl_reader *reader) {
     return sl_call_ask_view(call, SL_HTTP_VIEW_POOLS, NULL, NULL);
 }
 
+enum sl_step sl_h_power(struct sl_http_call *call, struct sl_reader *reader) {
+    (void)reader;
+    return sl_call_ask_view(call, SL_HTTP_VIEW_POWER, NULL, NULL);
+}
+
 enum sl_step sl_h_market(struct sl_http_call *call, struct sl_reader *reader) {
     (void)reader;
     return sl_call_ask_view(call, SL_HTTP_VIEW_MARKET, call->who.tenant, NULL);

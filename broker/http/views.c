@@ -65,6 +65,7 @@ static void write_status(struct sl_json *json, const struct sl_broker_core *core
     sl_json_decimal(json, "hash_factor", (uint64_t)status.hash_factor_milli, 3);
     write_switches(json, "switches", &status.switches);
     write_money(json, &status.money);
+    sl_view_power_summary_json(json, core, now);
     sl_json_close(json, '}');
 }
 
@@ -344,6 +345,9 @@ static int render(struct sl_json *json, const struct sl_broker_core *core, struc
         return SL_OK;
     case SL_HTTP_VIEW_SUMMARY:
         write_summary(json, core, now);
+        return SL_OK;
+    case SL_HTTP_VIEW_POWER:
+        sl_view_power_json(json, core, now);
         return SL_OK;
     case SL_HTTP_VIEW_METRICS:
         sl_view_metrics_text(&json->buf, core, now);

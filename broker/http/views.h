@@ -19,6 +19,12 @@ char *sl_http_view_text(const struct sl_broker_core *core, struct sl_now now,
                         enum sl_http_view view, const char *arg, int *ret_status);
 
 /* Parts, one per file. */
+void sl_view_power_json(struct sl_json *json, const struct sl_broker_core *core, struct sl_now now);
+/* The key "power" of the status, and the head of the above. */
+void sl_view_power_summary_json(struct sl_json *json, const struct sl_broker_core *core,
+                                struct sl_now now);
+void sl_view_power_metrics(struct sl_buf *buf, const struct sl_broker_core *core,
+                           struct sl_now now);
 void sl_view_device_json(struct sl_json *json, const struct sl_view_device *device);
 void sl_view_metrics_text(struct sl_buf *buf, const struct sl_broker_core *core, struct sl_now now);
 

@@ -6,17 +6,43 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proto/base/money.h"
 #include "proto/conf/conf.h"
 
 #define FIELD(member)                                                                              \
     .offset = offsetof(struct sl_policy_document, member),                                         \
     .size = sizeof(((struct sl_policy_document *)0)->member)
 #define AT(member) FIELD(switching.member)
+#define POWER(member) FIELD(power.member)
+#define ITEM(type, member)                                                                         \
+    .offset = offsetof(struct type, member), .size = sizeof(((struct type *)0)->member)
 #define HOUR_MS INT64_C(3600000)
 #define DAY_MS (24 * HOUR_MS)
 
 #define POLICIES "threshold|fbf|percent|minimum-time|work-function|greedy|fixed"
 const char sl_policy_document_policies[] = POLICIES;
+
+#define KW_MAX INT64_C(1000000000000) /* a GW in mW */
+#define PRICE_MAX (1000 * SL_NUSD_PER_USD)
+
+static const struct sl_conf_option strike_schema[] = {
+    {"class", SL_CONF_TEXT, ITEM(sl_policy_strike, class_), .min = 1, .max = SL_POLICY_NAME_MAX - 1,
+     .help = "Devices whose name fits, with * for any letters; the first class that fits counts."},
+    {"price", SL_CONF_DECIMAL, .unit = "USD/kWh", ITEM(sl_policy_strike, price), .digits = 9,
+     .min = -PRICE_MAX, .max = PRICE_MAX, .help = "Above it these devices stand idle."},
+    {0},
+};
+
+static const struct sl_conf_option circuit_schema[] = {
+    {"name", SL_CONF_TEXT, ITEM(sl_policy_circuit, name), .min = 1, .max = SL_POLICY_NAME_MAX - 1,
+     .help = "Of the circuit, in screens and reasons."},
+    {"nodes", SL_CONF_TEXT, ITEM(sl_policy_circuit, nodes), .min = 1,
+     .max = SL_POLICY_NODES_MAX - 1,
+     .help = "Names of the nodes on it with commas between; * stands for any letters."},
+    {"cap", SL_CONF_DECIMAL, .unit = "kW", ITEM(sl_policy_circuit, cap_mw), .digits = 6, .min = 0,
+     .max = KW_MAX, .help = "That all devices on it together never exceed."},
+    {0},
+};
 
 static const struct sl_conf_option schema[] = {
     {"policy", SL_CONF_CHOICE, FIELD(policy), .choices = POLICIES, .fallback = "fbf",
@@ -66,12 +92,57 @@ static const struct sl_conf_option schema[] = {
      .fallback = "60s", .help = "The measured cost of a switch is spread over so long."},
     {"fixed.mode", SL_CONF_CHOICE, FIELD(fixed), .choices = "idle|hash|infer", .fallback = "hash",
      .help = "The one mode; a device for which it is not possible stands idle."},
+    {"power.strike", SL_CONF_LIST, .offset = offsetof(struct sl_policy_document, power.strikes),
+     .size = sizeof(struct sl_policy_strike), .max = SL_POLICY_CLASSES_MAX, .item = strike_schema,
+     .count_offset = offsetof(struct sl_policy_document, power.strike_count), .fallback = "[]",
+     .help = "Devices that stand idle while power costs more than a price, by class."},
+    {"power.confirm", SL_CONF_SPAN_MS, POWER(curtail.confirm_ms), .min = 0, .max = DAY_MS,
+     .fallback = "5m", .help = "Above the strike price for so long before a class is curtailed."},
+    {"power.resume", SL_CONF_SPAN_MS, POWER(curtail.resume_ms), .min = 0, .max = DAY_MS,
+     .fallback = "10m", .help = "Low enough for so long before it works again."},
+    {"power.resume_margin", SL_CONF_DECIMAL, POWER(curtail.resume_margin), .unit = "USD/kWh",
+     .digits = 9, .min = 0, .max = PRICE_MAX, .fallback = "0.005",
+     .help = "Low enough is so much below the strike price."},
+    {"power.ramp", SL_CONF_DECIMAL, POWER(curtail.ramp_mw), .unit = "kW a minute", .digits = 6,
+     .min = 0, .max = KW_MAX, .fallback = "0",
+     .help = "That curtailment switches off or on at the site; 0: no limit."},
+    {"power.ramp_devices", SL_CONF_INT, POWER(curtail.ramp_devices), .unit = "devices a minute",
+     .min = 0, .max = 1000000, .fallback = "0", .help = "Likewise, in devices; 0: no limit."},
+    {"caps.site", SL_CONF_DECIMAL, POWER(site_mw), .unit = "kW", .digits = 6, .min = -1000000,
+     .max = KW_MAX, .fallback = "-1",
+     .help = "That all devices together never exceed; the least margin per watt is shed first. "
+             "-1: none."},
+    {"caps.circuits", SL_CONF_LIST, .offset = offsetof(struct sl_policy_document, power.circuits),
+     .size = sizeof(struct sl_policy_circuit), .max = SL_POLICY_CIRCUITS_MAX,
+     .item = circuit_schema,
+     .count_offset = offsetof(struct sl_policy_document, power.circuit_count), .fallback = "[]",
+     .help = "Groups of nodes with a cap of their own."},
+    {"caps.unknown", SL_CONF_DECIMAL, POWER(unknown_mw), .unit = "W", .digits = 3, .min = -1000,
+     .max = KW_MAX, .fallback = "-1",
+     .help = "A mode whose watts nobody knows counts as this under a cap; -1: such a device stays "
+             "idle."},
+    {"caps.advantage", SL_CONF_DECIMAL, POWER(advantage_ppm), .digits = 6, .min = 0, .max = 1000000,
+     .fallback = "0.05",
+     .help = "By which another device's margin per watt must be better to take a working one's "
+             "place under a cap."},
+    {"floors.site", SL_CONF_DECIMAL, POWER(floor_mw), .unit = "kW", .digits = 6, .min = 0,
+     .max = KW_MAX, .fallback = "0", .help = "Curtailment by price never goes below this load."},
     {0},
 };
 
 int sl_policy_document_read(const char *path, struct sl_policy_document *ret_document,
                             struct sl_error *err) {
-    return sl_conf_read(path, schema, ret_document, sizeof *ret_document, err);
+    struct sl_policy_document fresh;
+    int rc = sl_conf_read(path, schema, &fresh, sizeof fresh, err);
+    if (rc) {
+        return rc;
+    }
+    rc = sl_policy_power_check(&fresh.power, err);
+    if (rc) {
+        return sl_wrap(err, "%s", path);
+    }
+    *ret_document = fresh;
+    return SL_OK;
 }
 
 void sl_policy_document_default(struct sl_policy_document *ret_document) {

@@ -10,6 +10,7 @@
 
 #include <stdio.h>
 
+#include "broker/policy/power.h"
 #include "proto/base/error.h"
 #include "schedulers/switching.h"
 
@@ -22,6 +23,7 @@ struct sl_policy_document {
     struct sl_switching_params switching;
     int64_t threshold_ppm, dwell_min_ms, switch_horizon_ms; /* policy `threshold` */
     int64_t fixed;                                          /* policy `fixed`: enum sl_mode - 1 */
+    struct sl_policy_power power;
 };
 
 #define SL_POLICY_THRESHOLD 0 /* index of `threshold` */

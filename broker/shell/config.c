@@ -131,6 +131,19 @@ static const struct sl_conf_option catalogue_schema[] = {
     {0},
 };
 
+#define WINDOW(member) FIELD(struct sl_tariff_config, member)
+
+static const struct sl_conf_option window_schema[] = {
+    {"days", SL_CONF_TEXT, WINDOW(days), .min = 3, .max = 63, .fallback = "all",
+     .help = "On which it begins: all, mon-fri, or a list such as sat,sun."},
+    {"from", SL_CONF_TEXT, WINDOW(from), .min = 5, .max = 5, .help = "Local time, such as 22:00."},
+    {"to", SL_CONF_TEXT, WINDOW(to), .min = 5, .max = 5,
+     .help = "Likewise; at or before from: on the next day."},
+    {"price", SL_CONF_DECIMAL, .unit = "USD/kWh", WINDOW(price), .digits = 9,
+     .min = -1000 * SL_NUSD_PER_USD, .max = 1000 * SL_NUSD_PER_USD, .help = "In this window."},
+    {0},
+};
+
 const struct sl_conf_option sl_broker_schema[] = {
     {"data_dir", SL_CONF_TEXT, BROKER(data_dir), .min = 1, .max = 200,
      .help = "Store, files of tenants, operator key. Created with mode 0700."},
@@ -176,11 +189,18 @@ const struct sl_conf_option sl_broker_schema[] = {
     {"hash_factor", SL_CONF_DECIMAL, BROKER(hash_factor_milli), .digits = 3, .min = 0,
      .max = INT64_C(1000000000000), .fallback = "1",
      .help = "The hashprice is multiplied by this: 1 in earnest, more in a demo on a CPU."},
-    {"power.tariff", SL_CONF_CHOICE, BROKER(tariff), .choices = "unknown|fixed|feed",
+    {"power.tariff", SL_CONF_CHOICE, BROKER(tariff), .choices = "unknown|fixed|feed|time_of_day",
      .fallback = "unknown", .help = "Where the electricity price comes from."},
     {"power.price", SL_CONF_DECIMAL, .unit = "USD/kWh", BROKER(tariff_nusd_per_kwh), .digits = 9,
      .min = 0, .max = 1000 * SL_NUSD_PER_USD, .fallback = "0",
-     .help = "The fixed tariff, with fees and taxes."},
+     .help = "The fixed tariff, with fees and taxes; by time of day, outside of all windows."},
+    {"power.utc_offset", SL_CONF_INT, .unit = "minutes", BROKER(utc_offset_min), .min = -840,
+     .max = 840, .fallback = "0",
+     .help = "time_of_day: local time is so far ahead of UTC. It does not follow summer time."},
+    {"power.windows", SL_CONF_LIST, .offset = offsetof(struct sl_broker_config, windows),
+     .size = sizeof(struct sl_tariff_config), .max = SL_TARIFF_WINDOWS_MAX, .item = window_schema,
+     .count_offset = offsetof(struct sl_broker_config, window_count), .fallback = "[]",
+     .help = "time_of_day: prices by day and hour; the first window that fits counts."},
     {"feeds", SL_CONF_LIST, .offset = offsetof(struct sl_broker_config, feeds),
      .size = sizeof(struct sl_feed_config), .max = SL_CORE_FEEDS_MAX, .item = feed_schema,
      .count_offset = offsetof(struct sl_broker_config, feed_count), .fallback = "[]",
@@ -248,8 +268,13 @@ static int check(const struct sl_broker_config *c, struct sl_error *err) {
         }
         power_feed |= c->feeds[i].role + 1 == SL_FEED_POWER;
     }
-    if (c->tariff == 2 && !power_feed) {
+    if (c->tariff == SL_TARIFF_FEED && !power_feed) {
         return sl_fail(err, SL_INVALID, "power.tariff is 'feed', but no feed has the role power");
+    }
+    struct sl_tariff tariff;
+    int rc = sl_broker_tariff_fill(c, &tariff, err);
+    if (rc) {
+        return rc;
     }
     if (c->lost_ms < c->report_ms * 2) {
         return sl_fail(err, SL_INVALID,
@@ -296,7 +321,7 @@ void sl_broker_config_core(const struct sl_broker_config *c, struct sl_core_conf
         .dwell_min_ms = c->document.dwell_min_ms,
         .switch_horizon_ms = c->document.switch_horizon_ms,
         .hash_factor_milli = c->hash_factor_milli,
-        .power_nusd_per_kwh = c->tariff == 1 ? c->tariff_nusd_per_kwh : -1,
+        .power_nusd_per_kwh = c->tariff == SL_TARIFF_FIXED ? c->tariff_nusd_per_kwh : -1,
         .batch_life_ms = c->batch_life_ms,
         .unit_lines = (uint32_t)c->unit_lines,
         .units_ahead = (uint32_t)c->units_ahead,
@@ -306,6 +331,7 @@ void sl_broker_config_core(const struct sl_broker_config *c, struct sl_core_conf
         .tenant_count = c->tenant_count,
         .model_count = c->model_count,
     };
+    sl_broker_tariff_fill(c, &ret_core->tariff, NULL); /* checked when it was read */
     for (uint32_t i = 0; i < c->feed_count; i++) {
         struct sl_core_feed *feed = &ret_core->feeds[i];
         sl_text_copy(feed->id, sizeof feed->id, c->feeds[i].id);

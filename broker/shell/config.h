@@ -18,6 +18,15 @@ struct sl_catalogue_config {
     char id[SL_MSG_NAME_MAX];
 };
 
+struct sl_tariff_config {
+    char days[64];
+    char from[8], to[8];
+    int64_t price;
+};
+
+/* Values of sl_broker_config.tariff. */
+enum { SL_TARIFF_UNKNOWN = 0, SL_TARIFF_FIXED, SL_TARIFF_FEED, SL_TARIFF_TIME_OF_DAY };
+
 struct sl_broker_config {
     char data_dir[256];
     bool record_prices;
@@ -40,8 +49,11 @@ struct sl_broker_config {
     int64_t unit_lines;
     int64_t units_ahead;
     int64_t hash_factor_milli;
-    int64_t tariff; /* 0 unknown, 1 fixed, 2 feed */
+    int64_t tariff; /* SL_TARIFF_* */
     int64_t tariff_nusd_per_kwh;
+    int64_t utc_offset_min;
+    struct sl_tariff_config windows[SL_TARIFF_WINDOWS_MAX];
+    uint32_t window_count;
     struct sl_feed_config feeds[SL_CORE_FEEDS_MAX];
     uint32_t feed_count;
     struct sl_tenant_config tenants[SL_CORE_TENANTS_MAX];
@@ -54,6 +66,9 @@ extern const struct sl_conf_option sl_broker_schema[];
 
 /* Reads and checks; -SL_INVALID texts name file and line where there is one. */
 int sl_broker_config_read(const char *path, struct sl_broker_config *ret_config,
+                          struct sl_error *err);
+/* tariff.c: from the texts; zeroed where the tariff is of another kind. */
+int sl_broker_tariff_fill(const struct sl_broker_config *config, struct sl_tariff *ret_tariff,
                           struct sl_error *err);
 /* The part that the core works with. */
 void sl_broker_config_core(const struct sl_broker_config *config, struct sl_core_config *ret_core);

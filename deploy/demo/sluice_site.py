@@ -70,7 +70,7 @@ def alive(pid):
 class Site:
     """options: clean_every, difficulty, dwell, threshold, hash_factor, speed, loop, split_cpu, cpu,
     launch_ms, stop_word, default_bid, pool_url, pool_user, log_level, ttl, fake_devices, rated,
-    tenants_extra, policy, step, against, policy_extra."""
+    tenants_extra, policy, step, against, policy_extra, log_decisions, safe_mode, policy_file, power."""
 
     def __init__(self, build, out, model_dir, **options):
         self.build = os.path.abspath(build)
@@ -135,15 +135,16 @@ agents:
   key_file: {self.path('broker.key')}
   allowed_file: {self.path('allowed-agents')}
   lease_ttl: {o.get('ttl', '5s')}
+  safe_mode: {o.get('safe_mode', 'hash')}
 http:
   listen: 127.0.0.1:{self.http_port}
 policy:
-  file: policy.yaml
+  file: "{o.get('policy_file', 'policy.yaml')}"
 # On a CPU the real hashprice is worth about a millionth of any lease rate: it is scaled by this factor,
 # and nothing else is scaled.
 hash_factor: {o.get('hash_factor', 10000000)}
 power:
-  tariff: feed
+  {o.get('power', 'tariff: feed')}
 feeds:
   - id: hashprice
     role: hashprice

@@ -58,7 +58,11 @@
     X(known_terms_filtered, "the known price of power is smoothed like a quote")                   \
     X(band_without_cost, "a move need not pay for the switch")                                     \
     X(regret_not_reset, "a device takes its regret along into the next mode")                      \
-    X(state_recorded_late, "a decision is recorded with the state that it led to")
+    X(state_recorded_late, "a decision is recorded with the state that it led to")                 \
+    X(cap_checked_after_growing, "devices grow before others have shrunk")                         \
+    X(shed_most_margin_first, "a cap sheds the most margin per watt first")                        \
+    X(strike_ignored_when_stale, "a strike price does not act while hash prices are stale")        \
+    X(resume_without_window, "what was curtailed comes back at the first low price")
 
 #define SL_MUTANTS_AGENT(X)                                                                        \
     X(lower_epoch_accepted, "the agent takes a directive of a lower epoch")                        \

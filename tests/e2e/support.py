@@ -58,6 +58,7 @@ class SiteCase(unittest.TestCase):
         cls.site = Site(BUILD, cls.out, MODELS, **{**STILL, **cls.options})
         try:
             cls.site.prepare()
+            cls.prepared()
             if "pool" in cls.parts:
                 cls.site.start_pool()
             if "broker" in cls.parts:
@@ -68,6 +69,10 @@ class SiteCase(unittest.TestCase):
         except BaseException:
             cls.tearDownClass()
             raise
+
+    @classmethod
+    def prepared(cls):
+        """Files are there, nothing runs yet: a test may change them."""
 
     @classmethod
     def tearDownClass(cls):

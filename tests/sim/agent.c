@@ -248,6 +248,7 @@ void sim_agent_live(struct sim *sim, uint32_t i) {
         return;
     }
     sim_check_lease(sim, i);
+    sim_check_applied(sim);
     if (agent->due_ns <= sim->now_ns) {
         agent->due_ns = sim->now_ns + 1000;
     }

@@ -43,7 +43,8 @@ static void check_device(struct sim *sim, const struct sl_view_device *device) {
                       key, device->state, view.state, sl_mode_name(device->wanted),
                       (unsigned long long)device->epoch, sl_mode_name(view.mode),
                       (unsigned long long)view.epoch);
-        } else if (device->wanted == SL_MODE_IDLE && !sim->near_parity) {
+        } else if (device->wanted == SL_MODE_IDLE && !sim->near_parity &&
+                   !sim_power_excuses(sim, device->rule)) {
             sim_break(sim, "progress", "%s is idle: %s", key, device->why);
         }
     }

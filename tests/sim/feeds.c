@@ -44,6 +44,7 @@ static void speak(struct sim *sim, struct sim_event *event) {
         sim_count(sim, SIM_FEED_JUMP);
         out.value_nano = sim_chance(&sim->rng, 500000) ? out.value_nano * 10 : out.value_nano / 10;
     }
+    sim_power_feed(sim, i, &out); /* a spike that the strike prices are for */
     const struct sim_host *host = &sim->hosts[SIM_BROKER];
     if (out.kind == SL_CEV_PRICE && host->up && host->paused_until_ns <= sim->now_ns) {
         bool good = out.price_ok && out.value_nano >= 0 && out.as_of.ms == wall.ms;

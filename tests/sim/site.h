@@ -16,6 +16,16 @@ struct sim_feed {
     int64_t age_max_ms;
 };
 
+struct sim_power {    /* check_power.c */
+    bool cap, strike; /* in this run */
+    uint32_t life;    /* of the broker's process that is watched */
+    int64_t above_ns; /* since when power has cost more than the strike price; 0: it does not */
+    int64_t low_ns;   /* ... little enough to come back */
+    bool off;         /* the class, as last seen */
+    int64_t spike_ns, spike_until_ns; /* of the tariff, while the hash prices say nothing */
+    int64_t unfair_ns; /* since when a worse device works in a better one's place; 0: none */
+};
+
 struct sim {
     bool near_parity; /* hashing earns about what its power costs: a device may rest */
     struct sim_options options;
@@ -63,6 +73,7 @@ struct sim {
         bool answered;
         int64_t ask_ns;
     } orders[SIM_AGENTS_MAX + 1];
+    struct sim_power power;
 };
 
 #endif

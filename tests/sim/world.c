@@ -229,6 +229,7 @@ static void create(struct sim *sim) {
     }
     sim_people_start(sim);
     sim_nemesis_start(sim);
+    sim_power_start(sim);
 }
 
 static void destroy(struct sim *sim) {

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/core/power.h"
 #include "broker/http/views.h"
 
 /* The core's side of view.h, with figures that must all be told apart. */
@@ -46,6 +47,48 @@ void sl_view_status_get(const struct sl_broker_core *core, struct sl_now now,
     if (!core->fresh) {
         ret_view->switches = (struct sl_view_switches){.count = 9, .p50_us = 1500, .p99_us = 2000};
     }
+}
+
+void sl_view_power_get(const struct sl_broker_core *core, struct sl_now now,
+                       struct sl_view_power *ret_view) {
+    (void)now;
+    *ret_view = (struct sl_view_power){.tariff = "fixed",
+                                       .price_known = true,
+                                       .price_fresh = true,
+                                       .price = 70000000,
+                                       .site_cap_mw = core->fresh ? -1 : 1500500,
+                                       .drawn_mw = 220001,
+                                       .energy = {0, 3600, (sl_i128)3600000 * 1000000, 0},
+                                       .energy_complete = true};
+    if (!core->fresh) {
+        ret_view->carbon_ng = 800000000;
+        ret_view->carbon_energy = 7200;
+    }
+}
+
+bool sl_view_power_class_get(const struct sl_broker_core *core, struct sl_now now, uint32_t index,
+                             struct sl_view_power_class *ret_view) {
+    (void)core;
+    (void)now;
+    *ret_view = (struct sl_view_power_class){.class_ = "*", .strike = 100000000, .off = true};
+    return index == 0;
+}
+
+bool sl_view_power_circuit_get(const struct sl_broker_core *core, struct sl_now now, uint32_t index,
+                               struct sl_view_power_circuit *ret_view) {
+    (void)core;
+    (void)now;
+    *ret_view = (struct sl_view_power_circuit){.name = "pdu1", .cap_mw = 1000};
+    return index == 0;
+}
+
+bool sl_view_power_device_get(const struct sl_broker_core *core, struct sl_now now, uint32_t index,
+                              struct sl_view_power_device *ret_view) {
+    (void)core;
+    (void)now;
+    *ret_view = (struct sl_view_power_device){
+        .key = "n1/pocl:1", .mode = SL_MODE_HASH, .watts = {SL_SOURCE_RATED, 65500}};
+    return index == 0;
 }
 
 bool sl_view_node_get(const struct sl_broker_core *core, struct sl_now now, uint32_t index,
@@ -122,7 +165,7 @@ static void test_every_view_is_json(void **state) {
     static const enum sl_http_view kinds[] = {
         SL_HTTP_VIEW_HEALTH,  SL_HTTP_VIEW_STATUS,   SL_HTTP_VIEW_NODES,
         SL_HTTP_VIEW_DEVICES, SL_HTTP_VIEW_MARKET,   SL_HTTP_VIEW_POOLS,
-        SL_HTTP_VIEW_MODELS,  SL_HTTP_VIEW_SWITCHES, SL_HTTP_VIEW_SHADOWS};
+        SL_HTTP_VIEW_MODELS,  SL_HTTP_VIEW_SWITCHES, SL_HTTP_VIEW_SHADOWS, SL_HTTP_VIEW_POWER};
     for (int fresh = 0; fresh < 2; fresh++) {
         for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
             json_decref(view(fresh, kinds[i], ""));
@@ -151,6 +194,30 @@ static void test_unknown_is_null(void **state) {
         "0.000000009");
     assert_true(json_is_null(json_object_get(json_object_get(device, "switch_us"), "hash_infer")));
     json_decref(device);
+}
+
+static const char *text_at(const json_t *object, const char *first, const char *second) {
+    return json_string_value(json_object_get(json_object_get(object, first), second));
+}
+
+static void test_power(void **state) {
+    (void)state;
+    json_t *root = view(false, SL_HTTP_VIEW_POWER, "");
+    const json_t *power = json_object_get(root, "power");
+    assert_string_equal(text_at(power, "energy_kwh", "hash"), "1.00");
+    assert_string_equal(text_at(power, "energy_kwh", "idle"), "0.000000001");
+    assert_string_equal(json_string_value(json_object_get(power, "carbon_g")), "0.80");
+    assert_true(json_real_value(json_object_get(power, "site_cap_w")) == 1500.5);
+    const json_t *device = json_array_get(json_object_get(root, "devices"), 0);
+    assert_string_equal(json_string_value(json_object_get(device, "source")), "rated");
+    const json_t *class_ = json_array_get(json_object_get(root, "classes"), 0);
+    assert_string_equal(json_string_value(json_object_get(class_, "state")), "curtailed");
+    json_decref(root);
+    root = view(true, SL_HTTP_VIEW_STATUS, "");
+    power = json_object_get(root, "power");
+    assert_true(json_is_null(json_object_get(power, "site_cap_w")));
+    assert_true(json_is_null(json_object_get(power, "carbon_g")));
+    json_decref(root);
 }
 
 static void test_a_device_that_is_not_there(void **state) {
@@ -212,6 +279,9 @@ static void test_metrics(void **state) {
                                         "\nsluice_shares_total{outcome=\"accepted\"} 6\n",
                                         "\nsluice_switch_seconds{quantile=\"0.5\"} 0.001500\n",
                                         "\nsluice_feed_age_seconds{feed=\"hp\\\"x\"} 1.234\n",
+                                        "\nsluice_energy_kwh_total{mode=\"hash\"} 1.00\n",
+                                        "\nsluice_power_cap_watts 1500.500\n",
+                                        "\nsluice_carbon_grams_total 0.80\n",
                                         "\nsluice_revenue_usd_total{mode=\"lease\"} 0.05\n"};
     for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
         if (!strstr(text, lines[i])) {
@@ -231,6 +301,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_view_is_json),
         cmocka_unit_test(test_unknown_is_null),
+        cmocka_unit_test(test_power),
         cmocka_unit_test(test_a_device_that_is_not_there),
         cmocka_unit_test(test_a_tenant_sees_its_own_batches),
         cmocka_unit_test(test_models_are_named_once),

@@ -13,6 +13,9 @@ static void the_shipped_document_has_the_shipped_constants(void **state) {
         fail_msg("%s", err.text);
     }
     assert_memory_equal(&params.switching, &shipped_constants, sizeof shipped_constants);
+    struct sl_policy_document shipped;
+    sl_policy_document_default(&shipped);
+    assert_memory_equal(&params, &shipped, sizeof shipped);
     memset(&params, 0xff, sizeof params);
     const char *path = folder_put(*state, "empty.yaml", "fbf:\n  theta: 2\n");
     assert_int_equal(sl_policy_document_read(path, &params, &err), 0);

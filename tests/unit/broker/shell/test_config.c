@@ -102,6 +102,29 @@ static void values_arrive_in_the_cores_units(void **state) {
     free(core);
 }
 
+static void a_tariff_by_time_of_day(void **state) {
+    (void)state;
+    struct sl_broker_config *config = calloc(1, sizeof *config);
+    struct sl_core_config *core = calloc(1, sizeof *core);
+    struct sl_error err;
+    static const char windows[] =
+        "  tariff: time_of_day\n  utc_offset: 60\n  windows:\n"
+        "    - {days: mon-fri, from: \"17:00\", to: \"00:00\", price: 0.2}\n";
+    if (read_changed("  tariff: fixed\n", windows, config, &err)) {
+        fail_msg("%s", err.text);
+    }
+    sl_broker_config_core(config, core);
+    assert_int_equal(core->power_nusd_per_kwh, -1);
+    assert_int_equal(core->tariff.count, 1);
+    assert_int_equal(core->tariff.price, 70000000);
+    assert_int_equal(core->tariff.utc_offset_min, 60);
+    assert_int_equal(core->tariff.windows[0].days, 0x1f);
+    assert_int_equal(core->tariff.windows[0].to_min, 1440);
+    assert_int_equal(core->tariff.windows[0].price, 200000000);
+    free(config);
+    free(core);
+}
+
 static void what_does_not_fit_is_refused(void **state) {
     (void)state;
     static const struct {
@@ -120,6 +143,17 @@ static void what_does_not_fit_is_refused(void **state) {
         {"    role:", "    description: \"\"\n    role:", ":13: feeds[0].description"},
         {"    path: h.csv\n", "", "needs path"},
         {"tariff: fixed", "tariff: feed", "no feed has the role power"},
+        {"tariff: fixed", "tariff: time_of_day", "power.windows has no window"},
+        {"  tariff: fixed\n",
+         "  tariff: fixed\n  windows:\n    - {from: \"22:00\", to: \"06:00\", price: 0.1}\n",
+         "power.tariff is not time_of_day"},
+        {"  tariff: fixed\n",
+         "  tariff: time_of_day\n  windows:\n    - {days: mo-fr, from: \"22:00\", to: \"06:00\", "
+         "price: 0.1}\n",
+         "power.windows[0].days: 'mo-fr'"},
+        {"  tariff: fixed\n",
+         "  tariff: time_of_day\n  windows:\n    - {from: \"24:00\", to: \"06:00\", price: 0.1}\n",
+         "power.windows[0]: from '24:00'"},
         {"  - id: demo\n    default_bid: 0.05\n",
          "  - id: demo\n    default_bid: 1\n  - id: demo\n    default_bid: 2\n", "two tenants"},
         {"default_bid: 0.05", "default_bid: 0", ":20: "},
@@ -225,6 +259,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_policy_document_is_read_beside_the_configuration),
         cmocka_unit_test(values_arrive_in_the_cores_units),
+        cmocka_unit_test(a_tariff_by_time_of_day),
         cmocka_unit_test(what_does_not_fit_is_refused),
         cmocka_unit_test(a_description_gives_defaults),
     };
