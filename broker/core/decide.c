@@ -231,6 +231,7 @@ static void digest_inputs(const struct sl_broker_core *core, uint8_t digest[32])
     crypto_generichash_update(&state, (const unsigned char *)&core->policy->version,
                               sizeof core->policy->version);
     sl_policy_input_bytes_each(&core->input, add_bytes, &state);
+    sl_core_power_digest(core, add_bytes, &state);
     crypto_generichash_final(&state, digest, 32);
 }
 
