@@ -55,6 +55,7 @@ static void shed_pass(struct job *job, bool site) {
                                over(job->sums[circuit], 0, job->limits->circuit_mw[circuit]);
         if (full && row->verdict == SL_CAP_KEEP && row->merit.mw > 0) {
             row->verdict = SL_CAP_SHED;
+            row->by_circuit = !site;
             add(job, row, row->idle_mw - row->want_mw);
         }
     }
@@ -83,12 +84,13 @@ static void grow(struct job *job) {
             continue;
         }
         uint32_t circuit = circuit_of(job, row);
-        bool full = job->limits->frozen ||
-                    over(job->sums[job->limits->circuit_count], more, job->limits->site_mw) ||
-                    (circuit != SL_CAP_NO_CIRCUIT &&
-                     over(job->sums[circuit], more, job->limits->circuit_mw[circuit]));
+        bool site = job->limits->frozen ||
+                    over(job->sums[job->limits->circuit_count], more, job->limits->site_mw);
+        bool full = site || (circuit != SL_CAP_NO_CIRCUIT &&
+                             over(job->sums[circuit], more, job->limits->circuit_mw[circuit]));
         if (full && !SL_MUTANT(cap_checked_after_growing)) {
             row->verdict = SL_CAP_WAIT;
+            row->by_circuit = !site;
         } else {
             add(job, row, more);
         }
@@ -102,6 +104,7 @@ void sl_cap_apply(const struct sl_cap_limits *limits, struct sl_cap_row *rows, u
         struct sl_cap_row *row = &rows[i];
         bool unknown = row->want_mw < 0 && is_capped(&job, row);
         row->verdict = unknown ? SL_CAP_UNKNOWN : SL_CAP_KEEP;
+        row->by_circuit = unknown && limits->site_mw < 0;
         row->merit.mw = row->want_mw - row->idle_mw;
         scratch_merits[i] = row->merit;
     }

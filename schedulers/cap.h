@@ -34,6 +34,7 @@ struct sl_cap_row {
     int64_t idle_mw;
     uint32_t circuit;
     uint8_t verdict; /* out: enum sl_cap_verdict */
+    bool by_circuit; /* out: the circuit's cap says so, not the site's */
 };
 
 struct sl_cap_limits {

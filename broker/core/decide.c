@@ -264,6 +264,10 @@ static void snapshot(struct sl_broker_core *core) {
     }
 }
 
+static void add_bytes(void *arg, const void *bytes, size_t size) {
+    crypto_generichash_update(arg, bytes, size);
+}
+
 /* Everything that the decision about a row was made from, and its digest: by these words it can be
  * made again (schedulers/decision.h). */
 static void record(const struct sl_broker_core *core, uint32_t row, struct sl_core_grant *grant) {
@@ -286,6 +290,9 @@ static void record(const struct sl_broker_core *core, uint32_t row, struct sl_co
     crypto_generichash_update(&state, (const unsigned char *)core->policy_version,
                               strlen(core->policy_version) + 1);
     crypto_generichash_update(&state, bytes, SL_DECISION_INPUT_WORDS * 8);
+    if (core->plan.rule[row] == SL_RULE_CURTAIL || core->plan.rule[row] == SL_RULE_CAP) {
+        sl_core_power_digest(core, add_bytes, &state); /* what was laid over the plan */
+    }
     crypto_generichash_final(&state, grant->digest, sizeof grant->digest);
 }
 

@@ -137,7 +137,7 @@ void sl_core_power_meter(struct sl_broker_core *core, uint32_t dev, int64_t span
     const struct sl_msg_device *report = &core->fleet.cold[dev].report;
     uint8_t mode = core->fleet.running_mode[dev];
     const struct sl_watts *watts = &report->watts[mode];
-    if (device->off && device->best != SL_MODE_INVALID &&
+    if (device->off && mode == SL_MODE_IDLE && device->best != SL_MODE_INVALID &&
         report->watts[device->best].source != SL_SOURCE_UNKNOWN) {
         sl_i128 spared = (sl_i128)report->watts[device->best].mw * span_ms;
         device->curtailed += spared;

@@ -35,6 +35,9 @@ bool sl_core_power_tariff(const struct sl_broker_core *core, int64_t *ret_price)
 
 /* ---- power_limit.c: after the policy, before the plan is carried out ---- */
 void sl_core_power_limit(struct sl_broker_core *core);
+/* What both depended on, for the digest of a decision; nothing where there is no limit. */
+void sl_core_power_digest(const struct sl_broker_core *core,
+                          void (*add)(void *arg, const void *bytes, size_t size), void *arg);
 /* Words for SL_RULE_CURTAIL and SL_RULE_CAP. */
 int sl_core_power_explain(const struct sl_broker_core *core, uint32_t dev, uint32_t row, char *out,
                           size_t size);

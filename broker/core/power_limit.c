@@ -324,8 +324,8 @@ static int explain_curtail(const struct sl_broker_core *core, const struct sl_po
     int64_t price = 0;
     enum sl_core_known known = sl_core_tariff(core, &price);
     const struct sl_policy_power *policy = &core->power->policy;
-    if (device->class_ == SL_POWER_NO_CLASS) {
-        return snprintf(out, size, "curtailed: the ramp has not let it back yet");
+    if (device->class_ == SL_POWER_NO_CLASS || !core->power->classes[device->class_].off) {
+        return snprintf(out, size, "was curtailed; power.ramp lets devices back one by one");
     }
     const struct sl_policy_strike *strike = &policy->strikes[device->class_];
     sl_nusd_format(strike->price, strike_text);
@@ -337,29 +337,54 @@ static int explain_curtail(const struct sl_broker_core *core, const struct sl_po
         strike_text, strike->class_, back_text, (long long)(policy->curtail.resume_ms / 1000));
 }
 
+/* "200.0 W" */
+static const char *watts(int64_t mw, char text[32]) {
+    snprintf(text, 32, "%lld.%lld W", (long long)(mw / 1000), (long long)(mw % 1000 / 100));
+    return text;
+}
+
 int sl_core_power_explain(const struct sl_broker_core *core, uint32_t dev, uint32_t row, char *out,
                           size_t size) {
     const struct sl_power_device *device = sl_core_power_find(core, dev);
     if (core->plan.rule[row] == SL_RULE_CURTAIL) {
         return explain_curtail(core, device, out, size);
     }
+    char need[32];
     const struct sl_cap_row *cap_row = &core->power->cap_rows[row];
     const char *mode = sl_mode_name((enum sl_mode)device->wished);
-    const char *where = device->circuit == SL_CAP_NO_CIRCUIT
-                            ? "the site's cap"
-                            : core->power->policy.circuits[device->circuit].name;
+    bool circuit = cap_row->by_circuit && device->circuit != SL_CAP_NO_CIRCUIT;
+    const char *name = circuit ? core->power->policy.circuits[device->circuit].name : "site";
     if (device->verdict == SL_CAP_UNKNOWN) {
         return snprintf(out, size,
-                        "%s: nobody knows the watts of %s, so idle; set devices.rated_watts", where,
-                        mode);
+                        "cap of '%s': nobody knows the watts of %s, so idle; set "
+                        "devices.rated_watts",
+                        name, mode);
     }
     if (device->verdict == SL_CAP_WAIT) {
-        return snprintf(out, size, "%s: %s needs %lld mW and waits until there is room", where,
-                        mode, (long long)cap_row->want_mw);
+        return snprintf(out, size, "cap of '%s': %s needs %s and waits until there is room", name,
+                        mode, watts(cap_row->want_mw, need));
     }
     return snprintf(out, size,
-                    "%s: %s at %lld mW does not fit; %lld nUSD/h more than idle is the least per "
-                    "watt",
-                    where, mode, (long long)cap_row->want_mw,
+                    "cap of '%s': %s at %s does not fit; %lld nUSD/h more than idle is the least "
+                    "per watt",
+                    name, mode, watts(cap_row->want_mw, need),
                     (long long)cap_row->merit.margin_nusd_h);
+}
+
+void sl_core_power_digest(const struct sl_broker_core *core,
+                          void (*add)(void *arg, const void *bytes, size_t size), void *arg) {
+    const struct sl_core_power *power = core->power;
+    bool capped = sl_core_power_capped(power);
+    if (!capped && power->policy.strike_count == 0) {
+        return;
+    }
+    for (uint32_t row = 0; row < core->plan.count; row++) {
+        const struct sl_power_device *device = sl_core_power_find(core, core->input.id[row]);
+        const struct sl_cap_row none = {0};
+        const struct sl_cap_row *cap_row = capped ? &power->cap_rows[row] : &none;
+        const int64_t figures[] = {
+            device->off,      device->class_,   device->circuit,  cap_row->verdict,
+            cap_row->held_mw, cap_row->want_mw, cap_row->idle_mw, cap_row->merit.margin_nusd_h};
+        add(arg, figures, sizeof figures);
+    }
 }

@@ -90,7 +90,7 @@ class Power(SiteCase):
         self.assertTrue(self.site.wait_for(settled, 20, 0.05), self.modes())
         shed = next(row for row in self.site.devices() if row["mode"] == "idle")
         self.assertEqual(shed["rule"], "cap")
-        self.assertIn("the site's cap", self.sluice("explain", shed["key"]))
+        self.assertIn("cap of 'site'", self.sluice("explain", shed["key"]))
         self.assertLessEqual(self.drawn(), 30)
         # Once it is below the cap it stays there, whatever people order.
         self.sluice("pin", shed["key"], "hash")

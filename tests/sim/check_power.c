@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Rule "power", in the runs that have a cap or a strike price:
- *  - All devices that work under a directive of the broker together never draw more than the site's
- *    cap, by the modes that their agents command at that moment, also while devices move, agents
- * and broker die and messages are late. A device in its safe mode is its agent's own doing and is
- * not counted here (the broker counts it, and lets others wait for it).
+ *  - All devices that work under a directive of the broker together never draw more than the
+ *    site's cap, nor those of a circuit more than its cap, by the modes that their agents command
+ * at that moment: also while devices move, agents and broker die and messages are late. With those
+ *    that stand idle under a directive the sum may be above it for a moment only: an agent that
+ *    comes back after the broker forgot it draws its idle power by itself, and others make room. A
+ *    device in its safe mode is its agent's own doing: the broker counts it, this rule does not.
  *  - In a settled site no device stands idle by the cap while another earns clearly less per watt.
  *  - A device of a class does not work while power has been above the strike price for longer than
  *    the confirm window, whatever is known of hash prices.
@@ -20,6 +22,7 @@
 #define RESUME_MS 30000
 #define EVERY_NS SL_NS_PER_S
 #define ACT_NS (6 * SL_NS_PER_S) /* to be seen, decided, granted */
+#define ROOM_NS (40 * SL_NS_PER_S)
 #define UNFAIR_NS (45 * SL_NS_PER_S)
 
 /* As the agents are told (agent.c). */
@@ -40,6 +43,13 @@ void sim_power_draw(struct sim *sim, struct sl_core_config *config) {
     if (sim->power.cap) {
         power->site_mw = cap > some ? cap : some;
         config->safe_mode = SL_MODE_IDLE;
+        if (sim_chance(&rng, 500000)) {
+            int64_t full = sim->device_count * rated_mw[SL_MODE_HASH];
+            power->circuit_count = 1;
+            sl_text_copy(power->circuits[0].name, sizeof power->circuits[0].name, "first");
+            sl_text_copy(power->circuits[0].nodes, sizeof power->circuits[0].nodes, "node0");
+            power->circuits[0].cap_mw = sim_range(&rng, full / 2 + 120000, full + 20000);
+        }
     }
     if (sim->power.strike) {
         power->strike_count = 1;
@@ -73,23 +83,50 @@ void sim_power_feed(struct sim *sim, uint32_t feed, struct sl_core_event *event)
     }
 }
 
+struct drawn {
+    int64_t work_mw; /* of devices that hash or serve */
+    int64_t all_mw;  /* and of those that stand idle under a directive */
+};
+
+static void add_drawn(const struct sim *sim, uint32_t agent, struct drawn *drawn) {
+    const struct sim_host *host = &sim->hosts[agent + 1];
+    if (!host->up || host->paused_until_ns > sim->now_ns) {
+        return;
+    }
+    for (uint32_t k = 0; k < sim->device_count; k++) {
+        struct sl_agent_device_view view;
+        sl_agent_device_get(sim->agents[agent].core, k, &view);
+        int64_t mw = view.epoch > 0 && view.mode < SL_MODE_COUNT ? rated_mw[view.mode] : 0;
+        drawn->all_mw += mw;
+        drawn->work_mw += view.mode == SL_MODE_IDLE ? 0 : mw;
+    }
+}
+
+/* over_ns: since when the whole has been above the cap. */
+static void check_drawn(struct sim *sim, const struct drawn *drawn, int64_t cap_mw,
+                        const char *what, int64_t *over_ns) {
+    *over_ns = drawn->all_mw <= cap_mw ? 0 : *over_ns ? *over_ns : sim->now_ns;
+    bool late = *over_ns > 0 && sim->now_ns - *over_ns > ROOM_NS;
+    if (drawn->work_mw > cap_mw || late) {
+        sim_break(sim, "power", "%lld mW are drawn under directives, and the %s's cap is %lld mW",
+                  (long long)(late ? drawn->all_mw : drawn->work_mw), what, (long long)cap_mw);
+    }
+}
+
 void sim_check_applied(struct sim *sim) {
-    int64_t sum = 0;
+    const struct sl_policy_power *policy = &sim->broker_config->policy.power;
+    struct drawn site = {0};
+    struct drawn circuit = {0};
     if (!sim->power.cap) {
         return;
     }
     for (uint32_t i = 0; i < sim->agent_count; i++) {
-        const struct sim_host *host = &sim->hosts[i + 1];
-        for (uint32_t k = 0;
-             host->up && host->paused_until_ns <= sim->now_ns && k < sim->device_count; k++) {
-            struct sl_agent_device_view view;
-            sl_agent_device_get(sim->agents[i].core, k, &view);
-            sum += view.epoch > 0 && view.mode < SL_MODE_COUNT ? rated_mw[view.mode] : 0;
-        }
+        add_drawn(sim, i, &site);
     }
-    if (sum > sim->broker_config->policy.power.site_mw) {
-        sim_break(sim, "power", "%lld mW are drawn under directives, and the cap is %lld mW",
-                  (long long)sum, (long long)sim->broker_config->policy.power.site_mw);
+    add_drawn(sim, 0, &circuit);
+    check_drawn(sim, &site, policy->site_mw, "site", &sim->power.over_ns[0]);
+    if (policy->circuit_count > 0) {
+        check_drawn(sim, &circuit, policy->circuits[0].cap_mw, "circuit", &sim->power.over_ns[1]);
     }
 }
 
@@ -211,7 +248,8 @@ static void watch(struct sim *sim, struct sim_event *event) {
         watch_tariff(sim, power);
         watch_class(sim, power);
     }
-    if (up && power->cap && sim->calm) {
+    bool circuits = power->cap && sim->broker_config->policy.power.circuit_count > 0;
+    if (up && power->cap && !circuits && sim->calm) { /* a circuit has an order of its own */
         bool unfair = is_unfair(sim);
         power->unfair_ns = !unfair ? 0 : power->unfair_ns ? power->unfair_ns : sim->now_ns;
         if (unfair && sim->now_ns - power->unfair_ns > UNFAIR_NS) {

@@ -23,7 +23,8 @@ struct sim_power {    /* check_power.c */
     int64_t low_ns;   /* ... little enough to come back */
     bool off;         /* the class, as last seen */
     int64_t spike_ns, spike_until_ns; /* of the tariff, while the hash prices say nothing */
-    int64_t unfair_ns; /* since when a worse device works in a better one's place; 0: none */
+    int64_t over_ns[2]; /* site, circuit: since when idle devices have lifted it above its cap */
+    int64_t unfair_ns;  /* since when a worse device works in a better one's place; 0: none */
 };
 
 struct sim {

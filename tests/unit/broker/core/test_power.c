@@ -164,6 +164,35 @@ static void test_a_pin_outranks_a_strike_price(void **state) {
     world_fini(&w);
 }
 
+static void test_floor_and_ramp(void **state) {
+    (void)state;
+    struct sl_core_config c = config_of();
+    strike(&c, USD / 10);
+    c.policy.power.floor_mw = 200000;
+    struct world w;
+    start(&w, &c, 2);
+    world_price(&w, POWER_FEED, USD / 5);
+    live(&w, 2, 6);
+    assert_int_equal(mode_of(&w, "a/0"), SL_MODE_IDLE); /* earns less a watt */
+    assert_int_equal(mode_of(&w, "a/1"), SL_MODE_HASH); /* the floor keeps it on */
+    world_fini(&w);
+    c.policy.power.floor_mw = 0;
+    c.policy.power.curtail.ramp_devices = 1;
+    start(&w, &c, 2);
+    world_price(&w, POWER_FEED, USD / 5);
+    live(&w, 2, 30);
+    assert_int_equal(mode_of(&w, "a/0"), SL_MODE_IDLE);
+    assert_int_equal(mode_of(&w, "a/1"), SL_MODE_HASH);
+    world_price(&w, POWER_FEED, USD / 5);
+    live(&w, 2, 40);
+    assert_int_equal(mode_of(&w, "a/1"), SL_MODE_IDLE);
+    world_price(&w, POWER_FEED, USD / 20);
+    live(&w, 2, 50);
+    assert_int_equal(mode_of(&w, "a/0"), SL_MODE_IDLE); /* a minute has not passed */
+    assert_non_null(strstr(world_view(&w, "a/0").why, "power.ramp"));
+    world_fini(&w);
+}
+
 static void test_off_survives_a_restart(void **state) {
     (void)state;
     struct sl_core_config c = config_of();
@@ -197,7 +226,8 @@ static void test_a_cap_for_one_of_two(void **state) {
     assert_int_equal(mode_of(&w, "a/0"), SL_MODE_IDLE); /* earns half as much a watt */
     assert_int_equal(mode_of(&w, "a/1"), SL_MODE_HASH);
     assert_string_equal(world_view(&w, "a/0").rule, "cap");
-    assert_non_null(strstr(world_view(&w, "a/0").why, "the site's cap: hash at 200000 mW"));
+    assert_non_null(
+        strstr(world_view(&w, "a/0").why, "cap of 'site': hash at 200.0 W does not fit"));
     assert_true(power_of(&w).drawn_mw == 220000);
     /* A pin is shed last, but the cap holds. */
     world_order(&w, "a/0", SL_OVERRIDE_PIN, SL_MODE_HASH);
@@ -228,7 +258,7 @@ static void test_a_circuit(void **state) {
     live(&w, 2, 3);
     assert_int_equal(mode_of(&w, "a/0"), SL_MODE_IDLE);
     assert_int_equal(mode_of(&w, "a/1"), SL_MODE_HASH);
-    assert_non_null(strstr(world_view(&w, "a/0").why, "pdu1"));
+    assert_non_null(strstr(world_view(&w, "a/0").why, "cap of 'pdu1'"));
     struct sl_view_power_circuit view;
     assert_true(sl_view_power_circuit_get(w.core, w.now, 0, &view));
     assert_int_equal(view.devices, 2);
@@ -347,6 +377,7 @@ int main(void) {
         cmocka_unit_test(test_strike_confirm_and_resume),
         cmocka_unit_test(test_strike_acts_while_hash_prices_are_stale),
         cmocka_unit_test(test_a_pin_outranks_a_strike_price),
+        cmocka_unit_test(test_floor_and_ramp),
         cmocka_unit_test(test_off_survives_a_restart),
         cmocka_unit_test(test_a_cap_for_one_of_two),
         cmocka_unit_test(test_a_circuit),
