@@ -12,6 +12,7 @@
     .offset = offsetof(struct sl_policy_document, member),                                         \
     .size = sizeof(((struct sl_policy_document *)0)->member)
 #define AT(member) FIELD(switching.member)
+#define QUOTE(member) FIELD(quote.member)
 #define HOUR_MS INT64_C(3600000)
 #define DAY_MS (24 * HOUR_MS)
 
@@ -54,6 +55,24 @@ static const struct sl_conf_option schema[] = {
      .fallback = "0.03", .help = "By which another mode must be better, as a part of the present."},
     {"minimum_time.span", SL_CONF_SPAN_MS, AT(minimum_ms), .min = 0, .max = 100 * DAY_MS,
      .fallback = "10m", .help = "In a mode before it may be left."},
+    {"feeds.outlier", SL_CONF_DECIMAL, QUOTE(outlier_ppm), .digits = 6, .min = 0, .max = 10000000,
+     .fallback = "0.25",
+     .help = "Of three and more sources of a price, one further from the median than this part of "
+             "it is out; most must be left. 0: none is out."},
+    {"feeds.disagree", SL_CONF_DECIMAL, QUOTE(disagree_ppm), .digits = 6, .min = 0, .max = 10000000,
+     .fallback = "0.1",
+     .help =
+         "Two sources that differ by more than this part of the lower one: prices move nothing, "
+         "for nobody knows which one is wrong. 0: never."},
+    {"feeds.jump", SL_CONF_DECIMAL, QUOTE(jump_ppm), .unit = "times", .digits = 6, .min = 0,
+     .max = INT64_C(1000000000), .fallback = "2",
+     .help = "One source alone that is so many times above or below the last trusted price is not "
+             "believed at once (electricity is: its spikes are real). 0: it is."},
+    {"feeds.confirm", SL_CONF_SPAN_MS, QUOTE(confirm_ms), .min = 0, .max = DAY_MS,
+     .fallback = "10m", .help = "At its new level before it is believed, if no other agrees."},
+    {"feeds.power_floor", SL_CONF_DECIMAL, QUOTE(floor_nano), .unit = "USD/kWh", .digits = 9,
+     .min = 0, .max = INT64_C(1000000000), .fallback = "0.01",
+     .help = "Prices of electricity no further apart than this agree, however close to zero."},
     {0},
 };
 

@@ -90,6 +90,8 @@ const struct sl_conf_option sl_broker_schema[] = {
      .help = "DNS name under which the API may be reached, besides addresses and localhost."},
     {"http.port_file", SL_CONF_TEXT, BROKER(http_port_file), .min = 0, .max = 255, .fallback = "",
      .help = "The bound port is written here, when given."},
+    {"policy.document", SL_CONF_TEXT, BROKER(policy_document), .min = 0, .max = 255, .fallback = "",
+     .help = "The policy document (policy.yaml); without one its values as shipped."},
     {"policy.threshold", SL_CONF_DECIMAL, .unit = "%", BROKER(threshold_ppm), .digits = 4, .min = 0,
      .max = 10000000, .fallback = "2",
      .help = "A move must earn so much more than staying, after its switching cost."},
@@ -171,7 +173,13 @@ int sl_broker_config_read(const char *path, struct sl_broker_config *ret_config,
         return rc;
     }
     rc = check(ret_config, err);
-    return rc ? sl_wrap(err, "%s", path) : SL_OK;
+    if (rc) {
+        return sl_wrap(err, "%s", path);
+    }
+    sl_policy_document_default(&ret_config->document);
+    return ret_config->policy_document[0] == '\0'
+               ? SL_OK
+               : sl_policy_document_read(ret_config->policy_document, &ret_config->document, err);
 }
 
 void sl_broker_config_core(const struct sl_broker_config *c, struct sl_core_config *ret_core) {
@@ -189,6 +197,7 @@ void sl_broker_config_core(const struct sl_broker_config *c, struct sl_core_conf
         .batch_life_ms = c->batch_life_ms,
         .unit_lines = (uint32_t)c->unit_lines,
         .units_ahead = (uint32_t)c->units_ahead,
+        .quote = c->document.quote,
         .feed_count = c->feed_count,
         .tenant_count = c->tenant_count,
         .model_count = c->model_count,

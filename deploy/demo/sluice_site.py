@@ -124,6 +124,9 @@ class Site:
 
     def write_broker_config(self):
         o = self.options
+        with open(self.path("policy.yaml"), "w") as f:
+            # Recorded prices are played thousands of times as fast as they were: every step may be a jump.
+            f.write(o.get("policy_document", "feeds:\n  jump: 0\n"))
         with open(self.path("broker.yaml"), "w") as f:
             f.write(f"""# Written by the demo.
 data_dir: {self.path('broker')}
@@ -136,6 +139,7 @@ agents:
 http:
   listen: 127.0.0.1:{self.http_port}
 policy:
+  document: {self.path('policy.yaml')}
   threshold: {o.get('threshold', '2')}
   dwell_min: {o.get('dwell', '300ms')}
   switch_horizon: 10s
