@@ -104,7 +104,12 @@ enum sl_core_known sl_core_trusted(const struct sl_broker_core *core, enum sl_fe
 bool sl_core_currency(const struct sl_broker_core *core, const char *currency,
                       int64_t *ret_rate_nano);
 
+/* view_market.c: whether a feed counts, and why not. */
+void sl_core_view_vote(const struct sl_broker_core *core, uint32_t index,
+                       struct sl_view_feed *view);
+
 /* settle.c */
+int64_t sl_core_calibration_ppm(const struct sl_broker_core *core);
 int64_t sl_core_calibrated(const struct sl_broker_core *core, int64_t price);
 
 /* decide.c, explain.c */

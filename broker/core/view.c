@@ -205,6 +205,7 @@ bool sl_view_feed_get(const struct sl_broker_core *core, struct sl_now now, uint
         snprintf(view.health, sizeof view.health, "stale: %lld s old, at most %lld s are allowed",
                  (long long)(view.age_ms / 1000), (long long)(feed->config.age_max_ms / 1000));
     }
+    sl_core_view_vote(core, index, &view);
     *ret_view = view;
     return true;
 }

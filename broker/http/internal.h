@@ -132,6 +132,7 @@ enum sl_step sl_h_nodes(struct sl_http_call *call, struct sl_reader *reader);
 enum sl_step sl_h_devices(struct sl_http_call *call, struct sl_reader *reader);
 enum sl_step sl_h_device(struct sl_http_call *call, struct sl_reader *reader);
 enum sl_step sl_h_market(struct sl_http_call *call, struct sl_reader *reader);
+enum sl_step sl_h_market_feeds(struct sl_http_call *call, struct sl_reader *reader);
 enum sl_step sl_h_pools(struct sl_http_call *call, struct sl_reader *reader);
 enum sl_step sl_h_switches(struct sl_http_call *call, struct sl_reader *reader);
 enum sl_step sl_h_summary(struct sl_http_call *call, struct sl_reader *reader);

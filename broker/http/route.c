@@ -30,6 +30,7 @@ static const struct sl_route routes[] = {
     {"POST", "/api/v1/batches/*/bid", BOTH | QUICK, sl_h_bid},
     {"POST", "/api/v1/batches/*/cancel", BOTH, sl_h_batches_cancel},
     {"GET", "/api/v1/market", BOTH | QUICK, sl_h_market},
+    {"GET", "/api/v1/market/feeds", BOTH | QUICK, sl_h_market_feeds},
     {"GET", "/api/v1/status", OPERATOR | QUICK, sl_h_status},
     {"GET", "/api/v1/nodes", OPERATOR | QUICK, sl_h_nodes},
     {"GET", "/api/v1/devices", OPERATOR | QUICK, sl_h_devices},

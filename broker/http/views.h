@@ -20,6 +20,8 @@ char *sl_http_view_text(const struct sl_broker_core *core, struct sl_now now,
 
 /* Parts, one per file. */
 void sl_view_device_json(struct sl_json *json, const struct sl_view_device *device);
+void sl_view_feed_json(struct sl_json *json, const struct sl_view_feed *feed);
+void sl_view_feeds_json(struct sl_json *json, const struct sl_broker_core *core, struct sl_now now);
 void sl_view_metrics_text(struct sl_buf *buf, const struct sl_broker_core *core, struct sl_now now);
 
 #endif
