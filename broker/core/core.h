@@ -20,6 +20,7 @@
 #include "proto/base/log.h"
 #include "proto/link/link.h"
 #include "proto/wire/msg.h"
+#include "schedulers/calibration.h"
 #include "schedulers/quote.h"
 
 struct sl_broker_core;
@@ -67,11 +68,12 @@ struct sl_core_config {
     int64_t switch_horizon_ms; /* a switch's cost is spread over so long, default 60 s */
     int64_t
         hash_factor_milli; /* hashprice x this / 1000; 1000 in earnest, more in a demo on a CPU */
-    int64_t power_nusd_per_kwh;   /* fixed tariff; < 0: from the POWER feed, else unknown */
-    int64_t batch_life_ms;        /* default 24 h */
-    uint32_t unit_lines;          /* lines of one unit, default 32 */
-    uint32_t units_ahead;         /* per device, default 2 */
-    struct sl_quote_limits quote; /* zeros: every source is believed */
+    int64_t power_nusd_per_kwh; /* fixed tariff; < 0: from the POWER feed, else unknown */
+    int64_t batch_life_ms;      /* default 24 h */
+    uint32_t unit_lines;        /* lines of one unit, default 32 */
+    uint32_t units_ahead;       /* per device, default 2 */
+    struct sl_calibration_limits calibration; /* zeros: quotes are taken as they are */
+    struct sl_quote_limits quote;             /* zeros: every source is believed */
     uint32_t feed_count;
     struct sl_core_feed feeds[SL_CORE_FEEDS_MAX];
     uint32_t tenant_count;
@@ -99,6 +101,7 @@ enum sl_core_event_kind {
     SL_CEV_BID,       /* new bid of a batch */
     SL_CEV_CANCEL,    /* of a batch by its tenant */
     SL_CEV_OVERRIDE,  /* drain, resume, pin, stop --all by an operator */
+    SL_CEV_SETTLE,    /* what pools credited: settle moves; all of it or nothing */
     SL_CEV_SHUTDOWN,  /* say goodbye to all sessions */
 };
 
@@ -128,6 +131,7 @@ struct sl_core_event {
     struct sl_file_row error;
     struct sl_override_row override_;
     char actor[SL_ID_MAX];
+    struct sl_core_settle *settle; /* SETTLE */
 };
 
 enum sl_core_command_kind {
@@ -172,6 +176,9 @@ int sl_broker_core_restore_unit(struct sl_broker_core *core, const struct sl_uni
 int sl_broker_core_restore_result(struct sl_broker_core *core, const struct sl_result_row *row);
 int sl_broker_core_restore_share(struct sl_broker_core *core, const struct sl_share_ref *ref);
 int sl_broker_core_restore_account(struct sl_broker_core *core, const struct sl_account_row *row);
+/* In the order of their ids. */
+int sl_broker_core_restore_settlement(struct sl_broker_core *core,
+                                      const struct sl_settlement_row *row);
 int sl_broker_core_restore_meta(struct sl_broker_core *core, const char *key, const char *value);
 void sl_broker_core_restore_high(struct sl_broker_core *core, const struct sl_store_high *high);
 /* Keys under which the core keeps counters and remainders; NULL ends the list. */

@@ -109,6 +109,9 @@ void sl_core_view_vote(const struct sl_broker_core *core, uint32_t index,
                        struct sl_view_feed *view);
 
 /* settle.c */
+void sl_core_settle(struct sl_broker_core *core, struct sl_core_event *event);
+int sl_core_calibration_restore(struct sl_broker_core *core, const char *value);
+/* A quoted hashprice with what pools really pay in it. */
 int64_t sl_core_calibration_ppm(const struct sl_broker_core *core);
 int64_t sl_core_calibrated(const struct sl_broker_core *core, int64_t price);
 

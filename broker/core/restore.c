@@ -8,10 +8,10 @@
 #include "proto/base/mutant.h"
 #include "proto/base/text.h"
 
-static const char *const meta_keys[] = {"hashprice",   "counters",     "rem.hash",  "rem.power",
-                                        "shadow.hash", "shadow.lease", "shadow.b0", "shadow.b1",
-                                        "shadow.b2",   "shadow.b3",    "shadow.b4", "shadow.b5",
-                                        "shadow.b6",   "shadow.b7",    NULL};
+static const char *const meta_keys[] = {"hashprice",   "counters",     "rem.hash",    "rem.power",
+                                        "shadow.hash", "shadow.lease", "shadow.b0",   "shadow.b1",
+                                        "shadow.b2",   "shadow.b3",    "shadow.b4",   "shadow.b5",
+                                        "shadow.b6",   "shadow.b7",    "calibration", NULL};
 
 const char *const *sl_broker_core_meta_keys(void) {
     return meta_keys;
@@ -189,6 +189,9 @@ int sl_broker_core_restore_meta(struct sl_broker_core *core, const char *key, co
     }
     if (strcmp(key, "hashprice") == 0) {
         return sl_core_hashprice_restore(core, value);
+    }
+    if (strcmp(key, "calibration") == 0) {
+        return sl_core_calibration_restore(core, value);
     }
     if (strcmp(key, "rem.hash") == 0) {
         return SL_MUTANT(share_remainder_lost)

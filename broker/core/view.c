@@ -24,6 +24,8 @@ static sl_i128 balance(const struct sl_broker_core *core, const char *id, bool d
 
 static void fill_money(const struct sl_broker_core *core, struct sl_view_money *money) {
     money->hash_nusd = balance(core, "revenue:hash", false);
+    money->hash_settled_nusd = balance(core, "cash:pool", true);
+    money->hash_estimated_nusd = balance(core, "receivable:pool", true);
     money->lease_nusd = balance(core, "revenue:lease", false);
     money->power_nusd = balance(core, "cost:power", true);
     money->always_hash_nusd = core->shadow_hash;

@@ -84,12 +84,14 @@ struct sl_view_switches {
 };
 
 struct sl_view_money {
-    sl_i128 hash_nusd;         /* credited for accepted shares */
-    sl_i128 lease_nusd;        /* billed lines */
-    sl_i128 power_nusd;        /* cost; only devices whose watts are known */
-    sl_i128 always_hash_nusd;  /* shadow: every device hashing all the time (before power) */
-    sl_i128 always_lease_nusd; /* shadow: every device serves whenever a line waits, else idle */
-    bool power_complete;       /* false: some device's watts are unknown */
+    sl_i128 hash_nusd;           /* credited for accepted shares */
+    sl_i128 hash_settled_nusd;   /* what pools really paid, of settled spans */
+    sl_i128 hash_estimated_nusd; /* quoted for shares that are not settled yet */
+    sl_i128 lease_nusd;          /* billed lines */
+    sl_i128 power_nusd;          /* cost; only devices whose watts are known */
+    sl_i128 always_hash_nusd;    /* shadow: every device hashing all the time (before power) */
+    sl_i128 always_lease_nusd;   /* shadow: every device serves whenever a line waits, else idle */
+    bool power_complete;         /* false: some device's watts are unknown */
 };
 
 struct sl_view_status {

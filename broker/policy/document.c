@@ -12,6 +12,7 @@
     .offset = offsetof(struct sl_policy_document, member),                                         \
     .size = sizeof(((struct sl_policy_document *)0)->member)
 #define AT(member) FIELD(switching.member)
+#define CALIBRATION(member) FIELD(calibration.member)
 #define QUOTE(member) FIELD(quote.member)
 #define HOUR_MS INT64_C(3600000)
 #define DAY_MS (24 * HOUR_MS)
@@ -73,6 +74,14 @@ static const struct sl_conf_option schema[] = {
     {"feeds.power_floor", SL_CONF_DECIMAL, QUOTE(floor_nano), .unit = "USD/kWh", .digits = 9,
      .min = 0, .max = INT64_C(1000000000), .fallback = "0.01",
      .help = "Prices of electricity no further apart than this agree, however close to zero."},
+    {"settlement.weight", SL_CONF_DECIMAL, CALIBRATION(weight_ppm), .digits = 6, .min = 0,
+     .max = 1000000, .fallback = "0.2",
+     .help = "Of one day's settled / quoted in the factor on the quoted hashprice; the rest is the "
+             "factor before. 0: the factor stays 1."},
+    {"settlement.factor_min", SL_CONF_DECIMAL, CALIBRATION(min_ppm), .digits = 6, .min = 10000,
+     .max = 1000000, .fallback = "0.5", .help = "The factor, and a day's ratio, is never below."},
+    {"settlement.factor_max", SL_CONF_DECIMAL, CALIBRATION(max_ppm), .digits = 6, .min = 1000000,
+     .max = 100000000, .fallback = "1.5", .help = "The factor, and a day's ratio, is never above."},
     {0},
 };
 

@@ -11,6 +11,7 @@
 #include <stdio.h>
 
 #include "proto/base/error.h"
+#include "schedulers/calibration.h"
 #include "schedulers/quote.h"
 #include "schedulers/switching.h"
 
@@ -20,6 +21,7 @@ struct sl_policy_document {
     int64_t policy;  /* index among sl_policy_document_policies */
     int64_t step_ms; /* between two steps of the filters */
     struct sl_switching_params switching;
+    struct sl_calibration_limits calibration;
     struct sl_quote_limits quote; /* which of several sources of a price is believed */
 };
 

@@ -198,6 +198,7 @@ void sl_broker_config_core(const struct sl_broker_config *c, struct sl_core_conf
         .unit_lines = (uint32_t)c->unit_lines,
         .units_ahead = (uint32_t)c->units_ahead,
         .quote = c->document.quote,
+        .calibration = c->document.calibration,
         .feed_count = c->feed_count,
         .tenant_count = c->tenant_count,
         .model_count = c->model_count,

@@ -29,11 +29,12 @@ enum sl_op_kind {
     SL_OP_BATCH,     /* upsert of the whole row */
     SL_OP_FILE,      /* upsert */
     SL_OP_FILE_DELETE,
-    SL_OP_KEY,      /* upsert */
-    SL_OP_OVERRIDE, /* upsert by subject; NONE deletes */
-    SL_OP_AUDIT,    /* insert */
-    SL_OP_PRICE,    /* insert; rows older than 30 days are pruned */
-    SL_OP_META,     /* upsert of key -> text: counters, remainders, shadow sums */
+    SL_OP_KEY,        /* upsert */
+    SL_OP_OVERRIDE,   /* upsert by subject; NONE deletes */
+    SL_OP_AUDIT,      /* insert */
+    SL_OP_PRICE,      /* insert; rows older than 30 days are pruned */
+    SL_OP_SETTLEMENT, /* insert, and its shares are marked */
+    SL_OP_META,       /* upsert of key -> text: counters, remainders, shadow sums */
 };
 
 struct sl_op_meta {
@@ -56,6 +57,7 @@ struct sl_op {
         struct sl_override_row override_;
         struct sl_audit_row audit;
         struct sl_price_row price;
+        struct sl_settlement_row settlement;
         struct sl_op_meta meta;
     };
 };

@@ -10,6 +10,8 @@ static const struct sl_quote_limits shipped_quote = {.outlier_ppm = 250000,
                                                      .confirm_ms = 600000,
                                                      .floor_nano = 10000000};
 
+static const struct sl_calibration_limits shipped_calibration = {200000, 500000, 1500000};
+
 /* The document that is shipped, an empty one and the code say the same. */
 static void the_shipped_document_has_the_shipped_constants(void **state) {
     struct sl_policy_document params;
@@ -20,11 +22,13 @@ static void the_shipped_document_has_the_shipped_constants(void **state) {
     }
     assert_memory_equal(&params.switching, &shipped_constants, sizeof shipped_constants);
     assert_memory_equal(&params.quote, &shipped_quote, sizeof shipped_quote);
+    assert_memory_equal(&params.calibration, &shipped_calibration, sizeof shipped_calibration);
     memset(&params, 0xff, sizeof params);
     const char *path = folder_put(*state, "empty.yaml", "fbf:\n  theta: 2\n");
     assert_int_equal(sl_policy_document_read(path, &params, &err), 0);
     assert_memory_equal(&params.switching, &shipped_constants, sizeof shipped_constants);
     assert_memory_equal(&params.quote, &shipped_quote, sizeof shipped_quote);
+    assert_memory_equal(&params.calibration, &shipped_calibration, sizeof shipped_calibration);
 }
 
 static void what_is_printed_reads_back(void **state) {

@@ -114,7 +114,7 @@ static void what_is_no_sound_backup_is_refused(void **state) {
     assert_non_null(strstr(err.text, "was not made by `sluice-broker backup`"));
     assert_int_equal(sl_backup_check(f->path, &facts, &err), -SL_INVALID); /* the store itself */
     sqlite3 *db = open_raw(file);
-    assert_int_equal(sqlite3_exec(db, "PRAGMA user_version=3", NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "PRAGMA user_version=4", NULL, NULL, NULL), SQLITE_OK);
     sqlite3_close(db);
     assert_int_equal(sl_backup_check(file, &facts, &err), -SL_UNSUPPORTED);
     assert_non_null(strstr(err.text, "run the newer sluice-broker"));

@@ -75,7 +75,7 @@ static void check_new(struct fixture *f) {
     }
     assert_int_equal(number(f->path, "SELECT count(*) FROM transfers"), ROWS);
     assert_int_equal(number(f->path, "SELECT count(*) FROM meta WHERE key='site.id'"), 1);
-    assert_int_equal(number(f->path, "PRAGMA user_version"), 2);
+    assert_int_equal(number(f->path, "PRAGMA user_version"), 3);
 }
 
 static void start_over(struct fixture *f) {
