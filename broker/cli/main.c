@@ -35,6 +35,8 @@ static const struct verb verbs[] = {
     {"pin", "DEVICE idle|hash|infer", "keep it in one mode until it is resumed", sl_cli_order},
     {"stop", "--all", "stop every device until `sluice resume --all`", sl_cli_order},
     {"ledger", "[--transfers N]", "accounts, and a replay of every posting", sl_cli_ledger},
+    {"settle", "import CSV [--check] | ls [--limit N]",
+     "what pools really paid, in place of what shares were quoted at", sl_cli_settle},
     {"keys",
      "ls | new TENANT [LABEL] [--out FILE] | new --operator [LABEL] [--out FILE] | revoke ID",
      "API keys", sl_cli_keys},

@@ -39,6 +39,8 @@ static const struct sl_route routes[] = {
     {"GET", "/api/v1/switches", OPERATOR | QUICK, sl_h_switches},
     {"GET", "/api/v1/summary", OPERATOR | QUICK, sl_h_summary},
     {"GET", "/api/v1/ledger", OPERATOR, sl_h_ledger},
+    {"POST", "/api/v1/settlements", OPERATOR, sl_h_settle},
+    {"GET", "/api/v1/settlements", OPERATOR, sl_h_settlements},
     {"GET", "/api/v1/audit", OPERATOR, sl_h_audit},
     {"GET", "/api/v1/keys", OPERATOR, sl_h_keys_list},
     {"POST", "/api/v1/keys", OPERATOR, sl_h_keys_create},

@@ -36,6 +36,12 @@ static void write_money(struct sl_json *json, const struct sl_view_money *money)
     sl_json_usd(json, "always_hash", money->always_hash_nusd);
     sl_json_usd(json, "always_lease", money->always_lease_nusd);
     sl_json_close(json, '}');
+    sl_json_open(json, "hash_revenue", '{');
+    sl_json_usd(json, "settled_usd", money->hash_settled_nusd);
+    sl_json_usd(json, "estimated_usd", money->hash_estimated_nusd);
+    sl_json_i128(json, "settled_nusd", money->hash_settled_nusd);
+    sl_json_i128(json, "estimated_nusd", money->hash_estimated_nusd);
+    sl_json_close(json, '}');
     sl_json_bool(json, "power_complete", money->power_complete);
 }
 

@@ -70,7 +70,7 @@ def alive(pid):
 class Site:
     """options: clean_every, difficulty, dwell, threshold, hash_factor, speed, loop, split_cpu, cpu,
     launch_ms, stop_word, default_bid, pool_url, pool_user, log_level, ttl, fake_devices, rated,
-    tenants_extra."""
+    tenants_extra, feeds_extra, policy_document."""
 
     def __init__(self, build, out, model_dir, **options):
         self.build = os.path.abspath(build)
@@ -165,7 +165,7 @@ feeds:
     speed: {o.get('power_speed', 36000)}
     loop: true
     age_max: 1h
-tenants:
+{o.get('feeds_extra', '').replace('FEEDS', self.path('feeds'))}tenants:
   - id: demo
     default_bid: {o.get('default_bid', '10')}
 {o.get('tenants_extra', '')}models:
