@@ -28,9 +28,9 @@ const struct sl_policy *sl_policy_find(const char *name) {
 
 const char *sl_rule_name(enum sl_rule rule) {
     static const char *const names[] = {
-        "invalid", "stop",      "drain",       "faulty",      "pin",       "hold",
-        "start",   "lease-end", "stay",        "dwell",       "threshold", "idle",
-        "band",    "regret",    "lease-enter", "lease-leave", "fixed", "curtail", "cap"};
+        "invalid",     "stop",        "drain", "faulty",    "pin",  "hold", "start",
+        "lease-end",   "stay",        "dwell", "threshold", "idle", "band", "regret",
+        "lease-enter", "lease-leave", "fixed", "curtail",   "cap"};
     return (size_t)rule < sizeof names / sizeof names[0] ? names[rule] : names[0];
 }
 

@@ -127,11 +127,13 @@ int sl_cli_nodes(struct sl_cli *cli, struct sl_error *err);
 int sl_cli_devices(struct sl_cli *cli, struct sl_error *err);
 int sl_cli_market(struct sl_cli *cli, struct sl_error *err);
 int sl_cli_power(struct sl_cli *cli, struct sl_error *err);
+int sl_cli_market_feeds(struct sl_cli *cli, struct sl_error *err); /* market feeds */
 int sl_cli_explain(struct sl_cli *cli, struct sl_error *err);
 int sl_cli_ledger(struct sl_cli *cli, struct sl_error *err);
 int sl_cli_submit(struct sl_cli *cli, struct sl_error *err);
 int sl_cli_batch(struct sl_cli *cli, struct sl_error *err);
 int sl_cli_order(struct sl_cli *cli, struct sl_error *err); /* drain, resume, pin, stop */
+int sl_cli_settle(struct sl_cli *cli, struct sl_error *err);
 int sl_cli_keys(struct sl_cli *cli, struct sl_error *err);
 int sl_cli_decisions(struct sl_cli *cli, struct sl_error *err);
 int sl_cli_replay(struct sl_cli *cli, struct sl_error *err); /* --file asks no broker */

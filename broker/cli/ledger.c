@@ -81,6 +81,12 @@ int sl_cli_ledger(struct sl_cli *cli, struct sl_error *err) {
         if (transfers) {
             print_transfers(cli, sl_cli_find(answer.json, "transfers"));
         }
+        const char *estimated = sl_cli_text(answer.json, "hash_revenue.estimated_usd");
+        if (estimated[0] != '\0') {
+            printf("\nhash revenue: %s USD settled by pools, %s USD estimated from quotes until it "
+                   "is (`sluice settle import`)\n",
+                   sl_cli_text(answer.json, "hash_revenue.settled_usd"), estimated);
+        }
         if (balanced) {
             printf("\nledger balanced: a replay of every transfer gives these figures\n");
         }

@@ -25,6 +25,7 @@ static void add_joined(json_t *status) {
     SL_AUTO_BUF struct sl_buf power = {0};
     SL_AUTO_BUF struct sl_buf switches = {0};
     SL_AUTO_BUF struct sl_buf energy = {0};
+    SL_AUTO_BUF struct sl_buf hash = {0};
     static const char *const modes[] = {"hash", "infer", "idle"};
     sl_cli_value(status, "devices_total", SL_CLI_NUMBER, &devices);
     for (size_t i = 0; i < 3; i++) {
@@ -42,6 +43,10 @@ static void add_joined(json_t *status) {
         sl_cli_value(status, path, SL_CLI_NUMBER, &shares);
         sl_buf_printf(&shares, " %s", outcomes[i]);
     }
+    sl_cli_value(status, "hash_revenue.settled_usd", SL_CLI_USD, &hash);
+    sl_buf_printf(&hash, " settled, ");
+    sl_cli_value(status, "hash_revenue.estimated_usd", SL_CLI_USD, &hash);
+    sl_buf_printf(&hash, " estimated");
     sl_cli_value(status, "revenue_usd.power", SL_CLI_USD, &power);
     if (!json_is_true(sl_cli_find(status, "power_complete"))) {
         sl_buf_printf(&power, " (watts of some devices are unknown: not complete)");
@@ -66,6 +71,7 @@ static void add_joined(json_t *status) {
         sl_buf_printf(&energy, " %s", kinds[i]);
     }
     set_text(status, "energy_text", &energy);
+    set_text(status, "hash_text", &hash);
     set_text(status, "switches_text", &switches);
 }
 
@@ -84,6 +90,7 @@ int sl_cli_status(struct sl_cli *cli, struct sl_error *err) {
         {"tokens done", "tokens_done", SL_CLI_NUMBER, false, false},
         {"switches", "switches_text", SL_CLI_TEXT, false, false},
         {"USD from hashing", "revenue_usd.hash", SL_CLI_USD, false, false},
+        {"  of it", "hash_text", SL_CLI_TEXT, false, false},
         {"USD from leases", "revenue_usd.lease", SL_CLI_USD, false, false},
         {"USD for power", "power_text", SL_CLI_TEXT, false, false},
         {"kWh used", "energy_text", SL_CLI_TEXT, false, false},
@@ -230,6 +237,9 @@ int sl_cli_market(struct sl_cli *cli, struct sl_error *err) {
     };
     if (cli->argc == 2 && strcmp(cli->argv[1], "shadows") == 0) {
         return sl_cli_shadows(cli, err);
+    }
+    if (cli->argc > 1 && strcmp(cli->argv[1], "feeds") == 0) {
+        return sl_cli_market_feeds(cli, err);
     }
     SL_CLI_AUTO_ANSWER struct sl_cli_answer answer = {0};
     int rc = get_plain(cli, "/api/v1/market", &answer, err);

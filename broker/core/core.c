@@ -163,6 +163,7 @@ void sl_broker_core_destroy(struct sl_broker_core *core) {
     free(core->units);
     free(core->overrides);
     free(core->accounts);
+    free(core->settled);
     free(core->tenants);
     free(core->input_memory);
     free(core->plan_memory);
@@ -225,6 +226,9 @@ static void handle(struct sl_broker_core *core, struct sl_core_event *event) {
         break;
     case SL_CEV_OVERRIDE:
         sl_core_override(core, event);
+        break;
+    case SL_CEV_SETTLE:
+        sl_core_settle(core, event);
         break;
     case SL_CEV_SHUTDOWN:
         sl_core_ledger_shutdown(core);

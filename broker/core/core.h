@@ -9,9 +9,8 @@
  * ticket. Decisions are made in one place, the tick (decide.c); events only change state and may
  * arm it.
  *
- * Thread: the loop's. Ownership: an event's pointers stay the caller's; what the core keeps it
- * copies (BATCH and VALIDATED transfer what they say). A command belongs to the caller after
- * sl_broker_core_next: free with sl_core_command_fini. */
+ * Thread: the loop's. An event's pointers stay the caller's; the core copies what it keeps (BATCH
+ * and VALIDATED transfer). A command is the caller's after next: free with sl_core_command_fini. */
 #ifndef SLUICE_BROKER_CORE_CORE_H
 #define SLUICE_BROKER_CORE_CORE_H
 
@@ -21,6 +20,8 @@
 #include "proto/base/log.h"
 #include "proto/link/link.h"
 #include "proto/wire/msg.h"
+#include "schedulers/calibration.h"
+#include "schedulers/quote.h"
 #include "schedulers/tariff.h"
 
 struct sl_broker_core;
@@ -29,14 +30,13 @@ struct sl_broker_core;
 #define SL_CORE_TENANTS_MAX 256
 #define SL_CORE_MODELS_MAX 32
 
-/* What a feed's value means. A bare number is never a price (design 5). */
-enum sl_feed_role {
-    SL_FEED_INVALID = 0,
-    SL_FEED_HASHPRICE, /* per PH/s per day, of one algorithm */
-    SL_FEED_POWER,     /* per kWh */
-    SL_FEED_LEASE_REF, /* per GPU-hour, shown beside bids */
-    SL_FEED_CURRENCY,  /* USD for one unit of `currency` */
-    SL_FEED_CARBON,    /* grams of CO2 (equivalents) per kWh */
+enum sl_feed_role { /* what a value means; a bare number is never a price (design 5) */
+                    SL_FEED_INVALID = 0,
+                    SL_FEED_HASHPRICE, /* per PH/s per day, of one algorithm */
+                    SL_FEED_POWER,     /* per kWh */
+                    SL_FEED_LEASE_REF, /* per GPU-hour, shown beside bids */
+                    SL_FEED_CURRENCY,  /* USD for one unit of `currency` */
+                    SL_FEED_CARBON,    /* grams of CO2 (equivalents) per kWh */
 };
 
 struct sl_core_feed {
@@ -74,7 +74,9 @@ struct sl_core_config {
     uint32_t unit_lines;        /* lines of one unit, default 32 */
     uint32_t units_ahead;       /* per device, default 2 */
     bool log_decisions;         /* every step of every device, as DECISION commands */
-    struct sl_policy_document policy; /* how this site decides; zeroed: no limits */
+    struct sl_policy_document policy;         /* how this site decides; zeroed: no limits */
+    struct sl_calibration_limits calibration; /* zeros: quotes are taken as they are */
+    struct sl_quote_limits quote;             /* zeros: every source is believed */
     uint32_t feed_count;
     struct sl_core_feed feeds[SL_CORE_FEEDS_MAX];
     uint32_t tenant_count;
@@ -102,6 +104,7 @@ enum sl_core_event_kind {
     SL_CEV_BID,       /* new bid of a batch */
     SL_CEV_CANCEL,    /* of a batch by its tenant */
     SL_CEV_OVERRIDE,  /* drain, resume, pin, stop --all by an operator */
+    SL_CEV_SETTLE,    /* what pools credited: settle moves; all of it or nothing */
     SL_CEV_SHUTDOWN,  /* say goodbye to all sessions */
 };
 
@@ -131,6 +134,7 @@ struct sl_core_event {
     struct sl_file_row error;
     struct sl_override_row override_;
     char actor[SL_ID_MAX];
+    struct sl_core_settle *settle; /* SETTLE */
 };
 
 enum sl_core_command_kind {
@@ -177,6 +181,9 @@ int sl_broker_core_restore_unit(struct sl_broker_core *core, const struct sl_uni
 int sl_broker_core_restore_result(struct sl_broker_core *core, const struct sl_result_row *row);
 int sl_broker_core_restore_share(struct sl_broker_core *core, const struct sl_share_ref *ref);
 int sl_broker_core_restore_account(struct sl_broker_core *core, const struct sl_account_row *row);
+/* In the order of their ids. */
+int sl_broker_core_restore_settlement(struct sl_broker_core *core,
+                                      const struct sl_settlement_row *row);
 int sl_broker_core_restore_meta(struct sl_broker_core *core, const char *key, const char *value);
 void sl_broker_core_restore_high(struct sl_broker_core *core, const struct sl_store_high *high);
 /* Keys under which the core keeps counters and remainders; NULL ends the list. */

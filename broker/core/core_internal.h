@@ -8,6 +8,11 @@
 #include "broker/core/power.h"
 #include "broker/core/view.h"
 
+struct sl_core_settled { /* a span that a pool has paid for */
+    char scope[SL_MSG_NAME_MAX];
+    int64_t from_ms, to_ms;
+};
+
 struct sl_broker_core {
     struct sl_core_config config;
     struct sl_now now;
@@ -52,6 +57,10 @@ struct sl_broker_core {
         int64_t price;
     } history[SL_CORE_HISTORY];
     uint32_t history_count;
+    struct sl_core_settled *settled; /* [settled_count] */
+    uint32_t settled_count, settled_cap;
+    uint64_t settlement_high;
+    struct sl_calibration calibration;
 
     const struct sl_policy *policy;
     struct sl_policy_input input;

@@ -187,11 +187,11 @@ struct sl_core_tenant_state {
 /* ---- money and prices ---- */
 struct sl_core_feed_state {
     struct sl_core_feed config;
-    bool known, wrong; /* wrong: the source's last word was no price */
-    int64_t value_nano;
-    int64_t stored_nano; /* last value written to the store */
-    struct sl_wall as_of;
-    struct sl_wall stored;
+    bool known, wrong;               /* wrong: the source's last word was no price */
+    int64_t value_nano, stored_nano; /* the newest; the last written to the store */
+    struct sl_wall as_of, stored;
     char health[SL_WHY_MAX];
+    struct sl_quote_state quote; /* of the group whose first feed it is; `hold` likewise: why */
+    enum sl_quote_why hold;
 };
 #endif

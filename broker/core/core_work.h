@@ -70,7 +70,8 @@ void sl_core_ledger_metas(struct sl_broker_core *core);
 /* feeds.c */
 enum sl_core_known { SL_KNOWN_NO = 0, SL_KNOWN_STALE, SL_KNOWN_FRESH };
 void sl_core_feed_price(struct sl_broker_core *core, const struct sl_core_event *event);
-/* Median of the fresh feeds; else the newest stale value. The factor is in it. */
+/* The trusted price (trust.c); STALE: held, the last trusted one, else the newest said. The factor
+ * and the calibration by settlements are in it. */
 enum sl_core_known sl_core_hashprice(const struct sl_broker_core *core, int64_t *ret_price);
 /* Grams of CO2 per kWh x 1e9, of the CARBON feeds. */
 enum sl_core_known sl_core_carbon(const struct sl_broker_core *core, int64_t *ret_nano_g);
@@ -81,6 +82,40 @@ bool sl_core_hashprice_at(const struct sl_broker_core *core, uint64_t age_ms, in
 int sl_core_hashprice_restore(struct sl_broker_core *core, const char *value);
 bool sl_core_feed_stale(const struct sl_broker_core *core, const struct sl_core_feed_state *feed,
                         struct sl_wall now);
+
+/* trust.c: feeds of one thing, by their first. */
+struct sl_core_quote {
+    uint32_t group; /* index of its first feed */
+    uint32_t count;
+    uint32_t feed[SL_CORE_FEEDS_MAX];                  /* [count] */
+    struct sl_quote_source sources[SL_CORE_FEEDS_MAX]; /* [count] in USD */
+    struct sl_quote result;
+    bool trusted_before;
+};
+uint32_t sl_core_group(const struct sl_broker_core *core, uint32_t feed);
+/* The one that decides for a role, or SL_CORE_NONE. */
+uint32_t sl_core_group_of_role(const struct sl_broker_core *core, enum sl_feed_role role);
+void sl_core_quote(const struct sl_broker_core *core, uint32_t group,
+                   struct sl_core_quote *ret_quote);
+/* After a feed's good word: what was trusted is remembered, a jump's time begins or ends. */
+void sl_core_quotes_learn(struct sl_broker_core *core);
+/* In USD, for the group that decides. */
+enum sl_core_known sl_core_trusted(const struct sl_broker_core *core, enum sl_feed_role role,
+                                   int64_t *ret_value);
+/* USD for one unit of the currency, x 1e9; false while no such price is trusted. */
+bool sl_core_currency(const struct sl_broker_core *core, const char *currency,
+                      int64_t *ret_rate_nano);
+
+/* view_market.c: whether a feed counts, and why not. */
+void sl_core_view_vote(const struct sl_broker_core *core, uint32_t index,
+                       struct sl_view_feed *view);
+
+/* settle.c */
+void sl_core_settle(struct sl_broker_core *core, struct sl_core_event *event);
+int sl_core_calibration_restore(struct sl_broker_core *core, const char *value);
+/* A quoted hashprice with what pools really pay in it. */
+int64_t sl_core_calibration_ppm(const struct sl_broker_core *core);
+int64_t sl_core_calibrated(const struct sl_broker_core *core, int64_t price);
 
 /* decide.c, explain.c */
 struct sl_core_offer {

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Prices: what was read, how old it is, what it means. A value that cannot be right is not used,
- * and the feed says why: until a good one comes it counts as stale, so that prices move nothing.
- * A source that cannot be reached has said nothing wrong: its last value goes on until its age
- * limit. */
-#include <stdio.h>
-#include <stdlib.h>
+ * and the feed says why: until a good one comes it counts as stale. What several sources are worth
+ * together is trust.c's. A source that cannot be reached has said nothing wrong: its last value
+ * goes on until its age limit. */
 #include <string.h>
 
 #include "broker/core/core_internal.h"
@@ -23,51 +21,26 @@ bool sl_core_feed_stale(const struct sl_broker_core *core, const struct sl_core_
     return feed->known && (old || (feed->wrong && !SL_MUTANT(wrong_feed_used)));
 }
 
-static int compare(const void *a, const void *b) {
-    int64_t left = *(const int64_t *)a;
-    int64_t right = *(const int64_t *)b;
-    return (left > right) - (left < right);
-}
-
-/* The (lower) median of the fresh feeds of a role: one source gone mad does not move it. */
-static enum sl_core_known role_value(const struct sl_broker_core *core, enum sl_feed_role role,
-                                     int64_t *ret_value) {
-    int64_t fresh[SL_CORE_FEEDS_MAX];
-    uint32_t count = 0;
-    const struct sl_core_feed_state *newest = NULL;
-    for (uint32_t i = 0; i < core->config.feed_count; i++) {
-        const struct sl_core_feed_state *feed = &core->feeds[i];
-        if (feed->config.role != role || !feed->known) {
-            continue;
-        }
-        newest = !newest || feed->as_of.ms > newest->as_of.ms ? feed : newest;
-        if (!sl_core_feed_stale(core, feed, core->now.wall)) {
-            fresh[count++] = feed->value_nano;
-        }
-    }
-    if (count > 0) {
-        qsort(fresh, count, sizeof fresh[0], compare);
-        *ret_value = fresh[SL_MUTANT(highest_feed_used) ? count - 1 : (count - 1) / 2];
-        return SL_KNOWN_FRESH;
-    }
-    if (newest) {
-        *ret_value = newest->value_nano;
-        return SL_KNOWN_STALE;
-    }
-    return SL_KNOWN_NO;
-}
-
-enum sl_core_known sl_core_hashprice(const struct sl_broker_core *core, int64_t *ret_price) {
+/* What the sources say, before what pools really pay is taken into account. */
+static enum sl_core_known quoted(const struct sl_broker_core *core, int64_t *ret_price) {
     int64_t value = 0;
-    enum sl_core_known known = role_value(core, SL_FEED_HASHPRICE, &value);
+    enum sl_core_known known = sl_core_trusted(core, SL_FEED_HASHPRICE, &value);
     if (known != SL_KNOWN_NO) {
         *ret_price = sl_opportunity_hash_price(value, core->config.hash_factor_milli);
     }
     return known;
 }
 
+enum sl_core_known sl_core_hashprice(const struct sl_broker_core *core, int64_t *ret_price) {
+    enum sl_core_known known = quoted(core, ret_price);
+    if (known != SL_KNOWN_NO) {
+        *ret_price = sl_core_calibrated(core, *ret_price);
+    }
+    return known;
+}
+
 enum sl_core_known sl_core_carbon(const struct sl_broker_core *core, int64_t *ret_nano_g) {
-    return role_value(core, SL_FEED_CARBON, ret_nano_g);
+    return sl_core_trusted(core, SL_FEED_CARBON, ret_nano_g);
 }
 
 enum sl_core_known sl_core_tariff(const struct sl_broker_core *core, int64_t *ret_price) {
@@ -78,7 +51,7 @@ enum sl_core_known sl_core_tariff(const struct sl_broker_core *core, int64_t *re
         *ret_price = core->config.power_nusd_per_kwh;
         return SL_KNOWN_FRESH;
     }
-    enum sl_core_known known = role_value(core, SL_FEED_POWER, ret_price);
+    enum sl_core_known known = sl_core_trusted(core, SL_FEED_POWER, ret_price);
     if (known != SL_KNOWN_NO) {
         return known;
     }
@@ -118,13 +91,13 @@ static void push_history(struct sl_broker_core *core, int64_t mono_ns, int64_t p
     core->history_count = count + 1 == UINT32_MAX ? SL_CORE_HISTORY : count + 1;
 }
 
-/* While no source is to be trusted, the last price that was goes on: another feed's word (a tariff)
- * must not put a stale one in its place. */
+/* While no price is trusted, the last one that was goes on: another feed's word (a tariff) must not
+ * put a stale one in its place. Shares are credited at what was quoted: what a pool paid comes with
+ * its settlement, and the ratio of both is the calibration. */
 static void remember(struct sl_broker_core *core) {
     int64_t price = 0;
     uint32_t count = core->history_count;
-    enum sl_core_known known = sl_core_hashprice(core, &price);
-    if (known == SL_KNOWN_NO || (known == SL_KNOWN_STALE && count > 0) ||
+    if (quoted(core, &price) != SL_KNOWN_FRESH ||
         (count > 0 && core->history[(count - 1) % SL_CORE_HISTORY].price == price)) {
         return;
     }
@@ -192,6 +165,7 @@ void sl_core_feed_price(struct sl_broker_core *core, const struct sl_core_event 
     feed->known = true;
     feed->value_nano = event->value_nano;
     feed->as_of = event->as_of;
+    sl_core_quotes_learn(core);
     store(core, feed);
     remember(core);
     sl_core_arm(core);

@@ -19,7 +19,9 @@ static const char *const meta_keys[] = {"hashprice",       "counters",
                                         "against.lease",   "against.idle",
                                         "against.fbf",     "against.work-function",
                                         "against.percent", "against.minimum-time",
-                                        "against.greedy",  "energy", "carbon", "power.off", NULL};
+                                        "against.greedy",  "calibration",
+                                        "energy",          "carbon",
+                                        "power.off",       NULL};
 
 const char *const *sl_broker_core_meta_keys(void) {
     return meta_keys;
@@ -197,6 +199,9 @@ int sl_broker_core_restore_meta(struct sl_broker_core *core, const char *key, co
     }
     if (strcmp(key, "hashprice") == 0) {
         return sl_core_hashprice_restore(core, value);
+    }
+    if (strcmp(key, "calibration") == 0) {
+        return sl_core_calibration_restore(core, value);
     }
     if (strcmp(key, "rem.hash") == 0) {
         return SL_MUTANT(share_remainder_lost)

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "broker/core/decided.h"
+#include "broker/core/settlement.h"
 #include "proto/base/clock.h"
 #include "proto/base/mode.h"
 #include "proto/base/money.h"
@@ -44,18 +45,16 @@ struct sl_batch_row {
     enum sl_batch_state state;
     enum sl_batch_state after_finalizing; /* COMPLETED, EXPIRED or CANCELLED */
     int64_t bid_nusd_per_mtok;
-    struct sl_wall created, in_progress, finalizing, completed, failed, expired, cancelling,
-        cancelled;
-    struct sl_wall deadline; /* the tenant's, else created + 24 h */
+    struct sl_wall created, in_progress, finalizing, completed, failed, expired;
+    struct sl_wall cancelling, cancelled, deadline; /* the tenant's, else created + 24 h */
     uint32_t lines_total;
     uint32_t lines_completed;
     uint32_t lines_failed;
     int64_t tokens;
     struct sl_accrual accrual; /* remainder of this batch's token billing */
     int64_t billed_nusd;
-    char *
-        metadata; /* JSON object text or NULL; owned by whoever holds the row (sl_batch_row_fini) */
-    char *errors; /* JSON array text of errors.data[] or NULL; likewise */
+    char *metadata; /* JSON object text or NULL; of whoever holds the row (sl_batch_row_fini) */
+    char *errors;   /* JSON array text of errors.data[] or NULL; likewise */
 };
 void sl_batch_row_fini(struct sl_batch_row *row);
 /* "validating", ... as the API shows them. */
@@ -101,12 +100,15 @@ struct sl_result_row {
 
 /* A transfer debits one account and credits another by the same amount, so that the ledger balances
  * by construction; accounts are texts: "tenant:ID", "revenue:lease", "receivable:pool",
- * "revenue:hash", "cost:power", "payable:power". Immutable; corrections are new transfers. */
+ * "revenue:hash", "cash:pool", "revenue:hash-adjustment", "cost:power", "payable:power". Immutable;
+ * corrections are new transfers. */
 enum sl_transfer_kind {
     SL_TRANSFER_INVALID = 0,
-    SL_TRANSFER_LINE,  /* a finished line, ref = "BATCH/LINE" */
-    SL_TRANSFER_SHARE, /* an accepted share, ref = "NODEKEY/SHARE_ID" */
-    SL_TRANSFER_POWER, /* energy used by a device over a span, ref = "DEVICE/SEQ" */
+    SL_TRANSFER_LINE,       /* a finished line, ref = "BATCH/LINE" */
+    SL_TRANSFER_SHARE,      /* an accepted share, ref = "NODEKEY/SHARE_ID" */
+    SL_TRANSFER_POWER,      /* energy used by a device over a span, ref = "DEVICE/SEQ" */
+    SL_TRANSFER_SETTLED,    /* credited by a pool, ref = "settlement/ID" */
+    SL_TRANSFER_ADJUSTMENT, /* what that is above or below the quotes, ref likewise */
 };
 
 struct sl_transfer_row {
@@ -153,8 +155,7 @@ struct sl_device_row {
     struct sl_wall first_seen;
 };
 
-/* What an operator ordered; holds until lifted. subject: device key, node name, or "*" (stop
- * --all). */
+/* An operator's order; holds until lifted. subject: device key, node name, or "*" (stop --all). */
 enum sl_override_kind {
     SL_OVERRIDE_NONE = 0,
     SL_OVERRIDE_DRAIN, /* no work: idle */
@@ -180,8 +181,7 @@ struct sl_audit_row {
 struct sl_price_row {
     char feed[32];
     int64_t value_nano; /* unit of the feed x 1e9 */
-    struct sl_wall as_of;
-    struct sl_wall seen;
+    struct sl_wall as_of, seen;
 };
 
 #endif

@@ -24,6 +24,8 @@ static sl_i128 balance(const struct sl_broker_core *core, const char *id, bool d
 
 static void fill_money(const struct sl_broker_core *core, struct sl_view_money *money) {
     money->hash_nusd = balance(core, "revenue:hash", false);
+    money->hash_settled_nusd = balance(core, "cash:pool", true);
+    money->hash_estimated_nusd = balance(core, "receivable:pool", true);
     money->lease_nusd = balance(core, "revenue:lease", false);
     money->power_nusd = balance(core, "cost:power", true);
     money->always_hash_nusd = core->shadow_hash;
@@ -207,6 +209,7 @@ bool sl_view_feed_get(const struct sl_broker_core *core, struct sl_now now, uint
         snprintf(view.health, sizeof view.health, "stale: %lld s old, at most %lld s are allowed",
                  (long long)(view.age_ms / 1000), (long long)(feed->config.age_max_ms / 1000));
     }
+    sl_core_view_vote(core, index, &view);
     *ret_view = view;
     return true;
 }

@@ -58,6 +58,23 @@ struct sl_view_feed {
     int64_t value_nano;
     int64_t age_ms;
     char health[SL_WHY_MAX]; /* empty: good */
+    bool counts;             /* it has a vote in the price of its kind */
+    char out[64];            /* why not; empty: it counts */
+    bool in_usd;
+    int64_t usd_nano; /* where in_usd */
+};
+
+/* What all feeds of one kind say together. */
+struct sl_view_price {
+    struct sl_core_feed feed; /* role, and algorithm, model or currency by role */
+    bool decides;             /* devices are moved by it */
+    char hold[64];            /* why it moves nothing; empty: trusted */
+    bool known;               /* value_nano is the trusted price, or the last one that was */
+    int64_t value_nano;       /* in USD, as quoted */
+    uint32_t sources, fresh, agree;
+    int64_t low_nano, high_nano; /* of the fresh ones, while there are any */
+    int64_t wait_ms;             /* held for a jump: until it counts as confirmed; else 0 */
+    int64_t factor_ppm;          /* settled / quoted, applied to the deciding hashprice */
 };
 
 struct sl_view_switches {
@@ -67,12 +84,14 @@ struct sl_view_switches {
 };
 
 struct sl_view_money {
-    sl_i128 hash_nusd;         /* credited for accepted shares */
-    sl_i128 lease_nusd;        /* billed lines */
-    sl_i128 power_nusd;        /* cost; only devices whose watts are known */
-    sl_i128 always_hash_nusd;  /* shadow: every device hashing all the time (before power) */
-    sl_i128 always_lease_nusd; /* shadow: every device serves whenever a line waits, else idle */
-    bool power_complete;       /* false: some device's watts are unknown */
+    sl_i128 hash_nusd;           /* credited for accepted shares */
+    sl_i128 hash_settled_nusd;   /* what pools really paid, of settled spans */
+    sl_i128 hash_estimated_nusd; /* quoted for shares that are not settled yet */
+    sl_i128 lease_nusd;          /* billed lines */
+    sl_i128 power_nusd;          /* cost; only devices whose watts are known */
+    sl_i128 always_hash_nusd;    /* shadow: every device hashing all the time (before power) */
+    sl_i128 always_lease_nusd;   /* shadow: every device serves whenever a line waits, else idle */
+    bool power_complete;         /* false: some device's watts are unknown */
 };
 
 struct sl_view_status {
@@ -125,6 +144,9 @@ bool sl_view_device_get(const struct sl_broker_core *core, struct sl_now now, ui
                         struct sl_view_device *ret_view);
 bool sl_view_feed_get(const struct sl_broker_core *core, struct sl_now now, uint32_t index,
                       struct sl_view_feed *ret_view);
+/* By kind, in the order of their first feeds. */
+bool sl_view_price_get(const struct sl_broker_core *core, struct sl_now now, uint32_t index,
+                       struct sl_view_price *ret_view);
 bool sl_view_batch_get(const struct sl_broker_core *core, struct sl_now now, uint32_t index,
                        struct sl_view_batch *ret_view); /* open batches, best bid first */
 

@@ -37,6 +37,7 @@ void sl_http_request_free(struct sl_http_request *request) {
             sl_batch_row_fini(request->event.row);
             free(request->event.row);
         }
+        free(request->event.settle);
         free(request);
     }
 }

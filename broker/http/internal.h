@@ -132,6 +132,7 @@ enum sl_step sl_h_nodes(struct sl_http_call *call, struct sl_reader *reader);
 enum sl_step sl_h_devices(struct sl_http_call *call, struct sl_reader *reader);
 enum sl_step sl_h_device(struct sl_http_call *call, struct sl_reader *reader);
 enum sl_step sl_h_market(struct sl_http_call *call, struct sl_reader *reader);
+enum sl_step sl_h_market_feeds(struct sl_http_call *call, struct sl_reader *reader);
 enum sl_step sl_h_pools(struct sl_http_call *call, struct sl_reader *reader);
 enum sl_step sl_h_switches(struct sl_http_call *call, struct sl_reader *reader);
 enum sl_step sl_h_power(struct sl_http_call *call, struct sl_reader *reader);
@@ -140,6 +141,8 @@ enum sl_step sl_h_decisions(struct sl_http_call *call, struct sl_reader *reader)
 enum sl_step sl_h_against(struct sl_http_call *call, struct sl_reader *reader);
 enum sl_step sl_h_shadows(struct sl_http_call *call, struct sl_reader *reader);
 enum sl_step sl_h_ledger(struct sl_http_call *call, struct sl_reader *reader);
+enum sl_step sl_h_settle(struct sl_http_call *call, struct sl_reader *reader);
+enum sl_step sl_h_settlements(struct sl_http_call *call, struct sl_reader *reader);
 enum sl_step sl_h_audit(struct sl_http_call *call, struct sl_reader *reader);
 enum sl_step sl_h_order(struct sl_http_call *call, struct sl_reader *reader);
 enum sl_step sl_h_keys_list(struct sl_http_call *call, struct sl_reader *reader);

@@ -12,6 +12,8 @@ struct totals {
     struct sl_json *json; /* NULL: only sum */
     sl_i128 debits;
     sl_i128 credits;
+    sl_i128 settled;   /* by pools, really paid */
+    sl_i128 estimated; /* quoted, not settled yet */
 };
 
 static int list_account(void *arg, const void *row) {
@@ -20,6 +22,11 @@ static int list_account(void *arg, const void *row) {
     struct sl_json *json = totals->json;
     totals->debits += account->debits.v;
     totals->credits += account->credits.v;
+    if (strcmp(account->id, "cash:pool") == 0) {
+        totals->settled = account->debits.v - account->credits.v;
+    } else if (strcmp(account->id, "receivable:pool") == 0) {
+        totals->estimated = account->debits.v - account->credits.v;
+    }
     sl_json_open(json, NULL, '{');
     sl_json_text(json, "id", account->id);
     sl_json_usd(json, "debits_usd", account->debits.v);
@@ -32,12 +39,13 @@ static int list_account(void *arg, const void *row) {
 }
 
 static int list_transfer(void *arg, const void *row) {
-    static const char *const kinds[] = {NULL, "line", "share", "power"};
+    static const char *const kinds[] = {NULL, "line", "share", "power", "settled", "adjustment"};
     struct sl_json *json = arg;
     const struct sl_transfer_row *transfer = row;
     sl_json_open(json, NULL, '{');
     sl_json_uint(json, "id", transfer->id);
-    sl_json_text(json, "kind", transfer->kind <= SL_TRANSFER_POWER ? kinds[transfer->kind] : NULL);
+    sl_json_text(json, "kind",
+                 transfer->kind <= SL_TRANSFER_ADJUSTMENT ? kinds[transfer->kind] : NULL);
     sl_json_text(json, "debit", transfer->debit);
     sl_json_text(json, "credit", transfer->credit);
     sl_json_usd(json, "amount_usd", transfer->amount.v);
@@ -98,6 +106,12 @@ enum sl_step sl_h_ledger(struct sl_http_call *call, struct sl_reader *reader) {
         }
         balanced = balanced && rc == SL_OK;
     }
+    sl_json_open(json, "hash_revenue", '{');
+    sl_json_usd(json, "settled_usd", totals.settled);
+    sl_json_usd(json, "estimated_usd", totals.estimated);
+    sl_json_i128(json, "settled_nusd", totals.settled);
+    sl_json_i128(json, "estimated_nusd", totals.estimated);
+    sl_json_close(json, '}');
     sl_json_bool(json, "balanced", balanced);
     sl_json_bool(json, "replayed", replay);
     sl_json_text(json, "difference", replay && !balanced ? err.text : NULL);

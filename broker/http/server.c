@@ -332,6 +332,7 @@ void sl_http_destroy(struct sl_http *http) {
             sl_batch_row_fini(left.event.row);
             free(left.event.row);
         }
+        free(left.event.settle);
     }
     sl_mailbox_destroy(http->requests);
     sl_mailbox_destroy(http->jobs);

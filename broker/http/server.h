@@ -53,6 +53,7 @@ enum sl_http_view {
     SL_HTTP_VIEW_DEVICES,
     SL_HTTP_VIEW_DEVICE, /* arg: its key */
     SL_HTTP_VIEW_MARKET, /* arg: show this tenant's batches only; empty: all */
+    SL_HTTP_VIEW_FEEDS,  /* prices, and who has a vote in them */
     SL_HTTP_VIEW_POOLS,
     SL_HTTP_VIEW_MODELS,
     SL_HTTP_VIEW_SWITCHES,

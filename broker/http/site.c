@@ -36,6 +36,11 @@ enum sl_step sl_h_market(struct sl_http_call *call, struct sl_reader *reader) {
     return sl_call_ask_view(call, SL_HTTP_VIEW_MARKET, call->who.tenant, NULL);
 }
 
+enum sl_step sl_h_market_feeds(struct sl_http_call *call, struct sl_reader *reader) {
+    (void)reader;
+    return sl_call_ask_view(call, SL_HTTP_VIEW_FEEDS, NULL, NULL);
+}
+
 enum sl_step sl_h_site_batches(struct sl_http_call *call, struct sl_reader *reader) {
     const char *tenant = call->who.tenant[0] != '\0' ? call->who.tenant : NULL;
     return sl_batch_list(call, reader, tenant, sl_batch_write_site);

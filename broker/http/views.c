@@ -36,6 +36,12 @@ static void write_money(struct sl_json *json, const struct sl_view_money *money)
     sl_json_usd(json, "always_hash", money->always_hash_nusd);
     sl_json_usd(json, "always_lease", money->always_lease_nusd);
     sl_json_close(json, '}');
+    sl_json_open(json, "hash_revenue", '{');
+    sl_json_usd(json, "settled_usd", money->hash_settled_nusd);
+    sl_json_usd(json, "estimated_usd", money->hash_estimated_nusd);
+    sl_json_i128(json, "settled_nusd", money->hash_settled_nusd);
+    sl_json_i128(json, "estimated_nusd", money->hash_estimated_nusd);
+    sl_json_close(json, '}');
     sl_json_bool(json, "power_complete", money->power_complete);
 }
 
@@ -147,45 +153,6 @@ static int write_device(struct sl_json *json, const struct sl_broker_core *core,
     return -SL_NOTFOUND;
 }
 
-static const char *feed_unit(enum sl_feed_role role) {
-    switch (role) {
-    case SL_FEED_HASHPRICE:
-        return "USD/PH/s/day (sha256d)";
-    case SL_FEED_POWER:
-        return "USD/kWh";
-    case SL_FEED_LEASE_REF:
-        return "USD/GPU-hour";
-    case SL_FEED_CURRENCY:
-        return "USD";
-    case SL_FEED_CARBON:
-        return "g/kWh";
-    case SL_FEED_INVALID:
-    default:
-        return NULL;
-    }
-}
-
-static void write_feed(struct sl_json *json, const struct sl_view_feed *feed) {
-    static const char *const roles[] = {NULL,       "hashprice", "power", "lease_reference",
-                                        "currency", "carbon"};
-    sl_json_open(json, NULL, '{');
-    sl_json_text(json, "id", feed->feed.id);
-    sl_json_text(json, "role", feed->feed.role <= SL_FEED_CARBON ? roles[feed->feed.role] : NULL);
-    sl_json_text(json, "unit", feed_unit(feed->feed.role));
-    if (feed->known) {
-        char value[64];
-        sl_json_text(json, "value", sl_nusd_format(feed->value_nano, value));
-        sl_json_int(json, "age_ms", feed->age_ms);
-    } else {
-        sl_json_null(json, "value");
-        sl_json_null(json, "age_ms");
-    }
-    sl_json_int(json, "age_max_ms", feed->feed.age_max_ms);
-    sl_json_bool(json, "stale", feed->stale);
-    sl_json_name(json, "trouble", feed->health);
-    sl_json_close(json, '}');
-}
-
 static void write_open_batch(struct sl_json *json, const struct sl_view_batch *batch) {
     sl_json_open(json, NULL, '{');
     sl_json_text(json, "id", batch->id);
@@ -208,7 +175,7 @@ static void write_market(struct sl_json *json, const struct sl_broker_core *core
     sl_json_time(json, "now", now.wall);
     sl_json_open(json, "feeds", '[');
     for (uint32_t i = 0; sl_view_feed_get(core, now, i, &feed); i++) {
-        write_feed(json, &feed);
+        sl_view_feed_json(json, &feed);
     }
     sl_json_close(json, ']');
     sl_json_open(json, "batches", '[');
@@ -329,6 +296,9 @@ static int render(struct sl_json *json, const struct sl_broker_core *core, struc
         return write_device(json, core, now, arg);
     case SL_HTTP_VIEW_MARKET:
         write_market(json, core, now, arg);
+        return SL_OK;
+    case SL_HTTP_VIEW_FEEDS:
+        sl_view_feeds_json(json, core, now);
         return SL_OK;
     case SL_HTTP_VIEW_POOLS:
         write_pools(json, core, now);

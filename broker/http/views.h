@@ -26,6 +26,8 @@ void sl_view_power_summary_json(struct sl_json *json, const struct sl_broker_cor
 void sl_view_power_metrics(struct sl_buf *buf, const struct sl_broker_core *core,
                            struct sl_now now);
 void sl_view_device_json(struct sl_json *json, const struct sl_view_device *device);
+void sl_view_feed_json(struct sl_json *json, const struct sl_view_feed *feed);
+void sl_view_feeds_json(struct sl_json *json, const struct sl_broker_core *core, struct sl_now now);
 void sl_view_metrics_text(struct sl_buf *buf, const struct sl_broker_core *core, struct sl_now now);
 
 #endif

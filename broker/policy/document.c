@@ -16,6 +16,8 @@
 #define POWER(member) FIELD(power.member)
 #define ITEM(type, member)                                                                         \
     .offset = offsetof(struct type, member), .size = sizeof(((struct type *)0)->member)
+#define CALIBRATION(member) FIELD(calibration.member)
+#define QUOTE(member) FIELD(quote.member)
 #define HOUR_MS INT64_C(3600000)
 #define DAY_MS (24 * HOUR_MS)
 
@@ -127,6 +129,32 @@ static const struct sl_conf_option schema[] = {
              "place under a cap."},
     {"floors.site", SL_CONF_DECIMAL, POWER(floor_mw), .unit = "kW", .digits = 6, .min = 0,
      .max = KW_MAX, .fallback = "0", .help = "Curtailment by price never goes below this load."},
+    {"feeds.outlier", SL_CONF_DECIMAL, QUOTE(outlier_ppm), .digits = 6, .min = 0, .max = 10000000,
+     .fallback = "0.25",
+     .help = "Of three and more sources of a price, one further from the median than this part of "
+             "it is out; most must be left. 0: none is out."},
+    {"feeds.disagree", SL_CONF_DECIMAL, QUOTE(disagree_ppm), .digits = 6, .min = 0, .max = 10000000,
+     .fallback = "0.1",
+     .help =
+         "Two sources that differ by more than this part of the lower one: prices move nothing, "
+         "for nobody knows which one is wrong. 0: never."},
+    {"feeds.jump", SL_CONF_DECIMAL, QUOTE(jump_ppm), .unit = "times", .digits = 6, .min = 0,
+     .max = INT64_C(1000000000), .fallback = "2",
+     .help = "One source alone that is so many times above or below the last trusted price is not "
+             "believed at once (electricity is: its spikes are real). 0: it is."},
+    {"feeds.confirm", SL_CONF_SPAN_MS, QUOTE(confirm_ms), .min = 0, .max = DAY_MS,
+     .fallback = "10m", .help = "At its new level before it is believed, if no other agrees."},
+    {"feeds.power_floor", SL_CONF_DECIMAL, QUOTE(floor_nano), .unit = "USD/kWh", .digits = 9,
+     .min = 0, .max = INT64_C(1000000000), .fallback = "0.01",
+     .help = "Prices of electricity no further apart than this agree, however close to zero."},
+    {"settlement.weight", SL_CONF_DECIMAL, CALIBRATION(weight_ppm), .digits = 6, .min = 0,
+     .max = 1000000, .fallback = "0.2",
+     .help = "Of one day's settled / quoted in the factor on the quoted hashprice; the rest is the "
+             "factor before. 0: the factor stays 1."},
+    {"settlement.factor_min", SL_CONF_DECIMAL, CALIBRATION(min_ppm), .digits = 6, .min = 10000,
+     .max = 1000000, .fallback = "0.5", .help = "The factor, and a day's ratio, is never below."},
+    {"settlement.factor_max", SL_CONF_DECIMAL, CALIBRATION(max_ppm), .digits = 6, .min = 1000000,
+     .max = 100000000, .fallback = "1.5", .help = "The factor, and a day's ratio, is never above."},
     {0},
 };
 

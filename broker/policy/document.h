@@ -12,6 +12,8 @@
 
 #include "broker/policy/power.h"
 #include "proto/base/error.h"
+#include "schedulers/calibration.h"
+#include "schedulers/quote.h"
 #include "schedulers/switching.h"
 
 #define SL_POLICY_VERSION_MAX 20 /* 16 hex digits and NUL */
@@ -24,6 +26,8 @@ struct sl_policy_document {
     int64_t threshold_ppm, dwell_min_ms, switch_horizon_ms; /* policy `threshold` */
     int64_t fixed;                                          /* policy `fixed`: enum sl_mode - 1 */
     struct sl_policy_power power;
+    struct sl_calibration_limits calibration;
+    struct sl_quote_limits quote; /* which of several sources of a price is believed */
 };
 
 #define SL_POLICY_THRESHOLD 0 /* index of `threshold` */

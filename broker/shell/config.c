@@ -327,6 +327,8 @@ void sl_broker_config_core(const struct sl_broker_config *c, struct sl_core_conf
         .units_ahead = (uint32_t)c->units_ahead,
         .log_decisions = c->log_decisions,
         .policy = c->document,
+        .quote = c->document.quote,
+        .calibration = c->document.calibration,
         .feed_count = c->feed_count,
         .tenant_count = c->tenant_count,
         .model_count = c->model_count,

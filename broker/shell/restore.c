@@ -2,6 +2,8 @@
  * The core's memory from the store's rows. */
 #include "broker/shell/restore.h"
 
+#include "broker/store/settlements.h"
+
 /* A list ends at the first row that the core refuses, which must not pass for its end. */
 struct restoring {
     struct sl_broker_core *core;
@@ -58,6 +60,13 @@ static int restore_share(void *arg, const void *row) {
     return fits(r, sl_broker_core_restore_share(r->core, share), "a share of", share->node_key);
 }
 
+static int restore_settlement(void *arg, const void *row) {
+    struct restoring *r = arg;
+    const struct sl_settlement_row *settlement = row;
+    return fits(r, sl_broker_core_restore_settlement(r->core, settlement), "a settlement of",
+                settlement->scope);
+}
+
 /* Which lines of an open batch are done. */
 static int restore_results_of(void *arg, const void *row) {
     struct restoring *r = arg;
@@ -103,5 +112,7 @@ int sl_broker_restore(struct sl_broker_core *core, struct sl_reader *reader,
     rc = rc || r.rc ? rc : sl_reader_open_batches(reader, restore_results_of, &r, err);
     rc = rc || r.rc ? rc : sl_reader_open_units(reader, restore_unit, &r, err);
     rc = rc || r.rc ? rc : sl_reader_share_refs(reader, SHARES_RESTORED, restore_share, &r, err);
+    rc =
+        rc || r.rc ? rc : sl_reader_settlements(reader, 0, UINT32_MAX, restore_settlement, &r, err);
     return rc ? rc : r.rc;
 }

@@ -480,6 +480,8 @@ int sl_store_apply(struct sl_statements *s, const struct sl_op *op, struct sl_er
         return apply_price(s, &op->price, err);
     case SL_OP_AGAINST:
         return apply_against(s, &op->against, err);
+    case SL_OP_SETTLEMENT:
+        return sl_store_apply_settlement(s, &op->settlement, err);
     case SL_OP_META:
         return apply_meta(s, &op->meta, err);
     case SL_OP_INVALID:

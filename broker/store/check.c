@@ -103,6 +103,18 @@ static int check_references(struct sl_reader *r, struct sl_error *err) {
         {"SELECT id FROM batches b WHERE billed_nusd <> (SELECT coalesce(sum(amount_nusd),0) FROM"
          " results WHERE batch=b.id AND status=1) LIMIT 1",
          "a batch whose bill is not the sum of its lines"},
+        {"SELECT 'settlement/'||s.id FROM settlements s LEFT JOIN (SELECT settlement,"
+         " sum(amount_nusd) AS total FROM shares WHERE settlement<>0 GROUP BY settlement) q"
+         " ON q.settlement=s.id WHERE s.quoted_nusd+s.late_nusd<>coalesce(q.total,0) LIMIT 1",
+         "a settlement that is not about its shares"},
+        {"SELECT 'settlement/'||s.id FROM settlements s LEFT JOIN transfers t ON t.kind=4 AND"
+         " t.ref='settlement/'||s.id LEFT JOIN transfers d ON d.kind=5 AND"
+         " d.ref='settlement/'||s.id WHERE s.settled_nusd<>coalesce(t.amount_nusd,0) OR"
+         " abs(s.settled_nusd-s.quoted_nusd-s.late_nusd)<>coalesce(d.amount_nusd,0) LIMIT 1",
+         "a settlement whose postings are missing or of another amount"},
+        {"SELECT ref FROM transfers WHERE kind IN (4,5) AND NOT EXISTS (SELECT 1 FROM settlements"
+         " s WHERE 'settlement/'||s.id=ref) LIMIT 1",
+         "a posting for a settlement that is not there"},
     };
     for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
         int rc = expect_none(r, rules[i].sql, rules[i].what, err);

@@ -75,7 +75,17 @@ static const char step_3[] =
     "CREATE INDEX against_by_time ON against(at_ms);"
     "CREATE INDEX against_by_device ON against(device, at_ms);";
 
-static const char *const steps[SL_SCHEMA_VERSION] = {step_1, step_2, step_3};
+/* What pools really credited; a share knows by which import it was settled (0: not yet). */
+static const char step_4[] =
+    "CREATE TABLE settlements(id INTEGER PRIMARY KEY, scope TEXT NOT NULL, pool TEXT NOT NULL,"
+    " from_ms INTEGER NOT NULL, to_ms INTEGER NOT NULL, amount_nano INTEGER NOT NULL,"
+    " currency TEXT NOT NULL, rate_nano INTEGER NOT NULL, settled_nusd INTEGER NOT NULL,"
+    " quoted_nusd INTEGER NOT NULL, late_nusd INTEGER NOT NULL, actor TEXT NOT NULL,"
+    " at_ms INTEGER NOT NULL, CHECK(from_ms < to_ms AND amount_nano >= 0 AND settled_nusd >= 0));"
+    "ALTER TABLE shares ADD COLUMN settlement INTEGER NOT NULL DEFAULT 0;"
+    "CREATE INDEX shares_unsettled ON shares(at_ms) WHERE settlement = 0 AND outcome = 1;";
+
+static const char *const steps[SL_SCHEMA_VERSION] = {step_1, step_2, step_3, step_4};
 
 int sl_store_int(sqlite3 *db, const char *sql, int64_t *ret_value, struct sl_error *err) {
     sqlite3_stmt *stmt = NULL;

@@ -28,12 +28,13 @@ enum sl_op_kind {
     SL_OP_BATCH,     /* upsert of the whole row */
     SL_OP_FILE,      /* upsert */
     SL_OP_FILE_DELETE,
-    SL_OP_KEY,      /* upsert */
-    SL_OP_OVERRIDE, /* upsert by subject; NONE deletes */
-    SL_OP_AUDIT,    /* insert */
-    SL_OP_PRICE,    /* insert; rows older than 30 days are pruned */
-    SL_OP_AGAINST,  /* insert; rows older than 400 days are pruned */
-    SL_OP_META,     /* upsert of key -> text: counters, remainders, shadow sums */
+    SL_OP_KEY,        /* upsert */
+    SL_OP_OVERRIDE,   /* upsert by subject; NONE deletes */
+    SL_OP_AUDIT,      /* insert */
+    SL_OP_PRICE,      /* insert; rows older than 30 days are pruned */
+    SL_OP_AGAINST,    /* insert; rows older than 400 days are pruned */
+    SL_OP_SETTLEMENT, /* insert, and its shares are marked */
+    SL_OP_META,       /* upsert of key -> text: counters, remainders, shadow sums */
 };
 
 struct sl_op_meta {
@@ -57,6 +58,7 @@ struct sl_op {
         struct sl_audit_row audit;
         struct sl_price_row price;
         struct sl_against_row against;
+        struct sl_settlement_row settlement;
         struct sl_op_meta meta;
     };
 };
@@ -124,7 +126,7 @@ SL_DEFINE_AUTO(sl_reader, sl_reader_close)
 /* Returns 0 to go on, else the loop ends with SL_OK. Rows are valid during the call only. */
 typedef int (*sl_row_cb)(void *arg, const void *row);
 
-/* Start-up and lists. NULL filters mean all. after: exclusive row id (empty: from the newest). */
+/* NULL filters mean all. after: exclusive row id (empty: from the newest). */
 int sl_reader_devices(struct sl_reader *r, sl_row_cb cb, void *arg, struct sl_error *err);
 int sl_reader_overrides(struct sl_reader *r, sl_row_cb cb, void *arg, struct sl_error *err);
 /* Open ones, and closed ones of open batches. */
@@ -174,16 +176,14 @@ struct sl_share_totals {
 };
 int sl_reader_share_totals(struct sl_reader *r, struct sl_share_totals *ret_totals,
                            struct sl_error *err);
-/* Highest ids in use, for the core's counters. */
-struct sl_store_high {
+struct sl_store_high { /* highest ids in use, for the core's counters */
     uint64_t unit_id;
     uint64_t epoch_floor; /* of devices that are not in the store */
     uint64_t transfer_id;
     uint64_t share_rows;
 };
 int sl_reader_high(struct sl_reader *r, struct sl_store_high *ret_high, struct sl_error *err);
-/* What tells a share that was recorded from a new one. */
-struct sl_share_ref {
+struct sl_share_ref { /* tells a share that was recorded from a new one */
     char node_key[48];
     uint64_t share_id;
 };

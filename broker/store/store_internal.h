@@ -9,7 +9,7 @@
 #include "broker/store/store.h"
 #include "proto/base/text.h"
 
-#define SL_SCHEMA_VERSION 3
+#define SL_SCHEMA_VERSION 4
 #define SL_STORE_APPLICATION 1397511491 /* "SLUC" */
 #define SL_STATEMENTS_MAX 64
 
@@ -83,6 +83,8 @@ int sl_store_record_write(int fd, const struct sl_store_record *record, struct s
 /* apply.c: one operation inside the open SQLite transaction, and what is left to write before its
  * commit. After a rollback s->delta_count must be set to 0. */
 int sl_store_apply(struct sl_statements *s, const struct sl_op *op, struct sl_error *err);
+int sl_store_apply_settlement(struct sl_statements *s, const struct sl_settlement_row *row,
+                              struct sl_error *err); /* settlements.c */
 int sl_store_apply_end(struct sl_statements *s, struct sl_error *err);
 
 struct sl_reader {

@@ -67,10 +67,15 @@ def alive(pid):
         return False
 
 
+# Recorded prices are played thousands of times as fast as they were: every step may be a jump.
+NO_JUMPS = "feeds:\n  jump: 0\n"
+
+
 class Site:
     """options: clean_every, difficulty, dwell, threshold, hash_factor, speed, loop, split_cpu, cpu,
     launch_ms, stop_word, default_bid, pool_url, pool_user, log_level, ttl, fake_devices, rated,
-    tenants_extra, policy, step, against, policy_extra, log_decisions, safe_mode, policy_file, power."""
+    tenants_extra, policy, step, against, policy_extra, log_decisions, safe_mode, policy_file, power, feeds_extra,
+    policy_document."""
 
     def __init__(self, build, out, model_dir, **options):
         self.build = os.path.abspath(build)
@@ -162,7 +167,7 @@ feeds:
     speed: {o.get('power_speed', 36000)}
     loop: true
     age_max: 1h
-tenants:
+{o.get('feeds_extra', '').replace('FEEDS', self.path('feeds'))}tenants:
   - id: demo
     default_bid: {o.get('default_bid', '10')}
 {o.get('tenants_extra', '')}models:
@@ -182,7 +187,7 @@ threshold:
   advantage: {o.get('threshold', '2')}
   dwell: {o.get('dwell', '300ms')}
   horizon: 10s
-{o.get('policy_extra', '')}""")
+{o.get('policy_document', NO_JUMPS)}{o.get('policy_extra', '')}""")
 
     def write_agent_config(self, broker_public):
         o = self.options

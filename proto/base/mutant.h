@@ -41,6 +41,10 @@
     X(wrong_feed_used, "a source whose last word was no price still counts as fresh")              \
     X(highest_feed_used, "the highest source counts, not the median")                              \
     X(future_price_taken, "a price dated in the future is taken")                                  \
+    X(median_of_two, "of two sources that differ the lower counts, in place of a hold")            \
+    X(outlier_counted, "a source far from the median has its vote in the price")                   \
+    X(disagreement_ignored, "a price counts though most of its sources are far from it")           \
+    X(jump_not_confirmed, "one source alone may jump as far as it likes, at once")                 \
     X(lost_lines_kept, "the lines of a unit that was closed wait for its result for ever")         \
     X(lost_unit_unnoticed, "a unit that was lost on the way is never missed")                      \
     X(done_lines_forgotten, "after a restart, finished lines are issued again")                    \

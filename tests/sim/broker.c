@@ -70,10 +70,15 @@ static void fill_config(struct sim *sim) {
     c->power_nusd_per_kwh = -1;
     c->unit_lines = (uint32_t)sim_range(&rng, 1, 32);
     c->units_ahead = (uint32_t)sim_range(&rng, 1, 3);
+    c->quote = (struct sl_quote_limits){.outlier_ppm = 250000,
+                                        .disagree_ppm = 100000,
+                                        .jump_ppm = 2000000,
+                                        .confirm_ms = 40000,
+                                        .floor_nano = 10000000};
     c->feed_count = SIM_FEEDS;
     for (uint32_t i = 0; i < SIM_FEEDS; i++) {
         snprintf(c->feeds[i].id, sizeof c->feeds[i].id, "feed%u", i);
-        c->feeds[i].role = i < 2 ? SL_FEED_HASHPRICE : SL_FEED_POWER;
+        c->feeds[i].role = i < SIM_HASH_FEEDS ? SL_FEED_HASHPRICE : SL_FEED_POWER;
         c->feeds[i].age_max_ms = sim->feeds[i].age_max_ms;
     }
     c->tenant_count = SIM_TENANTS;

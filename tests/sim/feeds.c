@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Price sources: two hashprices and a tariff, each saying every few seconds what it costs, lying,
- * jumping or falling silent when struck. Beside it, what an honest reader may take from it. */
+ * Price sources: three hashprices of one market and a tariff, each saying every few seconds what it
+ * costs, lying, jumping or falling silent when struck. Beside it, what an honest reader may take
+ * from it. */
 #include <string.h>
 
 #include "tests/sim/internal.h"
@@ -10,16 +11,24 @@
 #define HASHPRICE INT64_C(45000000000) /* 45 USD a PH/s and day */
 #define TARIFF INT64_C(60000000)       /* 0.06 USD a kWh */
 
-/* The value of this moment, with a slow walk around where it began. */
-static int64_t walk(struct sim *sim, struct sim_feed *feed) {
-    int64_t step = feed->base_nano / 50;
-    feed->value_nano += sim_range(&sim->rng, -step, step);
-    int64_t low = feed->base_nano / 3;
-    int64_t high = feed->base_nano * 3;
-    feed->value_nano = feed->value_nano < low    ? low
-                       : feed->value_nano > high ? high
-                                                 : feed->value_nano;
-    return feed->value_nano;
+static int64_t walk(struct sim *sim, int64_t value, int64_t base, int64_t step) {
+    value += sim_range(&sim->rng, -step, step);
+    int64_t low = base / 3;
+    int64_t high = base * 3;
+    return value < low ? low : value > high ? high : value;
+}
+
+/* The value of this moment. Sources of the hashprice look at one market, each a little askew, so
+ * that no two say the same to the last digit. */
+static int64_t value_now(struct sim *sim, uint32_t i) {
+    struct sim_feed *feed = &sim->feeds[i];
+    if (i >= SIM_HASH_FEEDS) {
+        feed->value_nano = walk(sim, feed->value_nano, feed->base_nano, feed->base_nano / 50);
+        return feed->value_nano;
+    }
+    sim->market_nano = walk(sim, sim->market_nano, HASHPRICE, HASHPRICE / 100);
+    int64_t askew = sim->market_nano / 100;
+    return sim->market_nano + sim_range(&sim->rng, -askew, askew);
 }
 
 static void speak(struct sim *sim, struct sim_event *event) {
@@ -27,14 +36,14 @@ static void speak(struct sim *sim, struct sim_event *event) {
     struct sim_feed *feed = &sim->feeds[i];
     struct sl_core_event out = {.kind = SL_CEV_PRICE, .feed = i, .price_ok = true};
     struct sl_wall wall = sim_host_now(sim, SIM_BROKER).wall;
-    out.value_nano = walk(sim, feed);
+    out.value_nano = value_now(sim, i);
     out.as_of = wall;
     if (feed->stale_until_ns > sim->now_ns) {
         sim_count(sim, SIM_FEED_STALE);
         out.kind = SL_CEV_INVALID; /* nothing new is said */
     } else if (feed->lie_until_ns > sim->now_ns) {
         sim_count(sim, SIM_FEED_LIE);
-        out.price_ok = sim_chance(&sim->rng, 500000) && i < 2;
+        out.price_ok = sim_chance(&sim->rng, 500000) && i < SIM_HASH_FEEDS;
         out.value_nano = out.price_ok ? -out.value_nano : 0;
         sl_text_copy(out.text, sizeof out.text, "the source says nonsense");
     } else if (feed->future_until_ns > sim->now_ns) {
@@ -65,9 +74,10 @@ static void speak(struct sim *sim, struct sim_event *event) {
 }
 
 void sim_feeds_start(struct sim *sim) {
+    sim->market_nano = HASHPRICE;
     for (uint32_t i = 0; i < SIM_FEEDS; i++) {
         struct sim_feed *feed = &sim->feeds[i];
-        feed->base_nano = i < 2 ? HASHPRICE : TARIFF;
+        feed->base_nano = i < SIM_HASH_FEEDS ? HASHPRICE : TARIFF;
         feed->value_nano = feed->base_nano;
         feed->age_max_ms = AGE_MAX_MS;
         sim_at(sim, sim_range(&sim->rng, 10, 500) * SL_NS_PER_MS, speak, SIM_NOBODY, i, 0);
@@ -79,6 +89,7 @@ void sim_feeds_forget(struct sim *sim) {
         sim->feeds[i].known = false;
         sim->feeds[i].wrong = false;
     }
+    memset(&sim->belief, 0, sizeof sim->belief);
 }
 
 bool sim_feed_is_fresh(const struct sim *sim, uint32_t feed, int64_t wall_ms) {
@@ -87,12 +98,12 @@ bool sim_feed_is_fresh(const struct sim *sim, uint32_t feed, int64_t wall_ms) {
 }
 
 void sim_feeds_strike(struct sim *sim, enum sim_fault fault, int64_t until_ns) {
-    /* One source, or all: two hashprices hide each other's silence. */
-    bool all = sim_chance(&sim->rng, 500000);
-    uint32_t one = (uint32_t)sim_range(&sim->rng, 0, SIM_FEEDS - 1);
+    /* Any of them, or all: one alone is outvoted, two outvote the third. */
+    bool all = sim_chance(&sim->rng, 400000);
+    uint32_t some = (uint32_t)sim_range(&sim->rng, 1, (1 << SIM_FEEDS) - 1);
     for (uint32_t i = 0; i < SIM_FEEDS; i++) {
         struct sim_feed *feed = &sim->feeds[i];
-        if (!all && i != one) {
+        if (!all && !(some & (1u << i))) {
             continue;
         }
         *(fault == SIM_FEED_LIE     ? &feed->lie_until_ns

@@ -29,7 +29,8 @@
 #define SIM_MODEL "mini"
 #define SIM_MODEL_TOKENS 64
 #define SIM_DIM 4
-#define SIM_FEEDS 3 /* two hashprices and a tariff */
+#define SIM_HASH_FEEDS 3
+#define SIM_FEEDS (SIM_HASH_FEEDS + 1) /* and a tariff */
 #define SIM_TENANTS 3
 #define SIM_BATCHES_MAX 64
 #define SIM_TTL_MS 15000

@@ -44,6 +44,11 @@ struct sim {
     struct sl_mem_hub *hub;
     struct sim_pool *pool;
     struct sim_feed feeds[SIM_FEEDS];
+    int64_t market_nano; /* the hashprice that all honest sources are about */
+    struct {             /* what an honest reader believed last, and a lone source's new level */
+        bool known, waiting;
+        int64_t nano, level_nano, since_ms;
+    } belief;
     struct sim_batch batches[SIM_BATCHES_MAX];
     struct sl_core_config *broker_config;
     struct sim_facts *durable;   /* what the broker was told is on its disk */

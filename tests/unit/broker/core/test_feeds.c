@@ -115,7 +115,7 @@ static void test_median(void **state) {
     assert_int_equal(price, 40);
     world_wait(&w, 3000000);
     assert_int_equal(sl_core_hashprice(w.core, &price), SL_KNOWN_STALE);
-    assert_int_equal(price, 40); /* the newest, marked as stale */
+    assert_int_equal(price, 41); /* the last that a word of a feed made, marked as stale */
     world_fini(&w);
 }
 

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "broker/shell/restore.h"
+#include "broker/store/settlements.h"
 #include "broker/store/store.h"
 #include "proto/base/mailbox.h"
 #include "tests/unit/broker/core/world.h"
@@ -168,7 +169,58 @@ static void test_whole_life(void **state) {
     close_real(r);
 }
 
+/* Figures from the store, an import, a late share, a restart from the file: each balances. */
+static void test_settlement(void **state) {
+    (void)state;
+    struct real *r = open_real();
+    struct world *w = &r->w;
+    world_price(w, 0, WORLD_PRICE);
+    world_join(w, "a", 1);
+    for (uint64_t id = 1; id <= 20; id++) {
+        world_share(w, "a", id, SL_SHARE_ACCEPTED, UINT64_C(987654321) * id * 1000, id * 60000);
+    }
+    struct sl_core_settle *import = calloc(1, sizeof *import + sizeof import->rows[0]);
+    assert_non_null(import);
+    import->count = 1;
+    struct sl_settlement_row *row = &import->rows[0];
+    *row = (struct sl_settlement_row){.scope = "*", .currency = "USD", .amount_nano = 123456789};
+    row->to.ms = w->now.wall.ms - 5 * 60000;
+    row->from.ms = row->to.ms - 10 * 60000;
+    struct sl_error err;
+    {
+        SL_AUTO(sl_reader) reader = NULL;
+        assert_int_equal(sl_reader_open(r->path, NULL, &reader, &err), SL_OK);
+        assert_int_equal(sl_reader_quoted(reader, row, 1, &import->high, &err), SL_OK);
+    }
+    int64_t quoted = row->quoted_nusd;
+    sl_i128 receivable = world_balance(w, "receivable:pool");
+    assert_true(quoted > 0);
+    world_share(w, "a", 99, SL_SHARE_ACCEPTED, UINT64_C(1) << 40, 7 * 60000); /* not in it */
+    sl_i128 late = receivable - world_balance(w, "receivable:pool");
+    struct sl_core_event event = {.kind = SL_CEV_SETTLE, .cookie = 5, .settle = import};
+    world_step(w, &event);
+    assert_int_equal(world_last(w, SL_CCMD_REPLY)->status, SL_OK);
+    assert_true(world_balance(w, "receivable:pool") == receivable + quoted - late);
+    assert_true(world_balance(w, "cash:pool") == -123456789);
+    check_ledger(r);
+    restart_from_file(r);
+    assert_int_equal(r->w.core->settlement_high, 1);
+    struct sl_core_settle *again = calloc(1, sizeof *again + sizeof again->rows[0]);
+    assert_non_null(again);
+    again->count = 1;
+    again->rows[0] = w->store->settlements[0];
+    struct sl_core_event second = {.kind = SL_CEV_SETTLE, .cookie = 6, .settle = again};
+    again->high = 1;
+    back_at_work(w, 100);
+    world_step(w, &second);
+    assert_int_equal(world_last(w, SL_CCMD_REPLY)->status, -SL_EXISTS);
+    world_check(w);
+    check_ledger(r);
+    close_real(r);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_whole_life)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_whole_life),
+                                       cmocka_unit_test(test_settlement)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

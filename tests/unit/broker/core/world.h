@@ -40,6 +40,8 @@ struct world_store {
     uint32_t meta_count;
     struct sl_file_row files[64];
     uint32_t file_count;
+    struct sl_settlement_row settlements[64];
+    uint32_t settlement_count;
     uint64_t transfer_id;
     uint32_t audits;
     uint32_t prices;

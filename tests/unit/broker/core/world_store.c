@@ -190,6 +190,11 @@ static void apply(struct world_store *s, const struct sl_op *op) {
         break;
     case SL_OP_AGAINST:
         break; /* nothing is read from it at a start */
+    case SL_OP_SETTLEMENT:
+        assert_true(s->settlement_count < 64);
+        assert_int_equal(op->settlement.id, s->settlement_count + 1);
+        s->settlements[s->settlement_count++] = op->settlement;
+        break;
     case SL_OP_META:
         apply_meta(s, &op->meta);
         break;
@@ -237,6 +242,9 @@ void world_store_restore(const struct world_store *s, struct sl_broker_core *cor
         if (!s->units[i].closed) {
             assert_int_equal(sl_broker_core_restore_unit(core, &s->units[i]), SL_OK);
         }
+    }
+    for (uint32_t i = 0; i < s->settlement_count; i++) {
+        assert_int_equal(sl_broker_core_restore_settlement(core, &s->settlements[i]), SL_OK);
     }
     for (uint32_t i = s->share_count; i > 0; i--) {
         struct sl_share_ref ref = {.share_id = s->shares[i - 1].share_id};

@@ -178,6 +178,7 @@ static void on_event(struct site *site, struct sl_http_request *request) {
     pthread_mutex_lock(&site->lock);
     site->last = request->event;
     site->last.row = NULL;
+    site->last.settle = NULL;
     pthread_mutex_unlock(&site->lock);
     atomic_fetch_add(&site->events, 1);
     if (atomic_load(&site->refuse)) {
@@ -192,6 +193,9 @@ static void on_event(struct site *site, struct sl_http_request *request) {
         bool known = strcmp(request->event.override_.subject, "nowhere") != 0;
         sl_http_reply(site->http, request->cookie, known ? SL_OK : -SL_NOTFOUND,
                       "no such device or node");
+    } else if (request->event.kind == SL_CEV_SETTLE) {
+        free(request->event.settle);
+        sl_http_reply(site->http, request->cookie, SL_OK, "");
     } else {
         on_open_batch(site, request);
     }

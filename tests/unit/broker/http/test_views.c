@@ -134,6 +134,25 @@ bool sl_view_feed_get(const struct sl_broker_core *core, struct sl_now now, uint
     return index == 0;
 }
 
+bool sl_view_price_get(const struct sl_broker_core *core, struct sl_now now, uint32_t index,
+                       struct sl_view_price *ret_view) {
+    (void)now;
+    *ret_view = (struct sl_view_price){.feed = {.role = SL_FEED_CURRENCY, .currency = "BTC"},
+                                       .known = !core->fresh,
+                                       .value_nano = INT64_C(95000500000000),
+                                       .sources = 3,
+                                       .fresh = core->fresh ? 0 : 2,
+                                       .agree = 2,
+                                       .low_nano = INT64_C(95000000000000),
+                                       .high_nano = INT64_C(95001000000000),
+                                       .factor_ppm = 985000};
+    if (core->fresh) {
+        strcpy(ret_view->hold, "sources disagree");
+        ret_view->wait_ms = 5000;
+    }
+    return index == 0;
+}
+
 bool sl_view_batch_get(const struct sl_broker_core *core, struct sl_now now, uint32_t index,
                        struct sl_view_batch *ret_view) {
     (void)core;
@@ -163,9 +182,9 @@ static json_t *view(bool fresh, enum sl_http_view kind, const char *arg) {
 static void test_every_view_is_json(void **state) {
     (void)state;
     static const enum sl_http_view kinds[] = {
-        SL_HTTP_VIEW_HEALTH,  SL_HTTP_VIEW_STATUS,   SL_HTTP_VIEW_NODES,
-        SL_HTTP_VIEW_DEVICES, SL_HTTP_VIEW_MARKET,   SL_HTTP_VIEW_POOLS,
-        SL_HTTP_VIEW_MODELS,  SL_HTTP_VIEW_SWITCHES, SL_HTTP_VIEW_SHADOWS, SL_HTTP_VIEW_POWER};
+        SL_HTTP_VIEW_HEALTH,  SL_HTTP_VIEW_STATUS, SL_HTTP_VIEW_NODES,  SL_HTTP_VIEW_DEVICES,
+        SL_HTTP_VIEW_MARKET,  SL_HTTP_VIEW_POOLS,  SL_HTTP_VIEW_MODELS, SL_HTTP_VIEW_SWITCHES,
+        SL_HTTP_VIEW_SHADOWS, SL_HTTP_VIEW_POWER,  SL_HTTP_VIEW_FEEDS};
     for (int fresh = 0; fresh < 2; fresh++) {
         for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
             json_decref(view(fresh, kinds[i], ""));
@@ -244,6 +263,38 @@ static void test_a_tenant_sees_its_own_batches(void **state) {
     }
 }
 
+static const char *plain_text(const json_t *object, const char *key) {
+    return json_string_value(json_object_get(object, key));
+}
+
+static void test_prices_and_votes(void **state) {
+    (void)state;
+    json_t *root = view(false, SL_HTTP_VIEW_FEEDS, "");
+    const json_t *price = json_array_get(json_object_get(root, "prices"), 0);
+    assert_string_equal(plain_text(price, "role"), "currency");
+    assert_string_equal(plain_text(price, "of"), "BTC");
+    assert_string_equal(plain_text(price, "unit"), "USD/BTC");
+    assert_string_equal(plain_text(price, "state"), "trusted");
+    assert_string_equal(plain_text(price, "value"), "95000.50");
+    assert_string_equal(plain_text(price, "spread"), "1.00");
+    assert_true(json_is_null(json_object_get(price, "hold")));
+    assert_true(json_real_value(json_object_get(price, "calibration")) == 0.985);
+    const json_t *feed = json_array_get(json_object_get(root, "feeds"), 0);
+    assert_string_equal(plain_text(feed, "unit"), "USD/PH/s/day (sha256d)");
+    assert_string_equal(plain_text(feed, "currency"), "USD");
+    assert_string_equal(plain_text(feed, "value"), "0.0375");
+    assert_true(
+        json_is_null(json_object_get(feed, "value_usd"))); /* nobody said that it is known */
+    json_decref(root);
+    root = view(true, SL_HTTP_VIEW_FEEDS, "");
+    price = json_array_get(json_object_get(root, "prices"), 0);
+    assert_string_equal(plain_text(price, "state"), "held");
+    assert_string_equal(plain_text(price, "hold"), "sources disagree");
+    assert_true(json_real_value(json_object_get(price, "confirmed_in_ms")) == 5000);
+    assert_true(json_is_null(json_object_get(price, "lowest")));
+    json_decref(root);
+}
+
 static void test_models_are_named_once(void **state) {
     (void)state;
     json_t *models = view(false, SL_HTTP_VIEW_MODELS, "");
@@ -304,6 +355,7 @@ int main(void) {
         cmocka_unit_test(test_power),
         cmocka_unit_test(test_a_device_that_is_not_there),
         cmocka_unit_test(test_a_tenant_sees_its_own_batches),
+        cmocka_unit_test(test_prices_and_votes),
         cmocka_unit_test(test_models_are_named_once),
         cmocka_unit_test(test_summary),
         cmocka_unit_test(test_metrics),

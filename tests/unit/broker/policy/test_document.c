@@ -4,6 +4,14 @@
 #include "broker/policy/document.h"
 #include "tests/unit/schedulers/constants.h"
 
+static const struct sl_quote_limits shipped_quote = {.outlier_ppm = 250000,
+                                                     .disagree_ppm = 100000,
+                                                     .jump_ppm = 2000000,
+                                                     .confirm_ms = 600000,
+                                                     .floor_nano = 10000000};
+
+static const struct sl_calibration_limits shipped_calibration = {200000, 500000, 1500000};
+
 /* The document that is shipped, an empty one and the code say the same. */
 static void the_shipped_document_has_the_shipped_constants(void **state) {
     struct sl_policy_document params;
@@ -16,10 +24,14 @@ static void the_shipped_document_has_the_shipped_constants(void **state) {
     struct sl_policy_document shipped;
     sl_policy_document_default(&shipped);
     assert_memory_equal(&params, &shipped, sizeof shipped);
+    assert_memory_equal(&params.quote, &shipped_quote, sizeof shipped_quote);
+    assert_memory_equal(&params.calibration, &shipped_calibration, sizeof shipped_calibration);
     memset(&params, 0xff, sizeof params);
     const char *path = folder_put(*state, "empty.yaml", "fbf:\n  theta: 2\n");
     assert_int_equal(sl_policy_document_read(path, &params, &err), 0);
     assert_memory_equal(&params.switching, &shipped_constants, sizeof shipped_constants);
+    assert_memory_equal(&params.quote, &shipped_quote, sizeof shipped_quote);
+    assert_memory_equal(&params.calibration, &shipped_calibration, sizeof shipped_calibration);
 }
 
 static void what_is_printed_reads_back(void **state) {
@@ -47,6 +59,8 @@ static void bad_documents(void **state) {
         "fbf:\n  horizon: 4\n",      "fbf:\n  thetta: 2\n",
         "fbf:\n  lag: 1\n",          "fbf:\n  memory: 2 weeks\n",
         "minimum_time:\n  span: 10", "percent:\n  advantage: 3 %\n",
+        "feeds:\n  outlier: 25 %\n", "feeds:\n  confirm: 10\n",
+        "feeds:\n  jump: -2\n",      "feeds:\n  power_floor: x\n",
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct sl_policy_document params;
