@@ -16,6 +16,7 @@
 #define SLUICE_BROKER_CORE_CORE_H
 
 #include "broker/core/types.h"
+#include "broker/policy/document.h"
 #include "broker/store/store.h"
 #include "proto/base/log.h"
 #include "proto/link/link.h"
@@ -66,10 +67,11 @@ struct sl_core_config {
     int64_t switch_horizon_ms; /* a switch's cost is spread over so long, default 60 s */
     int64_t
         hash_factor_milli; /* hashprice x this / 1000; 1000 in earnest, more in a demo on a CPU */
-    int64_t power_nusd_per_kwh; /* fixed tariff; < 0: from the POWER feed, else unknown */
-    int64_t batch_life_ms;      /* default 24 h */
-    uint32_t unit_lines;        /* lines of one unit, default 32 */
-    uint32_t units_ahead;       /* per device, default 2 */
+    int64_t power_nusd_per_kwh;       /* fixed tariff; < 0: from the POWER feed, else unknown */
+    int64_t batch_life_ms;            /* default 24 h */
+    uint32_t unit_lines;              /* lines of one unit, default 32 */
+    uint32_t units_ahead;             /* per device, default 2 */
+    struct sl_policy_document policy; /* how this site decides; zeroed: no limits */
     uint32_t feed_count;
     struct sl_core_feed feeds[SL_CORE_FEEDS_MAX];
     uint32_t tenant_count;

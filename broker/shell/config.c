@@ -2,6 +2,7 @@
 #include "broker/shell/config.h"
 
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "proto/base/text.h"
@@ -90,6 +91,9 @@ const struct sl_conf_option sl_broker_schema[] = {
      .help = "DNS name under which the API may be reached, besides addresses and localhost."},
     {"http.port_file", SL_CONF_TEXT, BROKER(http_port_file), .min = 0, .max = 255, .fallback = "",
      .help = "The bound port is written here, when given."},
+    {"policy.file", SL_CONF_TEXT, BROKER(policy_file), .min = 0, .max = 200, .fallback = "",
+     .help = "The policy document, such as deploy/config/policy.yaml; from this file's folder, "
+             "unless it begins with /. Empty: the values shipped."},
     {"policy.threshold", SL_CONF_DECIMAL, .unit = "%", BROKER(threshold_ppm), .digits = 4, .min = 0,
      .max = 10000000, .fallback = "2",
      .help = "A move must earn so much more than staying, after its switching cost."},
@@ -164,6 +168,23 @@ static int check(const struct sl_broker_config *c, struct sl_error *err) {
     return check_unique(c, err);
 }
 
+/* A document that is named stands beside the configuration, however the broker was started. */
+static int read_document(const char *path, struct sl_broker_config *c, struct sl_error *err) {
+    if (c->policy_file[0] == '\0') {
+        sl_policy_document_default(&c->document);
+        return SL_OK;
+    }
+    char full[4096 + sizeof c->policy_file];
+    const char *slash = strrchr(path, '/');
+    int folder = c->policy_file[0] == '/' || !slash ? 0 : (int)(slash - path) + 1;
+    int n = snprintf(full, sizeof full, "%.*s%s", folder, path, c->policy_file);
+    if (n < 0 || (size_t)n >= sizeof full) {
+        return sl_fail(err, SL_LIMIT, "%s: policy.file is too deep in folders", path);
+    }
+    int rc = sl_policy_document_read(full, &c->document, err);
+    return rc ? sl_wrap(err, "%s: policy.file", path) : SL_OK;
+}
+
 int sl_broker_config_read(const char *path, struct sl_broker_config *ret_config,
                           struct sl_error *err) {
     int rc = sl_conf_read(path, sl_broker_schema, ret_config, sizeof *ret_config, err);
@@ -171,7 +192,7 @@ int sl_broker_config_read(const char *path, struct sl_broker_config *ret_config,
         return rc;
     }
     rc = check(ret_config, err);
-    return rc ? sl_wrap(err, "%s", path) : SL_OK;
+    return rc ? sl_wrap(err, "%s", path) : read_document(path, ret_config, err);
 }
 
 void sl_broker_config_core(const struct sl_broker_config *c, struct sl_core_config *ret_core) {
@@ -189,6 +210,7 @@ void sl_broker_config_core(const struct sl_broker_config *c, struct sl_core_conf
         .batch_life_ms = c->batch_life_ms,
         .unit_lines = (uint32_t)c->unit_lines,
         .units_ahead = (uint32_t)c->units_ahead,
+        .policy = c->document,
         .feed_count = c->feed_count,
         .tenant_count = c->tenant_count,
         .model_count = c->model_count,

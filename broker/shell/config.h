@@ -5,6 +5,7 @@
 
 #include "broker/core/core.h"
 #include "broker/feeds/feed.h"
+#include "broker/policy/document.h"
 #include "proto/conf/conf.h"
 
 struct sl_tenant_config {
@@ -32,6 +33,8 @@ struct sl_broker_config {
     int64_t lost_ms;
     int64_t safe_mode; /* 0 idle, 1 hash */
     int64_t safe_mode_max_ms;
+    char policy_file[256];              /* as written; empty: the values shipped */
+    struct sl_policy_document document; /* what it says; read with the configuration */
     int64_t threshold_ppm;
     int64_t dwell_ms;
     int64_t horizon_ms;

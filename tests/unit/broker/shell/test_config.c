@@ -53,6 +53,33 @@ static int read_changed(const char *from, const char *to, struct sl_broker_confi
     return rc;
 }
 
+static void the_policy_document_is_read_beside_the_configuration(void **state) {
+    (void)state;
+    struct sl_broker_config *config = calloc(1, sizeof *config);
+    struct sl_error err;
+    char path[] = "/tmp/sluice-document-XXXXXX";
+    int fd = mkstemp(path);
+    assert_true(fd >= 0 && dprintf(fd, "step: 7m\n") > 0);
+    close(fd);
+    char named[128];
+    snprintf(named, sizeof named, "policy:\n  file: %s\n", path + strlen("/tmp/"));
+    assert_int_equal(read_changed("policy:\n", named, config, &err), 0);
+    assert_int_equal(config->document.step_ms, 7 * 60000);
+    /* Without one: as shipped. A bad one is refused by its name. */
+    assert_int_equal(read_changed(NULL, NULL, config, &err), 0);
+    assert_int_equal(config->document.step_ms, 5 * 60000);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fputs("stepp: 7m\n", file);
+    fclose(file);
+    assert_int_equal(read_changed("policy:\n", named, config, &err), -SL_INVALID);
+    assert_non_null(strstr(err.text, path));
+    assert_non_null(strstr(err.text, "did you mean step?"));
+    unlink(path);
+    assert_int_equal(read_changed("policy:\n", named, config, &err), -SL_NOTFOUND);
+    free(config);
+}
+
 static void values_arrive_in_the_cores_units(void **state) {
     (void)state;
     struct sl_broker_config *config = calloc(1, sizeof *config);
@@ -109,6 +136,7 @@ static void what_does_not_fit_is_refused(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_policy_document_is_read_beside_the_configuration),
         cmocka_unit_test(values_arrive_in_the_cores_units),
         cmocka_unit_test(what_does_not_fit_is_refused),
     };
