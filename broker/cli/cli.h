@@ -126,6 +126,9 @@ int sl_cli_status(struct sl_cli *cli, struct sl_error *err);
 int sl_cli_nodes(struct sl_cli *cli, struct sl_error *err);
 int sl_cli_devices(struct sl_cli *cli, struct sl_error *err);
 int sl_cli_market(struct sl_cli *cli, struct sl_error *err);
+int sl_cli_market_rates(struct sl_cli *cli, struct sl_error *err); /* options are taken already */
+int sl_cli_stress(struct sl_cli *cli, struct sl_error *err);
+int sl_cli_exposure(struct sl_cli *cli, struct sl_error *err);
 int sl_cli_explain(struct sl_cli *cli, struct sl_error *err);
 int sl_cli_ledger(struct sl_cli *cli, struct sl_error *err);
 int sl_cli_submit(struct sl_cli *cli, struct sl_error *err);

@@ -11,6 +11,9 @@
 #include <stdio.h>
 
 #include "proto/base/error.h"
+#include "schedulers/rate_card.h"
+#include "schedulers/risk.h"
+#include "schedulers/stress.h"
 #include "schedulers/switching.h"
 
 #define SL_POLICY_VERSION_MAX 20 /* 16 hex digits and NUL */
@@ -19,6 +22,12 @@ struct sl_policy_document {
     int64_t policy;  /* index among sl_policy_document_policies */
     int64_t step_ms; /* between two steps of the filters */
     struct sl_switching_params switching;
+    struct sl_stress_params stress;
+    struct sl_risk_params risk;
+    int64_t exposure_coin_max_ppm;   /* of the revenue; above it, a warning */
+    int64_t exposure_tenant_max_ppm; /* likewise */
+    uint32_t rate_count;
+    struct sl_rate rates[SL_RATES_MAX];
 };
 
 /* The names that `policy` may have, in the order of its index, between bars. */
