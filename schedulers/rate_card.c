@@ -3,7 +3,8 @@
 
 #include <string.h>
 
-/* At most SL_RATE_STARS_MAX stars a side and 63 letters: the recursion is shallow and short. */
+/* At most SL_RATE_STARS_MAX stars a side and 63 letters: the recursion is shallow, and even two
+ * unlucky patterns meet within 63 to the power of four steps. */
 bool sl_rate_card_matches(const char *pattern, const char *name) {
     for (; *pattern != '*'; pattern++, name++) {
         if (*pattern != *name) {

@@ -12,7 +12,7 @@
 #include "proto/base/error.h"
 
 #define SL_RATES_MAX 64
-#define SL_RATE_STARS_MAX 4
+#define SL_RATE_STARS_MAX 2
 
 struct sl_rate {
     char model[64];  /* exactly, or "*" */
