@@ -70,7 +70,7 @@ def alive(pid):
 class Site:
     """options: clean_every, difficulty, dwell, threshold, hash_factor, speed, loop, split_cpu, cpu,
     launch_ms, stop_word, default_bid, pool_url, pool_user, log_level, ttl, fake_devices, rated,
-    tenants_extra."""
+    tenants_extra, document (text of a policy document)."""
 
     def __init__(self, build, out, model_dir, **options):
         self.build = os.path.abspath(build)
@@ -122,6 +122,14 @@ class Site:
         self.write_env()
         self.write_scripts()
 
+    def document_line(self):
+        """The policy document stands beside the broker's configuration."""
+        if "document" not in self.options:
+            return ""
+        with open(self.path("policy.yaml"), "w") as f:
+            f.write(self.options["document"])
+        return "  file: policy.yaml\n"
+
     def write_broker_config(self):
         o = self.options
         with open(self.path("broker.yaml"), "w") as f:
@@ -139,7 +147,7 @@ policy:
   threshold: {o.get('threshold', '2')}
   dwell_min: {o.get('dwell', '300ms')}
   switch_horizon: 10s
-# On a CPU the real hashprice is worth about a millionth of any lease rate: it is scaled by this factor,
+{self.document_line()}# On a CPU the real hashprice is worth about a millionth of any lease rate: it is scaled by this factor,
 # and nothing else is scaled.
 hash_factor: {o.get('hash_factor', 10000000)}
 power:
