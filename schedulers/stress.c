@@ -8,7 +8,8 @@ struct choice {
     int64_t gross[SL_MODE_COUNT];
     int64_t power[SL_MODE_COUNT];
     int64_t net[SL_MODE_COUNT];
-    enum sl_mode second; /* while no lease is there: idle or hash */
+    int64_t bid[SL_STRESS_COMMITS_MAX]; /* gross under each commitment; -1: cannot serve it */
+    enum sl_mode second;                /* while no lease is there: idle or hash */
     bool lease;
 };
 
@@ -39,10 +40,11 @@ static void look(const struct sl_stress_input *in, const struct sl_shock *shock,
                  struct choice *out) {
     *out = (struct choice){.second = SL_MODE_IDLE};
     for (uint32_t c = 0; c < in->commit_count; c++) {
+        out->bid[c] = -1;
         if (!may_serve(in, shock, dev, c)) {
             continue;
         }
-        int64_t gross = lease_gross(in, shock, dev, c);
+        int64_t gross = out->bid[c] = lease_gross(in, shock, dev, c);
         if (!out->lease || gross > out->gross[SL_MODE_INFER]) {
             out->gross[SL_MODE_INFER] = gross;
         }
@@ -120,11 +122,10 @@ void sl_stress_run(const struct sl_stress_input *in, const struct sl_shock *shoc
         look(in, shock, dev, &choice);
         settle(in, dev, &choice, out);
         for (uint32_t c = 0; c < in->commit_count; c++) {
-            if (!may_serve(in, shock, dev, c)) {
+            if (choice.bid[c] < 0) {
                 continue;
             }
-            int64_t gross = lease_gross(in, shock, dev, c);
-            int64_t net = sl_opportunity_minus(gross, choice.power[SL_MODE_INFER]);
+            int64_t net = sl_opportunity_minus(choice.bid[c], choice.power[SL_MODE_INFER]);
             if (takes(in, dev, &choice, net)) {
                 rate_milli[c] += in->tokens_s_milli[(uint64_t)c * in->count + dev];
             }
