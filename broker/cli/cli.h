@@ -128,6 +128,9 @@ int sl_cli_devices(struct sl_cli *cli, struct sl_error *err);
 int sl_cli_market(struct sl_cli *cli, struct sl_error *err);
 int sl_cli_power(struct sl_cli *cli, struct sl_error *err);
 int sl_cli_market_feeds(struct sl_cli *cli, struct sl_error *err); /* market feeds */
+int sl_cli_market_rates(struct sl_cli *cli, struct sl_error *err); /* options are taken already */
+int sl_cli_stress(struct sl_cli *cli, struct sl_error *err);
+int sl_cli_exposure(struct sl_cli *cli, struct sl_error *err);
 int sl_cli_explain(struct sl_cli *cli, struct sl_error *err);
 int sl_cli_ledger(struct sl_cli *cli, struct sl_error *err);
 int sl_cli_submit(struct sl_cli *cli, struct sl_error *err);

@@ -241,6 +241,9 @@ int sl_cli_market(struct sl_cli *cli, struct sl_error *err) {
     if (cli->argc > 1 && strcmp(cli->argv[1], "feeds") == 0) {
         return sl_cli_market_feeds(cli, err);
     }
+    if (cli->argc == 2 && strcmp(cli->argv[1], "rates") == 0) {
+        return sl_cli_market_rates(cli, err);
+    }
     SL_CLI_AUTO_ANSWER struct sl_cli_answer answer = {0};
     int rc = get_plain(cli, "/api/v1/market", &answer, err);
     if (rc || cli->json) {

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "broker/core/core_internal.h"
+#include "broker/core/rates.h"
 #include "proto/base/mutant.h"
 #include "proto/base/text.h"
 #include "schedulers/opportunity.h"
@@ -101,7 +102,11 @@ static void offer_infer(const struct sl_broker_core *core, uint32_t dev,
     offer->missing = report->model_count > 0 ? "waiting batch" : "model";
     for (uint32_t i = 0; i <= core->best_count; i++) {
         /* The batch that it serves comes first and wins ties. */
-        struct sl_core_batch *batch = i == 0 ? own : core->best[i - 1].batch;
+        struct sl_core_batch *wanted = i == 0 ? own : core->best[i - 1].batch;
+        struct sl_core_batch *batch = sl_core_rate_batch(core, dev, wanted);
+        if (wanted && !batch && !offer->batch && tokens_per_s_milli(report, wanted->row.model)) {
+            offer->missing = "bid at the rate card's rate";
+        }
         int64_t rate = batch ? tokens_per_s_milli(report, batch->row.model) : 0;
         int64_t value = batch ? sl_opportunity_lease(batch->row.bid_nusd_per_mtok, rate) : 0;
         if (rate == 0 || (offer->batch && value <= offer->gross)) {

@@ -10,6 +10,7 @@
 #include "broker/http/auth.h"
 #include "broker/http/call.h"
 #include "broker/http/listen.h"
+#include "schedulers/exposure.h"
 
 #define SL_HTTP_WORKERS 3
 #define SL_HTTP_CONNECTIONS_MAX 256
@@ -24,6 +25,19 @@ struct sl_pending {
     uint64_t cookie; /* 0: free */
     struct sl_http_call *call;
     struct sl_mono until;
+};
+
+#define SL_HTTP_EXPOSURE_ROWS 300 /* coins and tenants; the configuration allows 256 tenants */
+
+/* Shares of the last 30 days' revenue, as last counted. */
+struct sl_http_exposure {
+    char coin[16];
+    char policy_version[20];
+    int64_t coin_max_ppm, tenant_max_ppm;
+    struct sl_mono counted; /* ns 0: never */
+    uint32_t count;
+    int64_t hhi_ppm;
+    struct sl_exposure_row rows[SL_HTTP_EXPOSURE_ROWS];
 };
 
 /* A batch that is being created or was lately: the SDKs repeat a POST whose answer got lost. */
@@ -65,6 +79,7 @@ struct sl_http {
     struct sl_mono swept;
     struct sl_dedupe dedupe[SL_HTTP_DEDUPE_MAX];
     uint64_t answers[6]; /* by hundred of the HTTP status */
+    struct sl_http_exposure exposure;
 };
 
 /* ---- route.c ---- */
@@ -112,6 +127,13 @@ void sl_dedupe_end(struct sl_http *http, const char *batch_id, bool created);
 /* ---- sweep.c: files whose time is over (one worker, now and then) ---- */
 void sl_http_sweep(struct sl_http *http, struct sl_reader *reader);
 
+/* ---- exposure.c: shares of revenue ---- */
+void sl_http_exposure_init(struct sl_http *http, const struct sl_http_config *config);
+/* Counts again when that is due, and warns of what has come above its limit. */
+void sl_http_exposure_sweep(struct sl_http *http, struct sl_reader *reader);
+/* What was counted last, as Prometheus text. */
+void sl_http_exposure_metrics(struct sl_http *http, struct sl_buf *buf);
+
 /* ---- handlers ---- */
 enum sl_step sl_h_files_create(struct sl_http_call *call, struct sl_reader *reader);
 enum sl_step sl_h_files_list(struct sl_http_call *call, struct sl_reader *reader);
@@ -133,6 +155,9 @@ enum sl_step sl_h_devices(struct sl_http_call *call, struct sl_reader *reader);
 enum sl_step sl_h_device(struct sl_http_call *call, struct sl_reader *reader);
 enum sl_step sl_h_market(struct sl_http_call *call, struct sl_reader *reader);
 enum sl_step sl_h_market_feeds(struct sl_http_call *call, struct sl_reader *reader);
+enum sl_step sl_h_rates(struct sl_http_call *call, struct sl_reader *reader);
+enum sl_step sl_h_stress(struct sl_http_call *call, struct sl_reader *reader);
+enum sl_step sl_h_exposure(struct sl_http_call *call, struct sl_reader *reader);
 enum sl_step sl_h_pools(struct sl_http_call *call, struct sl_reader *reader);
 enum sl_step sl_h_switches(struct sl_http_call *call, struct sl_reader *reader);
 enum sl_step sl_h_power(struct sl_http_call *call, struct sl_reader *reader);

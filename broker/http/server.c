@@ -246,6 +246,7 @@ static void copy_config(struct sl_http *http, const struct sl_http_config *confi
     for (uint32_t i = 0; i < config->host_count; i++) {
         sl_text_copy(http->hosts[i], sizeof http->hosts[i], config->hosts[i]);
     }
+    sl_http_exposure_init(http, config);
 }
 
 int sl_http_prepare(const struct sl_http_config *config, struct sl_http **ret_http,

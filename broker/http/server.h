@@ -37,6 +37,11 @@ struct sl_http_config {
     /* Names under which browsers may reach us, besides the loopback names (Host header). */
     uint32_t host_count;
     const char *hosts[SL_HTTP_HOSTS_MAX];
+    /* For the shares of revenue (exposure.c): what hashing earns, limits in parts per million, and
+     * the version of the policy document that sets them. */
+    const char *coin; /* NULL: "sha256d" */
+    int64_t coin_max_ppm, tenant_max_ppm;
+    const char *policy_version; /* NULL: none */
 };
 
 enum sl_http_request_kind {
@@ -61,6 +66,8 @@ enum sl_http_view {
     SL_HTTP_VIEW_SUMMARY, /* members without braces: the worker adds the store's */
     SL_HTTP_VIEW_POWER,
     SL_HTTP_VIEW_METRICS, /* Prometheus text */
+    SL_HTTP_VIEW_STRESS,  /* arg: the shock as sl_h_stress writes it */
+    SL_HTTP_VIEW_RATES,
 };
 
 struct sl_http_request {

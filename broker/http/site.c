@@ -189,6 +189,7 @@ static enum sl_step after_metrics(struct sl_http_call *call, struct sl_reader *r
     }
     sl_buf_append(&call->out.buf, call->core_text, strlen(call->core_text));
     add_own_metrics(call);
+    sl_http_exposure_metrics(call->http, &call->out.buf);
     call->content_type = "text/plain; version=0.0.4; charset=utf-8";
     return sl_call_ok(call);
 }

@@ -50,6 +50,7 @@ static bool is_due(struct sl_http *http) {
 }
 
 void sl_http_sweep(struct sl_http *http, struct sl_reader *reader) {
+    sl_http_exposure_sweep(http, reader);
     if (!is_due(http)) {
         return;
     }

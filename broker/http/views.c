@@ -322,6 +322,11 @@ static int render(struct sl_json *json, const struct sl_broker_core *core, struc
     case SL_HTTP_VIEW_METRICS:
         sl_view_metrics_text(&json->buf, core, now);
         return SL_OK;
+    case SL_HTTP_VIEW_STRESS:
+        return sl_view_stress_json(json, core, now, arg);
+    case SL_HTTP_VIEW_RATES:
+        sl_view_rates_json(json, core, now);
+        return SL_OK;
     case SL_HTTP_VIEW_INVALID:
     default:
         return -SL_UNSUPPORTED;

@@ -28,6 +28,11 @@ void sl_view_power_metrics(struct sl_buf *buf, const struct sl_broker_core *core
 void sl_view_device_json(struct sl_json *json, const struct sl_view_device *device);
 void sl_view_feed_json(struct sl_json *json, const struct sl_view_feed *feed);
 void sl_view_feeds_json(struct sl_json *json, const struct sl_broker_core *core, struct sl_now now);
+/* arg: as sl_h_stress writes it: "LEASE HASH POWER HALVING ALL TENANT", factors in ppm plus 1 and
+ * in hexadecimal, 0: not given. */
+int sl_view_stress_json(struct sl_json *json, const struct sl_broker_core *core, struct sl_now now,
+                        const char *arg);
+void sl_view_rates_json(struct sl_json *json, const struct sl_broker_core *core, struct sl_now now);
 void sl_view_metrics_text(struct sl_buf *buf, const struct sl_broker_core *core, struct sl_now now);
 
 #endif

@@ -18,6 +18,9 @@
     .offset = offsetof(struct type, member), .size = sizeof(((struct type *)0)->member)
 #define CALIBRATION(member) FIELD(calibration.member)
 #define QUOTE(member) FIELD(quote.member)
+#define RATE(member)                                                                               \
+    .offset = offsetof(struct sl_rate, member), .size = sizeof(((struct sl_rate *)0)->member)
+#define USD INT64_C(1000000000)
 #define HOUR_MS INT64_C(3600000)
 #define DAY_MS (24 * HOUR_MS)
 
@@ -43,6 +46,18 @@ static const struct sl_conf_option circuit_schema[] = {
      .help = "Names of the nodes on it with commas between; * stands for any letters."},
     {"cap", SL_CONF_DECIMAL, .unit = "kW", ITEM(sl_policy_circuit, cap_mw), .digits = 6, .min = 0,
      .max = KW_MAX, .help = "That all devices on it together never exceed."},
+    {0},
+};
+
+static const struct sl_conf_option rate_schema[] = {
+    {"model", SL_CONF_TEXT, RATE(model), .min = 1, .max = 63, .fallback = "*",
+     .help = "Model id, or * for every one."},
+    {"class", SL_CONF_TEXT, RATE(class_), .min = 1, .max = 63, .fallback = "*",
+     .help = "Name of the devices, as `sluice devices` shows it; * stands for any text."},
+    {"tenant", SL_CONF_TEXT, RATE(tenant), .min = 1, .max = 63, .fallback = "*",
+     .help = "Tenant id, or * for every one."},
+    {"usd_per_mtok", SL_CONF_DECIMAL, RATE(nusd_per_mtok), .unit = "USD/Mtok", .digits = 9,
+     .min = 0, .max = 1000000 * USD, .help = "A lower bid is not offered these devices."},
     {0},
 };
 
@@ -155,6 +170,45 @@ static const struct sl_conf_option schema[] = {
      .max = 1000000, .fallback = "0.5", .help = "The factor, and a day's ratio, is never below."},
     {"settlement.factor_max", SL_CONF_DECIMAL, CALIBRATION(max_ppm), .digits = 6, .min = 1000000,
      .max = 100000000, .fallback = "1.5", .help = "The factor, and a day's ratio, is never above."},
+    {"stress.lease", SL_CONF_DECIMAL, FIELD(stress.lease_change_ppm), .unit = "%", .digits = 4,
+     .min = -1000000, .max = 10000000, .fallback = "-60",
+     .help = "Change of all bids in a full stress test (`sluice stress --all`)."},
+    {"stress.hashprice", SL_CONF_DECIMAL, FIELD(stress.hash_change_ppm), .unit = "%", .digits = 4,
+     .min = -1000000, .max = 10000000, .fallback = "-50", .help = "Change of the hashprice in it."},
+    {"stress.power", SL_CONF_DECIMAL, FIELD(stress.power_ppm), .unit = "times", .digits = 6,
+     .min = 0, .max = 1000000000, .fallback = "3",
+     .help = "The price of power in it, as so many times the present."},
+    {"stress.fee_share", SL_CONF_DECIMAL, FIELD(stress.fee_share_ppm), .unit = "%", .digits = 4,
+     .min = 0, .max = 1000000, .fallback = "1",
+     .help = "Fees in a miner's revenue; a halving halves the rest."},
+    {"stress.use_min", SL_CONF_SPAN_MS, FIELD(stress.use_min_ms), .min = 0, .max = 400 * DAY_MS,
+     .fallback = "1h",
+     .help = "A device that was measured for less counts as leased whenever it would take a lease "
+             "that waits."},
+    {"stress.fixed", SL_CONF_DECIMAL, FIELD(stress.fixed_nusd), .unit = "USD/month", .digits = 9,
+     .min = 0, .max = 9 * USD * USD, .fallback = "0",
+     .help = "Costs that fall due whatever runs: rent, people, insurance."},
+    {"stress.debt", SL_CONF_DECIMAL, FIELD(stress.debt_nusd), .unit = "USD/month", .digits = 9,
+     .min = 0, .max = 9 * USD * USD, .fallback = "0", .help = "Service of debt."},
+    {"stress.cash", SL_CONF_DECIMAL, FIELD(stress.cash_nusd), .unit = "USD", .digits = 9, .min = 0,
+     .max = 9 * USD * USD, .fallback = "0",
+     .help = "From which costs are paid that the margin does not cover: months of cover."},
+    {"exposure.coin_max", SL_CONF_DECIMAL, FIELD(exposure_coin_max_ppm), .unit = "%", .digits = 4,
+     .min = 0, .max = 1000000, .fallback = "100",
+     .help = "Of the revenue of 30 days; a coin above it is warned of. 100: never."},
+    {"exposure.tenant_max", SL_CONF_DECIMAL, FIELD(exposure_tenant_max_ppm), .unit = "%",
+     .digits = 4, .min = 0, .max = 1000000, .fallback = "100",
+     .help = "Of the revenue of 30 days; a tenant above it is warned of. 100: never."},
+    {"risk.hash", SL_CONF_DECIMAL, FIELD(risk.hash_ppm), .unit = "%", .digits = 4, .min = 0,
+     .max = 1000000, .fallback = "0",
+     .help = "Of the hash revenue, taken off before modes are compared: what uncertainty costs."},
+    {"risk.lease", SL_CONF_DECIMAL, FIELD(risk.lease_ppm), .unit = "%", .digits = 4, .min = 0,
+     .max = 1000000, .fallback = "0", .help = "Likewise of the lease revenue."},
+    {"rates", SL_CONF_LIST, .offset = offsetof(struct sl_policy_document, rates),
+     .size = sizeof(struct sl_rate), .max = SL_RATES_MAX, .item = rate_schema,
+     .count_offset = offsetof(struct sl_policy_document, rate_count), .fallback = "[]",
+     .help = "The rate card: least bids by model, class of devices and tenant. The most specific "
+             "row counts: tenant before model before class."},
     {0},
 };
 
@@ -168,6 +222,10 @@ int sl_policy_document_read(const char *path, struct sl_policy_document *ret_doc
     rc = sl_policy_power_check(&fresh.power, err);
     if (rc) {
         return sl_wrap(err, "%s", path);
+    }
+    rc = sl_rate_card_check(fresh.rates, fresh.rate_count, err);
+    if (rc) {
+        return strstr(err->text, path) ? rc : sl_wrap(err, "%s", path);
     }
     *ret_document = fresh;
     return SL_OK;

@@ -14,6 +14,9 @@
 #include "proto/base/error.h"
 #include "schedulers/calibration.h"
 #include "schedulers/quote.h"
+#include "schedulers/rate_card.h"
+#include "schedulers/risk.h"
+#include "schedulers/stress.h"
 #include "schedulers/switching.h"
 
 #define SL_POLICY_VERSION_MAX 20 /* 16 hex digits and NUL */
@@ -28,6 +31,12 @@ struct sl_policy_document {
     struct sl_policy_power power;
     struct sl_calibration_limits calibration;
     struct sl_quote_limits quote; /* which of several sources of a price is believed */
+    struct sl_stress_params stress;
+    struct sl_risk_params risk;
+    int64_t exposure_coin_max_ppm;   /* of the revenue; above it, a warning */
+    int64_t exposure_tenant_max_ppm; /* likewise */
+    uint32_t rate_count;
+    struct sl_rate rates[SL_RATES_MAX];
 };
 
 #define SL_POLICY_THRESHOLD 0 /* index of `threshold` */

@@ -73,7 +73,12 @@ static int open_link(struct sl_broker *broker, struct sl_error *err) {
 }
 
 static int open_http(struct sl_broker *broker, struct sl_error *err) {
+    char version[SL_POLICY_VERSION_MAX];
+    sl_policy_document_version(&broker->config.document, version);
     struct sl_http_config config = {
+        .coin_max_ppm = broker->config.document.exposure_coin_max_ppm,
+        .tenant_max_ppm = broker->config.document.exposure_tenant_max_ppm,
+        .policy_version = version,
         .listen = broker->config.http_listen,
         .port_file = broker->config.http_port_file,
         .data_dir = broker->config.data_dir,

@@ -75,7 +75,7 @@ class Site:
     """options: clean_every, difficulty, dwell, threshold, hash_factor, speed, loop, split_cpu, cpu,
     launch_ms, stop_word, default_bid, pool_url, pool_user, log_level, ttl, fake_devices, rated,
     tenants_extra, policy, step, against, policy_extra, log_decisions, safe_mode, policy_file, power, feeds_extra,
-    policy_document."""
+    policy_document, document (texts of the policy document)."""
 
     def __init__(self, build, out, model_dir, **options):
         self.build = os.path.abspath(build)
@@ -187,7 +187,7 @@ threshold:
   advantage: {o.get('threshold', '2')}
   dwell: {o.get('dwell', '300ms')}
   horizon: 10s
-{o.get('policy_document', NO_JUMPS)}{o.get('policy_extra', '')}""")
+{o.get('policy_document', NO_JUMPS)}{o.get('document', '')}{o.get('policy_extra', '')}""")
 
     def write_agent_config(self, broker_public):
         o = self.options

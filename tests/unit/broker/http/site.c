@@ -203,6 +203,7 @@ static void on_event(struct site *site, struct sl_http_request *request) {
 
 static void on_view(struct site *site, const struct sl_http_request *request) {
     const char *text = "{\"from\":\"loop\"}";
+    char echo[128];
     int status = SL_OK;
     if (request->view == SL_HTTP_VIEW_MODELS) {
         text = "[\"all-MiniLM-L6-v2\"]";
@@ -210,6 +211,9 @@ static void on_view(struct site *site, const struct sl_http_request *request) {
         text = "\"switches\":4";
     } else if (request->view == SL_HTTP_VIEW_METRICS) {
         text = "sluice_sessions_live 1\n";
+    } else if (request->view == SL_HTTP_VIEW_STRESS) {
+        snprintf(echo, sizeof echo, "{\"arg\":\"%s\"}", request->arg);
+        text = echo;
     } else if (request->view == SL_HTTP_VIEW_DEVICE && strcmp(request->arg, "node/pocl:0/1") != 0) {
         status = -SL_NOTFOUND;
         text = "no such device";
@@ -251,6 +255,9 @@ static void open_all(struct site *site, const char *listen) {
                                     .data_dir = site->dir,
                                     .store_path = site->store_path,
                                     .store = site->store,
+                                    .coin_max_ppm = 500000,
+                                    .tenant_max_ppm = 300000,
+                                    .policy_version = "0123456789abcdef",
                                     .tenant_count = 2,
                                     .tenants = {"acme", "globex"},
                                     .host_count = 1,

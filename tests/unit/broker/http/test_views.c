@@ -10,6 +10,8 @@
 #include <string.h>
 
 #include "broker/core/power.h"
+#include "broker/core/rates.h"
+#include "broker/core/stress.h"
 #include "broker/http/views.h"
 
 /* The core's side of view.h, with figures that must all be told apart. */
@@ -164,6 +166,85 @@ bool sl_view_batch_get(const struct sl_broker_core *core, struct sl_now now, uin
     return index == 0;
 }
 
+const struct sl_policy_document *sl_core_document(const struct sl_broker_core *core) {
+    static struct sl_policy_document document;
+    (void)core;
+    sl_policy_document_default(&document);
+    document.rate_count = 1;
+    document.rates[0] = (struct sl_rate){"m", "GPU \"x\"*", "*", 20000000};
+    return &document;
+}
+
+bool sl_view_rate_get(const struct sl_broker_core *core, uint32_t index,
+                      struct sl_view_rate *ret_view) {
+    *ret_view = (struct sl_view_rate){.class_ = "GPU \"x\" 1",
+                                      .model = "m",
+                                      .devices = 2,
+                                      .tokens_s_milli = core->fresh ? 0 : 1500,
+                                      .rate_nusd_mtok = 20000000,
+                                      .best_nusd_mtok = core->fresh ? -1 : 10000000,
+                                      .rate_nusd_hour = 7,
+                                      .best_nusd_hour = 3,
+                                      .refused = core->fresh ? 0 : 1};
+    return index == 0;
+}
+
+/* One device that hashes for 100 nUSD/h with 40 of power, and serves a lease of 900 with 20; of a
+ * fresh core nothing is known. */
+struct sl_core_stress *sl_core_stress_take(const struct sl_broker_core *core, struct sl_now at) {
+    static const char *const keys[] = {"n1/pocl:0"};
+    static const char *const batches[] = {"batch_1"};
+    static const char *const tenants[] = {"acme"};
+    struct fake {
+        struct sl_core_stress stress;
+        uint8_t held, can_hash, power_known, use_known, modes[2];
+        int64_t hash, power[SL_MODE_COUNT], use, rate, value[2], done[2];
+        uint32_t own;
+        struct sl_stress_commit commit;
+    } *f = calloc(1, sizeof *f);
+    (void)at;
+    *f = (struct fake){.can_hash = 1,
+                       .power_known = 1,
+                       .hash = 100,
+                       .power = {0, 5, 40, 20},
+                       .use = SL_SHOCK_SAME,
+                       .rate = 1,
+                       .own = SL_STRESS_NONE,
+                       .commit = {INT64_C(250000000), 1, 1000000, 0, 0, true}};
+    f->stress.in = (struct sl_stress_input){.fixed_nusd = core->fresh ? 0 : 73000,
+                                            .cash_nusd = core->fresh ? 0 : 7300,
+                                            .count = core->fresh ? 0 : 1,
+                                            .held = &f->held,
+                                            .can_hash = &f->can_hash,
+                                            .power_known = &f->power_known,
+                                            .hash_nusd_h = &f->hash,
+                                            .use_ppm = &f->use,
+                                            .own = &f->own,
+                                            .commit_count = core->fresh ? 0 : 1,
+                                            .commits = &f->commit,
+                                            .tokens_s_milli = &f->rate};
+    for (int mode = 0; mode < SL_MODE_COUNT; mode++) {
+        f->stress.in.power_nusd_h[mode] = &f->power[mode];
+    }
+    f->stress.before = (struct sl_stress_side){&f->modes[0], &f->value[0], &f->done[0], 0, 0, 0, 0};
+    f->stress.after = (struct sl_stress_side){&f->modes[1], &f->value[1], &f->done[1], 0, 0, 0, 0};
+    f->stress.keys = (const char **)keys;
+    f->stress.use_known = &f->use_known;
+    f->stress.batches = (const char **)batches;
+    f->stress.tenants = (const char **)tenants;
+    f->stress.hash_known = core->fresh ? SL_CORE_PRICE_UNKNOWN : SL_CORE_PRICE_STALE;
+    return &f->stress;
+}
+
+void sl_core_stress_destroy(struct sl_core_stress *stress) {
+    free(stress);
+}
+
+uint32_t sl_core_stress_tenant(const struct sl_core_stress *stress, const char *tenant) {
+    (void)stress;
+    return strcmp(tenant, "acme") == 0 ? 0 : SL_SHOCK_NOBODY - 1;
+}
+
 static const struct sl_now now = {{1}, {1767225600000}};
 
 static json_t *view(bool fresh, enum sl_http_view kind, const char *arg) {
@@ -236,6 +317,80 @@ static void test_power(void **state) {
     power = json_object_get(root, "power");
     assert_true(json_is_null(json_object_get(power, "site_cap_w")));
     assert_true(json_is_null(json_object_get(power, "carbon_g")));
+    json_decref(root);
+}
+
+static void test_stress(void **state) {
+    (void)state;
+    /* Leases -80 %: 180 - 20 still beats 60. */
+    json_t *root = view(false, SL_HTTP_VIEW_STRESS, "30d41 0 0 0 0 ");
+    json_t *one = json_array_get(json_object_get(root, "cases"), 0);
+    json_t *device = json_array_get(json_object_get(one, "devices"), 0);
+    json_t *batch = json_array_get(json_object_get(one, "batches"), 0);
+    assert_int_equal(json_array_size(json_object_get(root, "cases")), 1);
+    assert_true(json_real_value(json_object_get(json_object_get(one, "shock"), "lease")) > 0.19);
+    assert_string_equal(text_at(root, "before", "margin_usd_per_hour"), "0.00000088");
+    assert_string_equal(text_at(root, "before", "cover"), "margin");
+    assert_string_equal(text_at(one, "after", "lease_usd_per_hour"), "0.00000018");
+    assert_string_equal(text_at(one, "after", "cover"), "margin");
+    assert_string_equal(text_at(device, "after", "mode"), "infer");
+    assert_string_equal(json_string_value(json_object_get(device, "use_source")), "assumed");
+    assert_string_equal(json_string_value(json_object_get(batch, "after")), "kept");
+    json_t *inputs = json_object_get(root, "inputs");
+    assert_true(json_is_true(json_object_get(json_object_get(inputs, "hashprice"), "stale")));
+    assert_int_equal(strlen(json_string_value(json_object_get(inputs, "policy_version"))), 16);
+    json_decref(root);
+    /* The tenant leaves, hashprice -100 %: nothing is left but idling for 5. */
+    root = view(false, SL_HTTP_VIEW_STRESS, "0 1 0 0 0 acme");
+    one = json_array_get(json_object_get(root, "cases"), 0);
+    assert_string_equal(text_at(one, "after", "margin_usd_per_hour"), "-0.000000005");
+    assert_int_equal((int)json_real_value(json_object_get(one, "devices_stop")), 1);
+    assert_int_equal((int)json_real_value(json_object_get(one, "breaches")), 0);
+    batch = json_array_get(json_object_get(one, "batches"), 0);
+    assert_string_equal(json_string_value(json_object_get(batch, "after")), "left");
+    /* 7300 / (73000 + 3650) */
+    json_t *months = json_object_get(json_object_get(one, "after"), "cover_months");
+    assert_int_equal((int)(json_real_value(months) * 1000 + 0.5), 95);
+    json_decref(root);
+}
+
+static void test_stress_of_all(void **state) {
+    (void)state;
+    static const char *const names[] = {"lease",   "hashprice", "power",
+                                        "halving", "tenant",    "together"};
+    json_t *root = view(false, SL_HTTP_VIEW_STRESS, "0 0 0 0 1 acme");
+    json_t *cases = json_object_get(root, "cases");
+    assert_int_equal(json_array_size(cases), 6);
+    for (size_t i = 0; i < 6; i++) {
+        assert_string_equal(json_string_value(json_object_get(json_array_get(cases, i), "name")),
+                            names[i]);
+    }
+    json_t *shock = json_object_get(json_array_get(cases, 5), "shock");
+    assert_true(json_real_value(json_object_get(shock, "hashprice")) == 0.5);
+    assert_true(json_real_value(json_object_get(shock, "power")) == 3);
+    assert_true(json_is_true(json_object_get(shock, "halving")));
+    json_decref(root);
+    root = view(true, SL_HTTP_VIEW_STRESS, "0 0 0 0 0 "); /* nothing asked: all, of nothing */
+    assert_int_equal(json_array_size(json_object_get(root, "cases")), 5);
+    assert_string_equal(text_at(root, "before", "cover"), "unknown");
+    assert_true(json_is_null(json_object_get(
+        json_object_get(json_object_get(root, "inputs"), "hashprice"), "usd_per_ph_day")));
+    json_decref(root);
+}
+
+static void test_rates(void **state) {
+    (void)state;
+    json_t *root = view(false, SL_HTTP_VIEW_RATES, "");
+    json_t *one = json_array_get(json_object_get(root, "classes"), 0);
+    assert_string_equal(json_string_value(json_object_get(one, "rate_usd_per_mtok")), "0.02");
+    assert_string_equal(json_string_value(json_object_get(one, "best_bid_usd_per_mtok")), "0.01");
+    assert_int_equal((int)json_real_value(json_object_get(one, "batches_below_rate")), 1);
+    assert_int_equal(json_array_size(json_object_get(root, "card")), 1);
+    json_decref(root);
+    root = view(true, SL_HTTP_VIEW_RATES, "");
+    one = json_array_get(json_object_get(root, "classes"), 0);
+    assert_true(json_is_null(json_object_get(one, "best_bid_usd_per_mtok")));
+    assert_true(json_is_null(json_object_get(one, "rate_usd_per_hour")));
     json_decref(root);
 }
 
@@ -353,6 +508,9 @@ int main(void) {
         cmocka_unit_test(test_every_view_is_json),
         cmocka_unit_test(test_unknown_is_null),
         cmocka_unit_test(test_power),
+        cmocka_unit_test(test_stress),
+        cmocka_unit_test(test_stress_of_all),
+        cmocka_unit_test(test_rates),
         cmocka_unit_test(test_a_device_that_is_not_there),
         cmocka_unit_test(test_a_tenant_sees_its_own_batches),
         cmocka_unit_test(test_prices_and_votes),

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/core/rates.h"
+
+#include <string.h>
+
+#include "broker/core/core_internal.h"
+#include "proto/base/text.h"
+#include "schedulers/opportunity.h"
+
+static const struct sl_rate *rate_of(const struct sl_broker_core *core, const char *class_,
+                                     const char *model, const char *tenant) {
+    const struct sl_policy_document *document = &core->config.policy;
+    return sl_rate_card_find(document->rates, document->rate_count, model, class_, tenant);
+}
+
+static bool below(const struct sl_broker_core *core, const char *class_,
+                  const struct sl_core_batch *batch) {
+    const struct sl_rate *rate = rate_of(core, class_, batch->row.model, batch->row.tenant);
+    return rate && batch->row.bid_nusd_per_mtok < rate->nusd_per_mtok;
+}
+
+bool sl_core_rate_refuses(const struct sl_broker_core *core, uint32_t dev,
+                          const struct sl_core_batch *batch) {
+    return core->config.policy.rate_count > 0 &&
+           below(core, core->fleet.cold[dev].report.name, batch);
+}
+
+struct sl_core_batch *sl_core_rate_batch(const struct sl_broker_core *core, uint32_t dev,
+                                         struct sl_core_batch *batch) {
+    if (!batch || !sl_core_rate_refuses(core, dev, batch)) {
+        return batch;
+    }
+    struct sl_core_batch *best = NULL;
+    for (uint32_t i = 0; i < core->batch_count; i++) {
+        struct sl_core_batch *other = core->batches[i];
+        if (strcmp(other->row.model, batch->row.model) == 0 &&
+            sl_core_batch_issuable(core, other) && !sl_core_rate_refuses(core, dev, other) &&
+            (!best || sl_core_batch_beats(other, best))) {
+            best = other;
+        }
+    }
+    return best;
+}
+
+/* ---- for screens ---- */
+
+static bool same_class(const struct sl_broker_core *core, uint32_t a, uint32_t b) {
+    return strcmp(core->fleet.cold[a].report.name, core->fleet.cold[b].report.name) == 0;
+}
+
+static int model_at(const struct sl_msg_device *report, const char *model) {
+    for (uint32_t i = 0; i < report->model_count && i < SL_MSG_MODELS_MAX; i++) {
+        if (strcmp(report->models[i].id, model) == 0) {
+            return (int)i;
+        }
+    }
+    return -1;
+}
+
+/* The first device that shows this pair of class and model. */
+static bool is_first(const struct sl_broker_core *core, uint32_t dev, const char *model) {
+    for (uint32_t other = 0; other < dev; other++) {
+        if (same_class(core, other, dev) && model_at(&core->fleet.cold[other].report, model) >= 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void add_devices(const struct sl_broker_core *core, uint32_t first,
+                        struct sl_view_rate *view) {
+    sl_i128 sum = 0;
+    uint32_t measured = 0;
+    for (uint32_t dev = first; dev < core->fleet.count; dev++) {
+        const struct sl_msg_device *report = &core->fleet.cold[dev].report;
+        int at = same_class(core, dev, first) ? model_at(report, view->model) : -1;
+        if (at < 0) {
+            continue;
+        }
+        view->devices++;
+        sum += report->models[at].tokens_per_s_milli;
+        measured += report->models[at].tokens_per_s_milli > 0;
+    }
+    view->tokens_s_milli = measured ? (int64_t)(sum / measured) : 0;
+}
+
+static void add_bids(const struct sl_broker_core *core, struct sl_view_rate *view) {
+    for (uint32_t i = 0; i < core->batch_count; i++) {
+        const struct sl_core_batch *batch = core->batches[i];
+        if (batch->row.state != SL_BATCH_IN_PROGRESS ||
+            strcmp(batch->row.model, view->model) != 0) {
+            continue;
+        }
+        if (batch->row.bid_nusd_per_mtok > view->best_nusd_mtok) {
+            view->best_nusd_mtok = batch->row.bid_nusd_per_mtok;
+        }
+        view->refused += below(core, view->class_, batch);
+    }
+}
+
+bool sl_view_rate_get(const struct sl_broker_core *core, uint32_t index,
+                      struct sl_view_rate *ret_view) {
+    for (uint32_t dev = 0; dev < core->fleet.count; dev++) {
+        const struct sl_msg_device *report = &core->fleet.cold[dev].report;
+        for (uint32_t m = 0; m < report->model_count && m < SL_MSG_MODELS_MAX; m++) {
+            if (!is_first(core, dev, report->models[m].id) || index-- > 0) {
+                continue;
+            }
+            struct sl_view_rate view = {.rate_nusd_mtok = -1, .best_nusd_mtok = -1};
+            sl_text_copy(view.class_, sizeof view.class_, report->name);
+            sl_text_copy(view.model, sizeof view.model, report->models[m].id);
+            /* No tenant has an empty name: only rows for every tenant count. */
+            const struct sl_rate *rate = rate_of(core, view.class_, view.model, "");
+            view.rate_nusd_mtok = rate ? rate->nusd_per_mtok : -1;
+            add_devices(core, dev, &view);
+            add_bids(core, &view);
+            view.rate_nusd_hour = sl_opportunity_lease(view.rate_nusd_mtok, view.tokens_s_milli);
+            view.best_nusd_hour = sl_opportunity_lease(view.best_nusd_mtok, view.tokens_s_milli);
+            *ret_view = view;
+            return true;
+        }
+    }
+    return false;
+}
