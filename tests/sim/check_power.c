@@ -131,6 +131,14 @@ void sim_check_applied(struct sim *sim) {
     }
 }
 
+void sim_power_note(struct sim *sim, const struct sl_directive_row *row) {
+    if (strcmp(row->rule, "curtail") == 0) {
+        sim_count(sim, SIM_POWER_CURTAILED);
+    } else if (strcmp(row->rule, "cap") == 0) {
+        sim_count(sim, strstr(row->why, "waits") ? SIM_POWER_WAITED : SIM_POWER_SHED);
+    }
+}
+
 bool sim_power_excuses(const struct sim *sim, const char *rule) {
     return sim->power.cap && strcmp(rule, "cap") == 0;
 }

@@ -20,6 +20,7 @@ static struct sim_watched *watched_of(struct sim *sim, const char *device) {
 
 void sim_check_decided(struct sim *sim, const struct sl_directive_row *row) {
     struct sim_watched *watched = watched_of(sim, row->device);
+    sim_power_note(sim, row);
     int64_t wall_ms = sim_host_now(sim, SIM_BROKER).wall.ms;
     bool fresh = sim_feed_is_fresh(sim, 0, wall_ms) || sim_feed_is_fresh(sim, 1, wall_ms);
     bool about_hash = row->mode == SL_MODE_HASH || (watched && watched->decided == SL_MODE_HASH);
