@@ -243,13 +243,15 @@ static void watch(struct sim *sim, struct sim_event *event) {
     struct sim_power *power = &sim->power;
     const struct sim_host *host = &sim->hosts[SIM_BROKER];
     bool up = host->up && host->paused_until_ns <= sim->now_ns;
-    if (!up || host->life != power->life) {
-        /* A new process begins its windows anew. */
+    if (host->life != power->life) { /* a new process begins its windows anew */
         power->life = host->life;
         power->above_ns = 0;
         power->low_ns = 0;
         power->unfair_ns = 0;
         power->off = false;
+    } else if (!up) { /* a price goes on while nobody looks, but nobody acts then */
+        power->above_ns = 0;
+        power->unfair_ns = 0;
     } else if (power->strike) {
         watch_tariff(sim, power);
         watch_class(sim, power);
