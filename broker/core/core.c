@@ -71,6 +71,7 @@ static void set_defaults(struct sl_core_config *c) {
         c->policy.step_ms = shipped.step_ms;
         c->policy.against_ms = shipped.against_ms;
         c->policy.switching = shipped.switching;
+        c->policy.power = shipped.power;
     }
     c->session_lost_ms = c->session_lost_ms ? c->session_lost_ms : 5 * c->report_ms;
     c->safe_mode = c->safe_mode ? c->safe_mode : SL_MODE_HASH;

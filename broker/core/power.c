@@ -24,11 +24,6 @@ static uint8_t bit(enum sl_mode mode) {
 void sl_core_power_create(struct sl_broker_core *core) {
     core->power = sl_core_calloc(1, sizeof *core->power);
     core->power->policy = core->config.policy.power;
-    if (core->config.policy.step_ms == 0) { /* no document at all: no limits */
-        memset(&core->power->policy, 0, sizeof core->power->policy);
-        core->power->policy.site_mw = SL_CAP_NONE;
-        core->power->policy.unknown_mw = -1;
-    }
 }
 
 void sl_core_power_free_tick(struct sl_core_power *power) {

@@ -130,6 +130,14 @@ void sim_check_applied(struct sim *sim) {
     }
 }
 
+void sim_power_note(struct sim *sim, const struct sl_directive_row *row) {
+    if (strcmp(row->rule, "curtail") == 0) {
+        sim_count(sim, SIM_POWER_CURTAILED);
+    } else if (strcmp(row->rule, "cap") == 0) {
+        sim_count(sim, strstr(row->why, "waits") ? SIM_POWER_WAITED : SIM_POWER_SHED);
+    }
+}
+
 bool sim_power_excuses(const struct sim *sim, const char *rule) {
     return sim->power.cap && strcmp(rule, "cap") == 0;
 }
@@ -234,16 +242,15 @@ static void watch(struct sim *sim, struct sim_event *event) {
     struct sim_power *power = &sim->power;
     const struct sim_host *host = &sim->hosts[SIM_BROKER];
     bool up = host->up && host->paused_until_ns <= sim->now_ns;
-    if (host->up && !up && host->life == power->life) {
-        power->above_ns = 0; /* it is paused, and acts when it wakes up */
-        power->unfair_ns = 0;
-    } else if (!up || host->life != power->life) {
-        /* A new process begins its windows anew. */
+    if (host->life != power->life) { /* a new process begins its windows anew */
         power->life = host->life;
         power->above_ns = 0;
         power->low_ns = 0;
         power->unfair_ns = 0;
         power->off = false;
+    } else if (!up) { /* a price goes on while nobody looks, but nobody acts then */
+        power->above_ns = 0;
+        power->unfair_ns = 0;
     } else if (power->strike) {
         watch_tariff(sim, power);
         watch_class(sim, power);

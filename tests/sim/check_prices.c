@@ -103,6 +103,7 @@ static bool is_price_rule(const char *rule) {
 
 void sim_check_decided(struct sim *sim, const struct sl_directive_row *row) {
     struct sim_watched *watched = watched_of(sim, row->device);
+    sim_power_note(sim, row);
     struct view view;
     look(sim, &view);
     bool about_hash = row->mode == SL_MODE_HASH || (watched && watched->decided == SL_MODE_HASH);

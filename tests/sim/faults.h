@@ -88,7 +88,10 @@
     X(LINE_FAILED, "line-failed", "a line that failed on every device")                            \
     X(BUDGET_HIT, "budget-hit", "a tenant's budget held a batch back")                             \
     X(ORDER_SURVIVED, "order-survived", "a person's order outlived a restart")                     \
-    X(MOVED, "moved", "a device changed its mode because of prices")
+    X(MOVED, "moved", "a device changed its mode because of prices")                               \
+    X(POWER_CURTAILED, "power-curtailed", "a strike price set a device to idle")                   \
+    X(POWER_SHED, "power-shed", "a cap set a device to idle")                                      \
+    X(POWER_WAITED, "power-waited", "a device waited until others had made room under a cap")
 
 enum sim_fault {
 #define SIM_ENUM(id, name, text) SIM_##id,

@@ -129,7 +129,8 @@ void sim_power_draw(struct sim *sim, struct sl_core_config *config); /* caps and
 void sim_power_feed(struct sim *sim, uint32_t feed, struct sl_core_event *event);
 void sim_power_start(struct sim *sim);
 void sim_check_applied(struct sim *sim); /* after a device may have changed what it does */
-bool sim_power_excuses(const struct sim *sim, const char *rule); /* idle at the end */
+void sim_power_note(struct sim *sim, const struct sl_directive_row *row); /* counts the paths */
+bool sim_power_excuses(const struct sim *sim, const char *rule);          /* idle at the end */
 /* check_store.c (batches, ledger, shares, power: from the file), check_settled.c (progress) */
 void sim_check_store(struct sim *sim);
 void sim_check_power_price(struct sim *sim, int64_t price_nusd_per_kwh);
