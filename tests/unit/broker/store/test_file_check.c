@@ -182,7 +182,7 @@ static void a_newer_schema_is_told_from_a_flipped_bit(void **state) {
     assert_int_equal(check_image(f->path, &image, &err), -SL_CORRUPT);
     sl_page_seal(image.main.data, 1);
     assert_int_equal(check_image(f->path, &image, &err), -SL_UNSUPPORTED);
-    assert_non_null(strstr(err.text, "schema 6 and this program knows 2"));
+    assert_non_null(strstr(err.text, "schema 7 and this program knows 3"));
     image_free(&image);
 }
 

@@ -100,7 +100,7 @@ static void an_old_store_is_converted(void **state) {
         f->store = NULL;
         struct sl_file_facts facts;
         assert_int_equal(sl_file_check(NULL, f->path, &facts, &err), SL_OK);
-        assert_true(facts.has_sums && facts.schema == 2);
+        assert_true(facts.has_sums && facts.schema == 3);
     }
 }
 
