@@ -87,42 +87,42 @@ static int check_references(struct sl_reader *r, struct sl_error *err) {
     static const struct {
         const char *sql;
         const char *what;
+        int schema; /* with which its tables came: backups may be older than this program */
     } rules[] = {
         {"SELECT r.batch||'/'||r.line FROM results r LEFT JOIN transfers t ON t.kind=1 AND"
          " t.ref=r.batch||'/'||r.line WHERE r.status=1 AND (t.id IS NULL OR"
          " t.amount_nusd<>r.amount_nusd) LIMIT 1",
-         "a finished line without its posting, or with another amount"},
+         "a finished line without its posting, or with another amount", 1},
         {"SELECT t.ref FROM transfers t WHERE t.kind=1 AND NOT EXISTS (SELECT 1 FROM results r"
          " WHERE r.batch=substr(t.ref,1,instr(t.ref,'/')-1) AND"
          " r.line=CAST(substr(t.ref,instr(t.ref,'/')+1) AS INTEGER) AND r.status=1) LIMIT 1",
-         "a posting for a line that has no result"},
+         "a posting for a line that has no result", 1},
         {"SELECT s.node_key||'/'||s.share_id FROM shares s LEFT JOIN transfers t ON t.kind=2 AND"
          " t.ref=s.node_key||'/'||s.share_id WHERE (s.outcome=1) <> (t.id IS NOT NULL) OR"
          " (t.id IS NOT NULL AND t.amount_nusd<>s.amount_nusd) LIMIT 1",
-         "a share whose posting is missing, too much, or of another amount"},
+         "a share whose posting is missing, too much, or of another amount", 1},
         {"SELECT id FROM batches b WHERE billed_nusd <> (SELECT coalesce(sum(amount_nusd),0) FROM"
          " results WHERE batch=b.id AND status=1) LIMIT 1",
-         "a batch whose bill is not the sum of its lines"},
+         "a batch whose bill is not the sum of its lines", 1},
         {"SELECT 'settlement/'||s.id FROM settlements s LEFT JOIN (SELECT settlement,"
          " sum(amount_nusd) AS total FROM shares WHERE settlement<>0 GROUP BY settlement) q"
          " ON q.settlement=s.id WHERE s.quoted_nusd+s.late_nusd<>coalesce(q.total,0) LIMIT 1",
-         "a settlement that is not about its shares"},
+         "a settlement that is not about its shares", SL_SCHEMA_SETTLEMENTS},
         {"SELECT 'settlement/'||s.id FROM settlements s LEFT JOIN transfers t ON t.kind=4 AND"
          " t.ref='settlement/'||s.id LEFT JOIN transfers d ON d.kind=5 AND"
          " d.ref='settlement/'||s.id WHERE s.settled_nusd<>coalesce(t.amount_nusd,0) OR"
          " abs(s.settled_nusd-s.quoted_nusd-s.late_nusd)<>coalesce(d.amount_nusd,0) LIMIT 1",
-         "a settlement whose postings are missing or of another amount"},
+         "a settlement whose postings are missing or of another amount", SL_SCHEMA_SETTLEMENTS},
         {"SELECT ref FROM transfers WHERE kind IN (4,5) AND NOT EXISTS (SELECT 1 FROM settlements"
          " s WHERE 'settlement/'||s.id=ref) LIMIT 1",
-         "a posting for a settlement that is not there"},
+         "a posting for a settlement that is not there", SL_SCHEMA_SETTLEMENTS},
     };
-    for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
-        int rc = expect_none(r, rules[i].sql, rules[i].what, err);
-        if (rc) {
-            return rc;
-        }
+    int64_t version = 0;
+    int rc = sl_store_int(r->db, "PRAGMA user_version", &version, err);
+    for (size_t i = 0; i < sizeof rules / sizeof rules[0] && rc == SL_OK; i++) {
+        rc = version < rules[i].schema ? SL_OK : expect_none(r, rules[i].sql, rules[i].what, err);
     }
-    return SL_OK;
+    return rc;
 }
 
 static int check_sums(struct sl_reader *r, struct replay *replay, struct sl_error *err) {

@@ -10,6 +10,7 @@
 #include "proto/base/text.h"
 
 #define SL_SCHEMA_VERSION 4
+#define SL_SCHEMA_SETTLEMENTS 4         /* the step that made their table */
 #define SL_STORE_APPLICATION 1397511491 /* "SLUC" */
 #define SL_STATEMENTS_MAX 64
 

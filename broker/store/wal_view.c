@@ -204,10 +204,13 @@ static void find_wrong_bits(struct suspect *s, struct sum before) {
     }
 }
 
-/* Page number and commit mark share a sector with salts and sum: they are of one write. */
-static bool head_in_one_sector(uint32_t frame) {
+/* The commit mark shares half a sector with salts and sum: they are of one write, even where a
+ * sector was torn in the middle. Else the mark may be that of an older log's frame in the same
+ * place. */
+static bool head_in_one_half(uint32_t frame) {
     int64_t offset = frame_offset(frame);
-    return offset / SECTOR == (offset + SL_WAL_FRAME_HEAD_BYTES - 1) / SECTOR;
+    int64_t half = SECTOR / 2;
+    return (offset + 4) / half == (offset + SL_WAL_FRAME_HEAD_BYTES - 1) / half;
 }
 
 /* Whether a frame at or behind `bad` continues a commit at or behind `bad`. */
@@ -225,7 +228,7 @@ static int written_after(const struct sl_wal_view *view, uint32_t bad, bool *ret
             good = rc == SL_OK && continues(view, now.bytes, stored_sum(before.bytes));
         }
         /* Its sum is continued, so its head was written in this log, whatever its salts say now. */
-        bool commit = is_commit(before.bytes) && (before_good || head_in_one_sector(i - 1));
+        bool commit = is_commit(before.bytes) && (before_good || head_in_one_half(i - 1));
         *ret_found = good && commit;
         before = now;
         before_good = good;

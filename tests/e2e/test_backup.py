@@ -239,7 +239,7 @@ class BadStores(Base):
             return content
         self.stopped()
         self.change("store.db", newer)
-        self.start_refused("has schema 7 and this program knows 2; run the newer sluice-broker")
+        self.start_refused("has schema 7 and this program knows 4; run the newer sluice-broker")
 
     def test_a_text(self):
         self.stopped()

@@ -138,7 +138,8 @@ class Trust(SiteCase):
         self.assertIn("jumped", self.price()["hold"])
         self.assertGreater(self.price()["confirmed_in_ms"], 3500000)
         self.say(PRICE, *SOURCES)
-        self.assertEqual((self.price()["state"], self.price()["agree"]), ("trusted", 3))
+        self.assertTrue(self.site.wait_for(lambda: (self.price()["state"], self.price()["agree"]) == ("trusted", 3), 5),
+                        self.market())
         self.wait_batch(batch)
         self.wait_modes("hash", 20)
 

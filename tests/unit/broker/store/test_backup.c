@@ -114,7 +114,20 @@ static void what_is_no_sound_backup_is_refused(void **state) {
     assert_int_equal(sl_backup_check(path, &facts, &err), -SL_INVALID);
     assert_non_null(strstr(err.text, "was not made by `sluice-broker backup`"));
     assert_int_equal(sl_backup_check(f->path, &facts, &err), -SL_INVALID); /* the store itself */
+    /* One of the program before settlements is as good as it was. */
     sqlite3 *db = open_raw(file);
+    assert_int_equal(sqlite3_exec(db,
+                                  "DROP INDEX shares_unsettled; DROP TABLE settlements;"
+                                  "ALTER TABLE shares DROP COLUMN settlement;"
+                                  "PRAGMA user_version=3",
+                                  NULL, NULL, NULL),
+                     SQLITE_OK);
+    sqlite3_close(db);
+    if (sl_backup_check(file, &facts, &err)) {
+        fail_msg("%s", err.text);
+    }
+    assert_int_equal(facts.schema, 3);
+    db = open_raw(file);
     assert_int_equal(sqlite3_exec(db, "PRAGMA user_version=1000", NULL, NULL, NULL), SQLITE_OK);
     sqlite3_close(db);
     assert_int_equal(sl_backup_check(file, &facts, &err), -SL_UNSUPPORTED);
