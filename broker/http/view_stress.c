@@ -274,14 +274,14 @@ int sl_view_stress_json(struct sl_json *json, const struct sl_broker_core *core,
     if (!stress) {
         return -SL_NOMEM;
     }
-
-    int got = sscanf(arg, "%8x %8x %8x %1u %1u %63s", &asked->factor[0], &asked->factor[1],
-                     &asked->factor[2], &asked->halving, &asked->all, asked->tenant);
-    bool nothing = asked->factor[0] == 0 && asked->factor[1] == 0 && asked->factor[2] == 0 &&
-                   !asked->halving && asked->tenant[0] == '\0';
-    if (got < 5) {
+    int rest = 0;
+    int got = sscanf(arg, "%8x %8x %8x %1u %1u %n", &asked->factor[0], &asked->factor[1],
+                     &asked->factor[2], &asked->halving, &asked->all, &rest);
+    if (got < 5 || !sl_text_copy(asked->tenant, sizeof asked->tenant, arg + rest)) {
         return -SL_INVALID;
     }
+    bool nothing = asked->factor[0] == 0 && asked->factor[1] == 0 && asked->factor[2] == 0 &&
+                   !asked->halving && asked->tenant[0] == '\0';
     const struct sl_shock none = sl_shock_none();
     sl_stress_run(&stress->in, &none, &stress->before);
     page.all_devices = !asked->all && !nothing;

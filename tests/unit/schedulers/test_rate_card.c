@@ -68,6 +68,16 @@ static void test_the_most_specific_counts(void **state) {
         assert_non_null(rate);
         assert_int_equal(rate->nusd_per_mtok, cases[i].want);
     }
+    struct sl_rate turned[COUNT]; /* the order of the rows does not count */
+    for (size_t i = 0; i < COUNT; i++) {
+        turned[i] = card[COUNT - 1 - i];
+    }
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        assert_int_equal(
+            sl_rate_card_find(turned, COUNT, cases[i].model, cases[i].class_, cases[i].tenant)
+                ->nusd_per_mtok,
+            cases[i].want);
+    }
     assert_null(sl_rate_card_find(card, 0, "m", "CPU", "acme"));
     assert_null(sl_rate_card_find(card + 4, 1, "m", "GPU", "acme"));
 }

@@ -166,6 +166,17 @@ static void test_leases(void **state) {
     assert_int_equal(s.done[1][0], SL_STRESS_LEFT);
     assert_int_equal(s.done[1][1], 2000000);
     assert_false(sl_stress_breaks(&s.in, &s.before, &s.after, 0));
+    s.hash[0] = 110; /* 70 both ways: no reason to serve */
+    run(&s, &shock);
+    assert_int_equal(s.modes[1][0], SL_MODE_HASH);
+    assert_int_equal(s.done[1][1], SL_STRESS_NEVER);
+    /* What an order keeps on leases idles without them: by the order, not for want of a margin. */
+    s.held[0] = SL_MODE_INFER;
+    s.in.commit_count = 1;
+    run(&s, &shock);
+    assert_int_equal(s.modes[0][0], SL_MODE_INFER);
+    assert_int_equal(s.modes[1][0], SL_MODE_IDLE);
+    assert_false(sl_stress_stops(&s.in, &s.before, &s.after, 0));
 }
 
 static void test_use(void **state) {

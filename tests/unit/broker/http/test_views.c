@@ -370,6 +370,11 @@ static void test_stress_of_all(void **state) {
     assert_true(json_real_value(json_object_get(shock, "power")) == 3);
     assert_true(json_is_true(json_object_get(shock, "halving")));
     json_decref(root);
+    root = view(false, SL_HTTP_VIEW_STRESS, "0 0 0 0 0 a tenant"); /* without an open batch */
+    json_t *one = json_array_get(json_object_get(root, "cases"), 0);
+    assert_string_equal(text_at(one, "shock", "tenant"), "a tenant");
+    assert_string_equal(text_at(one, "after", "lease_usd_per_hour"), "0.0000009");
+    json_decref(root);
     root = view(true, SL_HTTP_VIEW_STRESS, "0 0 0 0 0 "); /* nothing asked: all, of nothing */
     assert_int_equal(json_array_size(json_object_get(root, "cases")), 5);
     assert_string_equal(text_at(root, "before", "cover"), "unknown");
