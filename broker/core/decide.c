@@ -12,6 +12,7 @@
 #include "proto/base/mutant.h"
 #include "proto/base/text.h"
 #include "schedulers/opportunity.h"
+#include "schedulers/risk.h"
 
 #define POOL_GRACE_NS (10 * SL_NS_PER_S) /* a pool's hiccup is no reason to move */
 #define LONG_AGO_MS INT64_C(1000000000000000)
@@ -238,7 +239,9 @@ static void fill_row(struct sl_broker_core *core, uint32_t row, uint32_t dev,
     for (enum sl_mode mode = SL_MODE_IDLE; mode < SL_MODE_COUNT; mode++) {
         uint64_t us = fleet->cold[dev].report.switch_us[present][mode];
         in->offer[mode][row] = offers[mode].bits;
-        in->gross_nusd_h[mode][row] = offers[mode].gross;
+        /* What uncertainty costs is off before anything learns from it or compares. */
+        int64_t premium = sl_risk_premium(&core->config.policy.risk, mode, offers[mode].gross);
+        in->gross_nusd_h[mode][row] = sl_opportunity_minus(offers[mode].gross, premium);
         in->power_nusd_h[mode][row] = offers[mode].power;
         in->switch_us[mode][row] = us > INT64_MAX ? INT64_MAX : (int64_t)us;
         us = fleet->cold[dev].report.switch_us[mode][present];

@@ -126,6 +126,24 @@ static void test_dwell(void **state) {
     world_fini(&w);
 }
 
+/* By the policy that ships: a lease of twice the hash revenue is taken, and left alone where its
+ * revenue is held to be so uncertain that less than the hash revenue counts. */
+static void test_a_risk_premium_counts(void **state) {
+    (void)state;
+    for (int premium = 0; premium < 2; premium++) {
+        struct sl_core_config config = world_config();
+        sl_policy_document_default(&config.policy);
+        config.policy.risk.lease_ppm = premium * 600000;
+        struct world w;
+        start(&w, &config);
+        world_batch(&w, "b1", "acme", 100, WORLD_BID_HIGH);
+        assert_int_equal(world_directive(&w, "a/0")->mode, premium ? SL_MODE_HASH : SL_MODE_INFER);
+        assert_string_equal(rule(&w), premium ? "start" : "lease-enter");
+        world_check(&w);
+        world_fini(&w);
+    }
+}
+
 static void test_pool_gone(void **state) {
     (void)state;
     struct world w;
@@ -237,6 +255,7 @@ int main(void) {
         cmocka_unit_test(test_only_offered_models),
         cmocka_unit_test(test_hold_while_stale),
         cmocka_unit_test(test_dwell),
+        cmocka_unit_test(test_a_risk_premium_counts),
         cmocka_unit_test(test_pool_gone),
         cmocka_unit_test(test_idle_when_power_is_dear),
         cmocka_unit_test(test_unproven_gets_nothing),
