@@ -15,9 +15,9 @@ static int64_t bounded(int64_t rate) {
 }
 
 static uint8_t step_mode(enum sl_mode mode) {
-    for (uint8_t m = 0; m < SL_POLICY_MODES; m++) {
+    for (uint32_t m = 0; m < SL_POLICY_MODES; m++) {
         if (mode_of[m] == mode) {
-            return m;
+            return (uint8_t)m;
         }
     }
     return SL_SWITCHING_NONE;
@@ -28,7 +28,7 @@ void sl_policy_step(const struct sl_policy_input *in, uint32_t row, int gross,
     struct sl_switching_step *step = ret_step;
     int64_t most = 0; /* what stands still during a switch */
     *step = (struct sl_switching_step){.span_ms = in->span_ms[row]};
-    for (uint8_t m = 0; m < SL_POLICY_MODES; m++) {
+    for (uint32_t m = 0; m < SL_POLICY_MODES; m++) {
         enum sl_mode mode = mode_of[m];
         uint8_t offer = in->offer[mode][row];
         step->gross_nusd_h[m] = bounded(in->gross_nusd_h[mode][row]);
@@ -41,7 +41,7 @@ void sl_policy_step(const struct sl_policy_input *in, uint32_t row, int gross,
             most = net > most ? net : most;
         }
     }
-    for (uint8_t m = 0; m < SL_POLICY_MODES; m++) {
+    for (uint32_t m = 0; m < SL_POLICY_MODES; m++) {
         enum sl_mode mode = mode_of[m];
         step->switch_nusd[m] = sl_opportunity_switch(in->switch_us[mode][row], most);
         step->back_nusd[m] = sl_opportunity_switch(in->back_us[mode][row], most);
@@ -68,7 +68,7 @@ uint32_t sl_policy_typical(const struct sl_policy_input *in, uint32_t class, int
         }
         first = devices++ == 0 ? row : first;
         rate += in->hash_rate[row];
-        for (uint8_t m = 0; m < SL_POLICY_MODES; m++) {
+        for (uint32_t m = 0; m < SL_POLICY_MODES; m++) {
             enum sl_mode mode = mode_of[m];
             uint8_t offer = in->offer[mode][row];
             power[m] += offer & SL_OFFER_POWER ? in->power_nusd_h[mode][row] : 0;
@@ -79,7 +79,7 @@ uint32_t sl_policy_typical(const struct sl_policy_input *in, uint32_t class, int
         }
     }
     *ret_step = (struct sl_switching_step){.span_ms = span_ms};
-    for (uint8_t m = 0; m < SL_POLICY_MODES && devices > 0; m++) {
+    for (uint32_t m = 0; m < SL_POLICY_MODES && devices > 0; m++) {
         int64_t of = m == SL_POLICY_LEASE && possible[m] > 0 ? possible[m] : devices;
         ret_step->gross_nusd_h[m] = bounded((int64_t)(gross[m] / of));
         ret_step->known_nusd_h[m] = bounded((int64_t)(power[m] / devices));

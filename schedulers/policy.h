@@ -73,7 +73,8 @@ struct sl_policy_params {
 #define SL_POLICY_MODE_COLUMN(type, name) type *name[SL_MODE_COUNT];
 
 /* The modes of a class in a fleet, and where they stand in a sl_switching_step. */
-enum { SL_POLICY_HASH, SL_POLICY_LEASE, SL_POLICY_IDLE, SL_POLICY_MODES };
+enum { SL_POLICY_HASH, SL_POLICY_LEASE, SL_POLICY_IDLE };
+#define SL_POLICY_MODES 3
 extern const struct sl_switching_modes sl_policy_modes;
 
 struct sl_policy_input {

@@ -175,6 +175,14 @@ static bool same_plan(const struct recorded *r, uint32_t at, const struct sl_dec
            r->plan.regret_nusd[at] == was->plan.regret_nusd;
 }
 
+static bool same_view(const struct sl_switching_view *a, const struct sl_switching_view *b) {
+    bool same = true;
+    for (uint32_t m = 0; m < MODES; m++) {
+        same = same && a->ghat[m] == b->ghat[m] && a->error2[m] == b->error2[m];
+    }
+    return same;
+}
+
 static int64_t worth(const struct sl_switching_step *step, uint32_t mode, int64_t span_ms) {
     uint32_t real = step->possible >> mode & 1 ? mode : SL_POLICY_IDLE;
     return sl_backtest_step_nusd(step->gross_nusd_h[real] - step->known_nusd_h[real], span_ms);
@@ -239,8 +247,7 @@ static void tick(struct recorded *r, const struct row *rows, uint32_t count) {
         const struct sl_decision *was = &rows[i].decision.decision;
         r->decisions++;
         r->same += same_plan(r, i, was);
-        r->views_same +=
-            memcmp(was->view.ghat, r->views[rows[i].class]->ghat, sizeof was->view.ghat) == 0;
+        r->views_same += same_view(&was->view, r->views[rows[i].class]);
         if (was->row.span_ms > 0) {
             follow(r, &rows[i], i);
         }
@@ -302,8 +309,11 @@ static void tell(const struct sl_cli *cli, const struct recorded *r) {
 
 int sl_cli_backtest_recorded(struct sl_cli *cli, const char *path, struct sl_error *err) {
     struct recorded *r = calloc(1, sizeof *r);
-    int rc = r ? read_log(r, path, err) : sl_fail(err, SL_NOMEM, "no memory");
-    rc = rc ? rc : prepare(r, err);
+    if (!r) {
+        return sl_fail(err, SL_NOMEM, "no memory");
+    }
+    int rc = read_log(r, path, err);
+    rc = rc || !r->rows ? rc : prepare(r, err);
     for (size_t i = 0; rc == SL_OK && i < r->count;) {
         size_t n = 1;
         while (i + n < r->count && r->rows[i + n].tick_ns == r->rows[i].tick_ns) {
@@ -327,9 +337,7 @@ int sl_cli_backtest_recorded(struct sl_cli *cli, const char *path, struct sl_err
                      "start, or was changed",
                      r->decisions - r->same);
     }
-    if (r) {
-        recorded_fini(r);
-    }
+    recorded_fini(r);
     free(r);
     return rc;
 }

@@ -183,7 +183,11 @@ void sl_core_settle(struct sl_broker_core *core, struct sl_core_event *event) {
     struct sl_core_settle *settle = event->settle;
     struct sl_error err = {0};
     event->settle = NULL;
-    int rc = settle ? judge_all(core, settle, &err) : sl_fail(&err, SL_INVALID, "no rows");
+    if (!settle) {
+        sl_core_reply(core, event->cookie, 0, -SL_INVALID, "no rows");
+        return;
+    }
+    int rc = judge_all(core, settle, &err);
     if (rc || settle->check) {
         sl_core_reply(core, event->cookie, 0, rc, "%s", rc ? err.text : "it would be taken");
         free(settle);

@@ -57,8 +57,18 @@ class Policy(SiteCase):
         self.assertTrue(all(v <= float(told["optimum_usd"]) for v in earned.values()), told)
         self.assertGreater(earned["fbf"], 0)
         with open(copy, "w") as f:
-            f.write("\n".join(lines[len(lines) // 2:]) + "\n")
-        self.assertIn("does not begin with the broker's start", self.sluice("backtest", "--decisions", copy, code=1))
+            f.write("\n".join([lines[0], self.changed(lines[1]), *lines[2:]]) + "\n")
+        self.assertIn("1 decisions come out otherwise", self.sluice("backtest", "--decisions", copy, code=1))
+        with open(copy, "a") as f:
+            f.write(lines[0] + "\n")
+        self.assertIn(f"copy.jsonl:{len(lines) + 1}: it goes back in time",
+                      self.sluice("backtest", "--decisions", copy, code=1))
+
+    def changed(self, line):
+        row = json.loads(line)
+        at = 16 * 69  # the answer's best value
+        row["record"] = row["record"][:at] + ("1" if row["record"][at] == "0" else "0") + row["record"][at + 1:]
+        return json.dumps(row)
 
     def from_a_log(self, made):
         """All of them from a file, without a broker; a changed figure is found and named by its line."""
@@ -68,11 +78,8 @@ class Policy(SiteCase):
                       self.sluice("replay", "--file", log, "--url", "http://127.0.0.1:1"))
         with open(log) as f:
             lines = f.read().splitlines()
-        row = json.loads(lines[1])
-        at = 16 * 69  # the answer's best value
-        row["record"] = row["record"][:at] + ("1" if row["record"][at] == "0" else "0") + row["record"][at + 1:]
         with open(log, "w") as f:
-            f.write("\n".join([lines[0], json.dumps(row), *lines[2:]]) + "\n")
+            f.write("\n".join([lines[0], self.changed(lines[1]), *lines[2:]]) + "\n")
         self.assertIn("decisions.jsonl:2: it comes out as", self.sluice("replay", "--file", log, code=1))
 
     def against(self):

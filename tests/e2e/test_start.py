@@ -86,7 +86,7 @@ class Configuration(unittest.TestCase):
                     f.write(bad)
                 number = next(i for i, l in enumerate(bad.split("\n"), 1) if l.strip() == new.split("\n")[-1].strip())
                 self.refused("sluice-broker", "broker.yaml",
-                             lambda t: t.replace("file: policy.yaml", "file: bad-policy.yaml", 1), wanted)
+                             lambda t: t.replace('file: "policy.yaml"', 'file: "bad-policy.yaml"', 1), wanted)
                 done = run(self.site.binary("sluice-broker"), "--config", self.site.path("bad.yaml"), "--check-config")
                 self.assertIn(f"bad-policy.yaml:{number}", done.stderr)
 
