@@ -46,6 +46,29 @@ static void add(struct sl_broker_core *core, uint32_t row, uint32_t against, enu
     core->against[against].rest += (sl_i128)rest * span_ms;
 }
 
+/* What the device itself lost by moving since the step before: as shadows lose it. */
+static void add_own_switch(struct sl_broker_core *core, const struct sl_core_class *class,
+                           uint32_t row, enum sl_mode present) {
+    struct sl_core_against *own = &core->fleet.against[core->input.id[row]];
+    enum sl_mode before = (enum sl_mode)own->mode;
+    own->mode = (uint8_t)present;
+    if (before == SL_MODE_INVALID || present == SL_MODE_INVALID || before == present) {
+        return;
+    }
+    int64_t most = 0;
+    for (uint32_t m = 0; m < SL_POLICY_MODES; m++) {
+        int64_t hash = 0;
+        int64_t rest = 0;
+        worth(&core->input, row, mode_of[m], &hash, &rest);
+        most = hash + rest > most ? hash + rest : most;
+    }
+    sl_i128 lost =
+        (sl_i128)sl_opportunity_switch(class->switch_us[before][present], most) * MS_PER_H;
+    own->sums[SL_AGAINST_ACTUAL] -= lost;
+    core->against[SL_AGAINST_ACTUAL].rest -= lost;
+    core->against[SL_AGAINST_ACTUAL].switches++;
+}
+
 /* The shadow of a policy moves; a switch costs every device of the class what it costs. */
 static void move_shadow(struct sl_broker_core *core, struct sl_core_class *class, uint32_t index,
                         const struct sl_switching_step *seen, int64_t devices) {
@@ -103,6 +126,7 @@ void sl_core_against_class(struct sl_broker_core *core, uint32_t index,
         }
         enum sl_mode present = (enum sl_mode)in->present[row];
         add(core, row, SL_AGAINST_ACTUAL, present ? present : SL_MODE_IDLE);
+        add_own_switch(core, class, row, present);
         add(core, row, SL_AGAINST_HASH, SL_MODE_HASH);
         add(core, row, SL_AGAINST_LEASE, SL_MODE_INFER);
         add(core, row, SL_AGAINST_IDLE, SL_MODE_IDLE);

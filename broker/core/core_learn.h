@@ -54,6 +54,7 @@ struct sl_core_against_sum { /* of the site; nano-USD/h x ms */
 struct sl_core_against { /* of a device since the last row; nano-USD/h x ms */
     sl_i128 sums[SL_AGAINST_COUNT];
     int64_t span_ms;
+    uint8_t mode; /* in the step before; 0: none yet */
 };
 struct sl_core_counters {                  /* META "counters", in this order */
     uint64_t shares[SL_SHARE_UNKNOWN + 1]; /* by outcome; slot 0 unused */
