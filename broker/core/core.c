@@ -125,6 +125,8 @@ int sl_broker_core_create(const struct sl_core_config *config, struct sl_broker_
         return sl_fail(err, SL_NOMEM, "no memory for the broker's core");
     }
     core->config = filled;
+    core->believed = sl_core_calloc(SL_FEED_CARBON + 1, sizeof core->believed[0]);
+    core->price_moment = 1;
     core->policy = sl_policy_at((size_t)filled.policy.policy);
     sl_policy_document_version(&filled.policy, core->policy_version);
     sl_core_power_create(core);
@@ -160,6 +162,7 @@ void sl_broker_core_destroy(struct sl_broker_core *core) {
     sl_core_power_destroy(core);
     sl_core_fleet_fini(&core->fleet);
     free(core->nodes);
+    free(core->believed);
     free(core->batches);
     free(core->units);
     free(core->overrides);
@@ -284,6 +287,7 @@ static void start(struct sl_broker_core *core) {
 void sl_broker_core_step(struct sl_broker_core *core, struct sl_core_event *event,
                          struct sl_now now) {
     core->now = now;
+    core->price_moment++;
     core->read_ns = event->read_ns;
     if (!core->started) {
         start(core);

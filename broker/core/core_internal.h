@@ -52,7 +52,9 @@ struct sl_broker_core {
     bool counters_dirty, hash_rem_dirty, power_rem_dirty;
 
     struct sl_core_feed_state feeds[SL_CORE_FEEDS_MAX];
-    struct { /* effective hashprices, a ring */
+    struct sl_core_believed *believed; /* [SL_FEED_CARBON + 1]; a memory, no state */
+    uint64_t price_moment;             /* rises with each step and each price */
+    struct {                           /* effective hashprices, a ring */
         int64_t mono_ns;
         int64_t price;
     } history[SL_CORE_HISTORY];

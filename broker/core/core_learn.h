@@ -62,6 +62,13 @@ struct sl_core_counters {                  /* META "counters", in this order */
     uint64_t power_missing; /* spans in which a device's power could not be known */
 };
 
+/* What a role's sources say together, worked out once for each moment: every device asks. */
+struct sl_core_believed {
+    uint64_t moment;
+    uint8_t known; /* enum sl_core_known */
+    int64_t value;
+};
+
 /* classes.c */
 uint32_t sl_core_class_of(struct sl_broker_core *core, uint32_t dev);
 /* Shows each class that is due its step, and says so to the rows of the snapshot. */

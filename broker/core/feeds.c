@@ -156,6 +156,7 @@ void sl_core_feed_price(struct sl_broker_core *core, const struct sl_core_event 
         }
         sl_text_copy(feed->health, sizeof feed->health, why);
         feed->wrong = feed->wrong || !event->price_unreachable;
+        core->price_moment++;
         sl_core_arm(core);
         return;
     }
@@ -165,6 +166,7 @@ void sl_core_feed_price(struct sl_broker_core *core, const struct sl_core_event 
     feed->known = true;
     feed->value_nano = event->value_nano;
     feed->as_of = event->as_of;
+    core->price_moment++;
     sl_core_quotes_learn(core);
     store(core, feed);
     remember(core);

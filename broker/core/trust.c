@@ -153,8 +153,10 @@ static void learn(struct sl_broker_core *core, bool currencies) {
 }
 
 void sl_core_quotes_learn(struct sl_broker_core *core) {
+    core->price_moment++;
     learn(core, true); /* the others are converted by them */
     learn(core, false);
+    core->price_moment++;
 }
 
 /* Nothing was ever trusted: what was said last, marked as stale. */
@@ -171,8 +173,8 @@ static bool newest_said(const struct sl_broker_core *core, const struct sl_core_
     return newest != NULL;
 }
 
-enum sl_core_known sl_core_trusted(const struct sl_broker_core *core, enum sl_feed_role role,
-                                   int64_t *ret_value) {
+static enum sl_core_known judged(const struct sl_broker_core *core, enum sl_feed_role role,
+                                 int64_t *ret_value) {
     uint32_t group = sl_core_group_of_role(core, role);
     struct sl_core_quote quote;
     if (group == SL_CORE_NONE) {
@@ -188,4 +190,18 @@ enum sl_core_known sl_core_trusted(const struct sl_broker_core *core, enum sl_fe
         return SL_KNOWN_STALE;
     }
     return newest_said(core, &quote, ret_value) ? SL_KNOWN_STALE : SL_KNOWN_NO;
+}
+
+enum sl_core_known sl_core_trusted(const struct sl_broker_core *core, enum sl_feed_role role,
+                                   int64_t *ret_value) {
+    struct sl_core_believed *believed = &core->believed[role];
+    if (believed->moment != core->price_moment) {
+        believed->value = 0;
+        believed->known = (uint8_t)judged(core, role, &believed->value);
+        believed->moment = core->price_moment;
+    }
+    if (believed->known != SL_KNOWN_NO) {
+        *ret_value = believed->value;
+    }
+    return (enum sl_core_known)believed->known;
 }
