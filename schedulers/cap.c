@@ -53,10 +53,30 @@ static void shed_pass(struct job *job, bool site) {
         bool full = site ? over(job->sums[job->limits->circuit_count], 0, job->limits->site_mw)
                          : circuit != SL_CAP_NO_CIRCUIT &&
                                over(job->sums[circuit], 0, job->limits->circuit_mw[circuit]);
-        if (full && row->verdict == SL_CAP_KEEP && row->merit.mw > 0) {
+        bool sheds = row->verdict == SL_CAP_KEEP || row->verdict == SL_CAP_WAIT;
+        if (full && sheds && row->merit.mw > 0) {
             row->verdict = SL_CAP_SHED;
             row->by_circuit = !site;
             add(job, row, row->idle_mw - row->want_mw);
+        }
+    }
+}
+
+/* What cannot have more goes on with what it has: to stand idle for want of more would be worse,
+ * and the policy would send it back the next moment. */
+static void stay_pass(struct job *job, bool site) {
+    for (uint32_t i = 0; i < job->count; i++) {
+        struct sl_cap_row *row = &job->rows[job->order[i]];
+        uint32_t circuit = circuit_of(job, row);
+        bool full = site ? over(job->sums[job->limits->circuit_count], 0, job->limits->site_mw)
+                         : circuit != SL_CAP_NO_CIRCUIT &&
+                               over(job->sums[circuit], 0, job->limits->circuit_mw[circuit]);
+        if (full && row->verdict == SL_CAP_KEEP && row->stay_mw >= 0 &&
+            row->stay_mw < row->want_mw) {
+            row->verdict = SL_CAP_WAIT;
+            row->by_circuit = !site;
+            add(job, row, row->stay_mw - row->want_mw);
+            row->want_mw = row->stay_mw;
         }
     }
 }
@@ -66,7 +86,9 @@ static void shed(struct job *job) {
     for (uint32_t i = 0; i < job->count; i++) {
         add(job, &job->rows[i], planned_mw(&job->rows[i]));
     }
+    stay_pass(job, false);
     shed_pass(job, false);
+    stay_pass(job, true);
     shed_pass(job, true);
 }
 

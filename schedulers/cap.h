@@ -30,6 +30,7 @@ enum sl_cap_verdict {
 struct sl_cap_row {
     struct sl_merit merit; /* of the planned mode over idle; mw is set here */
     int64_t held_mw;       /* the most it may be drawing now */
+    int64_t stay_mw;       /* of what it does now, while that can go on; < 0: it cannot */
     int64_t want_mw;       /* in the planned mode; < 0: not known */
     int64_t idle_mw;
     uint32_t circuit;

@@ -72,8 +72,8 @@ static inline uint32_t sl_switching_pair(uint32_t a, uint32_t b) {
 
 /* One device's own past. Zeroed at first. */
 struct sl_switching_device {
-    uint8_t known;                     /* it took a step before */
-    uint8_t present;                   /* in its last step */
+    /* In its last step; work function: whether that said to leave, and for which mode. */
+    uint8_t known, present;
     double regret[SL_SWITCHING_MODES]; /* nano-USD, of not being in each, since it is where it is */
     int64_t work[SL_SWITCHING_MODES];  /* nano-USD; work function */
 };

@@ -71,11 +71,18 @@ static uint8_t work_decide(const struct sl_switching_params *params,
     }
     ret_reason->present_value = quoted(step, step->present);
     ret_reason->regret_nusd = (int64_t)(work[step->present] / SCALE);
-    if (step->present == least || work[step->present] < cost) {
-        return step->present;
+    bool leaves = step->present != least && work[step->present] >= cost;
+    if (step->span_ms > 0) {
+        device->known = leaves;
+        device->present = least;
+    } else if (device->known && device->present == least && least != step->present &&
+               quoted(step, least) > quoted(step, step->present)) {
+        /* The last step said so, and it was not carried out yet (a cap lets others shrink first): a
+         * cost that has risen a little with the price since does not take it back. */
+        leaves = true;
     }
-    ret_reason->rule = SL_SWITCHING_REGRET;
-    return least;
+    ret_reason->rule = leaves ? SL_SWITCHING_REGRET : SL_SWITCHING_STAY;
+    return leaves ? least : step->present;
 }
 
 const struct sl_switching_policy sl_switching_work_function = {

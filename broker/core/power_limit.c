@@ -212,6 +212,9 @@ static void fill_cap_row(struct sl_broker_core *core, uint32_t row) {
         .idle_mw = idle_mw < 0 ? 0 : idle_mw,
         .circuit = device->circuit,
     };
+    uint8_t present = core->input.present[row];
+    bool goes_on = works(present) && (core->input.offer[present][row] & SL_OFFER_POSSIBLE);
+    out->stay_mw = goes_on ? sl_core_power_mw(core, dev, (enum sl_mode)present) : -1;
     out->want_mw = works(core->plan.mode[row])
                        ? sl_core_power_mw(core, dev, (enum sl_mode)core->plan.mode[row])
                        : out->idle_mw;

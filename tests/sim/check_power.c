@@ -151,7 +151,11 @@ static void watch_tariff(struct sim *sim, struct sim_power *power) {
     bool above = fresh && tariff->said_nano > STRIKE;
     bool low = fresh && tariff->said_nano <= STRIKE - MARGIN;
     power->above_ns = !above ? 0 : power->above_ns ? power->above_ns : sim->now_ns;
-    power->low_ns = !low ? 0 : power->low_ns ? power->low_ns : sim->now_ns;
+    /* Since the source said so, not since this look; what another word ended just now still counts.
+     */
+    int64_t said_ns = sim->now_ns - (wall.ms - tariff->as_of_ms) * SL_NS_PER_MS;
+    power->was_low_ns = power->low_ns;
+    power->low_ns = !low ? 0 : power->low_ns ? power->low_ns : said_ns;
 }
 
 static void watch_class(struct sim *sim, struct sim_power *power) {
@@ -161,7 +165,8 @@ static void watch_class(struct sim *sim, struct sim_power *power) {
         return;
     }
     /* The watch looks once a second, the source speaks in between. */
-    int64_t low_ns = power->low_ns ? sim->now_ns - power->low_ns : 0;
+    int64_t since_ns = power->low_ns ? power->low_ns : power->was_low_ns;
+    int64_t low_ns = since_ns ? sim->now_ns - since_ns : 0;
     if (power->off && !view.off && low_ns < RESUME_MS * SL_NS_PER_MS - 3 * EVERY_NS) {
         sim_break(sim, "power", "'%s' came back after %lld ms of a low price, and the window is %d",
                   view.class_, (long long)(low_ns / SL_NS_PER_MS), RESUME_MS);
@@ -251,6 +256,7 @@ static void watch(struct sim *sim, struct sim_event *event) {
     } else if (!up) { /* a price goes on while nobody looks, but nobody acts then */
         power->above_ns = 0;
         power->unfair_ns = 0;
+        power->off = false; /* it may have come back between the last look and the pause */
     } else if (power->strike) {
         watch_tariff(sim, power);
         watch_class(sim, power);

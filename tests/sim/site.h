@@ -20,8 +20,8 @@ struct sim_power {    /* check_power.c */
     bool cap, strike; /* in this run */
     uint32_t life;    /* of the broker's process that is watched */
     int64_t above_ns; /* since when power has cost more than the strike price; 0: it does not */
-    int64_t low_ns;   /* ... little enough to come back */
-    bool off;         /* the class, as last seen */
+    int64_t low_ns, was_low_ns;       /* ... little enough to come back */
+    bool off;                         /* the class, as last seen */
     int64_t spike_ns, spike_until_ns; /* of the tariff, while the hash prices say nothing */
     int64_t over_ns[2]; /* site, circuit: since when idle devices have lifted it above its cap */
     int64_t unfair_ns;  /* since when a worse device works in a better one's place; 0: none */

@@ -15,7 +15,7 @@
 #include "tests/unit/schedulers/constants.h"
 #include "tests/unit/schedulers/digest_fleet.h"
 
-#define SL_DIGEST_EXPECTED UINT64_C(0x03164e7d52a02729)
+#define SL_DIGEST_EXPECTED UINT64_C(0xc57f90f412cfbf1b)
 #define SL_DIGEST_STEPS (30 * 288)
 
 /* Algorithms, leases, idle, spiky power. */

@@ -41,6 +41,7 @@ static struct scene two(int64_t cap) {
         s.rows[i] = (struct sl_cap_row){.merit = {.margin_nusd_h = 100 + i, .key = i},
                                         .held_mw = 20,
                                         .want_mw = 200,
+                                        .stay_mw = -1,
                                         .idle_mw = 20,
                                         .circuit = SL_CAP_NO_CIRCUIT};
     }
@@ -97,6 +98,23 @@ static void test_pins_are_shed_last(void **state) {
     assert_int_equal(s.rows[0].verdict, SL_CAP_SHED);
 }
 
+/* It works at 150 and wants 200: what it cannot have more of, it keeps; only then it is shed. */
+static void test_what_cannot_grow_stays(void **state) {
+    (void)state;
+    struct scene s = two(350);
+    s.rows[0].held_mw = s.rows[0].stay_mw = 150;
+    s.rows[1].held_mw = 200;
+    run(&s);
+    assert_int_equal(s.rows[0].verdict, SL_CAP_WAIT);
+    assert_int_equal(s.rows[1].verdict, SL_CAP_KEEP);
+    s = two(349);
+    s.rows[0].held_mw = s.rows[0].stay_mw = 150;
+    s.rows[1].held_mw = 200;
+    run(&s);
+    assert_int_equal(s.rows[0].verdict, SL_CAP_SHED);
+    assert_int_equal(s.rows[1].verdict, SL_CAP_KEEP);
+}
+
 static void test_unknown_watts(void **state) {
     (void)state;
     struct scene s = two(1000);
@@ -127,6 +145,7 @@ static void make(struct scene *s) {
             .merit = {.margin_nusd_h = draw(-50, 500), .key = i, .last = draw(0, 6) == 0},
             .held_mw = idle + draw(0, 200),
             .want_mw = draw(0, 20) ? idle + draw(0, 250) : -1,
+            .stay_mw = -1,
             .idle_mw = idle,
             .circuit = (uint32_t)draw(0, CIRCUITS)};
     }
@@ -258,6 +277,7 @@ int main(void) {
         cmocka_unit_test(test_one_of_two),
         cmocka_unit_test(test_shrink_first_grow_last),
         cmocka_unit_test(test_pins_are_shed_last),
+        cmocka_unit_test(test_what_cannot_grow_stays),
         cmocka_unit_test(test_unknown_watts),
         cmocka_unit_test(test_never_above),
         cmocka_unit_test(test_least_margin_per_watt_first),
