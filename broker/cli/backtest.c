@@ -322,7 +322,10 @@ static int recorded(struct sl_cli *cli, struct sl_error *err) {
     const char *log = NULL;
     const struct sl_cli_option options[] = {{"--decisions", .value = &log}, {0}};
     int rc = sl_cli_options(cli, options, 0, 0, err);
-    return rc ? rc : sl_cli_backtest_recorded(cli, log, err);
+    if (rc == SL_OK && !log) {
+        rc = sl_cli_usage(cli, err, "--decisions needs a log");
+    }
+    return rc || !log ? rc : sl_cli_backtest_recorded(cli, log, err);
 }
 
 int sl_cli_backtest(struct sl_cli *cli, struct sl_error *err) {
