@@ -18,7 +18,9 @@ SOURCES = ("hashprice", "second", "third")
 
 
 class Trust(SiteCase):
-    options = {"fake_devices": 2, "hash_factor": 10000000, "policy_document": "feeds:\n  confirm: 1h\n",
+    # A share every second or so: at the usual difficulty half a minute may pass without one.
+    options = {"fake_devices": 2, "difficulty": 0.00002, "hash_factor": 10000000,
+               "policy_document": "feeds:\n  confirm: 1h\n",
                "feeds_extra": "".join(f"""  - id: {name}
     role: hashprice
     unit: usd_per_ph_day
