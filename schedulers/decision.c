@@ -93,8 +93,8 @@ static void walk_view(struct walk *w, struct sl_switching_view *v) {
 }
 
 static void walk_device(struct walk *w, struct sl_switching_device *d) {
-    small(w, &d->known);
-    small(w, &d->present);
+    small(w, &d->noted);
+    small(w, &d->noted_mode);
     for (int m = 0; m < SL_POLICY_MODES; m++) {
         real(w, &d->regret[m]);
         whole(w, &d->work[m]);

@@ -102,7 +102,7 @@ static int64_t band_of(const struct fbf *f, uint32_t to) {
 
 static void feel_regret(struct fbf *f, const struct sl_switching_device *device) {
     double step_h = (double)f->step->span_ms / MS_PER_H;
-    bool moved = !device->known || device->present != f->present;
+    bool moved = !device->noted || device->noted_mode != f->present;
     moved = moved && !SL_MUTANT(regret_not_reset);
     for (uint32_t m = 0; m < f->view->modes.count; m++) {
         double lost = (double)(f->value[m] - f->value[f->present]) - noise_band(f, f->present, m);
@@ -245,8 +245,8 @@ static uint8_t fbf_decide(const struct sl_switching_params *params,
         reason.regret_nusd = sl_real_round(f.regret[reason.best]);
     }
     if (step->span_ms > 0) {
-        device->known = 1;
-        device->present = f.present;
+        device->noted = 1;
+        device->noted_mode = f.present;
         for (uint32_t m = 0; m < view->modes.count; m++) {
             device->regret[m] = f.regret[m];
         }

@@ -72,8 +72,9 @@ static inline uint32_t sl_switching_pair(uint32_t a, uint32_t b) {
 
 /* One device's own past. Zeroed at first. */
 struct sl_switching_device {
-    /* In its last step; work function: whether that said to leave, and for which mode. */
-    uint8_t known, present;
+    /* Of its last step, 0 before: fbf, that there was one and the mode it was in then; work
+     * function, that it was to leave, and for which mode. */
+    uint8_t noted, noted_mode;
     double regret[SL_SWITCHING_MODES]; /* nano-USD, of not being in each, since it is where it is */
     int64_t work[SL_SWITCHING_MODES];  /* nano-USD; work function */
 };

@@ -73,9 +73,9 @@ static uint8_t work_decide(const struct sl_switching_params *params,
     ret_reason->regret_nusd = (int64_t)(work[step->present] / SCALE);
     bool leaves = step->present != least && work[step->present] >= cost;
     if (step->span_ms > 0) {
-        device->known = leaves;
-        device->present = least;
-    } else if (device->known && device->present == least && least != step->present &&
+        device->noted = leaves;
+        device->noted_mode = least;
+    } else if (device->noted && device->noted_mode == least && least != step->present &&
                quoted(step, least) > quoted(step, step->present)) {
         /* The last step said so, and it was not carried out yet (a cap lets others shrink first): a
          * cost that has risen a little with the price since does not take it back. */

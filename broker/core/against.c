@@ -19,6 +19,13 @@
 
 static const enum sl_mode mode_of[SL_POLICY_MODES] = {SL_MODE_HASH, SL_MODE_INFER, SL_MODE_IDLE};
 
+#define KEY_MAX 48
+
+static const char *key_of(uint32_t index, char key[KEY_MAX]) {
+    snprintf(key, KEY_MAX, "against.%s", sl_against_name(index));
+    return key;
+}
+
 static sl_i128 divided(sl_i128 sum) {
     return sum < 0 ? -((-sum + MS_PER_H / 2) / MS_PER_H) : (sum + MS_PER_H / 2) / MS_PER_H;
 }
@@ -184,18 +191,11 @@ void sl_core_against_metas(struct sl_broker_core *core) {
     for (uint32_t i = 0; i < SL_AGAINST_COUNT; i++) {
         char hash[48];
         char rest[48];
+        char key[KEY_MAX];
         const struct sl_core_against_sum *sum = &core->against[i];
-        sl_core_op_meta(core, sl_against_key(i), "%s %s %llu", sl_i128_format(sum->hash, hash),
+        sl_core_op_meta(core, key_of(i, key), "%s %s %llu", sl_i128_format(sum->hash, hash),
                         sl_i128_format(sum->rest, rest), (unsigned long long)sum->switches);
     }
-}
-
-const char *sl_against_key(uint32_t index) {
-    static const char *const keys[SL_AGAINST_COUNT] = {
-        "against.actual",  "against.hash",         "against.lease",
-        "against.idle",    "against.fbf",          "against.work-function",
-        "against.percent", "against.minimum-time", "against.greedy"};
-    return index < SL_AGAINST_COUNT ? keys[index] : NULL;
 }
 
 int sl_core_against_restore(struct sl_broker_core *core, const char *key, const char *value) {
@@ -203,7 +203,8 @@ int sl_core_against_restore(struct sl_broker_core *core, const char *key, const 
     char rest[48];
     unsigned long long switches = 0;
     for (uint32_t i = 0; i < SL_AGAINST_COUNT; i++) {
-        if (strcmp(key, sl_against_key(i)) != 0) {
+        char own[KEY_MAX];
+        if (strcmp(key, key_of(i, own)) != 0) {
             continue;
         }
         struct sl_core_against_sum *sum = &core->against[i];

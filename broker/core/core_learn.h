@@ -81,7 +81,6 @@ void sl_core_against_class(struct sl_broker_core *core, uint32_t index,
 /* Rows that are due; all of them at the end. */
 void sl_core_against_sweep(struct sl_broker_core *core, bool last);
 void sl_core_against_metas(struct sl_broker_core *core);
-const char *sl_against_key(uint32_t index);
 int sl_core_against_restore(struct sl_broker_core *core, const char *key, const char *value);
 
 #endif

@@ -5,13 +5,13 @@
 
 #include "broker/http/views.h"
 
-static void head(struct sl_buf *buf, const char *name, const char *type, const char *help) {
+void sl_view_metric_head(struct sl_buf *buf, const char *name, const char *type, const char *help) {
     sl_buf_printf(buf, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
 }
 
 static void one(struct sl_buf *buf, const char *name, const char *type, const char *help,
                 uint64_t value) {
-    head(buf, name, type, help);
+    sl_view_metric_head(buf, name, type, help);
     sl_buf_printf(buf, "%s %" PRIu64 "\n", name, value);
 }
 
@@ -32,7 +32,7 @@ static void label_value(struct sl_buf *buf, const char *text) {
 
 static void write_fleet(struct sl_buf *buf, const struct sl_view_status *status) {
     one(buf, "sluice_sessions_live", "gauge", "Agents with a live session.", status->sessions_live);
-    head(buf, "sluice_devices", "gauge", "Devices by the mode they run.");
+    sl_view_metric_head(buf, "sluice_devices", "gauge", "Devices by the mode they run.");
     for (int mode = SL_MODE_IDLE; mode < SL_MODE_COUNT; mode++) {
         sl_buf_printf(buf, "sluice_devices{mode=\"%s\"} %u\n", sl_mode_name((enum sl_mode)mode),
                       status->devices_by_mode[mode]);
@@ -40,7 +40,7 @@ static void write_fleet(struct sl_buf *buf, const struct sl_view_status *status)
     one(buf, "sluice_stopped", "gauge", "1 while stop --all holds.", status->stopped ? 1 : 0);
     one(buf, "sluice_hash_rate_hashes_per_second", "gauge", "Measured, of all hashing devices.",
         status->hash_rate_hs);
-    head(buf, "sluice_shares_total", "counter", "Shares by the pool's answer.");
+    sl_view_metric_head(buf, "sluice_shares_total", "counter", "Shares by the pool's answer.");
     const struct {
         const char *name;
         uint64_t count;
@@ -64,8 +64,9 @@ static void write_work(struct sl_buf *buf, const struct sl_view_status *status) 
     one(buf, "sluice_switches_total", "counter", "Moves between hashing and leases.",
         status->switches.count);
     if (status->switches.count > 0) {
-        head(buf, "sluice_switch_seconds", "gauge",
-             "From the event to the first kernel of the new work, over the last 4096 moves.");
+        sl_view_metric_head(
+            buf, "sluice_switch_seconds", "gauge",
+            "From the event to the first kernel of the new work, over the last 4096 moves.");
         sl_buf_printf(buf, "sluice_switch_seconds{quantile=\"0.5\"} %u.%06u\n",
                       status->switches.p50_us / 1000000, status->switches.p50_us % 1000000);
         sl_buf_printf(buf, "sluice_switch_seconds{quantile=\"0.99\"} %u.%06u\n",
@@ -76,13 +77,15 @@ static void write_work(struct sl_buf *buf, const struct sl_view_status *status) 
 static void write_money(struct sl_buf *buf, const struct sl_view_money *money) {
     static const char revenue[] = "sluice_revenue_usd_total";
     static const char shadow[] = "sluice_shadow_revenue_usd_total";
-    head(buf, revenue, "counter", "Earned, by mode, before power.");
+    sl_view_metric_head(buf, revenue, "counter", "Earned, by mode, before power.");
     usd(buf, revenue, "{mode=\"hash\"}", money->hash_nusd);
     usd(buf, revenue, "{mode=\"lease\"}", money->lease_nusd);
-    head(buf, shadow, "counter", "What a fixed policy would have earned, before power.");
+    sl_view_metric_head(buf, shadow, "counter",
+                        "What a fixed policy would have earned, before power.");
     usd(buf, shadow, "{policy=\"always_hash\"}", money->always_hash_nusd);
     usd(buf, shadow, "{policy=\"always_lease\"}", money->always_lease_nusd);
-    head(buf, "sluice_power_cost_usd_total", "counter", "Energy of devices whose watts are known.");
+    sl_view_metric_head(buf, "sluice_power_cost_usd_total", "counter",
+                        "Energy of devices whose watts are known.");
     usd(buf, "sluice_power_cost_usd_total", "", money->power_nusd);
     one(buf, "sluice_power_complete", "gauge", "0: the watts of some device are unknown.",
         money->power_complete ? 1 : 0);
@@ -90,7 +93,8 @@ static void write_money(struct sl_buf *buf, const struct sl_view_money *money) {
 
 static void write_feeds(struct sl_buf *buf, const struct sl_broker_core *core, struct sl_now now) {
     struct sl_view_feed feed;
-    head(buf, "sluice_feed_age_seconds", "gauge", "Age of the newest value of a price feed.");
+    sl_view_metric_head(buf, "sluice_feed_age_seconds", "gauge",
+                        "Age of the newest value of a price feed.");
     for (uint32_t i = 0; sl_view_feed_get(core, now, i, &feed); i++) {
         if (feed.known && feed.age_ms >= 0) {
             sl_buf_printf(buf, "sluice_feed_age_seconds{feed=\"");
@@ -99,7 +103,8 @@ static void write_feeds(struct sl_buf *buf, const struct sl_broker_core *core, s
                           (int)(feed.age_ms % 1000));
         }
     }
-    head(buf, "sluice_feed_stale", "gauge", "1: too old to decide by, prices cause no move.");
+    sl_view_metric_head(buf, "sluice_feed_stale", "gauge",
+                        "1: too old to decide by, prices cause no move.");
     for (uint32_t i = 0; sl_view_feed_get(core, now, i, &feed); i++) {
         sl_buf_printf(buf, "sluice_feed_stale{feed=\"");
         label_value(buf, feed.feed.id);

@@ -127,42 +127,43 @@ void sl_view_power_json(struct sl_json *json, const struct sl_broker_core *core,
     sl_json_close(json, '}');
 }
 
-static void head(struct sl_buf *buf, const char *name, const char *type, const char *help) {
-    sl_buf_printf(buf, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
-}
-
 void sl_view_power_metrics(struct sl_buf *buf, const struct sl_broker_core *core,
                            struct sl_now now) {
     char text[64];
     struct sl_view_power view;
     sl_view_power_get(core, now, &view);
-    head(buf, "sluice_energy_kwh_total", "counter", "Energy by mode, where watts are known.");
+    sl_view_metric_head(buf, "sluice_energy_kwh_total", "counter",
+                        "Energy by mode, where watts are known.");
     for (enum sl_mode mode = SL_MODE_IDLE; mode < SL_MODE_COUNT; mode++) {
         sl_buf_printf(buf, "sluice_energy_kwh_total{mode=\"%s\"} %s\n", sl_mode_name(mode),
                       kwh(view.energy[mode], text));
     }
-    head(buf, "sluice_energy_curtailed_kwh_total", "counter",
-         "Not drawn because power cost more than a strike price.");
+    sl_view_metric_head(buf, "sluice_energy_curtailed_kwh_total", "counter",
+                        "Not drawn because power cost more than a strike price.");
     sl_buf_printf(buf, "sluice_energy_curtailed_kwh_total %s\n", kwh(view.curtailed, text));
-    head(buf, "sluice_power_watts", "gauge", "The most that all devices may be drawing now.");
+    sl_view_metric_head(buf, "sluice_power_watts", "gauge",
+                        "The most that all devices may be drawing now.");
     sl_buf_printf(buf, "sluice_power_watts %" PRId64 ".%03d\n", view.drawn_mw / 1000,
                   (int)(view.drawn_mw % 1000));
     if (view.site_cap_mw >= 0) {
-        head(buf, "sluice_power_cap_watts", "gauge", "The site's cap.");
+        sl_view_metric_head(buf, "sluice_power_cap_watts", "gauge", "The site's cap.");
         sl_buf_printf(buf, "sluice_power_cap_watts %" PRId64 ".%03d\n", view.site_cap_mw / 1000,
                       (int)(view.site_cap_mw % 1000));
     }
-    head(buf, "sluice_power_unknown_devices", "gauge", "Devices whose watts are not known.");
+    sl_view_metric_head(buf, "sluice_power_unknown_devices", "gauge",
+                        "Devices whose watts are not known.");
     sl_buf_printf(buf, "sluice_power_unknown_devices %u\n", view.devices_unknown);
-    head(buf, "sluice_power_curtailed_devices", "gauge", "Devices idle by a strike price.");
+    sl_view_metric_head(buf, "sluice_power_curtailed_devices", "gauge",
+                        "Devices idle by a strike price.");
     sl_buf_printf(buf, "sluice_power_curtailed_devices %u\n", view.devices_curtailed);
     if (view.price_known && view.price_fresh) {
-        head(buf, "sluice_power_price_usd_per_kwh", "gauge", "The tariff of this moment.");
+        sl_view_metric_head(buf, "sluice_power_price_usd_per_kwh", "gauge",
+                            "The tariff of this moment.");
         sl_buf_printf(buf, "sluice_power_price_usd_per_kwh %s\n", sl_nusd_format(view.price, text));
     }
     if (view.carbon_energy > 0) {
-        head(buf, "sluice_carbon_grams_total", "counter",
-             "CO2 of the energy for which the grid's intensity was known.");
+        sl_view_metric_head(buf, "sluice_carbon_grams_total", "counter",
+                            "CO2 of the energy for which the grid's intensity was known.");
         sl_buf_printf(buf, "sluice_carbon_grams_total %s\n", sl_nusd_format(view.carbon_ng, text));
     }
 }

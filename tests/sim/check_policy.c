@@ -71,8 +71,8 @@ static void check_band(struct sim *sim, const struct sl_directive_row *row,
 static void check_regret(struct sim *sim, const struct sl_directive_row *row,
                          const struct sl_decision *d) {
     enum sl_mode learnt[SL_POLICY_MODES] = {SL_MODE_HASH, SL_MODE_INFER, SL_MODE_IDLE};
-    bool same = d->device.known && d->device.present < SL_POLICY_MODES &&
-                learnt[d->device.present] == d->row.present;
+    bool same = d->device.noted && d->device.noted_mode < SL_POLICY_MODES &&
+                learnt[d->device.noted_mode] == d->row.present;
     double lost = (double)(d->plan.best_nusd_h - d->plan.present_nusd_h);
     double one = lost > 0 ? lost * (double)d->row.span_ms / MS_PER_H : 0;
     if (!same && (double)d->plan.regret_nusd > one + 2) {

@@ -76,10 +76,14 @@ static void live(struct world *w, uint32_t count, int seconds) {
     }
 }
 
-static void start(struct world *w, const struct sl_core_config *c, uint32_t count) {
+static void start_prices(struct world *w, const struct sl_core_config *c) {
     world_init(w, c);
     world_price(w, 0, WORLD_PRICE);
     world_price(w, POWER_FEED, USD / 20);
+}
+
+static void start(struct world *w, const struct sl_core_config *c, uint32_t count) {
+    start_prices(w, c);
     assert_true(world_hello(w, "a", 1, 77, count) != 0);
     report(w, count, true);
     live(w, count, 5);
@@ -271,9 +275,7 @@ static void test_nothing_grows_before_old_leases_are_over(void **state) {
     struct sl_core_config c = config_of();
     c.policy.power.site_mw = 1000000;
     struct world w;
-    world_init(&w, &c);
-    world_price(&w, 0, WORLD_PRICE);
-    world_price(&w, POWER_FEED, USD / 20);
+    start_prices(&w, &c);
     assert_true(world_hello(&w, "a", 1, 77, 1) != 0);
     struct sl_msg_device device;
     world_device(&device, "a/0");
@@ -297,9 +299,7 @@ static void test_unknown_watts_stay_idle_under_a_cap(void **state) {
     struct sl_core_config c = config_of();
     c.policy.power.site_mw = 1000000;
     struct world w;
-    world_init(&w, &c);
-    world_price(&w, 0, WORLD_PRICE);
-    world_price(&w, POWER_FEED, USD / 20);
+    start_prices(&w, &c);
     world_join(&w, "a", 1);
     world_wait(&w, 1000);
     assert_int_equal(mode_of(&w, "a/0"), SL_MODE_IDLE);
@@ -307,9 +307,7 @@ static void test_unknown_watts_stay_idle_under_a_cap(void **state) {
     assert_int_equal(power_of(&w).devices_unknown, 1);
     world_fini(&w);
     c.policy.power.unknown_mw = 300000; /* with a figure for it, it works */
-    world_init(&w, &c);
-    world_price(&w, 0, WORLD_PRICE);
-    world_price(&w, POWER_FEED, USD / 20);
+    start_prices(&w, &c);
     world_join(&w, "a", 1);
     for (int i = 0; i < 6; i++) {
         world_wait(&w, 1000);
