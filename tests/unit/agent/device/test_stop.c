@@ -155,10 +155,14 @@ static void a_way_that_worked_is_taken_up_again(void **state) {
         skip();
     }
     assert_true(cl.figures_new && cl.figures.stop_us_p50 == cl.stop_us_p50);
-    cl.figures.stop_us_p50 = 1234567; /* so that it is seen to be taken over */
-    sl_figures_keep(&cl, key, 50);
-    sl_cl_close(&cl);
-    assert_int_equal(sl_cl_open(&cl, &spec, &err), SL_OK);
+    /* Where other work holds the cores, no launch may be cut in the few tries of a second start:
+     * all ways are tried again then, and rightly so. So it is asked more than once. */
+    for (int i = 0; i < 10 && cl.figures_new; i++) {
+        cl.figures.stop_us_p50 = 1234567; /* so that it is seen to be taken over */
+        sl_figures_keep(&cl, key, 50);
+        sl_cl_close(&cl);
+        assert_int_equal(sl_cl_open(&cl, &spec, &err), SL_OK);
+    }
     assert_int_equal(cl.stop_method, method);
     assert_int_equal(cl.stop_us_p50, 1234567);
     assert_false(cl.figures_new);
