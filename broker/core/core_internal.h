@@ -85,6 +85,8 @@ struct sl_broker_core {
     uint32_t switch_us[SL_CORE_SWITCHES]; /* ring of the last measured ones */
     uint32_t switch_count;
 
+    int64_t seen_tokens, seen_bound; /* of all batches, since this process began (throughput.h) */
+
     sl_i128 shadow_hash, shadow_lease; /* nUSD */
     sl_i128 shadow_hash_rem, shadow_lease_rem;
     int64_t shadow_ns, shadow_stored_ns;

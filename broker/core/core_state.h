@@ -8,6 +8,7 @@
 
 #include "broker/core/core.h"
 #include "broker/core/core_learn.h"
+#include "broker/core/throughput.h"
 #include "schedulers/policy.h"
 
 #define SL_CORE_NONE UINT32_MAX
@@ -177,6 +178,8 @@ struct sl_core_batch {
     int64_t worst_done;   /* of finished ones: how far the bound was off */
     int64_t shadow_milli; /* tokens x 1000 that the always-lease shadow served */
     sl_i128 shadow_nusd;  /* and earned */
+    struct sl_core_lengths lengths;
+    int64_t worth; /* nUSD/h of the device that its model is judged by, in this tick */
 };
 struct sl_core_tenant_state {
     struct sl_core_tenant config;

@@ -43,6 +43,8 @@ void sl_core_batch_line_back(struct sl_core_batch *batch, uint32_t line);
 void sl_core_batch_check(struct sl_broker_core *core, struct sl_core_batch *batch);
 /* Highest bid, then oldest, then id: the same for every device of a model, whatever its speed. */
 bool sl_core_batch_beats(const struct sl_core_batch *a, const struct sl_core_batch *b);
+/* By what the tick found a device's hour to earn with it; where that is equal, as above. */
+bool sl_core_batch_pays_more(const struct sl_core_batch *a, const struct sl_core_batch *b);
 /* Lines wait, and the tenant can pay for the next one. */
 bool sl_core_batch_issuable(const struct sl_broker_core *core, const struct sl_core_batch *batch);
 void sl_core_batch_sweep(struct sl_broker_core *core);

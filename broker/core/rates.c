@@ -35,7 +35,7 @@ struct sl_core_batch *sl_core_rate_batch(const struct sl_broker_core *core, uint
         struct sl_core_batch *other = core->batches[i];
         if (strcmp(other->row.model, batch->row.model) == 0 &&
             sl_core_batch_issuable(core, other) && !sl_core_rate_refuses(core, dev, other) &&
-            (!best || sl_core_batch_beats(other, best))) {
+            (!best || sl_core_batch_pays_more(other, best))) {
             best = other;
         }
     }
@@ -69,8 +69,8 @@ static bool is_first(const struct sl_broker_core *core, uint32_t dev, const char
 
 static void add_devices(const struct sl_broker_core *core, uint32_t first,
                         struct sl_view_rate *view) {
-    sl_i128 sum = 0;
-    uint32_t measured = 0;
+    sl_i128 sum = 0, by_length[SL_LENGTHS] = {0};
+    uint32_t measured = 0, measured_length[SL_LENGTHS] = {0};
     for (uint32_t dev = first; dev < core->fleet.count; dev++) {
         const struct sl_msg_device *report = &core->fleet.cold[dev].report;
         int at = same_class(core, dev, first) ? model_at(report, view->model) : -1;
@@ -80,6 +80,14 @@ static void add_devices(const struct sl_broker_core *core, uint32_t first,
         view->devices++;
         sum += report->models[at].tokens_per_s_milli;
         measured += report->models[at].tokens_per_s_milli > 0;
+        for (uint32_t k = 0; k < SL_LENGTHS; k++) {
+            by_length[k] += report->models[at].length_rates_milli[k];
+            measured_length[k] += report->models[at].length_rates_milli[k] > 0;
+        }
+    }
+    for (uint32_t k = 0; k < SL_LENGTHS; k++) {
+        view->length_s_milli[k] =
+            measured_length[k] ? (int64_t)(by_length[k] / measured_length[k]) : 0;
     }
     view->tokens_s_milli = measured ? (int64_t)(sum / measured) : 0;
 }

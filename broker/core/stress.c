@@ -143,16 +143,6 @@ static void fill_use(struct build *b, uint32_t row, const struct sl_msg_device *
     }
 }
 
-static int64_t tokens_s_milli(const struct sl_msg_device *report, const char *model) {
-    for (uint32_t i = 0; i < report->model_count && i < SL_MSG_MODELS_MAX; i++) {
-        if (strcmp(report->models[i].id, model) == 0) {
-            uint64_t rate = report->models[i].tokens_per_s_milli;
-            return rate > INT64_MAX ? INT64_MAX : (int64_t)rate;
-        }
-    }
-    return 0;
-}
-
 static bool serves(const struct sl_broker_core *core, uint32_t dev,
                    const struct sl_core_batch *batch) {
     for (const struct sl_core_unit *unit = core->fleet.units[dev]; unit; unit = unit->next) {
@@ -183,7 +173,7 @@ static void fill_device(struct build *b, uint32_t row, uint32_t dev) {
             in->own[row] = c;
         }
         bool allowed = !sl_core_rate_refuses(core, dev, batch);
-        int64_t rate = allowed ? tokens_s_milli(report, batch->row.model) : 0;
+        int64_t rate = allowed ? sl_core_rate_milli(report, batch) : 0;
         in->tokens_s_milli[(uint64_t)c * in->count + row] = rate;
         lease = lease || rate > 0;
     }

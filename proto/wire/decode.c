@@ -110,6 +110,10 @@ static int get_models(const struct reader *r, const Sluice__V1__Device *in,
         d->models[i].tokens_per_s_milli = model->tokens_per_s_milli;
         d->models[i].max_tokens = model->max_tokens;
         d->models[i].truncate = model->truncate;
+        /* A newer agent may know longer classes: they are left out. */
+        for (size_t k = 0; k < model->n_length_rates_milli && k < SL_LENGTHS; k++) {
+            d->models[i].length_rates_milli[k] = model->length_rates_milli[k];
+        }
     }
     return rc;
 }

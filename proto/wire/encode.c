@@ -136,6 +136,15 @@ static void put_modes(struct scratch *s, const struct sl_msg_device *d, Sluice__
     }
 }
 
+/* Classes behind the last measured one are left out. */
+static size_t lengths_known(const struct sl_msg_model *model) {
+    size_t n = SL_LENGTHS;
+    while (n > 0 && model->length_rates_milli[n - 1] == 0) {
+        n--;
+    }
+    return n;
+}
+
 static void put_models(struct scratch *s, const struct sl_msg_device *d, Sluice__V1__Device *out) {
     out->models = take_items(s, d->model_count, sizeof **out->models);
     if (!out->models) {
@@ -149,6 +158,8 @@ static void put_models(struct scratch *s, const struct sl_msg_device *d, Sluice_
         model->tokens_per_s_milli = d->models[i].tokens_per_s_milli;
         model->max_tokens = d->models[i].max_tokens;
         model->truncate = d->models[i].truncate;
+        model->length_rates_milli = (uint64_t *)d->models[i].length_rates_milli; /* only read */
+        model->n_length_rates_milli = lengths_known(&d->models[i]);
     }
 }
 
