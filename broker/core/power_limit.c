@@ -41,7 +41,7 @@ static void name(const struct sl_broker_core *core, uint32_t dev, struct sl_powe
     device->circuit = SL_CAP_NO_CIRCUIT;
     for (uint32_t i = policy->strike_count; i > 0; i--) {
         if (sl_policy_power_fits(policy->strikes[i - 1].class_,
-                                 core->fleet.cold[dev].report.name)) {
+                                 sl_core_class_name(core, dev))) {
             device->class_ = i - 1;
         }
     }
