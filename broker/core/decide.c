@@ -53,7 +53,7 @@ static void collect_models(struct sl_broker_core *core) {
 /* How many devices could share the work of each model. */
 static void count_offering(struct sl_broker_core *core) {
     for (uint32_t dev = 0; dev < core->fleet.count && core->best_count > 0; dev++) {
-        const struct sl_msg_device *report = &core->fleet.cold[dev].report;
+        const struct sl_core_report *report = &core->fleet.cold[dev].report;
         for (uint32_t at = 0; at < core->best_count; at++) {
             struct sl_core_best *best = &core->best[at];
             if (sl_core_model_of(report, best->model)) {
@@ -112,7 +112,7 @@ static bool lease_open(const struct sl_broker_core *core, uint32_t dev) {
 
 static void offer_infer(const struct sl_broker_core *core, uint32_t dev,
                         struct sl_core_offer *offer) {
-    const struct sl_msg_device *report = &core->fleet.cold[dev].report;
+    const struct sl_core_report *report = &core->fleet.cold[dev].report;
     struct sl_core_batch *own = lease_open(core, dev) ? core->fleet.batch[dev] : NULL;
     offer->missing = report->model_count > 0 ? "waiting batch" : "model";
     for (uint32_t i = 0; i <= core->best_count; i++) {
@@ -158,16 +158,16 @@ static void offer_hash(const struct sl_broker_core *core, uint32_t dev,
 
 static void offer_power(const struct sl_broker_core *core, uint32_t dev, enum sl_mode mode,
                         struct sl_core_offer *offer) {
-    const struct sl_watts *watts = &core->fleet.cold[dev].report.watts[mode];
-    offer->power_source = watts->source;
-    if (watts->source == SL_SOURCE_UNKNOWN) {
+    struct sl_watts watts = sl_core_watts(core, dev, mode);
+    offer->power_source = watts.source;
+    if (watts.source == SL_SOURCE_UNKNOWN) {
         return;
     }
     int64_t price = 0;
     enum sl_core_known known = sl_core_tariff(core, &price);
     if (known == SL_KNOWN_FRESH) {
         offer->bits |= SL_OFFER_POWER;
-        offer->power = sl_opportunity_power(price, watts->mw);
+        offer->power = sl_opportunity_power(price, watts.mw);
     } else if (known == SL_KNOWN_STALE) {
         offer->bits &= (uint8_t)~SL_OFFER_PRICED;
         offer->missing = offer->missing ? offer->missing : "fresh power price";
@@ -252,15 +252,13 @@ static void fill_row(struct sl_broker_core *core, uint32_t row, uint32_t dev,
     core->tick_batch[row] = offers[SL_MODE_INFER].batch;
     in->lease_left_ms[row] = lease_left_ms(core, dev, offers[SL_MODE_INFER].batch);
     for (enum sl_mode mode = SL_MODE_IDLE; mode < SL_MODE_COUNT; mode++) {
-        uint64_t us = fleet->cold[dev].report.switch_us[present][mode];
         in->offer[mode][row] = offers[mode].bits;
         /* What uncertainty costs is off before anything learns from it or compares. */
         int64_t premium = sl_risk_premium(&core->config.policy.risk, mode, offers[mode].gross);
         in->gross_nusd_h[mode][row] = sl_opportunity_minus(offers[mode].gross, premium);
         in->power_nusd_h[mode][row] = offers[mode].power;
-        in->switch_us[mode][row] = us > INT64_MAX ? INT64_MAX : (int64_t)us;
-        us = fleet->cold[dev].report.switch_us[mode][present];
-        in->back_us[mode][row] = us > INT64_MAX ? INT64_MAX : (int64_t)us;
+        in->switch_us[mode][row] = sl_core_switch_us(core, dev, present, mode);
+        in->back_us[mode][row] = sl_core_switch_us(core, dev, mode, present);
     }
 }
 
@@ -384,8 +382,11 @@ static const char *due_rule(const struct sl_broker_core *core, uint32_t row, uin
     return infer && batch->row.bid_nusd_per_mtok != fleet->price[dev] ? "reprice" : NULL;
 }
 
+/* A tick that has more to grant than may be under way goes on when what it granted is durable: the
+ * rows before are as they should be by then, so that every device has its turn. */
 static void apply(struct sl_broker_core *core) {
     struct sl_core_grant grant = {0};
+    uint32_t granted = 0;
     for (uint32_t row = 0; row < core->plan.count; row++) {
         uint32_t dev = core->input.id[row];
         enum sl_rule rule = (enum sl_rule)core->plan.rule[row];
@@ -396,6 +397,11 @@ static void apply(struct sl_broker_core *core) {
         }
         if (!grant.rule) {
             continue;
+        }
+        if (core->waiting.count >= 2 * SL_CORE_GRANTS_AT_ONCE ||
+            granted++ == SL_CORE_GRANTS_AT_ONCE) {
+            core->grants_wait = true;
+            return;
         }
         record(core, row, &grant);
         grant.mode = (enum sl_mode)core->plan.mode[row];

@@ -78,13 +78,13 @@ static int64_t left_milli(const struct sl_core_batch *batch) {
     return left > 0 ? left : 0;
 }
 
-static int64_t rate_milli(const struct sl_msg_device *report, const struct sl_core_batch *batch) {
+static int64_t rate_milli(const struct sl_core_report *report, const struct sl_core_batch *batch) {
     int64_t rate = sl_core_rate_milli(report, batch);
     return rate < (int64_t)RATE_MAX ? rate : (int64_t)RATE_MAX;
 }
 
 static void serve(struct sl_broker_core *core, uint32_t dev, int64_t span_ms) {
-    const struct sl_msg_device *report = &core->fleet.cold[dev].report;
+    const struct sl_core_report *report = &core->fleet.cold[dev].report;
     struct sl_core_batch *best = NULL;
     sl_i128 best_value = 0;
     int64_t best_rate = 0;

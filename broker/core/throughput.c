@@ -75,8 +75,9 @@ void sl_core_lengths_refresh(const struct sl_broker_core *core, struct sl_core_b
     l->changed = false;
 }
 
-const struct sl_msg_model *sl_core_model_of(const struct sl_msg_device *report, const char *model) {
-    for (uint32_t i = 0; i < report->model_count && i < SL_MSG_MODELS_MAX; i++) {
+const struct sl_core_model *sl_core_model_of(const struct sl_core_report *report,
+                                             const char *model) {
+    for (uint32_t i = 0; i < report->model_count; i++) {
         if (strcmp(report->models[i].id, model) == 0) {
             return &report->models[i];
         }
@@ -84,8 +85,8 @@ const struct sl_msg_model *sl_core_model_of(const struct sl_msg_device *report, 
     return NULL;
 }
 
-int64_t sl_core_rate_milli(const struct sl_msg_device *report, const struct sl_core_batch *batch) {
-    const struct sl_msg_model *model = sl_core_model_of(report, batch->row.model);
+int64_t sl_core_rate_milli(const struct sl_core_report *report, const struct sl_core_batch *batch) {
+    const struct sl_core_model *model = sl_core_model_of(report, batch->row.model);
     if (!model) {
         return 0;
     }
@@ -93,9 +94,9 @@ int64_t sl_core_rate_milli(const struct sl_msg_device *report, const struct sl_c
                                    &batch->lengths.mix);
 }
 
-int64_t sl_core_rate_margin(const struct sl_msg_device *report, const struct sl_core_batch *batch,
+int64_t sl_core_rate_margin(const struct sl_core_report *report, const struct sl_core_batch *batch,
                             int64_t value) {
-    const struct sl_msg_model *model = sl_core_model_of(report, batch->row.model);
+    const struct sl_core_model *model = sl_core_model_of(report, batch->row.model);
     bool estimated = model && sl_throughput_by_length(model->length_rates_milli);
     return estimated && value > 0 ? value / MARGIN_PART : 0;
 }

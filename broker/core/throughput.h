@@ -15,8 +15,8 @@
 
 struct sl_broker_core;
 struct sl_core_batch;
-struct sl_msg_device;
-struct sl_msg_model;
+struct sl_core_model;
+struct sl_core_report;
 struct sl_msg_result_line;
 
 /* Bounds of the lines that are not done, by size: four bins an octave. */
@@ -39,13 +39,14 @@ void sl_core_lengths_seen(struct sl_broker_core *core, struct sl_core_batch *bat
 void sl_core_lengths_refresh(const struct sl_broker_core *core, struct sl_core_batch *batch);
 
 /* NULL when the device does not have it. */
-const struct sl_msg_model *sl_core_model_of(const struct sl_msg_device *report, const char *model);
+const struct sl_core_model *sl_core_model_of(const struct sl_core_report *report,
+                                             const char *model);
 /* tokens/s x 1000 of a device on what is left of a batch; 0: it does not have the model, or nothing
  * was measured. */
-int64_t sl_core_rate_milli(const struct sl_msg_device *report, const struct sl_core_batch *batch);
+int64_t sl_core_rate_milli(const struct sl_core_report *report, const struct sl_core_batch *batch);
 /* How much better another batch must pay before a device leaves its own for it: rates by length are
  * estimates, and two that are worth the same must not take turns. 0 where no lengths are known. */
-int64_t sl_core_rate_margin(const struct sl_msg_device *report, const struct sl_core_batch *batch,
+int64_t sl_core_rate_margin(const struct sl_core_report *report, const struct sl_core_batch *batch,
                             int64_t value);
 
 #endif

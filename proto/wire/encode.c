@@ -486,3 +486,22 @@ int sl_msg_encode(const struct sl_msg *msg, struct sl_buf *out, struct sl_error 
     scratch_fini(&scratch);
     return rc;
 }
+
+int sl_msg_device_pack(const struct sl_msg_device *device, struct sl_buf *out,
+                       struct sl_error *err) {
+    struct scratch scratch;
+    scratch.blocks = NULL;
+    scratch.used = 0;
+    scratch.failed = false;
+    Sluice__V1__Device packed;
+    put_device(&scratch, device, &packed);
+    char *at = NULL;
+    if (!scratch.failed) {
+        at = sl_buf_extend(out, sluice__v1__device__get_packed_size(&packed));
+    }
+    if (at) {
+        sluice__v1__device__pack(&packed, (uint8_t *)at);
+    }
+    scratch_fini(&scratch);
+    return at ? SL_OK : sl_fail(err, SL_NOMEM, "no memory to pack a device");
+}

@@ -434,6 +434,7 @@ static bool same_rest(const struct sl_msg *a, const struct sl_msg *b) {
     }
     if (a->kind == SL_MSG_REPORT) {
         x.report.devices = y.report.devices = NULL;
+        x.report.device_bytes = y.report.device_bytes = NULL;
         return same_bytes(&x.report, &y.report, sizeof x.report);
     }
     if (a->kind == SL_MSG_DRAIN) {
