@@ -193,6 +193,7 @@ void sl_core_lease_sweep(struct sl_broker_core *core);
 void sl_core_lease_ack(struct sl_broker_core *core, uint32_t node, const struct sl_msg_ack *ack);
 bool sl_core_lease_valid(const struct sl_broker_core *core, uint32_t dev);
 
+#include "broker/core/core_health.h"
 #include "broker/core/core_work.h"
 
 #endif
