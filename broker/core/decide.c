@@ -373,7 +373,8 @@ static void apply(struct sl_broker_core *core) {
         if (!grant.rule) {
             continue;
         }
-        if (core->waiting.count >= 2 * SL_CORE_GRANTS_AT_ONCE || granted++ == SL_CORE_GRANTS_AT_ONCE) {
+        if (core->waiting.count >= 2 * SL_CORE_GRANTS_AT_ONCE ||
+            granted++ == SL_CORE_GRANTS_AT_ONCE) {
             core->grants_wait = true;
             return;
         }
