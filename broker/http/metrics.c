@@ -39,6 +39,8 @@ static void write_fleet(struct sl_buf *buf, const struct sl_view_status *status)
         sl_buf_printf(buf, "sluice_devices{mode=\"%s\"} %u\n", sl_mode_name((enum sl_mode)mode),
                       status->devices_by_mode[mode]);
     }
+    one(buf, "sluice_devices_granted", "gauge", "Devices that run what they were told last.",
+        status->devices_obeying);
     one(buf, "sluice_stopped", "gauge", "1 while stop --all holds.", status->stopped ? 1 : 0);
     one(buf, "sluice_hash_rate_hashes_per_second", "gauge", "Measured, of all hashing devices.",
         status->hash_rate_hs);
