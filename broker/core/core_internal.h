@@ -30,6 +30,7 @@ struct sl_broker_core {
     struct sl_core_ring ready[SL_CORE_RANKS];
     struct sl_core_ring waiting;
     uint64_t session_high;
+    uint64_t reports;       /* taken over since the start */
     uint64_t edges_refused; /* events that a state machine does not list */
 
     struct sl_core_node *nodes; /* [node_count] */
