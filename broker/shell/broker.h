@@ -45,6 +45,7 @@ struct sl_broker {
     struct sl_open_spool spools[SL_BROKER_SPOOLS_MAX];
     FILE *decisions; /* their log, when it is wanted */
     uint64_t turn;
+    int64_t trimmed_ns;
     uv_loop_t loop;
     uv_timer_t timer;
     uv_prepare_t prepare;
