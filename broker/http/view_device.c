@@ -182,8 +182,7 @@ int sl_view_device_by_key_json(struct sl_json *json, const struct sl_broker_core
     return SL_OK;
 }
 
-/* ---- pages: a site may have 100,000 devices, and the loop has other work than to write them ----
- */
+/* ---- pages: a site may have 100,000 devices, and the loop has other work too ---- */
 
 const char *sl_view_page_key(const char *arg) {
     const char *space = strchr(arg, ' ');

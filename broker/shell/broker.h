@@ -46,6 +46,7 @@ struct sl_broker {
     FILE *decisions; /* their log, when it is wanted */
     struct sl_log_ring *log_ring;
     uint64_t turn;
+    int64_t trimmed_ns;
     uv_loop_t loop;
     uv_timer_t timer;
     uv_prepare_t prepare;
