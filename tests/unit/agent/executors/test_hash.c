@@ -32,6 +32,7 @@ static int open_machine(void **state) {
     struct sl_executor_factory factory = sl_hash_factory();
     assert_int_equal(factory.mode, SL_MODE_HASH);
     if (sl_cl_open(&m.cl, &spec, &err) != SL_OK ||
+        sl_tuning_open(NULL, "a device", "a driver", &m.cl.tuning, &err) != SL_OK ||
         factory.create(&m.cl, 5, factory.arg, &m.ex, &err) != SL_OK ||
         m.ex->ops->prepare(m.ex, &err) != SL_OK) {
         print_error("%s\n", err.text);
@@ -134,7 +135,7 @@ static void what_an_earlier_start_measured_is_taken_over(void **state) {
     struct machine *m = *state;
     struct sl_error err = {0};
     struct sl_hash_figures measured = m->cl.figures.hash;
-    assert_true(m->cl.figures_new && measured.rate_ns > 1e9 && measured.ns_per_group > 0);
+    assert_true(m->cl.figures_new && measured.rate_ns > 1e9 && measured.ns_per_group[0] > 0);
     /* A rate that no machine has, so that it is seen to be taken over and not measured again. */
     for (int known = 0; known < 2; known++) {
         struct sl_executor_factory factory = sl_hash_factory();
@@ -142,8 +143,8 @@ static void what_an_earlier_start_measured_is_taken_over(void **state) {
         struct sl_device_stats stats = {0};
         m->cl.figures_new = false;
         m->cl.figures.hash = measured;
-        m->cl.figures.hash.rate_nonces = 123 * measured.rate_ns;
-        m->cl.figures.hash.width += known ? 0 : 1; /* of another kernel: measured all the same */
+        m->cl.figures.hash.rate_hashes = 123 * measured.rate_ns;
+        m->cl.figures.hash.shapes ^= known ? 0 : 2; /* of another kernel: measured all the same */
         assert_int_equal(factory.create(&m->cl, 5, factory.arg, &again, &err), SL_OK);
         assert_int_equal(again->ops->prepare(again, &err), SL_OK);
         again->ops->stats(again, &stats);
@@ -202,19 +203,21 @@ static void only_worthless_work_is_cut(void **state) {
 static void low_difficulty_shortens_launches(void **state) {
     struct machine *m = *state;
     const struct sl_hash_executor *hash = (const struct sl_hash_executor *)m->ex;
-    double per_group = sl_hash_nonces_per_group(&hash->kernel);
-    uint32_t usual = sl_hash_launch_groups(hash, 0);
-    assert_true(usual > 1);
-    /* Expected candidates x 8 + 64 must fit the ring. */
-    for (uint32_t top = 0xffff; top < 0x80000000u; top *= 2) {
-        uint32_t groups = sl_hash_launch_groups(hash, top);
-        double expected = groups * per_group * ((double)top + 1) / 4294967296.0;
-        assert_true(groups <= usual);
-        assert_true(groups == 1 || expected * 8 + 64 <= SL_HASH_RING);
+    for (uint32_t which = 0; which < hash->kernel_count; which++) {
+        double per_group = sl_hash_hashes_per_group(&hash->kernels[which]);
+        uint32_t usual = sl_hash_launch_groups(hash, which, 0);
+        assert_true(usual > 1);
+        /* Expected candidates x 8 + 64 must fit the ring. */
+        for (uint32_t top = 0xffff; top < 0x80000000u; top *= 2) {
+            uint32_t groups = sl_hash_launch_groups(hash, which, top);
+            double expected = groups * per_group * ((double)top + 1) / 4294967296.0;
+            assert_true(groups <= usual);
+            assert_true(groups == 1 || expected * 8 + 64 <= SL_HASH_RING);
+        }
+        /* Even where every nonce is a candidate, one group always fits. */
+        assert_int_equal(sl_hash_launch_groups(hash, which, 0xffffffff), 1);
+        assert_true(per_group <= SL_HASH_RING);
     }
-    /* Even where every nonce is a candidate, one group always fits. */
-    assert_int_equal(sl_hash_launch_groups(hash, 0xffffffff), 1);
-    assert_true(per_group <= SL_HASH_RING);
 }
 
 static void every_candidate_is_a_share(void **state) {
@@ -223,6 +226,10 @@ static void every_candidate_is_a_share(void **state) {
     struct sl_device_event event;
     uint64_t before = stats_of(m).hashes_total;
     uint64_t shares = 0;
+    uint32_t starts = 0;
+    while (sl_mailbox_take(m->events, &event)) {
+        sl_device_event_fini(&event); /* of the tests before */
+    }
     command_job(m, &job);
     m->ex->epoch = 12;
     double expected = 0.0;
@@ -234,6 +241,11 @@ static void every_candidate_is_a_share(void **state) {
         expected = (double)(stats_of(m).hashes_total - before) / (1e-6 * 4295032833.0);
         while (sl_mailbox_take(m->events, &event)) {
             uint8_t digest[32];
+            if (event.kind == SL_DEVEV_JOB_STARTED) {
+                assert_int_equal(event.unit_id, 77);
+                assert_int_equal(starts++, 0); /* once a job */
+                continue;
+            }
             assert_int_equal(event.kind, SL_DEVEV_CANDIDATE);
             assert_int_equal(event.device, 2);
             assert_int_equal(event.epoch, 12);
@@ -247,13 +259,14 @@ static void every_candidate_is_a_share(void **state) {
     double sigma = __builtin_sqrt(expected);
     print_message("%llu shares, %.0f expected\n", (unsigned long long)shares, expected);
     assert_true(expected > 500.0);
+    assert_int_equal(starts, 1);
     assert_true((double)shares > expected - 5 * sigma && (double)shares < expected + 5 * sigma);
     assert_int_equal(stats_of(m).candidates_bad, 0);
     no_job(m);
 }
 
-/* A one-byte extranonce2 gives 256 headers of 2^32 nonces: too many to exhaust here, so the cursor
- * is put near its end. */
+/* A one-byte extranonce2 gives 256 headers of 2^32 nonces a second of ntime: too many to exhaust
+ * here, so the cursor is put near its end. */
 static void a_used_up_job_waits_for_the_next(void **state) {
     struct machine *m = *state;
     struct sl_hash_executor *hash = (struct sl_hash_executor *)m->ex;
@@ -263,6 +276,7 @@ static void a_used_up_job_waits_for_the_next(void **state) {
     command_job(m, &job);
     assert_true(enqueue(m, &launch));
     complete(m, &launch);
+    hash->cursor.ntime_ahead = SL_WORK_NTIME_AHEAD_MAX;
     for (int i = 0; i < 255; i++) {
         hash->next_word = (uint64_t)1 << 32; /* as if this header had been searched */
         assert_true(enqueue(m, &launch));
@@ -281,6 +295,10 @@ static void made_up_work_reports_nothing(void **state) {
     struct machine *m = *state;
     struct sl_launch launch;
     uint64_t before = stats_of(m).hashes_total;
+    struct sl_device_event event;
+    while (sl_mailbox_take(m->events, &event)) {
+        sl_device_event_fini(&event);
+    }
     m->ex->ops->synthetic(m->ex, true);
     for (int i = 0; i < 3; i++) {
         assert_true(enqueue(m, &launch));
