@@ -69,21 +69,23 @@ static void problem_free(struct problem *p) {
 static uint32_t problem_run(struct sl_gemm *gemm, struct problem *p, uint32_t parts) {
     struct size_row s = p->size;
     size_t rows = s.rows + SL_GEMM_ROWS_PAD;
-    float *packed = calloc(sl_gemm_packed_floats(s.n, s.k), sizeof *packed);
+    float *packed = calloc(1, sl_gemm_packed_bytes(SL_WEIGHT_F32, s.n, s.k));
     float *bias = calloc(sl_gemm_padded(s.n), sizeof *bias);
     assert_non_null(packed);
     assert_non_null(bias);
-    sl_gemm_pack(p->w, s.n, s.k, 0, packed);
+    sl_gemm_pack(SL_WEIGHT_F32, p->w, s.n, s.k, 0, packed);
     memcpy(bias, p->bias, s.n * sizeof *bias);
-    struct sl_gemm_call call = {.rows = s.rows, .n = s.n, .k = s.k, .epilogue = p->epilogue};
+    struct sl_gemm_call call = {
+        .rows = s.rows, .n = s.n, .k = s.k, .epilogue = p->epilogue, .weights = SL_WEIGHT_F32};
+    assert_int_equal(sl_gemm_use(gemm, SL_WEIGHT_F32, s.n, s.k, NULL), SL_OK);
     call.a = rig_buffer(gemm->cl, p->a, rows * s.k * sizeof(float));
-    call.b = rig_buffer(gemm->cl, packed, sl_gemm_packed_floats(s.n, s.k) * sizeof(float));
+    call.b = rig_buffer(gemm->cl, packed, sl_gemm_packed_bytes(SL_WEIGHT_F32, s.n, s.k));
     call.bias = rig_buffer(gemm->cl, bias, sl_gemm_padded(s.n) * sizeof(float));
     call.residual = rig_buffer(gemm->cl, p->residual, rows * s.n * sizeof(float));
     call.c = rig_buffer(gemm->cl, p->got, rows * s.n * sizeof(float));
     cl_mem counters = rig_buffer(gemm->cl, NULL, 64);
 
-    uint32_t groups = sl_gemm_groups(gemm, s.rows, s.n, s.k);
+    uint32_t groups = sl_gemm_groups(gemm, &call);
     struct sl_error err = {0};
     for (uint32_t i = 0; i < parts; i++) {
         uint32_t first = groups * i / parts, last = groups * (i + 1) / parts;
@@ -193,9 +195,10 @@ static void test_stopped(void **state) {
     float before[64 * 32], zero[64 * 32] = {0};
     cl_mem mem = rig_buffer(cl, zero, sizeof zero);
     cl_mem counters = rig_buffer(cl, NULL, 64);
-    struct sl_gemm_call call = {mem, mem, mem, mem,         rig_buffer(cl, zero, sizeof zero),
-                                3,   32,  32,  SL_GEMM_BIAS};
-    struct sl_infer_span span = {counters, 0, 0, sl_gemm_groups(&gemm, 3, 32, 32)};
+    struct sl_gemm_call call = {mem, mem, mem, mem,          rig_buffer(cl, zero, sizeof zero),
+                                3,   32,  32,  SL_GEMM_BIAS, SL_WEIGHT_F32};
+    assert_int_equal(sl_gemm_use(&gemm, SL_WEIGHT_F32, 32, 32, NULL), SL_OK);
+    struct sl_infer_span span = {counters, 0, 0, sl_gemm_groups(&gemm, &call)};
     sl_cl_stop_set(cl, true);
     assert_int_equal(sl_gemm_enqueue(&gemm, &call, &span, NULL, NULL), SL_OK);
     uint32_t counted = 99;
