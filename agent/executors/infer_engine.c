@@ -203,7 +203,7 @@ static int open_activations(struct sl_infer_engine *e, const struct sl_model_set
         rc = sl_cl_buffer(e->cl, plane * 3, CL_MEM_READ_WRITE, &e->qkv, err);
     }
     if (rc == SL_OK) {
-        rc = sl_cl_buffer(e->cl, row * ff, CL_MEM_READ_WRITE, &e->wide, err);
+        rc = sl_cl_buffer(e->cl, row * sl_gemm_stride(ff), CL_MEM_READ_WRITE, &e->wide, err);
     }
     return rc;
 }

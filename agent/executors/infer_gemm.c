@@ -9,13 +9,18 @@
 #include "agent/kernels/kernels.h"
 
 #define CPU_GROUPS_PER_UNIT 8u
+/* Row blocks of one CPU work-group: this many floats of A, about 15 us of one core. Shorter groups
+ * cost counting, longer ones delay a stop and leave cores idle at a kernel's end. */
 #define CPU_BLOCK_FLOATS 36864u
+/* A first cache has 64 sets of lines of 16 floats. */
+#define CACHE_FLOATS 1024u
+#define LINE_FLOATS 16u
 
 /* 32 registers of 16 floats hold 12 rows x 2 vectors, or 24 x 1, which converts stored weights half
- * as often; 16 registers hold 6 x 2. */
+ * as often but reads more rows of A; 16 registers hold 6 x 2, or 12 x 1. */
 static const struct sl_gemm_tile TILES_16[] = {{12, 32, 0, 0}, {24, 16, 0, 0}};
 static const struct sl_gemm_tile TILES_8[] = {{6, 16, 0, 0}, {12, 8, 0, 0}};
-static const struct sl_gemm_tile TILES_4[] = {{6, 8, 0, 0}, {12, 8, 0, 0}};
+static const struct sl_gemm_tile TILES_4[] = {{6, 8, 0, 0}, {12, 4, 0, 0}};
 /* Larger tiles read less, smaller ones fill a GPU with fewer rows. */
 static const struct sl_gemm_tile TILES_GPU[] = {
     {64, 64, 4, 4}, {128, 64, 8, 4}, {128, 128, 8, 8}, {32, 64, 4, 4}};
@@ -45,6 +50,10 @@ uint32_t sl_infer_vector_width(const struct sl_cl *cl) {
     return cl->vector_width_float >= 8 ? 8 : 4;
 }
 
+uint32_t sl_gemm_stride(uint32_t width) {
+    return width % CACHE_FLOATS == 0 ? width + LINE_FLOATS : width;
+}
+
 const char *sl_gemm_source(const struct sl_gemm *gemm) {
     return gemm->vector == 1 ? sl_kernel_gemm_f32_gpu : sl_kernel_gemm_f32_cpu;
 }
@@ -70,9 +79,13 @@ int sl_gemm_open(struct sl_cl *cl, struct sl_gemm *ret_gemm, struct sl_error *er
     return SL_OK;
 }
 
-uint32_t sl_gemm_ways(const struct sl_gemm *gemm, struct sl_gemm_way ret_ways[SL_GEMM_WAYS_MAX]) {
+uint32_t sl_gemm_ways(const struct sl_gemm *gemm, enum sl_weight_type weights,
+                      struct sl_gemm_way ret_ways[SL_GEMM_WAYS_MAX]) {
     const struct sl_gemm_tile *tiles = NULL;
     uint32_t tile_count = sl_gemm_tiles(gemm->vector, &tiles), count = 0;
+    if (gemm->vector > 1 && weights == SL_WEIGHT_F32) {
+        tile_count = 1; /* nothing to convert: the wide tile is as fast or faster everywhere */
+    }
     for (uint32_t i = 0; i < tile_count; i++) {
         size_t local = (size_t)16 * sizeof(float) * (tiles[i].rows + 4 + tiles[i].columns);
         if (gemm->vector == 1 && (tile_items(gemm, &tiles[i]) > gemm->cl->work_group_max ||
@@ -252,6 +265,8 @@ int sl_gemm_enqueue(struct sl_gemm *gemm, const struct sl_gemm_call *call,
     sl_infer_args_u32(&args, cut.rows);
     sl_infer_args_u32(&args, call->n);
     sl_infer_args_u32(&args, call->k);
+    sl_infer_args_u32(&args, call->a_stride ? call->a_stride : call->k);
+    sl_infer_args_u32(&args, call->c_stride ? call->c_stride : call->n);
     sl_infer_args_u32(&args, cut.block_rows);
     sl_infer_args_u32(&args, call->epilogue);
     return sl_infer_args_launch(&args, cut.items, "gemm", ret_event, err);

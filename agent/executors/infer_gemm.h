@@ -8,8 +8,9 @@
  * weights' exact float32 values, so a choice never changes a result, and neither do the rows
  * beside a row.
  *
- * A is [rows][k], residual and C are [rows][n]; all three need room for rows rounded up to
- * SL_GEMM_ROWS_PAD, because whole tiles are computed. B is packed once with sl_gemm_pack:
+ * A is [rows][k], residual and C are [rows][n], with row strides that may be larger (see
+ * sl_gemm_stride); all three need room for rows rounded up to SL_GEMM_ROWS_PAD, because whole tiles
+ * are computed. B is packed once with sl_gemm_pack:
  * panels of SL_GEMM_PANEL columns, zero-padded, and inside a panel
  *   F32   [k][32] float
  *   F16   [k][32] IEEE half
@@ -56,7 +57,12 @@ struct sl_gemm_call {
     uint32_t rows, n, k;
     enum sl_gemm_epilogue epilogue;
     enum sl_weight_type weights;
+    uint32_t a_stride, c_stride; /* floats from row to row; 0: k and n. residual: as c */
 };
+
+/* A good row stride for a matrix that is `width` wide and the A of a product: one that does not put
+ * the same column of all rows of a tile into the same few lines of a CPU's first cache. */
+uint32_t sl_gemm_stride(uint32_t width);
 
 /* Bytes of one row of k weights as they come (GGUF's layout), and of B packed. The bias is padded
  * to sl_gemm_padded(n) floats. 0 for k that the type cannot hold. */

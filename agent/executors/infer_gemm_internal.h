@@ -17,7 +17,8 @@ uint32_t sl_gemm_tiles(uint32_t vector, const struct sl_gemm_tile **ret_tiles);
 /* All ways, best guess first; returns how many. Ways that the device has too little local memory
  * or too small work-groups for are left out. */
 #define SL_GEMM_WAYS_MAX 8u
-uint32_t sl_gemm_ways(const struct sl_gemm *gemm, struct sl_gemm_way ret_ways[SL_GEMM_WAYS_MAX]);
+uint32_t sl_gemm_ways(const struct sl_gemm *gemm, enum sl_weight_type weights,
+                      struct sl_gemm_way ret_ways[SL_GEMM_WAYS_MAX]);
 
 /* Compiles a kernel unless it is there. */
 int sl_gemm_build(struct sl_gemm *gemm, enum sl_weight_type weights, uint32_t program,

@@ -31,10 +31,10 @@ static void way_write(const struct sl_gemm *gemm, const struct sl_gemm_way *way,
     out[2] = way->block_floats;
 }
 
-static bool way_read(const struct sl_gemm *gemm, const uint32_t in[3],
+static bool way_read(const struct sl_gemm *gemm, enum sl_weight_type weights, const uint32_t in[3],
                      struct sl_gemm_way *ret_way) {
     struct sl_gemm_way ways[SL_GEMM_WAYS_MAX];
-    uint32_t count = sl_gemm_ways(gemm, ways);
+    uint32_t count = sl_gemm_ways(gemm, weights, ways);
     for (uint32_t i = 0; i < count; i++) {
         uint32_t want[3];
         way_write(gemm, &ways[i], want);
@@ -51,8 +51,8 @@ static bool recall(const struct sl_gemm *gemm, struct sl_gemm_shape *shape) {
     struct sl_tuned kept;
     task_name(gemm, shape, name);
     return sl_tuning_find(gemm->cl->tuning, name, sl_gemm_source(gemm), &kept) &&
-           kept.count == TUNED_VALUES && way_read(gemm, kept.values, &shape->few) &&
-           way_read(gemm, kept.values + 3, &shape->many);
+           kept.count == TUNED_VALUES && way_read(gemm, shape->weights, kept.values, &shape->few) &&
+           way_read(gemm, shape->weights, kept.values + 3, &shape->many);
 }
 
 static void keep(const struct sl_gemm *gemm, const struct sl_gemm_shape *shape,
@@ -123,7 +123,7 @@ static int fastest(struct sl_gemm *gemm, struct sl_gemm_shape *shape, uint32_t r
                    struct sl_gemm_way *ret_way, int64_t *ret_ns, struct sl_error *err) {
     struct sl_gemm_way ways[SL_GEMM_WAYS_MAX];
     int64_t best_ns[SL_GEMM_WAYS_MAX];
-    uint32_t count = sl_gemm_ways(gemm, ways), best = 0;
+    uint32_t count = sl_gemm_ways(gemm, shape->weights, ways), best = 0;
     struct scratch x = {0};
     int rc = scratch_open(gemm, shape, rows, &x, err);
     for (uint32_t round = 0; rc == SL_OK && round < 1 + ROUNDS; round++) {
@@ -148,17 +148,21 @@ static int fastest(struct sl_gemm *gemm, struct sl_gemm_shape *shape, uint32_t r
 
 int sl_gemm_tune(struct sl_gemm *gemm, struct sl_gemm_shape *shape, struct sl_error *err) {
     struct sl_gemm_way ways[SL_GEMM_WAYS_MAX], few = {0}, many = {0};
-    uint32_t count = sl_gemm_ways(gemm, ways);
+    uint32_t count = sl_gemm_ways(gemm, shape->weights, ways);
     if (count == 0) {
         return sl_fail(err, SL_UNSUPPORTED,
                        "the device has too little local memory (%" PRIu64 " bytes) or too small "
                        "work-groups (%zu) for matrix products",
                        gemm->cl->local_bytes, gemm->cl->work_group_max);
     }
+    if (count == 1) {
+        shape->few = shape->many = ways[0];
+        return SL_OK;
+    }
     if (recall(gemm, shape)) {
         return SL_OK;
     }
-    uint32_t rows = gemm->vector == 1 && !gemm->cl->is_cpu ? MANY_ROWS_GPU : MANY_ROWS_CPU;
+    uint32_t rows = gemm->cl->is_cpu ? MANY_ROWS_CPU : MANY_ROWS_GPU;
     int64_t ns = 0;
     int rc = fastest(gemm, shape, FEW_ROWS, &few, &ns, err);
     rc = rc == SL_OK ? fastest(gemm, shape, rows, &many, &ns, err) : rc;

@@ -82,6 +82,7 @@ static bool step_product(const struct sl_infer_engine *engine, const struct sl_i
         call.bias = layer[SL_LAYER_UP_B];
         call.residual = call.c = engine->wide;
         call.n = c->n_ff;
+        call.c_stride = sl_gemm_stride(c->n_ff);
         call.epilogue = SL_GEMM_GELU;
         break;
     case STEP_DOWN:
@@ -91,6 +92,7 @@ static bool step_product(const struct sl_infer_engine *engine, const struct sl_i
         call.residual = engine->hidden;
         call.c = engine->sum;
         call.k = c->n_ff;
+        call.a_stride = sl_gemm_stride(c->n_ff);
         call.epilogue = SL_GEMM_RESIDUAL;
         break;
     case STEP_INVALID:

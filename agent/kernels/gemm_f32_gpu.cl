@@ -31,10 +31,30 @@ float weight_at(__global const WEIGHT *b, uint step, uint col, uint k) {
 #endif
 }
 
+/* Four columns of one row, where they are inside C. */
+void finish(float4 sums, __global float *c, __global const float *residual,
+            __global const float *bias, uint row, uint col, uint rows, uint n, uint c_stride,
+            uint epilogue) {
+    float lanes[4];
+    vstore4(sums, 0, lanes);
+    for (uint lane = 0; lane < 4u; lane++) {
+        if (row < rows && col + lane < n) {
+            size_t at = (size_t)row * c_stride + col + lane;
+            float v = lanes[lane] + bias[col + lane];
+            if (epilogue == EPILOGUE_GELU) {
+                v = gelu_erf(v);
+            } else if (epilogue == EPILOGUE_RESIDUAL) {
+                v += residual[at];
+            }
+            c[at] = v;
+        }
+    }
+}
+
 __attribute__((reqd_work_group_size(ITEMS, 1, 1))) __kernel void
 gemm(STOP_ARGS, uint slot, uint first, __global const float *a, __global const WEIGHT *b,
      __global const float *bias, __global const float *residual, __global float *c, uint rows,
-     uint n, uint k, uint block_rows, uint epilogue) {
+     uint n, uint k, uint a_stride, uint c_stride, uint block_rows, uint epilogue) {
     __local float a_tile[DEPTH * A_STRIDE]; /* [DEPTH][TILE_M] */
     __local float b_tile[DEPTH * TILE_N];
     groups_ran += slot;
@@ -62,7 +82,7 @@ gemm(STOP_ARGS, uint slot, uint first, __global const float *a, __global const W
             uint step = k0 + i % DEPTH; /* neighbours read one row of A in order */
             uint row = row0 + i / DEPTH;
             a_tile[(i % DEPTH) * A_STRIDE + i / DEPTH] =
-                step < k && row < rows ? a[(size_t)row * k + step] : 0.0f;
+                step < k && row < rows ? a[(size_t)row * a_stride + step] : 0.0f;
         }
         for (uint base = 0; base < DEPTH * TILE_N; base += ITEMS) {
             uint i = base + item;
@@ -96,22 +116,8 @@ gemm(STOP_ARGS, uint slot, uint first, __global const float *a, __global const W
     for (int i = 0; i < ITEM_M; i++) {
 #pragma unroll
         for (int j = 0; j < ITEM_N / 4; j++) {
-            float lanes[4];
-            vstore4(acc[i][j], 0, lanes);
-            uint row = row0 + my_row + i;
-            for (uint lane = 0; lane < 4u; lane++) {
-                uint col = col0 + my_col + j * ACROSS * 4 + lane;
-                if (row < rows && col < n) {
-                    size_t at = (size_t)row * n + col;
-                    float v = lanes[lane] + bias[col];
-                    if (epilogue == EPILOGUE_GELU) {
-                        v = gelu_erf(v);
-                    } else if (epilogue == EPILOGUE_RESIDUAL) {
-                        v += residual[at];
-                    }
-                    c[at] = v;
-                }
-            }
+            finish(acc[i][j], c, residual, bias, row0 + my_row + i, col0 + my_col + j * ACROSS * 4,
+                   rows, n, c_stride, epilogue);
         }
     }
     STOP_END
