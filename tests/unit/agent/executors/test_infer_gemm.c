@@ -187,7 +187,9 @@ static void each_way(struct sl_cl *cl, enum sl_weight_type type, body_fn *body, 
         assert_int_equal(sl_gemm_open(cl, &gemm, NULL), SL_OK);
         uint32_t count = sl_gemm_ways(&gemm, type, ways);
         assert_true(count > 0);
-        for (uint32_t i = 0; i < count; i++) {
+        /* What differs for stored weights is how one is read: two tiles tell. Compiling is slow. */
+        uint32_t step = type != SL_WEIGHT_F32 && v > 0 ? 2 : 1;
+        for (uint32_t i = 0; i < count; i += step) {
             body(&gemm, ways[i], RIG_VARIANTS[v].name, arg);
         }
         sl_gemm_close(&gemm);
