@@ -10,6 +10,7 @@
 #define FEW_ROWS 32u
 #define MANY_ROWS_CPU 480u /* a micro-batch of a CPU device; a multiple of every tile */
 #define MANY_ROWS_GPU 4096u
+#define MANY_ROWS_FORCED 128u /* GPU kernels on a CPU device are for tests */
 #define ROUNDS 3u
 #define QUEUED 3u /* launches in one wait, as when work is on */
 #define TUNED_VALUES 6u
@@ -162,7 +163,9 @@ int sl_gemm_tune(struct sl_gemm *gemm, struct sl_gemm_shape *shape, struct sl_er
     if (recall(gemm, shape)) {
         return SL_OK;
     }
-    uint32_t rows = gemm->cl->is_cpu ? MANY_ROWS_CPU : MANY_ROWS_GPU;
+    uint32_t rows = !gemm->cl->is_cpu  ? MANY_ROWS_GPU
+                    : gemm->vector > 1 ? MANY_ROWS_CPU
+                                       : MANY_ROWS_FORCED;
     int64_t ns = 0;
     int rc = fastest(gemm, shape, FEW_ROWS, &few, &ns, err);
     rc = rc == SL_OK ? fastest(gemm, shape, rows, &many, &ns, err) : rc;
