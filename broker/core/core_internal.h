@@ -90,6 +90,7 @@ struct sl_broker_core {
     int64_t shadow_ns, shadow_stored_ns;
     bool shadow_dirty;
     struct sl_core_power *power;                                   /* power.h */
+    struct sl_core_agents *agents;                                 /* agents.h */
     struct sl_core_shadow_slot shadow_slots[SL_CORE_SHADOW_SLOTS]; /* as restored */
 };
 
@@ -193,6 +194,7 @@ void sl_core_lease_sweep(struct sl_broker_core *core);
 void sl_core_lease_ack(struct sl_broker_core *core, uint32_t node, const struct sl_msg_ack *ack);
 bool sl_core_lease_valid(const struct sl_broker_core *core, uint32_t dev);
 
+#include "broker/core/agents.h"
 #include "broker/core/core_work.h"
 
 #endif

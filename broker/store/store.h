@@ -19,8 +19,7 @@
 enum sl_op_kind {
     SL_OP_INVALID = 0,
     SL_OP_DEVICE,    /* upsert */
-    SL_OP_DIRECTIVE, /* insert; (device, epoch) is unique and epoch must exceed the stored highest
-                      */
+    SL_OP_DIRECTIVE, /* insert; its epoch must exceed the stored highest of the device */
     SL_OP_UNIT,      /* insert, or close when unit.closed */
     SL_OP_RESULT,    /* insert; a second one for (batch, line) breaks a rule: the core dedupes */
     SL_OP_TRANSFER,  /* insert and add to both accounts' 128-bit sums */
@@ -34,12 +33,9 @@ enum sl_op_kind {
     SL_OP_PRICE,      /* insert; rows older than 30 days are pruned */
     SL_OP_AGAINST,    /* insert; rows older than 400 days are pruned */
     SL_OP_SETTLEMENT, /* insert, and its shares are marked */
+    SL_OP_ENROLMENT,  /* upsert of a token; old ones are pruned */
+    SL_OP_AGENT,      /* upsert of the whole row */
     SL_OP_META,       /* upsert of key -> text: counters, remainders, shadow sums */
-};
-
-struct sl_op_meta {
-    char key[64];
-    char value[192];
 };
 
 struct sl_op {
@@ -59,6 +55,8 @@ struct sl_op {
         struct sl_price_row price;
         struct sl_against_row against;
         struct sl_settlement_row settlement;
+        struct sl_enrolment_row enrolment;
+        struct sl_agent_row agent;
         struct sl_op_meta meta;
     };
 };
