@@ -22,7 +22,7 @@ static bool read_message(struct sl_agent *agent) {
     struct sl_error err;
     struct sl_msg msg;
     struct sl_mono received = sl_clock_mono();
-    if (sl_link_recv(agent->link, &peer, &data, &size, &err) != SL_OK) {
+    if (!agent->link || sl_link_recv(agent->link, &peer, &data, &size, &err) != SL_OK) {
         return false;
     }
     if (sl_msg_decode(data, size, agent->arena, &msg, &err) != SL_OK) {

@@ -12,12 +12,15 @@
 #include "proto/link/zmq_options.h"
 
 #define MONITOR "inproc://monitor"
+/* So many connections that were refused, or ended before they were secure, are an answer too. */
+#define FAILURES_MAX 4
 
 enum reach { REACH_NONE, REACH_TCP, REACH_SECURE };
 
 struct exchange {
     void *context, *dealer, *monitor;
     enum reach reach;
+    int failures;
 };
 
 static int set_up(struct exchange *e, const struct sl_join_exchange *x, struct sl_error *err) {
@@ -28,8 +31,9 @@ static int set_up(struct exchange *e, const struct sl_join_exchange *x, struct s
         {ZMQ_HANDSHAKE_IVL, 4000, "ZMQ_HANDSHAKE_IVL"},
         {ZMQ_IPV6, 1, "ZMQ_IPV6"},
     };
-    const int events =
-        ZMQ_EVENT_CONNECTED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED;
+    const int events = ZMQ_EVENT_CONNECTED | ZMQ_EVENT_CONNECT_RETRIED | ZMQ_EVENT_DISCONNECTED |
+                       ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |
+                       ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL;
     int64_t size_max = SL_JOIN_BYTES_MAX + 256;
     e->dealer = zmq_socket(e->context, ZMQ_DEALER);
     e->monitor = zmq_socket(e->context, ZMQ_PAIR);
@@ -71,6 +75,7 @@ static void note_reach(struct exchange *e) {
                          : event == ZMQ_EVENT_CONNECTED         ? REACH_TCP
                                                                 : REACH_NONE;
         e->reach = now > e->reach ? now : e->reach;
+        e->failures += frame == 0 && now == REACH_NONE;
         if (zmq_getsockopt(e->monitor, ZMQ_RCVMORE, &more, &size) != 0) {
             return;
         }
@@ -103,7 +108,7 @@ static int talk(struct exchange *e, const struct sl_join_exchange *x, const uint
     bool sent = false;
     for (;;) {
         int64_t left_ms = sl_mono_since_ns(until, sl_clock_mono()) / SL_NS_PER_MS;
-        if (left_ms <= 0) {
+        if (left_ms <= 0 || (e->failures >= FAILURES_MAX && e->reach != REACH_SECURE)) {
             return no_answer(e, x->endpoint, err);
         }
         zmq_pollitem_t items[] = {
