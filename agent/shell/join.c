@@ -58,9 +58,12 @@ struct join {
 /* -1: go on; else the exit code. */
 static int parse(int argc, char **argv, struct join *join) {
     static const struct option longs[] = {
-        {"config", required_argument, NULL, 'c'},   {"key-file", required_argument, NULL, 'k'},
-        {"wait", no_argument, NULL, 'w'},           {"replace", no_argument, NULL, 'r'},
-        {"no-inventory", no_argument, NULL, 'n'},   {"help", no_argument, NULL, 'h'},
+        {"config", required_argument, NULL, 'c'},
+        {"key-file", required_argument, NULL, 'k'},
+        {"wait", no_argument, NULL, 'w'},
+        {"replace", no_argument, NULL, 'r'},
+        {"no-inventory", no_argument, NULL, 'n'},
+        {"help", no_argument, NULL, 'h'},
         {0},
     };
     int c;
@@ -219,14 +222,12 @@ static void fill_request(const struct join *join, struct sl_join_request *reques
     sl_discovery_destroy(found);
 }
 
-static int present(struct join *join, const struct sl_join_request *request,
-                   struct sl_error *err) {
+static int present(struct join *join, const struct sl_join_request *request, struct sl_error *err) {
     uint8_t data[SL_JOIN_MESSAGE_MAX];
     uint8_t back[SL_JOIN_BYTES_MAX];
     size_t size = 0;
-    struct sl_join_exchange exchange = {.endpoint = join->token.join_endpoint,
-                                        .keys = join->keys,
-                                        .timeout_ms = EXCHANGE_MS};
+    struct sl_join_exchange exchange = {
+        .endpoint = join->token.join_endpoint, .keys = join->keys, .timeout_ms = EXCHANGE_MS};
     sl_text_copy(exchange.server_key, sizeof exchange.server_key, join->token.server_key);
     int rc = sl_join_request_encode(request, data, &size, err);
     for (int i = 0; rc == SL_OK && i < ATTEMPTS; i++) {

@@ -46,8 +46,8 @@ static const char *section_of(const char *text, const char **ret_end) {
         }
         const char *end = next_line(line);
         const char *last = end; /* comments before the next key belong to that */
-        while (*end && (*end == ' ' || *end == '\t' || *end == '#' || *end == '\n' ||
-                        *end == '\r')) {
+        while (*end &&
+               (*end == ' ' || *end == '\t' || *end == '#' || *end == '\n' || *end == '\r')) {
             bool inside = *end == ' ' || *end == '\t';
             end = next_line(end);
             last = inside ? end : last;

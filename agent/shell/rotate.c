@@ -2,8 +2,8 @@
  * Keys on the disk while they change, and the link that is opened anew with the new one.
  *
  * The new key stands beside the present one (KEY_FILE.next) until the broker has admitted it; then
- * it takes its place in one rename. A crash between any two steps leaves a key that is admitted: the
- * broker repeats what it wants at the next hello. */
+ * it takes its place in one rename. A crash between any two steps leaves a key that is admitted:
+ * the broker repeats what it wants at the next hello. */
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>

@@ -113,8 +113,7 @@ static int enroll(struct sl_cli *cli, struct sl_error *err) {
         fprintf(stderr,
                 "%s%sgood once, until %s UTC, for the node %s: give it to `sluice-agent join -` "
                 "there (standard input), or `sluice-agent join FILE`\n",
-                out ? out : "", out ? " is " : "", expires.data ? expires.data : "?",
-                cli->argv[2]);
+                out ? out : "", out ? " is " : "", expires.data ? expires.data : "?", cli->argv[2]);
     }
     return rc;
 }

@@ -118,8 +118,7 @@ static bool holds_name(const struct sl_agent_row *row, const char *name) {
 
 bool sl_core_node_revoked(const struct sl_broker_core *core, uint32_t node) {
     uint32_t agent = agent_by_id(core, core->nodes[node].key);
-    return agent != SL_CORE_NONE &&
-           core->agents->agents[agent].row.state == SL_AGENT_REVOKED;
+    return agent != SL_CORE_NONE && core->agents->agents[agent].row.state == SL_AGENT_REVOKED;
 }
 
 bool sl_core_name_taken(const struct sl_broker_core *core, const char *name) {
@@ -234,9 +233,9 @@ static int find_static(struct sl_broker_core *core, const char *subject, uint32_
         if (agent_by_id(core, node->key) != SL_CORE_NONE) {
             continue;
         }
-        bool meant = strcmp(node->name, subject) == 0 || strcmp(node->key, subject) == 0 ||
-                     (strlen(subject) >= PREFIX_MIN &&
-                      strncmp(node->key, subject, strlen(subject)) == 0);
+        bool meant =
+            strcmp(node->name, subject) == 0 || strcmp(node->key, subject) == 0 ||
+            (strlen(subject) >= PREFIX_MIN && strncmp(node->key, subject, strlen(subject)) == 0);
         if (meant && found != SL_CORE_NONE) {
             return -SL_EXISTS;
         }
@@ -318,7 +317,8 @@ static void reject(struct sl_broker_core *core, uint32_t agent, const struct sl_
     decide(core, agent, event, SL_AGENT_REJECTED, "agents.reject");
 }
 
-static void revoke_agent(struct sl_broker_core *core, uint32_t agent, const struct sl_core_event *event) {
+static void revoke_agent(struct sl_broker_core *core, uint32_t agent,
+                         const struct sl_core_event *event) {
     const struct sl_agent_row *row = &core->agents->agents[agent].row;
     if (row->state == SL_AGENT_REVOKED) {
         sl_core_reply(core, event->cookie, 0, -SL_BADSTATE, "%s is revoked already", row->name);

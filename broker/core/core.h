@@ -118,21 +118,21 @@ struct sl_core_event {
     struct sl_file_row error;
     struct sl_override_row override_;
     char actor[SL_ID_MAX];
-    struct sl_core_settle *settle; /* SETTLE */
+    struct sl_core_settle *settle;    /* SETTLE */
     struct sl_core_agent_order order; /* AGENT */
     const struct sl_core_join *join;  /* JOIN; the caller's */
 };
 
 enum sl_core_command_kind {
     SL_CCMD_INVALID = 0,
-    SL_CCMD_SEND,      /* msg to peer; the message's pointers belong to the command */
-    SL_CCMD_SEND_UNIT, /* unit to peer: the shell adds the texts from the batch's spool */
-    SL_CCMD_STORE,     /* submit txn; report DURABLE(ticket) */
-    SL_CCMD_REPLY,     /* answer the request `cookie` */
-    SL_CCMD_VALIDATE,  /* read batch's input file, write its spool, answer VALIDATED */
-    SL_CCMD_FINALIZE,  /* write batch's output and error file, answer FINALIZED */
-    SL_CCMD_FORGET,    /* batch is final: its spool may be deleted */
-    SL_CCMD_ADMIT,     /* who may connect has changed: sl_broker_core_admission */
+    SL_CCMD_SEND,       /* msg to peer; the message's pointers belong to the command */
+    SL_CCMD_SEND_UNIT,  /* unit to peer: the shell adds the texts from the batch's spool */
+    SL_CCMD_STORE,      /* submit txn; report DURABLE(ticket) */
+    SL_CCMD_REPLY,      /* answer the request `cookie` */
+    SL_CCMD_VALIDATE,   /* read batch's input file, write its spool, answer VALIDATED */
+    SL_CCMD_FINALIZE,   /* write batch's output and error file, answer FINALIZED */
+    SL_CCMD_FORGET,     /* batch is final: its spool may be deleted */
+    SL_CCMD_ADMIT,      /* who may connect has changed: sl_broker_core_admission */
     SL_CCMD_JOIN_REPLY, /* join to the connection join_conn of the key peer.key */
     SL_CCMD_LOG,
     SL_CCMD_DECISION, /* line: of the log of decisions */

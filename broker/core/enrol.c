@@ -232,8 +232,7 @@ static void present(struct sl_broker_core *core, const struct sl_core_join *join
         refuse_join(core, join, "the token has expired or was withdrawn: ask for a new one",
                     "its token has expired");
     } else if (sl_core_name_taken(core, token->row.name) && !SL_MUTANT(token_used_twice)) {
-        refuse_join(core, join, "an agent of this name has joined meanwhile",
-                    "its name is taken");
+        refuse_join(core, join, "an agent of this name has joined meanwhile", "its name is taken");
     } else {
         take_in(core, join, token);
     }

@@ -72,8 +72,8 @@ static uint32_t adopt(struct sl_broker_core *core, uint32_t node, const char *ke
         return dev;
     }
     if (fleet->node[dev] != node) {
-        bool free_now = sl_core_node_revoked(core, fleet->node[dev]) &&
-                        fleet->mode[dev] == SL_MODE_INVALID;
+        bool free_now =
+            sl_core_node_revoked(core, fleet->node[dev]) && fleet->mode[dev] == SL_MODE_INVALID;
         if (!free_now && !SL_MUTANT(foreign_device_accepted)) {
             sl_core_foreign(core, node, "device", key, fleet->node[dev]);
             return SL_CORE_NONE;

@@ -34,8 +34,10 @@ void sl_core_rotate(struct sl_broker_core *core, uint32_t agent,
         return;
     }
     if (row->state != SL_AGENT_APPROVED) {
-        sl_core_reply(core, event->cookie, 0, -SL_BADSTATE, "%s is %s: only an approved agent has "
-                      "a key to rotate", row->name, sl_agent_state_name(row->state));
+        sl_core_reply(core, event->cookie, 0, -SL_BADSTATE,
+                      "%s is %s: only an approved agent has "
+                      "a key to rotate",
+                      row->name, sl_agent_state_name(row->state));
         return;
     }
     if (row->key_before[0]) {

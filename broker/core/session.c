@@ -140,7 +140,7 @@ static void hello(struct sl_broker_core *core, const struct sl_core_event *event
     }
     if (sl_core_node_up(core, at) && node->peer.conn != event->peer.conn && new_boot) {
         sl_core_goodbye(core, &node->peer, node->wire, true,
-                "superseded by a newer session of the same key");
+                        "superseded by a newer session of the same key");
     }
     node->boot_id = msg->boot_id;
     node->wire = event->msg->version;
@@ -218,7 +218,8 @@ void sl_core_session_msg(struct sl_broker_core *core, const struct sl_core_event
     }
     uint32_t at = sl_core_node_of_peer(core, event->peer.key);
     if (at == SL_CORE_NONE) {
-        sl_core_goodbye(core, &event->peer, event->msg->version, true, "no session: say hello first");
+        sl_core_goodbye(core, &event->peer, event->msg->version, true,
+                        "no session: say hello first");
         return;
     }
     struct sl_core_node *node = &core->nodes[at];
@@ -230,7 +231,7 @@ void sl_core_session_msg(struct sl_broker_core *core, const struct sl_core_event
             event->msg->kind != SL_MSG_GOODBYE) {
             node->said_goodbye = core->now.mono;
             sl_core_goodbye(core, &event->peer, event->msg->version, true,
-                    "the session is over: say hello again");
+                            "the session is over: say hello again");
         }
         return;
     }
@@ -262,7 +263,7 @@ void sl_core_session_shutdown(struct sl_broker_core *core) {
     for (uint32_t i = 0; i < core->node_count; i++) {
         if (sl_core_node_up(core, i)) {
             sl_core_goodbye(core, &core->nodes[i].peer, core->nodes[i].wire, true,
-                    "the broker stops; it will be back");
+                            "the broker stops; it will be back");
         }
     }
 }

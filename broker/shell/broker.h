@@ -36,7 +36,7 @@ struct sl_broker {
     struct sl_store *store;
     struct sl_reader *reader; /* the loop's own: start-up */
     struct sl_link *link;
-    struct sl_join_server *join; /* NULL: switched off */
+    struct sl_join_server *join;                   /* NULL: switched off */
     char join_endpoint[128], agents_endpoint[128]; /* as tokens name them; empty: unknown */
     struct sl_http *http;
     struct sl_msg_arena *arena;

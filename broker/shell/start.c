@@ -147,7 +147,8 @@ int sl_broker_start(struct sl_broker *broker, struct sl_error *err) {
     if (rc == SL_OK) {
         sl_log(SL_LOG_INFO, "broker.start", "version=%s agents=%s joining=%s http=%s store=%s",
                SLUICE_VERSION, sl_zmq_server_endpoint(broker->link),
-               broker->join ? sl_join_server_endpoint(broker->join) : "off", sl_http_url(broker->http), broker->store_path);
+               broker->join ? sl_join_server_endpoint(broker->join) : "off",
+               sl_http_url(broker->http), broker->store_path);
     }
     return rc;
 }

@@ -14,8 +14,7 @@ static void bind_text(sqlite3_stmt *stmt, int at, const char *text) {
 }
 
 static int prune(struct sl_statements *s, struct sl_wall created, struct sl_error *err) {
-    sqlite3_stmt *stmt =
-        sl_statements_get(s, "DELETE FROM enrolments WHERE expires_ms < ?1", err);
+    sqlite3_stmt *stmt = sl_statements_get(s, "DELETE FROM enrolments WHERE expires_ms < ?1", err);
     if (!stmt) {
         return -SL_IO;
     }

@@ -38,7 +38,7 @@ struct key_set {
 
 struct sl_allow {
     pthread_mutex_t lock;
-    char *path; /* empty: no file */
+    char *path;                       /* empty: no file */
     struct key_set admitted, refused; /* besides the file */
     struct stamp stamp;
     struct sl_mono looked;

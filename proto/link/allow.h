@@ -17,8 +17,8 @@ struct sl_allow;
 
 struct sl_link_admission;
 
-/* path NULL or empty: no file. Strict: a malformed line is an error that names its number. An empty file is possible: then
- * nobody is let in until a key is added. */
+/* path NULL or empty: no file. Strict: a malformed line is an error that names its number. An empty
+ * file is possible: then nobody is let in until a key is added. */
 int sl_allow_create(const char *path, struct sl_allow **ret_allow, struct sl_error *err);
 void sl_allow_destroy(struct sl_allow *allow);
 SL_DEFINE_AUTO(sl_allow, sl_allow_destroy)

@@ -37,19 +37,21 @@ static int set_up(struct exchange *e, const struct sl_join_exchange *x, struct s
     int64_t size_max = SL_JOIN_BYTES_MAX + 256;
     e->dealer = zmq_socket(e->context, ZMQ_DEALER);
     e->monitor = zmq_socket(e->context, ZMQ_PAIR);
-    if (!e->dealer || !e->monitor ||
-        zmq_socket_monitor(e->dealer, MONITOR, events) != 0 ||
+    if (!e->dealer || !e->monitor || zmq_socket_monitor(e->dealer, MONITOR, events) != 0 ||
         zmq_setsockopt(e->monitor, ZMQ_LINGER, &(int){0}, sizeof(int)) != 0 ||
         zmq_connect(e->monitor, MONITOR) != 0 ||
         zmq_setsockopt(e->dealer, ZMQ_MAXMSGSIZE, &size_max, sizeof size_max) != 0) {
         return sl_fail(err, SL_IO, "cannot make a ZeroMQ socket: %s", zmq_strerror(errno));
     }
     int rc = sl_zmq_set(e->dealer, options, sizeof options / sizeof options[0], err);
-    rc = rc ? rc : sl_zmq_set_text(e->dealer, ZMQ_CURVE_SERVERKEY, x->server_key, "broker's key", err);
     rc = rc ? rc
-            : sl_zmq_set_text(e->dealer, ZMQ_CURVE_PUBLICKEY, x->keys.public_key, "public key", err);
-    rc = rc ? rc
-            : sl_zmq_set_text(e->dealer, ZMQ_CURVE_SECRETKEY, x->keys.secret_key, "secret key", err);
+            : sl_zmq_set_text(e->dealer, ZMQ_CURVE_SERVERKEY, x->server_key, "broker's key", err);
+    rc =
+        rc ? rc
+           : sl_zmq_set_text(e->dealer, ZMQ_CURVE_PUBLICKEY, x->keys.public_key, "public key", err);
+    rc =
+        rc ? rc
+           : sl_zmq_set_text(e->dealer, ZMQ_CURVE_SECRETKEY, x->keys.secret_key, "secret key", err);
     if (rc == SL_OK && zmq_connect(e->dealer, x->endpoint) != 0) {
         rc = sl_fail(err, SL_INVALID, "cannot use the address %s: %s", x->endpoint,
                      zmq_strerror(errno));
@@ -85,10 +87,11 @@ static void note_reach(struct exchange *e) {
 static int no_answer(const struct exchange *e, const char *endpoint, struct sl_error *err) {
     switch (e->reach) {
     case REACH_NONE:
-        return sl_fail(err, SL_CLOSED,
-                       "nobody answers at %s: see that the broker runs, that its agents.join_listen "
-                       "is reachable from here and that no firewall stands between",
-                       endpoint);
+        return sl_fail(
+            err, SL_CLOSED,
+            "nobody answers at %s: see that the broker runs, that its agents.join_listen "
+            "is reachable from here and that no firewall stands between",
+            endpoint);
     case REACH_TCP:
         return sl_fail(err, SL_DENIED,
                        "whoever answers at %s does not hold the broker's key that the token names: "

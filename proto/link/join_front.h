@@ -18,7 +18,7 @@
 #define SL_FRONT_BYTES_MAX 16384 /* one message with its handshake takes less than half */
 
 struct sl_front_config {
-    int listener; /* listening TCP socket, non-blocking; owned by the front from then on */
+    int listener;      /* listening TCP socket, non-blocking; owned by the front from then on */
     const char *inner; /* name of an abstract local socket, without its leading NUL */
     int connections_max;
     int address_max;

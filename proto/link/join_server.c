@@ -35,7 +35,7 @@
 #define ROUTING_ID_BYTES 5  /* a zero byte and 32 bits, when the peer chose none */
 #define ENVELOPE_ROOM 256   /* CURVE wraps a message in a frame of its own */
 #define MESSAGES_PER_TURN 8 /* then the front has its turn */
-#define FLOOD 100 /* refused connections that are worth a line */
+#define FLOOD 100           /* refused connections that are worth a line */
 #define LOG_INTERVAL_NS (10 * SL_NS_PER_S)
 
 struct sl_join_server {
@@ -215,8 +215,7 @@ static void close_inside(struct sl_join_server *s) {
 static bool may_pass(struct sl_join_server *s, struct sl_mono now) {
     int64_t cost_ns = SL_NS_PER_S / s->config.messages_per_s;
     s->message_credit_ns += s->filled.ns ? sl_mono_since_ns(now, s->filled) : SL_NS_PER_S;
-    s->message_credit_ns =
-        s->message_credit_ns > SL_NS_PER_S ? SL_NS_PER_S : s->message_credit_ns;
+    s->message_credit_ns = s->message_credit_ns > SL_NS_PER_S ? SL_NS_PER_S : s->message_credit_ns;
     s->filled = now;
     if (s->message_credit_ns < cost_ns) {
         return false;

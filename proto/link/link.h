@@ -85,7 +85,7 @@ struct sl_zmq_server_config {
     const char *allowed_path; /* one public key a line, '#' comments; read again when it changes;
                                  NULL or empty: no file */
     const struct sl_link_admission *admission; /* from the start on; NULL: none */
-    int hwm;                  /* messages that wait for one agent; <= 0: 1000 */
+    int hwm;                                   /* messages that wait for one agent; <= 0: 1000 */
 };
 /* Starts the ZAP handler (its own thread) before it binds. -SL_EXISTS when the port is in use.
  * A key taken out of the file is refused from then on; on a connection that it still has, messages

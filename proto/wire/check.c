@@ -372,8 +372,8 @@ static int check_drain(const struct check *c, const struct sl_msg_drain *m) {
 static int check_curve_key(const struct check *c, const char *key, bool wanted) {
     int rc = check_name(c, key, SL_MSG_CURVE_KEY_MAX, "public key", wanted);
     if (rc == SL_OK && key[0] && strlen(key) != SL_MSG_CURVE_KEY_MAX - 1) {
-        rc = sl_fail(c->err, SL_INVALID, "a public key has %d characters",
-                     SL_MSG_CURVE_KEY_MAX - 1);
+        rc =
+            sl_fail(c->err, SL_INVALID, "a public key has %d characters", SL_MSG_CURVE_KEY_MAX - 1);
     }
     return rc;
 }

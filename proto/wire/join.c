@@ -150,8 +150,7 @@ int sl_join_request_decode(const uint8_t *data, size_t size, struct sl_join_requ
         return sl_fail(err, SL_INVALID, "a request of %zu bytes, at most %d", size,
                        SL_JOIN_MESSAGE_MAX);
     }
-    const Sluice__V1__JoinRequest *in =
-        sluice__v1__join_request__unpack(&allocator, size, data);
+    const Sluice__V1__JoinRequest *in = sluice__v1__join_request__unpack(&allocator, size, data);
     if (!in) {
         explicit_bzero(&pool, sizeof pool);
         return sl_fail(err, SL_CORRUPT, "a request of %zu bytes is damaged", size);

@@ -30,7 +30,7 @@ static bool has(const char (*keys)[SL_LINK_KEY_MAX], size_t count, const char *k
 static int admission(const struct world *w, const char *key) {
     struct sl_link_admission all;
     sl_broker_core_admission(w->core, &all);
-    int said = has(all.admitted, all.admitted_count, key)  ? 1
+    int said = has(all.admitted, all.admitted_count, key) ? 1
                : has(all.refused, all.refused_count, key) ? -1
                                                           : 0;
     free((void *)all.admitted);
@@ -45,8 +45,8 @@ static void test_names_are_bound_to_keys(void **state) {
     joining_member(&w, KEY_A, "n1", 1, 1);
     assert_true(joining_hello(&w, KEY_A, "n1", KEY_A, 8, 1) != 0); /* itself */
     joining_hello(&w, KEY_A, "other", KEY_A, 9, 1);
-    assert_non_null(strstr(world_last_msg(&w, KEY_A, SL_MSG_GOODBYE)->goodbye.reason,
-                           "another name"));
+    assert_non_null(
+        strstr(world_last_msg(&w, KEY_A, SL_MSG_GOODBYE)->goodbye.reason, "another name"));
     /* One of the file of keys may not take an enrolled name either. */
     assert_int_equal(joining_hello(&w, KEY_B, "n1", KEY_B, 9, 1), 0);
     assert_false(world_last_msg(&w, KEY_B, SL_MSG_GOODBYE)->goodbye.retry);
@@ -167,6 +167,15 @@ static void test_reject_and_approve_after_all(void **state) {
     world_fini(&w);
 }
 
+static void share_of(struct world *w, const char *key, uint64_t session, const char *device) {
+    struct sl_msg_share share = {.share_id = 1, .outcome = SL_SHARE_ACCEPTED, .work_hashes = 1000};
+    strcpy(share.device, device);
+    struct sl_msg shares = {.kind = SL_MSG_SHARES};
+    shares.shares.share_count = 1;
+    shares.shares.shares = &share;
+    world_msg(w, key, 2, session, &shares);
+}
+
 /* Each kind of message in which a node can speak of a device, lease or unit that is another's. */
 static void test_a_node_speaks_for_its_own_only(void **state) {
     (void)state;
@@ -195,8 +204,8 @@ static void test_a_node_speaks_for_its_own_only(void **state) {
     world_hello_units(&w, KEY_B, 2, 77, &claimed, 1, &unit.unit_id, 1);
     assert_int_equal(w.core->agents->foreign, ++refused);
     assert_int_equal(world_last_msg(&w, KEY_B, SL_MSG_DRAIN)->drain.units[0], unit.unit_id);
-    uint64_t session = w.core->nodes[w.core->fleet.node[sl_core_device_find(w.core, KEY_B "/0")]]
-                           .session;
+    uint64_t session =
+        w.core->nodes[w.core->fleet.node[sl_core_device_find(w.core, KEY_B "/0")]].session;
     /* ack */
     struct sl_msg ack = {.kind = SL_MSG_ACK};
     strcpy(ack.ack.device, device);
@@ -214,13 +223,7 @@ static void test_a_node_speaks_for_its_own_only(void **state) {
     world_msg(&w, KEY_B, 2, session, &result);
     assert_int_equal(w.core->agents->foreign, ++refused);
     assert_false(sl_core_unit_find(w.core, unit.unit_id)->closed);
-    /* share */
-    struct sl_msg_share share = {.share_id = 1, .outcome = SL_SHARE_ACCEPTED, .work_hashes = 1000};
-    strcpy(share.device, device);
-    struct sl_msg shares = {.kind = SL_MSG_SHARES};
-    shares.shares.share_count = 1;
-    shares.shares.shares = &share;
-    world_msg(&w, KEY_B, 2, session, &shares);
+    share_of(&w, KEY_B, session, device);
     assert_int_equal(w.core->agents->foreign, ++refused);
     assert_int_equal(w.store->share_count, 0);
     /* goodbye ends its own devices only */

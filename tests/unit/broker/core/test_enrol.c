@@ -62,8 +62,7 @@ static void test_orders_that_are_refused(void **state) {
     world_init(&w, NULL);
     const char *names[] = {"", "a b", "a/b", "12345678901234567890123456789012"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        assert_int_equal(joining_order(&w, SL_AGENT_ENROLL, names[i], 15 * MINUTE, 1),
-                         -SL_INVALID);
+        assert_int_equal(joining_order(&w, SL_AGENT_ENROLL, names[i], 15 * MINUTE, 1), -SL_INVALID);
     }
     assert_int_equal(joining_order(&w, SL_AGENT_ENROLL, "n", 59999, 1), -SL_INVALID);
     assert_int_equal(joining_order(&w, SL_AGENT_ENROLL, "n", 24 * 60 * MINUTE + 1, 1), -SL_INVALID);

@@ -107,7 +107,7 @@ static void test_crashes_and_absence(void **state) {
     world_commit(&w);
     world_restart(&w); /* before the agent heard it */
     w.hold = false;
-    world_wait(&w, 5 * MINUTE); /* longer than the overlap */
+    world_wait(&w, 5 * MINUTE);                      /* longer than the overlap */
     assert_true(sl_core_agent_heard(w.core, KEY_A)); /* the new key was never used */
     joining_hello(&w, KEY_A, "n1", KEY_A, 8, 1);
     assert_string_equal(world_last_msg(&w, KEY_A, SL_MSG_ROTATE)->rotate.public_key, KEY_B);

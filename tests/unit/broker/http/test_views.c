@@ -9,10 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/core/agents.h"
 #include "broker/core/power.h"
 #include "broker/core/rates.h"
 #include "broker/core/stress.h"
-#include "broker/core/agents.h"
 #include "broker/http/views.h"
 
 /* The core's side of view.h, with figures that must all be told apart. */
