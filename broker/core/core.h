@@ -153,7 +153,7 @@ struct sl_core_command {
     char batch[SL_ID_MAX];
     char *line; /* DECISION: malloc'ed JSON, without its end of line */
     uint32_t join_conn;
-    struct sl_join_reply join;
+    struct sl_join_reply *join; /* JOIN_REPLY: malloc'ed */
 };
 
 int sl_broker_core_create(const struct sl_core_config *config, struct sl_broker_core **ret_core,

@@ -133,9 +133,11 @@ static void answer(struct sl_broker_core *core, const struct sl_core_join *join,
     struct sl_core_item *item = sl_core_put(core, SL_CCMD_JOIN_REPLY, ticket);
     item->command.join_conn = join->conn;
     sl_text_copy(item->command.peer.key, sizeof item->command.peer.key, join->key);
-    item->command.join.status = status;
-    sl_text_copy(item->command.join.node, sizeof item->command.join.node, join->node);
-    sl_text_copy(item->command.join.text, sizeof item->command.join.text, text);
+    struct sl_join_reply *reply = sl_core_calloc(1, sizeof *reply);
+    reply->status = status;
+    sl_text_copy(reply->node, sizeof reply->node, join->node);
+    sl_text_copy(reply->text, sizeof reply->text, text);
+    item->command.join = reply;
 }
 
 static void refuse_join(struct sl_broker_core *core, const struct sl_core_join *join,
@@ -231,7 +233,7 @@ static void present(struct sl_broker_core *core, const struct sl_core_join *join
     } else if (token->row.used.ms == 0 && !is_open(core, token)) {
         refuse_join(core, join, "the token has expired or was withdrawn: ask for a new one",
                     "its token has expired");
-    } else if (sl_core_name_taken(core, token->row.name) && !SL_MUTANT(token_used_twice)) {
+    } else if (token->row.used.ms == 0 && sl_core_name_taken(core, token->row.name)) {
         refuse_join(core, join, "an agent of this name has joined meanwhile", "its name is taken");
     } else {
         take_in(core, join, token);

@@ -118,5 +118,5 @@ void sl_broker_read_joins(struct sl_broker *broker) {
 }
 
 void sl_broker_join_reply(struct sl_broker *broker, const struct sl_core_command *command) {
-    reply(broker, command->join_conn, command->peer.key, &command->join);
+    reply(broker, command->join_conn, command->peer.key, command->join);
 }

@@ -41,12 +41,12 @@ static inline enum sl_join_status joining_present(struct world *w, const char *k
     struct sl_core_event event = {.kind = SL_CEV_JOIN, .join = &join};
     world_step(w, &event);
     const struct sl_core_command *reply = world_last(w, SL_CCMD_JOIN_REPLY);
-    return reply && reply->join_conn == join.conn ? reply->join.status : SL_JOIN_INVALID;
+    return reply && reply->join_conn == join.conn ? reply->join->status : SL_JOIN_INVALID;
 }
 
 static inline const char *joining_text(const struct world *w) {
     const struct sl_core_command *reply = world_last(w, SL_CCMD_JOIN_REPLY);
-    return reply ? reply->join.text : "";
+    return reply ? reply->join->text : "";
 }
 
 /* Hello of that key under a node's name, with devices "IDENTITY/0"..; the node's session. */
