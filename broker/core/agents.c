@@ -327,6 +327,8 @@ static void revoke_agent(struct sl_broker_core *core, uint32_t agent,
     decide(core, agent, event, SL_AGENT_REVOKED, "agents.revoke");
     sl_core_tokens_withdraw(core, row->name);
     uint32_t node = sl_core_node_find(core, row->id);
+    sl_core_event_note(core, SL_SEVERITY_WARN, "agents.revoke", node, SL_CORE_NONE,
+                       "%s is revoked: its leases run out, it is heard no more", row->name);
     if (node != SL_CORE_NONE) {
         cut_off(core, node);
     }
@@ -387,6 +389,9 @@ void sl_core_foreign(struct sl_broker_core *core, uint32_t node, const char *wha
         return;
     }
     all->foreign_logged = core->now.mono;
+    sl_core_event_note(core, SL_SEVERITY_WARN, "device.refused", node, SL_CORE_NONE,
+                       "spoke of the %s %s, which is %s's; refused", what, subject,
+                       owner == SL_CORE_NONE ? "nobody" : core->nodes[owner].name);
     sl_core_log(core, SL_LOG_WARN, "device.refused",
                 "node=%s %s=%s owner=%s refused=%llu: it is another node's; check for a copied "
                 "configuration, or revoke the owner",
@@ -443,14 +448,6 @@ void sl_broker_core_admission(const struct sl_broker_core *core,
     *ret_admission = (struct sl_link_admission){in, out, admitted, refused};
 }
 
-static uint32_t devices_of(const struct sl_broker_core *core, uint32_t node) {
-    uint32_t count = 0;
-    for (uint32_t dev = 0; dev < core->fleet.count && node != SL_CORE_NONE; dev++) {
-        count += core->fleet.node[dev] == node;
-    }
-    return count;
-}
-
 static void view_row(const struct sl_broker_core *core, struct sl_now now,
                      const struct sl_agent_row *row, struct sl_view_agent *view) {
     uint32_t node = sl_core_node_find(core, row->id);
@@ -468,7 +465,7 @@ static void view_row(const struct sl_broker_core *core, struct sl_now now,
     view->rotating = row->rotating || row->key_before[0] != '\0';
     int64_t left_ms = row->before_until.ms - now.wall.ms;
     view->before_left_ms = row->key_before[0] && left_ms > 0 ? left_ms : 0;
-    view->devices = devices_of(core, node);
+    view->devices = node == SL_CORE_NONE ? 0 : core->nodes[node].device_count;
     view->joined = row->joined;
     view->decided = row->decided;
 }

@@ -202,6 +202,9 @@ static void take_in(struct sl_broker_core *core, const struct sl_core_join *join
                         token->row.actor, join->key);
     sl_core_log(core, SL_LOG_INFO, "agents.join", "node=%s key=%s state=%s devices=%u: %s",
                 row.name, row.key, sl_agent_state_name(row.state), join->devices, row.inventory);
+    sl_core_event_note(core, SL_SEVERITY_INFO, "agents.join", SL_CORE_NONE, SL_CORE_NONE,
+                       "%s joined and is %s: %s", row.name, sl_agent_state_name(row.state),
+                       row.inventory);
     if (automatic) {
         sl_core_admit(core, sl_core_ticket(core));
     }

@@ -264,10 +264,19 @@ class TestFlood(JoinCase):
                 except OSError:
                     pass
 
+        def knock():
+            while not stop.is_set():
+                with socket.socket() as s:
+                    s.setblocking(False)
+                    s.connect_ex(("127.0.0.1", self.join_port))
+                    made[0] += 1
+                time.sleep(0.0005)
+
         greeting = b"\xff" + bytes(8) + b"\x7f\x03\x00CURVE" + bytes(48)
         threads = [threading.Thread(target=flood, args=a) for a in
                    ((b"x" * 30000, False), (greeting, True), (greeting + bytes(400), False),
                     (b"", False), (greeting[:10], True))]
+        threads.append(threading.Thread(target=knock))
         for thread in threads:
             thread.start()
         pid = self.site.pid("broker")

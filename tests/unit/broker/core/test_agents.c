@@ -233,7 +233,7 @@ static void test_a_node_speaks_for_its_own_only(void **state) {
     assert_int_equal(w.core->fleet.epoch[dev], epoch);
     assert_int_equal(w.core->fleet.epoch_max[dev], epoch_max);
     assert_int_equal(w.core->fleet.mode[dev], SL_MODE_INFER);
-    assert_string_equal(w.core->fleet.cold[dev].report.health, "");
+    assert_string_equal(world_view(&w, device).report.health, "");
     /* Not even when its owner is long gone: an operator has to say so. */
     world_wait(&w, 60000);
     world_hello_units(&w, KEY_B, 2, 78, &claimed, 1, NULL, 0);
