@@ -51,7 +51,8 @@ void sl_infer_engine_close(struct sl_infer_engine *e) {
     release(&e->qkv);
     release(&e->mixed);
     release(&e->wide);
-    cl_kernel kernels[] = {e->embed, e->norm, e->pool};
+    cl_kernel kernels[] = {e->embed[SL_EMBED_F32], e->embed[SL_EMBED_F16], e->embed[SL_EMBED_Q8_0],
+                           e->norm, e->pool};
     for (size_t i = 0; i < sizeof kernels / sizeof *kernels; i++) {
         if (kernels[i]) {
             clReleaseKernel(kernels[i]);
@@ -96,8 +97,10 @@ static int open_rows(struct sl_infer_engine *e, uint32_t vector, struct sl_error
              e->tiled ? "" : " -DSTOP_SINGLE");
     int rc =
         sl_cl_program(e->cl, rows_name(e), rows_source(e), e->rows_options, &e->rows_program, err);
-    if (rc == SL_OK) {
-        rc = sl_infer_kernel(e->cl, e->rows_program, "embed", &e->embed, err);
+    static const char *const embeds[SL_EMBED_TYPES] = {
+        [SL_EMBED_F32] = "embed_f32", [SL_EMBED_F16] = "embed_f16", [SL_EMBED_Q8_0] = "embed_q8_0"};
+    for (size_t i = 0; rc == SL_OK && i < SL_EMBED_TYPES; i++) {
+        rc = sl_infer_kernel(e->cl, e->rows_program, embeds[i], &e->embed[i], err);
     }
     if (rc == SL_OK) {
         rc = sl_infer_kernel(e->cl, e->rows_program, "norm", &e->norm, err);
@@ -143,8 +146,8 @@ static int upload(struct sl_cl *cl, const struct sl_model_tensor *tensor, cl_mem
         CL_MEM_READ_ONLY | (cl->is_cpu ? CL_MEM_USE_HOST_PTR : CL_MEM_COPY_HOST_PTR);
     cl_int code = CL_SUCCESS;
     /* The API wants a non-const pointer; a read-only buffer is never written. */
-    cl_mem mem = clCreateBuffer(cl->context, flags, tensor->floats * sizeof(float),
-                                (void *)(uintptr_t)tensor->data, &code);
+    cl_mem mem =
+        clCreateBuffer(cl->context, flags, tensor->bytes, (void *)(uintptr_t)tensor->data, &code);
     if (code != CL_SUCCESS) {
         return sl_cl_fail(err, code, "upload of weights");
     }

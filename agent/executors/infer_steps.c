@@ -150,12 +150,21 @@ uint64_t sl_infer_step_cost(const struct sl_infer_shape *shape, uint32_t number)
     return 0;
 }
 
+enum sl_embed_type sl_infer_embed_type(const struct sl_model *model) {
+    enum sl_ggml_type type = model->embed[SL_EMBED_TOKEN].type;
+    if (type == SL_GGML_F16) {
+        return SL_EMBED_F16;
+    }
+    return type == SL_GGML_Q8_0 ? SL_EMBED_Q8_0 : SL_EMBED_F32; /* bert_config.h knows no others */
+}
+
 static int enqueue_embed(struct sl_infer_engine *e, const struct sl_infer_shape *shape,
                          const struct sl_infer_span *span, cl_event *ret_event,
                          struct sl_error *err) {
     const struct sl_infer_model *m = shape->model;
     struct sl_infer_offsets at = sl_infer_offsets(shape);
-    struct sl_infer_args args = sl_infer_args_begin(e->cl, e->embed, span);
+    struct sl_infer_args args =
+        sl_infer_args_begin(e->cl, e->embed[sl_infer_embed_type(m->model)], span);
     sl_infer_args_mem(&args, shape->work);
     sl_infer_args_u32(&args, at.ids);
     sl_infer_args_u32(&args, at.positions);
