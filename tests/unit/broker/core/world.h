@@ -44,6 +44,10 @@ struct world_store {
     uint32_t settlement_count;
     uint64_t transfer_id;
     uint32_t audits;
+    uint32_t event_count; /* the newest are kept */
+    struct sl_event_row events[64];
+    uint32_t health_count;
+    struct sl_health_row health[64];
     uint32_t prices;
     sl_i128 line_postings, share_postings;
 };
@@ -52,7 +56,8 @@ struct world {
     struct sl_broker_core *core;
     struct sl_core_config config;
     struct sl_now now;
-    bool hold; /* commits wait until world_commit */
+    bool hold;   /* commits wait until world_commit */
+    bool tokens; /* batches have token inputs */
     /* Takes each committed transaction over, in place of its destruction: a second store. */
     void (*commit)(void *arg, struct sl_txn *txn);
     void *commit_arg;

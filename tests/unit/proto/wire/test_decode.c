@@ -168,14 +168,14 @@ static void version_and_kind(void **state) {
     struct sl_error err = {0};
     SL_AUTO_BUF struct sl_buf body = {0};
     SL_AUTO_BUF struct sl_buf higher = {0};
-    put_number(&higher, 1, 2);
+    put_number(&higher, 1, 3);
     put_bytes(&higher, 99, "\x01\x02", 2);
     assert_int_equal(decode_exact(arena_of(state), higher.data, higher.len, &msg, &err), -SL_STALE);
-    assert_non_null(strstr(err.text, "wire version 2, this program 1 to 1: update this program"));
+    assert_non_null(strstr(err.text, "wire version 3, this program 1 to 2: update this program"));
     SL_AUTO_BUF struct sl_buf none = {0};
     put_bytes(&none, GOODBYE, "", 0);
     assert_int_equal(decode_exact(arena_of(state), none.data, none.len, &msg, &err), -SL_STALE);
-    assert_non_null(strstr(err.text, "version 0, this program 1 to 1: update the other one"));
+    assert_non_null(strstr(err.text, "version 0, this program 1 to 2: update the other one"));
     refused(state, 99, &body, SL_UNSUPPORTED, "field 99");
     SL_AUTO_BUF struct sl_buf empty = {0};
     put_number(&empty, 1, 1);
