@@ -4,8 +4,8 @@
  * cost a CPU device ten times as much as the arithmetic. Sums run in a fixed order over VW lanes.
  */
 #include "inc_stop.cl"
-#include "inc_vec.cl"
 #include "inc_token.cl"
+#include "inc_vec.cl"
 
 /* Mean and 1 / standard deviation of a row whose elements are given by LOAD_VECTOR(i) and LOAD(i);
  * two passes, since the one-pass formula loses digits. */
