@@ -124,6 +124,39 @@ bool sl_view_device_get(const struct sl_broker_core *core, struct sl_now now, ui
     return index < 2;
 }
 
+uint32_t sl_view_device_count(const struct sl_broker_core *core) {
+    (void)core;
+    return 2;
+}
+
+uint32_t sl_view_device_find(const struct sl_broker_core *core, const char *key) {
+    (void)core;
+    return strcmp(key, "n1/pocl:0") == 0 ? 0 : strcmp(key, "n1/pocl:1") == 0 ? 1 : UINT32_MAX;
+}
+
+/* The first device alone is of node n1. */
+uint32_t sl_view_node_first(const struct sl_broker_core *core, const char *node) {
+    (void)core;
+    return strcmp(node, "n1") == 0 ? 0 : UINT32_MAX;
+}
+
+uint32_t sl_view_node_next(const struct sl_broker_core *core, uint32_t index) {
+    (void)core;
+    (void)index;
+    return UINT32_MAX;
+}
+
+uint32_t sl_view_models_get(const struct sl_broker_core *core, const char **ids, uint32_t max) {
+    (void)core;
+    (void)max;
+    ids[0] = "m";
+    return 1;
+}
+
+uint64_t sl_view_token_rate(const struct sl_broker_core *core) {
+    return core->fresh ? 0 : 4000000;
+}
+
 bool sl_view_feed_get(const struct sl_broker_core *core, struct sl_now now, uint32_t index,
                       struct sl_view_feed *ret_view) {
     (void)now;
@@ -508,8 +541,48 @@ static void test_metrics(void **state) {
     free(text);
 }
 
+static void check_page(const char *arg, size_t count, const char *next) {
+    json_t *root = view(false, SL_HTTP_VIEW_DEVICES, arg);
+    json_t *power = view(false, SL_HTTP_VIEW_POWER, arg);
+    assert_int_equal(json_array_size(json_object_get(root, "devices")), count);
+    assert_int_equal((int)json_number_value(json_object_get(root, "total")), 2);
+    if (next) {
+        assert_string_equal(json_string_value(json_object_get(root, "next")), next);
+    } else {
+        assert_true(json_is_null(json_object_get(root, "next")));
+    }
+    assert_true(json_object_get(power, "next") != NULL);
+    json_decref(root);
+    json_decref(power);
+}
+
+static void test_devices_come_in_pages(void **state) {
+    (void)state;
+    check_page("", 2, NULL);
+    check_page("1 \n", 1, "n1/pocl:0");
+    check_page("2 \n", 2, NULL);
+    check_page("5 n1/pocl:0\n", 1, NULL);
+    check_page("5 n1/pocl:1\n", 0, NULL);
+    check_page("5 \nn1", 1, NULL);
+    check_page("5 n1/pocl:0\nn1", 0, NULL);
+    check_page("5 \nnobody", 0, NULL);
+    struct sl_broker_core core = {0};
+    int status = SL_OK;
+    char *text = sl_http_view_text(&core, now, SL_HTTP_VIEW_DEVICES, "5 gone\n", &status);
+    assert_int_equal(status, -SL_NOTFOUND);
+    assert_non_null(strstr(text, "gone"));
+    free(text);
+    text = sl_http_view_text(&core, now, SL_HTTP_VIEW_DEVICE, "n1/pocl:1", &status);
+    assert_int_equal(status, SL_OK);
+    free(text);
+    text = sl_http_view_text(&core, now, SL_HTTP_VIEW_DEVICE, "n1", &status);
+    assert_int_equal(status, -SL_NOTFOUND);
+    free(text);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_devices_come_in_pages),
         cmocka_unit_test(test_every_view_is_json),
         cmocka_unit_test(test_unknown_is_null),
         cmocka_unit_test(test_power),
