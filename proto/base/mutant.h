@@ -51,7 +51,6 @@
     X(units_forgotten, "after a restart, issued units are unknown")                                \
     X(batch_done_early, "a batch is completed while its last line is open")                        \
     X(cancelled_batch_issued, "a cancelled batch still gets units")                                \
-    X(tokens_to_old_agent, "an agent that reads texts only gets a batch of token ids")             \
     X(deadline_ignored, "a batch does not end at its deadline")                                    \
     X(refused_lines_counted_again, "a restart counts the lines refused at validation again")       \
     X(ending_batch_forgotten, "a restart leaves a batch that was ending where it is")              \

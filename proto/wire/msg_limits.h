@@ -10,8 +10,8 @@
 #define SL_WIRE_VERSION 2
 /* The one before is understood too, so that brokers and agents can be upgraded one after another. A
  * broker answers in the version of its agent; an agent whose hello is refused speaks the broker's.
- * Version 2 brought the kinds Rotate and RotateKey, inputs as token ids and the line status
- * BAD_TOKEN; a peer of version 1 gets and sends none of them. */
+ * Version 2 added the kinds Rotate and RotateKey, inputs as token ids and the status BAD_TOKEN of a
+ * line: nobody sends these to a peer of version 1. */
 #define SL_WIRE_VERSION_TOKENS 2
 #define SL_WIRE_VERSION_OLDEST(newest) ((newest) > 1 ? (newest)-1 : 1)
 #define SL_MSG_DEVICES_MAX 64
