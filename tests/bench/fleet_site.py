@@ -69,7 +69,9 @@ class FleetSite(Site):
 
     def prepare_fleet(self, agents):
         self.prepare()
-        self.run(self.tool(), "keys", str(agents), self.path("allowed-agents"), self.path("fleet.keys"))
+        self.run(self.tool(), "keys", str(agents), self.path("fleet.public"), self.path("fleet.keys"))
+        with open(self.path("fleet.public")) as f, open(self.path("allowed-agents"), "a") as g:
+            g.write(f.read())
 
     def broker_key(self, which):
         with open(self.path("broker.key")) as f:
