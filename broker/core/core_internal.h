@@ -20,7 +20,7 @@ struct sl_broker_core {
     bool started, armed; /* armed: something changed that a decision depends on */
     bool armed_soon;     /* in what agents report: a large fleet is looked at less often */
     bool grants_wait;    /* a tick stopped at so many; it goes on when they are durable */
-    bool renewals_wait;      /* likewise of a sweep */
+    bool renewals_wait;  /* likewise of a sweep */
     int64_t ticked_ns;
     int64_t armed_ns;   /* read_ns of the event that armed it first */
     int64_t sweep_ns;   /* next housekeeping */
@@ -101,6 +101,7 @@ struct sl_broker_core {
     int64_t shadow_ns, shadow_stored_ns;
     bool shadow_dirty;
     struct sl_core_power *power;                                   /* power.h */
+    struct sl_core_agents *agents;                                 /* agents.h */
     struct sl_core_shadow_slot shadow_slots[SL_CORE_SHADOW_SLOTS]; /* as restored */
 };
 
@@ -187,6 +188,7 @@ void sl_core_device_why(struct sl_broker_core *core, uint32_t dev, const char *w
 void sl_core_fleet_create(struct sl_broker_core *core);
 void sl_core_fleet_destroy(struct sl_broker_core *core);
 
+#include "broker/core/agents.h"
 #include "broker/core/core_health.h"
 #include "broker/core/core_work.h"
 
