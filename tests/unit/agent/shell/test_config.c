@@ -56,7 +56,7 @@ static void defaults_and_figures(void **state) {
     assert_int_equal(options.rated_mw[SL_MODE_HASH], 65500);
     assert_true(options.rated_mw[SL_MODE_IDLE] < 0); /* not rated is unknown, never zero */
     assert_int_equal(options.split_cpu, 2);
-    assert_string_equal(options.pool_url, "");
+    assert_string_equal(options.pool.url, "");
 }
 
 static void mistakes_are_named(void **state) {
