@@ -58,7 +58,7 @@ struct sl_agent_config {
     uint32_t device_count;
     const struct sl_agent_device_config *devices; /* [device_count] */
     uint32_t model_count;
-    const struct sl_agent_model *models;  /* [model_count] */
+    const struct sl_agent_model *models;   /* [model_count] */
     const struct sl_failover_config *pool; /* NULL: no pool, so hashing is refused */
 };
 

@@ -46,8 +46,8 @@ void agent_pool_on_connected(struct agent_pool *pool, uint32_t link, struct sl_m
     sl_failover_connected(pool->client, link, now);
 }
 
-void agent_pool_on_received(struct agent_pool *pool, uint32_t link, const void *data,
-                            size_t size, struct sl_mono now) {
+void agent_pool_on_received(struct agent_pool *pool, uint32_t link, const void *data, size_t size,
+                            struct sl_mono now) {
     sl_failover_received(pool->client, link, data, size, now);
 }
 

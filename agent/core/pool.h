@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The pool as the core sees it: one for all devices of the node, at one of its addresses. A thin layer,
- * so that the client's vocabulary and the wire's stay apart. Thread: the core's. */
+ * The pool as the core sees it: one for all devices of the node, at one of its addresses. A thin
+ * layer, so that the client's vocabulary and the wire's stay apart. Thread: the core's. */
 #ifndef SLUICE_AGENT_CORE_POOL_H
 #define SLUICE_AGENT_CORE_POOL_H
 
@@ -50,7 +50,7 @@ struct agent_pool_status {
     uint32_t unanswered;
     uint64_t difficulty_nano;
     char url[SL_POOL_URL_TEXT_MAX]; /* of the address that serves, else of the first */
-    char state[256]; /* why not connected, for people; empty when it is */
+    char state[256];                /* why not connected, for people; empty when it is */
 };
 
 int agent_pool_create(const struct sl_failover_config *config, uint64_t seed,
@@ -59,8 +59,8 @@ void agent_pool_destroy(struct agent_pool *pool);
 void agent_pool_start(struct agent_pool *pool, struct sl_mono now);
 void agent_pool_stop(struct agent_pool *pool, struct sl_mono now);
 void agent_pool_on_connected(struct agent_pool *pool, uint32_t link, struct sl_mono now);
-void agent_pool_on_received(struct agent_pool *pool, uint32_t link, const void *data,
-                            size_t size, struct sl_mono now);
+void agent_pool_on_received(struct agent_pool *pool, uint32_t link, const void *data, size_t size,
+                            struct sl_mono now);
 void agent_pool_on_disconnected(struct agent_pool *pool, uint32_t link, const char *reason,
                                 struct sl_mono now);
 void agent_pool_on_timer(struct agent_pool *pool, struct sl_mono now);

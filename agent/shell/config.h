@@ -27,7 +27,7 @@ struct sl_agent_options {
     char broker_key[64];
     char key_file[256];
     struct sl_pool_options pool; /* url empty: none */
-    int64_t cpu; /* 0 auto, 1 always, 2 never */
+    int64_t cpu;                 /* 0 auto, 1 always, 2 never */
     bool gpu;
     int64_t split_cpu;
     int64_t rated_mw[SL_MODE_COUNT]; /* negative: not rated; slot 0 stays unused */

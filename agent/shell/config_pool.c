@@ -65,9 +65,8 @@ static int read_link(const struct sl_pool_options *options, const char *section,
                        section);
     }
     if (!options->proxy_user[0] != !options->proxy_password_file[0]) {
-        return sl_fail(err, SL_INVALID,
-                       "%s.proxy_user and %s.proxy_password_file only go together", section,
-                       section);
+        return sl_fail(err, SL_INVALID, "%s.proxy_user and %s.proxy_password_file only go together",
+                       section, section);
     }
     sl_text_copy(link->proxy_user, sizeof link->proxy_user, options->proxy_user);
     sl_text_copy(link->ca_file, sizeof link->ca_file, options->tls_ca_file);

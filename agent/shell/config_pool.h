@@ -34,59 +34,127 @@ struct sl_pool_options {
 
 /* Rows of the schema. F(member) gives .offset and .size of a member of struct sl_pool_options. */
 #define SL_POOL_OPTION_ROWS(PREFIX, F)                                                             \
-    {PREFIX "url", SL_CONF_TEXT, F(url), .min = 0, .max = 300, .fallback = "",                     \
+    {PREFIX "url",                                                                                 \
+     SL_CONF_TEXT,                                                                                 \
+     F(url),                                                                                       \
+     .min = 0,                                                                                     \
+     .max = 300,                                                                                   \
+     .fallback = "",                                                                               \
      .help = "stratum+tcp://HOST:PORT, or stratum+ssl://HOST:PORT for TLS; empty: no pool, "       \
              "devices never hash."},                                                               \
-        {PREFIX "fallback_urls", SL_CONF_TEXT, F(fallback_urls), .min = 0,                         \
-         .max = SL_POOL_URLS_TEXT_MAX - 1, .fallback = "",                                         \
+        {PREFIX "fallback_urls",                                                                   \
+         SL_CONF_TEXT,                                                                             \
+         F(fallback_urls),                                                                         \
+         .min = 0,                                                                                 \
+         .max = SL_POOL_URLS_TEXT_MAX - 1,                                                         \
+         .fallback = "",                                                                           \
          .help = "Addresses for when the first does not serve, best first, with spaces between "   \
                  "them; same user."},                                                              \
-        {PREFIX "user", SL_CONF_TEXT, F(user), .min = 0, .max = 255, .fallback = "",               \
+        {PREFIX "user",                                                                            \
+         SL_CONF_TEXT,                                                                             \
+         F(user),                                                                                  \
+         .min = 0,                                                                                 \
+         .max = 255,                                                                               \
+         .fallback = "",                                                                           \
          .help = "Account or address and worker, as the pool documents it."},                      \
-        {PREFIX "password", SL_CONF_TEXT, F(password), .min = 0, .max = 255, .fallback = "x",      \
+        {PREFIX "password",                                                                        \
+         SL_CONF_TEXT,                                                                             \
+         F(password),                                                                              \
+         .min = 0,                                                                                 \
+         .max = 255,                                                                               \
+         .fallback = "x",                                                                          \
          .help = "Most pools ignore it."},                                                         \
-        {PREFIX "password_file", SL_CONF_TEXT, F(password_file), .min = 0, .max = 255,             \
-         .fallback = "", .help = "Its first line is the password; in place of password."},         \
+        {PREFIX "password_file",                                                                   \
+         SL_CONF_TEXT,                                                                             \
+         F(password_file),                                                                         \
+         .min = 0,                                                                                 \
+         .max = 255,                                                                               \
+         .fallback = "",                                                                           \
+         .help = "Its first line is the password; in place of password."},                         \
         {PREFIX "extranonce_subscribe", SL_CONF_BOOL, F(extranonce_subscribe), .fallback = "true", \
          .help = "Some pools drop the connection when asked for it: then false."},                 \
         {PREFIX "version_rolling", SL_CONF_BOOL, F(version_rolling), .fallback = "true",           \
          .help = "Ask for version rolling (BIP 310)."},                                            \
         {PREFIX "submit_stale", SL_CONF_BOOL, F(submit_stale), .fallback = "false",                \
          .help = "Send also shares of jobs that the pool has retired; a few pools pay for them."}, \
-        {PREFIX "suggest_difficulty", SL_CONF_DECIMAL, F(suggest_micro), .digits = 6, .min = 0,    \
-         .max = INT64_C(1000000000000000000), .fallback = "0",                                     \
+        {PREFIX "suggest_difficulty",                                                              \
+         SL_CONF_DECIMAL,                                                                          \
+         F(suggest_micro),                                                                         \
+         .digits = 6,                                                                              \
+         .min = 0,                                                                                 \
+         .max = INT64_C(1000000000000000000),                                                      \
+         .fallback = "0",                                                                          \
          .help = "Difficulty to ask the pool for; 0: none."},                                      \
-        {PREFIX "tls_pins", SL_CONF_TEXT, F(tls_pins), .min = 0, .max = 639, .fallback = "",       \
+        {PREFIX "tls_pins",                                                                        \
+         SL_CONF_TEXT,                                                                             \
+         F(tls_pins),                                                                              \
+         .min = 0,                                                                                 \
+         .max = 639,                                                                               \
+         .fallback = "",                                                                           \
          .help = "Keys that the pool may have (`sluice-agent pool-pin URL` prints one), with "     \
                  "spaces between them; then no authority, name or date counts. Empty: the "        \
                  "system's authorities."},                                                         \
-        {PREFIX "tls_ca_file", SL_CONF_TEXT, F(tls_ca_file), .min = 0, .max = 255,                 \
-         .fallback = "", .help = "Authorities (PEM) in place of the system's."},                   \
-        {PREFIX "proxy", SL_CONF_TEXT, F(proxy), .min = 0, .max = 300, .fallback = "",             \
+        {PREFIX "tls_ca_file",                                                                     \
+         SL_CONF_TEXT,                                                                             \
+         F(tls_ca_file),                                                                           \
+         .min = 0,                                                                                 \
+         .max = 255,                                                                               \
+         .fallback = "",                                                                           \
+         .help = "Authorities (PEM) in place of the system's."},                                   \
+        {PREFIX "proxy",                                                                           \
+         SL_CONF_TEXT,                                                                             \
+         F(proxy),                                                                                 \
+         .min = 0,                                                                                 \
+         .max = 300,                                                                               \
+         .fallback = "",                                                                           \
          .help = "socks5://HOST:PORT; the proxy resolves the pool's name. Empty: none."},          \
-        {PREFIX "proxy_user", SL_CONF_TEXT, F(proxy_user), .min = 0, .max = 255, .fallback = "",   \
+        {PREFIX "proxy_user",                                                                      \
+         SL_CONF_TEXT,                                                                             \
+         F(proxy_user),                                                                            \
+         .min = 0,                                                                                 \
+         .max = 255,                                                                               \
+         .fallback = "",                                                                           \
          .help = "Where the proxy asks for one."},                                                 \
-        {PREFIX "proxy_password_file", SL_CONF_TEXT, F(proxy_password_file), .min = 0, .max = 255, \
-         .fallback = "", .help = "Its first line is the proxy's password."},                       \
-        {PREFIX "answer_timeout", SL_CONF_SPAN_MS, F(answer_timeout_ms), .min = 500,               \
-         .max = 120000, .fallback = "15s",                                                         \
+        {PREFIX "proxy_password_file",                                                             \
+         SL_CONF_TEXT,                                                                             \
+         F(proxy_password_file),                                                                   \
+         .min = 0,                                                                                 \
+         .max = 255,                                                                               \
+         .fallback = "",                                                                           \
+         .help = "Its first line is the proxy's password."},                                       \
+        {PREFIX "answer_timeout",                                                                  \
+         SL_CONF_SPAN_MS,                                                                          \
+         F(answer_timeout_ms),                                                                     \
+         .min = 500,                                                                               \
+         .max = 120000,                                                                            \
+         .fallback = "15s",                                                                        \
          .help = "For the connection, and for each answer until jobs come."},                      \
-        {PREFIX "share_timeout", SL_CONF_SPAN_MS, F(share_timeout_ms), .min = 1000,                \
-         .max = 600000, .fallback = "60s",                                                         \
+        {PREFIX "share_timeout",                                                                   \
+         SL_CONF_SPAN_MS,                                                                          \
+         F(share_timeout_ms),                                                                      \
+         .min = 1000,                                                                              \
+         .max = 600000,                                                                            \
+         .fallback = "60s",                                                                        \
          .help = "A share without an answer for so long: the connection is given up."},            \
-        {PREFIX "job_timeout", SL_CONF_SPAN_MS, F(job_timeout_ms), .min = 1000, .max = 3600000,    \
-         .fallback = "300s", .help = "No new job for so long: the connection is given up."},       \
+        {PREFIX "job_timeout",                                                                     \
+         SL_CONF_SPAN_MS,                                                                          \
+         F(job_timeout_ms),                                                                        \
+         .min = 1000,                                                                              \
+         .max = 3600000,                                                                           \
+         .fallback = "300s",                                                                       \
+         .help = "No new job for so long: the connection is given up."},                           \
     {                                                                                              \
-        PREFIX "retry_primary", SL_CONF_SPAN_MS, F(retry_primary_ms), .min = 1000, .max = 3600000, \
-                                .fallback = "300s",                                                \
-                                .help = "While another address serves, a better one is tried "     \
-                                        "again after this to twice this."                          \
+        PREFIX "retry_primary", SL_CONF_SPAN_MS, F(retry_primary_ms),                              \
+            .min = 1000, .max = 3600000, .fallback = "300s",                                       \
+            .help = "While another address serves, a better one is tried "                         \
+                    "again after this to twice this."                                              \
     }
 
 struct sl_failover_config;
 struct sl_pool_link_options;
 
-/* section: "pool" or "pools[2]", for the texts. The pool is named by url: only where that is set. */
+/* section: "pool" or "pools[2]", for the texts. The pool is named by url: only where that is set.
+ */
 int sl_pool_options_check(const struct sl_pool_options *options, const char *section,
                           struct sl_error *err);
 /* What the pool's state machine needs; reads the password file. */

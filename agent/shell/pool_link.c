@@ -217,7 +217,8 @@ static void on_end(struct sl_pool_conn *conn, ssize_t n) {
     fail(conn, what);
 }
 
-/* libuv may read on after a callback that has closed the handle; the link says whether it is ours. */
+/* libuv may read on after a callback that has closed the handle; the link says whether it is ours.
+ */
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf) {
     struct sl_pool_conn *conn = stream->data;
     if (!conn->link || n == 0) {
@@ -330,7 +331,8 @@ static void on_resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *
 }
 
 /* Whom to connect to: the pool, or the proxy that is to go on from there. */
-static const char *first_hop(struct sl_pool_conn *conn, const struct sl_pool_link_options *options) {
+static const char *first_hop(struct sl_pool_conn *conn,
+                             const struct sl_pool_link_options *options) {
     conn->use_proxy = options && options->proxy.host[0];
     conn->port = conn->use_proxy ? options->proxy.port : conn->pool_port;
     if (!conn->use_proxy) {

@@ -89,7 +89,8 @@ static int judge_by_authority(struct sl_pool_tls *tls, gnutls_x509_crt_t certifi
     if (status & GNUTLS_CERT_REVOKED) {
         return refuse(tls, "the pool's certificate was revoked: do not use it; ask the pool");
     }
-    if (status & GNUTLS_CERT_SIGNER_NOT_FOUND) {
+    if (status & (GNUTLS_CERT_SIGNER_NOT_FOUND | GNUTLS_CERT_SIGNER_NOT_CA |
+                  GNUTLS_CERT_SIGNATURE_FAILURE)) {
         return refuse(tls, "the pool's certificate is of no known authority: set tls_ca_file, or "
                            "pin its key (tls_pins)");
     }
@@ -110,8 +111,9 @@ static int judge_by_authority(struct sl_pool_tls *tls, gnutls_x509_crt_t certifi
         day_text(gnutls_x509_crt_get_activation_time(certificate), day);
         return refuse(tls, "the pool's certificate is not valid before %s: check this clock", day);
     }
-    return refuse(tls, "the pool's certificate is not acceptable (status %#x): pin its key "
-                       "(tls_pins)",
+    return refuse(tls,
+                  "the pool's certificate is not acceptable (status %#x): pin its key "
+                  "(tls_pins)",
                   status);
 }
 
@@ -150,12 +152,11 @@ int sl_pool_trust_create(const struct sl_pool_pins *pins, const char *ca_file,
                                                                     GNUTLS_X509_FMT_PEM)
                            : gnutls_certificate_set_x509_system_trust(trust->credentials);
         if (n <= 0) {
-            return ca_file[0]
-                       ? sl_fail(err, SL_INVALID, "tls_ca_file %s holds no certificate (%s)",
-                                 ca_file, n < 0 ? gnutls_strerror(n) : "PEM is expected")
-                       : sl_fail(err, SL_INVALID,
-                                 "this system has no authorities: install ca-certificates, "
-                                 "set tls_ca_file or pin the pool's key (tls_pins)");
+            return ca_file[0] ? sl_fail(err, SL_INVALID, "tls_ca_file %s holds no certificate (%s)",
+                                        ca_file, n < 0 ? gnutls_strerror(n) : "PEM is expected")
+                              : sl_fail(err, SL_INVALID,
+                                        "this system has no authorities: install ca-certificates, "
+                                        "set tls_ca_file or pin the pool's key (tls_pins)");
         }
     }
     *ret_trust = sl_take(&trust);
@@ -209,8 +210,7 @@ int sl_pool_tls_create(const struct sl_pool_trust *trust, const char *host,
     gnutls_transport_set_pull_function(tls->session, pull);
     gnutls_transport_set_push_function(tls->session, push);
     int rc = gnutls_priority_set_direct(tls->session, PRIORITY, NULL);
-    rc = rc ? rc
-            : gnutls_credentials_set(tls->session, GNUTLS_CRD_CERTIFICATE, trust->credentials);
+    rc = rc ? rc : gnutls_credentials_set(tls->session, GNUTLS_CRD_CERTIFICATE, trust->credentials);
     if (rc == 0 && !is_address(host)) {
         rc = gnutls_server_name_set(tls->session, GNUTLS_NAME_DNS, host, strlen(host));
     }
@@ -306,8 +306,7 @@ int sl_pool_tls_write(struct sl_pool_tls *tls, const void *data, size_t size,
     while (size > 0) {
         ssize_t n = gnutls_record_send(tls->session, bytes, size);
         if (n <= 0) { /* our push never says EAGAIN */
-            return sl_fail(err, SL_IO, "TLS with the pool broke: %s",
-                           gnutls_strerror((int)n));
+            return sl_fail(err, SL_IO, "TLS with the pool broke: %s", gnutls_strerror((int)n));
         }
         bytes += n;
         size -= (size_t)n;

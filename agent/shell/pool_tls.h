@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * TLS with a pool (GnuTLS), without a socket: ciphertext goes in and comes out, plain text likewise.
+ * TLS with a pool (GnuTLS), without a socket: ciphertext goes in and comes out, plain text
+ * likewise.
  *
  * TLS 1.2 or newer, server name sent (SNI, RFC 6066). The peer is checked inside the handshake, so
- * nothing of ours is ever encrypted for one that has failed: by its key, where keys are pinned (then
- * neither authority, name nor date counts), else by authority, name and dates.
+ * nothing of ours is ever encrypted for one that has failed: by its key, where keys are pinned
+ * (then neither authority, name nor date counts), else by authority, name and dates.
  *
  * Thread: one for each session; a trust may be shared by sessions of one thread. */
 #ifndef SLUICE_AGENT_SHELL_POOL_TLS_H

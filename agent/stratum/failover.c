@@ -43,8 +43,8 @@ struct sl_failover {
 };
 
 void sl_failover_config_defaults(struct sl_failover_config *config) {
-    *config = (struct sl_failover_config){
-        .head_start_ms = 3000, .retry_ms = 300000, .linger_ms = 5000};
+    *config =
+        (struct sl_failover_config){.head_start_ms = 3000, .retry_ms = 300000, .linger_ms = 5000};
     sl_stratum_config_defaults(&config->client);
 }
 
@@ -152,9 +152,9 @@ static void choose(struct sl_failover *pool, struct sl_mono now) {
     if (pool->serving >= 0 && pool->members[pool->serving].client->state != SL_STRATUM_READY) {
         serve_no_more(pool);
     }
-    uint32_t better = pool->serving < 0                 ? pool->count
+    uint32_t better = pool->serving < 0                ? pool->count
                       : SL_MUTANT(primary_never_again) ? 0
-                                                        : (uint32_t)pool->serving;
+                                                       : (uint32_t)pool->serving;
     for (uint32_t i = 0; i < better; i++) {
         if (can_serve(&pool->members[i]) &&
             (pool->members[i].phase == TRYING || pool->serving < 0)) {
@@ -167,8 +167,8 @@ static void choose(struct sl_failover *pool, struct sl_mono now) {
 /* ---- who is tried ---- */
 
 static void note_trouble(struct sl_failover *pool, struct member *member) {
-    bool trouble = member->client->state == SL_STRATUM_WAITING ||
-                   member->client->state == SL_STRATUM_REFUSED;
+    bool trouble =
+        member->client->state == SL_STRATUM_WAITING || member->client->state == SL_STRATUM_REFUSED;
     if (member->client->accepted != member->accepted) {
         member->accepted = member->client->accepted;
         member->tries = 0;
@@ -243,8 +243,7 @@ static void tend_leaving(struct sl_failover *pool, struct sl_mono now) {
     for (uint32_t i = 0; i < pool->count; i++) {
         struct member *member = &pool->members[i];
         bool answered = member->client->open_count == 0 && now.ns >= member->at_ns;
-        if (member->phase == LEAVING &&
-            (answered || member->client->state != SL_STRATUM_READY)) {
+        if (member->phase == LEAVING && (answered || member->client->state != SL_STRATUM_READY)) {
             rest(member, NEVER_NS, now);
         }
     }
@@ -377,8 +376,7 @@ static bool pass(struct sl_failover *pool, uint32_t link, struct sl_stratum_acti
     case SL_STRATUM_MISCONFIGURED:
         if (pool->count > 1) {
             sl_pool_url_write(&pool->config.urls[link], url);
-            snprintf(text, sizeof text, "%.60s: %.*s", url, SL_STRATUM_TEXT_MAX - 62,
-                     action->text);
+            snprintf(text, sizeof text, "%.60s: %.*s", url, SL_STRATUM_TEXT_MAX - 62, action->text);
             memcpy(action->text, text, sizeof text);
         }
         return true;
@@ -395,7 +393,8 @@ static bool take_own(struct sl_failover *pool, struct sl_failover_action *ret_ac
     if (!pool->job && !pool->no_work) {
         return false;
     }
-    *ret_action = (struct sl_failover_action){.link = pool->serving < 0 ? 0 : (uint32_t)pool->serving};
+    *ret_action =
+        (struct sl_failover_action){.link = pool->serving < 0 ? 0 : (uint32_t)pool->serving};
     ret_action->action.type = pool->no_work ? SL_STRATUM_NO_WORK : SL_STRATUM_JOB;
     sl_job_unref(pool->told);
     pool->told = NULL;

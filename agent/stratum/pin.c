@@ -52,8 +52,7 @@ void sl_pool_pin_write(const uint8_t key[SL_POOL_PIN_BYTES],
 
 bool sl_pool_pins_hold(const struct sl_pool_pins *pins, const uint8_t key[SL_POOL_PIN_BYTES]) {
     for (uint32_t i = 0; i < pins->count; i++) {
-        if (SL_MUTANT(pool_pin_ignored) ||
-            memcmp(pins->keys[i], key, SL_POOL_PIN_BYTES) == 0) {
+        if (SL_MUTANT(pool_pin_ignored) || memcmp(pins->keys[i], key, SL_POOL_PIN_BYTES) == 0) {
             return true;
         }
     }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Pinned keys of a pool: SHA-256 of the SubjectPublicKeyInfo (RFC 7469 section 2.4), written as curl
- * writes it, "sha256//BASE64". Several may be given, so that a key can be changed without a gap.
- * Pure. Thread: any. */
+ * Pinned keys of a pool: SHA-256 of the SubjectPublicKeyInfo (RFC 7469 section 2.4), written as
+ * curl writes it, "sha256//BASE64". Several may be given, so that a key can be changed without a
+ * gap. Pure. Thread: any. */
 #ifndef SLUICE_AGENT_STRATUM_PIN_H
 #define SLUICE_AGENT_STRATUM_PIN_H
 

@@ -123,7 +123,8 @@ static int on_connect(struct sl_socks *socks, struct sl_error *err) {
         return SL_OK;
     }
     return sl_fail(err, SL_IO, "the proxy cannot reach %.60s:%u: %s", socks->host, socks->port,
-                   code < sizeof reasons / sizeof reasons[0] ? reasons[code] : "it does not say why");
+                   code < sizeof reasons / sizeof reasons[0] ? reasons[code]
+                                                             : "it does not say why");
 }
 
 /* Bytes that the answer has in all, as far as is known; 0: it is none of SOCKS5. */

@@ -2,8 +2,8 @@
  * SOCKS5 client (RFC 1928, user and password by RFC 1929) as a state machine without a socket:
  * CONNECT to a name, which the proxy resolves, or to an address.
  *
- * Thread: one. No memory of its own but the struct. What comes behind the proxy's last answer is not
- * touched: it belongs to the pool. */
+ * Thread: one. No memory of its own but the struct. What comes behind the proxy's last answer is
+ * not touched: it belongs to the pool. */
 #ifndef SLUICE_AGENT_STRATUM_SOCKS_H
 #define SLUICE_AGENT_STRATUM_SOCKS_H
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The address of a pool, "stratum+tcp://host:port" or, inside TLS, "stratum+ssl://host:port". Pure. Thread: any. */
+ * The address of a pool, "stratum+tcp://host:port" or, inside TLS, "stratum+ssl://host:port". Pure.
+ * Thread: any. */
 #ifndef SLUICE_AGENT_STRATUM_URL_H
 #define SLUICE_AGENT_STRATUM_URL_H
 
@@ -16,9 +17,9 @@ struct sl_pool_url {
     bool tls;
 };
 
-/* Accepts "stratum+tcp://HOST:PORT" and, for TLS, stratum+ssl, stratum+tls, stratums and ssl, with an
- * optional final '/'. -SL_UNSUPPORTED for Stratum V2, -SL_INVALID for everything else; the text says
- * what is expected. */
+/* Accepts "stratum+tcp://HOST:PORT" and, for TLS, stratum+ssl, stratum+tls, stratums and ssl, with
+ * an optional final '/'. -SL_UNSUPPORTED for Stratum V2, -SL_INVALID for everything else; the text
+ * says what is expected. */
 int sl_pool_url_parse(const char *text, struct sl_pool_url *ret_url, struct sl_error *err);
 /* "socks5://HOST:PORT" (also socks5h: the proxy resolves names in either case). */
 int sl_pool_proxy_parse(const char *text, struct sl_pool_url *ret_url, struct sl_error *err);

@@ -62,7 +62,8 @@ static void to_agent(struct sim *sim, struct sim_event *event) {
         return;
     }
     note_heard(line, (const char *)event->data, event->size);
-    sl_agent_pool_received(sim->agents[i].core, sim_host_now(sim, i + 1), 0, event->data, event->size);
+    sl_agent_pool_received(sim->agents[i].core, sim_host_now(sim, i + 1), 0, event->data,
+                           event->size);
     sim_agent_commands(sim, i);
     sim_agent_schedule(sim, i);
 }
