@@ -376,7 +376,8 @@ static bool pass(struct sl_failover *pool, uint32_t link, struct sl_stratum_acti
     case SL_STRATUM_MISCONFIGURED:
         if (pool->count > 1) {
             sl_pool_url_write(&pool->config.urls[link], url);
-            snprintf(text, sizeof text, "%.60s: %.*s", url, SL_STRATUM_TEXT_MAX - 62, action->text);
+            int n = snprintf(text, sizeof text, "%.60s: ", url);
+            sl_message_clean(action->text, text + n, sizeof text - (size_t)n);
             memcpy(action->text, text, sizeof text);
         }
         return true;
