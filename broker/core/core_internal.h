@@ -183,6 +183,7 @@ void sl_core_device_why(struct sl_broker_core *core, uint32_t dev, const char *w
 void sl_core_fleet_create(struct sl_broker_core *core);
 void sl_core_fleet_destroy(struct sl_broker_core *core);
 
+#include "broker/core/core_health.h"
 #include "broker/core/core_work.h"
 
 #endif

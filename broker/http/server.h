@@ -41,7 +41,8 @@ struct sl_http_config {
      * the version of the policy document that sets them. */
     const char *coin; /* NULL: "sha256d" */
     int64_t coin_max_ppm, tenant_max_ppm;
-    const char *policy_version; /* NULL: none */
+    const char *policy_version;   /* NULL: none */
+    struct sl_log_ring *log_ring; /* the log's newest lines, borrowed; NULL: none are shown */
 };
 
 enum sl_http_request_kind {

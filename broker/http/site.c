@@ -6,6 +6,7 @@
 
 #include "broker/http/batch_json.h"
 #include "broker/http/batches.h"
+#include "broker/store/events.h"
 
 #define HISTORY_DEVICE 20
 #define HISTORY_DEFAULT 50

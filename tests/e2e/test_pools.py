@@ -308,7 +308,7 @@ class Pools(unittest.TestCase):
         backup_ended = backup.shares()[-1]["t"]
         times = sorted(s["t"] for s in primary.shares() + backup.shares())
         gap = max(b - a for a, b in zip(times, times[1:]))
-        self.assertLess(gap, 1.5, "hashing stopped at a change of the address")
+        self.assertLess(gap, 2, "hashing stopped at a change of the address")
         self.assertLess(backup_ended, times[-1])
 
     def test_2_a_refused_user_goes_to_the_next_address(self):
@@ -324,6 +324,8 @@ class Pools(unittest.TestCase):
             with self.subTest(name):
                 self.wait_log(name, why)
                 self.assertEqual(self.pools[name].shares(), [])
+        self.wait(lambda: any("has expired" in json.dumps(node) for node in self.site.api("GET", "/api/v1/nodes")["nodes"]
+                              if node["node"] == "expired"), 10, lambda: self.site.api("GET", "/api/v1/nodes"))
 
     def test_4_a_pinned_key_that_changes_is_refused(self):
         self.wait_shares("pinned", 5)  # its certificate has expired: the pin alone counts
