@@ -157,6 +157,10 @@ int sl_pool_options_link(const struct sl_pool_options *options, const char *sect
         rc = read_password(options->proxy_password_file, section, "proxy_password_file",
                            link.proxy_password, sizeof link.proxy_password, err);
     }
+    if (rc == SL_OK && link.proxy_user[0] && !link.proxy_password[0]) {
+        rc = sl_fail(err, SL_INVALID, "%s.proxy_password_file %s: its first line is empty", section,
+                     options->proxy_password_file);
+    }
     if (rc == SL_OK) {
         *ret_options = link;
     }

@@ -17,7 +17,7 @@ import unittest
 from contextlib import closing
 
 from sluice_site import Site
-from support import BUILD, MODELS, STILL, SiteCase
+from support import BUILD, MODELS, STILL
 
 # One of 515 hashes: scripted devices search up to 5,000 nonces for each of their shares, five a second.
 DIFFICULTY = "0.000000125"
@@ -397,31 +397,6 @@ class Pools(unittest.TestCase):
             if "stale" not in exact:
                 self.assertEqual(booked[REJECTED], 0)
                 self.assertLess(stale, 0.35 * len(shares) + 5)
-
-
-class NewBlocks(SiteCase):
-    """A pool with a new block every 700 ms, and this machine's own devices."""
-
-    options = {"clean_every": "700ms", "pool_user": "u\n  submit_stale: true"}
-    parts = ("pool", "broker")
-
-    @classmethod
-    def prepared(cls):
-        """Without models, whose measurement takes longer than the test."""
-        with open(cls.site.path("agent.yaml")) as f:
-            text = re.sub(r"models:\n(  .*\n)*", "", f.read())
-        with open(cls.site.path("agent.yaml"), "w") as f:
-            f.write(text)
-
-    def test_a_real_device_hashes_nothing_old(self):
-        self.site.start("agent")
-        wanted = self.site.pool_counts()["accepted"] + 25
-        self.assertTrue(self.site.wait_for(lambda: self.site.pool_counts()["accepted"] >= wanted, 30),
-                        self.site.log_tail("agent"))
-        with open(self.site.pool_log) as f:
-            shares = [json.loads(line) for line in f.read().split("\n")[:-1]]
-        self.assertEqual([s for s in shares if s["result"] == "rejected"], [])
-        self.assertEqual([s for s in shares if (s["behind_ms"] or 0) > 1000], [])
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@
 
 #include "tests/sim/addresses.h"
 
-#define SEEDS 60
+#define SEEDS 15
 
 static void rules_hold_and_paths_are_walked(void **state) {
     (void)state;

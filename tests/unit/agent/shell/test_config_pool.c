@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -140,6 +141,12 @@ static void passwords_come_from_files_of_ours_alone(void **state) {
     assert_non_null(strstr(err.text, "chmod 600"));
     assert_int_equal(sl_pool_options_link(&options, "pool", &link, &err), -SL_DENIED);
     assert_non_null(strstr(err.text, "pool.proxy_password_file"));
+    assert_int_equal(chmod(path, 0600), 0);
+    fd = open(path, O_WRONLY | O_TRUNC);
+    assert_int_equal(write(fd, "\nsecret\n", 8), 8);
+    close(fd);
+    assert_int_equal(sl_pool_options_link(&options, "pool", &link, &err), -SL_INVALID);
+    assert_non_null(strstr(err.text, "empty"));
     unlink(path);
     assert_true(sl_pool_options_client(&options, "pool", &pool, &err) < 0);
 }
