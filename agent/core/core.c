@@ -36,7 +36,6 @@ static int check_config(const struct sl_agent_config *config, struct sl_error *e
 
 static void copy_config(struct sl_agent_core *core, const struct sl_agent_config *config) {
     core->config = *config;
-    sl_text_copy(core->pool_url, sizeof core->pool_url, config->pool_url ? config->pool_url : "");
     for (uint32_t i = 0; i < config->model_count; i++) {
         core->models[i] = config->models[i];
     }
@@ -52,7 +51,6 @@ static void copy_config(struct sl_agent_core *core, const struct sl_agent_config
     core->config.models = NULL;
     core->config.devices = NULL;
     core->config.pool = NULL;
-    core->config.pool_url = NULL;
     core->session.safe_mode = config->safe_mode;
     core->session.safe_mode_max_ms = config->safe_mode_max_ms;
     core->session.state = SESSION_BOOTING;

@@ -57,7 +57,6 @@ struct agent_session {
 struct sl_agent_core {
     struct sl_agent_config config; /* its pointers are copies, owned here */
     struct sl_agent_model models[SL_AGENT_MODELS_MAX];
-    char pool_url[SL_MSG_TEXT_MAX];
     struct agent_outbox outbox;
     struct agent_session session;
     struct agent_device *devices; /* [config.device_count] */

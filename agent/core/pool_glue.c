@@ -61,17 +61,20 @@ static void handle(struct sl_agent_core *core, struct sl_now now,
     switch (action->kind) {
     case POOL_CONNECT:
         cmd = agent_queue(core, SL_AGENT_POOL_CONNECT);
+        cmd->link = action->link;
         cmd->port = action->port;
+        cmd->tls = action->tls;
         sl_text_copy(cmd->text, sizeof cmd->text, action->text);
         break;
     case POOL_SEND:
         cmd = agent_queue(core, SL_AGENT_POOL_SEND);
+        cmd->link = action->link;
         cmd->data = agent_alloc(action->size);
         memcpy(cmd->data, action->data, action->size);
         cmd->size = action->size;
         break;
     case POOL_CLOSE:
-        agent_queue(core, SL_AGENT_POOL_CLOSE);
+        agent_queue(core, SL_AGENT_POOL_CLOSE)->link = action->link;
         break;
     case POOL_JOB:
         take_job(core, action->job, now.mono);
@@ -100,24 +103,25 @@ void agent_pool_drain(struct sl_agent_core *core, struct sl_now now) {
     }
 }
 
-void sl_agent_pool_connected(struct sl_agent_core *core, struct sl_now now) {
+void sl_agent_pool_connected(struct sl_agent_core *core, struct sl_now now, uint32_t link) {
     if (core->pool) {
-        agent_pool_on_connected(core->pool, now.mono);
+        agent_pool_on_connected(core->pool, link, now.mono);
     }
     agent_settle(core, now);
 }
 
-void sl_agent_pool_received(struct sl_agent_core *core, struct sl_now now, const void *data,
-                            size_t size) {
+void sl_agent_pool_received(struct sl_agent_core *core, struct sl_now now, uint32_t link,
+                            const void *data, size_t size) {
     if (core->pool) {
-        agent_pool_on_received(core->pool, data, size, now.mono);
+        agent_pool_on_received(core->pool, link, data, size, now.mono);
     }
     agent_settle(core, now);
 }
 
-void sl_agent_pool_disconnected(struct sl_agent_core *core, struct sl_now now, const char *reason) {
+void sl_agent_pool_disconnected(struct sl_agent_core *core, struct sl_now now, uint32_t link,
+                                const char *reason) {
     if (core->pool) {
-        agent_pool_on_disconnected(core->pool, reason, now.mono);
+        agent_pool_on_disconnected(core->pool, link, reason, now.mono);
     }
     agent_settle(core, now);
 }

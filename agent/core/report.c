@@ -83,10 +83,10 @@ void agent_report_send(struct sl_agent_core *core) {
     report->results_spooled = core->results.count;
     report->shares_spooled = core->shares.open.count + core->shares.settled.count;
     struct sl_msg_pool *pool = &report->pool;
-    sl_text_copy(pool->url, sizeof pool->url, core->pool_url);
     if (core->pool) {
         struct agent_pool_status status;
         agent_pool_get_status(core->pool, &status);
+        sl_text_copy(pool->url, sizeof pool->url, status.url);
         pool->connected = status.connected;
         pool->difficulty_nano = status.difficulty_nano;
         sl_text_copy(pool->state, sizeof pool->state, status.state);

@@ -127,7 +127,7 @@ static void cl_config(const struct sl_agent *agent, struct sl_cl_device_config *
         .force_no_stop_word = options->stop_word == 1,
         .sysfs_root = options->sysfs_root,
     };
-    if (options->pool_url[0]) {
+    if (options->pool.url[0]) {
         ret_config->factories[ret_config->factory_count++] = sl_hash_factory();
     }
     if (sl_model_set_count(agent->models) > 0) {

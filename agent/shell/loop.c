@@ -196,7 +196,9 @@ void sl_agent_loop_fini(struct sl_agent *agent) {
         return;
     }
     agent->loop_open = false;
-    sl_pool_link_close(&agent->pool);
+    for (uint32_t i = 0; i < SL_FAILOVER_URLS_MAX; i++) {
+        sl_pool_link_close(&agent->pool_links[i].link);
+    }
     uv_walk(&agent->loop, close_handle, NULL);
     uv_run(&agent->loop, UV_RUN_DEFAULT);
     uv_loop_close(&agent->loop);

@@ -9,6 +9,7 @@
 
 #include "agent/shell/agent.h"
 #include "agent/shell/join.h"
+#include "agent/shell/pool_pin.h"
 #include "proto/base/log.h"
 #include "proto/base/thread.h"
 
@@ -18,6 +19,7 @@ static const char usage[] =
     "Usage: sluice-agent --config FILE [--check-config | --print-config]\n"
     "       sluice-agent join TOKEN|FILE|- [--config FILE] [--key-file FILE] [--wait]\n"
     "       sluice-agent keygen --out FILE\n"
+    "       sluice-agent pool-pin stratum+ssl://HOST:PORT\n"
     "\n"
     "Runs this machine's devices as the broker directs: hashing for a pool, or serving inference\n"
     "batches. Without a broker it works on for a while as it was last told.\n"
@@ -139,6 +141,9 @@ int main(int argc, char **argv) {
     }
     if (argc > 1 && strcmp(argv[1], "join") == 0) {
         return sl_verb_join(argc, argv);
+    }
+    if (argc > 1 && strcmp(argv[1], "pool-pin") == 0) {
+        return sl_pool_pin_main(argc, argv);
     }
     struct arguments arguments = {0};
     int code = parse_arguments(argc, argv, &arguments);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The core from the configuration and the journal. Apart from start.c, since the Stratum client's
  * header and the wire's have a name in common. */
+#include <string.h>
 #include <sys/random.h>
 
 #include "agent/shell/agent.h"
-#include "agent/stratum/client.h"
+#include "agent/stratum/failover.h"
 #include "proto/base/text.h"
 
 struct replay {
@@ -20,10 +21,26 @@ static int replay_record(void *context, enum sl_journal_space space, const void 
                            value_size, err);
 }
 
+/* The pool's state machine gets its part of the configuration, its connections theirs. */
+static int open_pool(struct sl_agent *agent, struct sl_failover_config *ret_config,
+                     struct sl_error *err) {
+    bool tls = false;
+    int rc = sl_pool_options_client(&agent->options.pool, "pool", ret_config, err);
+    rc = rc ? rc : sl_pool_options_link(&agent->options.pool, "pool", &agent->pool_options, err);
+    for (uint32_t i = 0; rc == SL_OK && i < ret_config->url_count; i++) {
+        tls = tls || ret_config->urls[i].tls;
+    }
+    if (rc == SL_OK && tls) {
+        rc = sl_pool_trust_create(&agent->pool_options.pins, agent->pool_options.ca_file,
+                                  &agent->pool_trust, err);
+    }
+    return rc;
+}
+
 int sl_agent_create_core(struct sl_agent *agent, const struct sl_agent_device_config *devices,
                          struct sl_error *err) {
     struct sl_agent_model models[SL_AGENT_MODELS_MAX] = {0};
-    struct sl_stratum_config pool;
+    struct sl_failover_config pool;
     struct sl_agent_config config = {
         .version = SLUICE_VERSION,
         .safe_mode = agent->options.safe_mode ? SL_MODE_HASH : SL_MODE_IDLE,
@@ -45,15 +62,13 @@ int sl_agent_create_core(struct sl_agent *agent, const struct sl_agent_device_co
         to->max_tokens = from->max_tokens;
         to->truncate = from->truncate;
     }
-    if (agent->options.pool_url[0]) {
-        int rc = sl_agent_options_pool(&agent->options, &pool, err);
-        if (rc) {
-            return rc;
-        }
+    int rc = SL_OK;
+    if (agent->options.pool.url[0]) {
+        rc = open_pool(agent, &pool, err);
         config.pool = &pool;
-        config.pool_url = agent->options.pool_url;
     }
-    int rc = sl_agent_core_create(&config, &agent->core, err);
+    rc = rc ? rc : sl_agent_core_create(&config, &agent->core, err);
+    explicit_bzero(&pool, sizeof pool);
     struct replay replay = {.agent = agent, .now = sl_clock_now()};
     rc = rc ? rc : sl_journal_replay(agent->journal, replay_record, &replay, err);
     return rc;

@@ -230,8 +230,10 @@ class Identity(SiteCase):
 
 class BadPools(SiteCase):
     """A pool that refuses, babbles or is silent is named with its fault. It costs no device and no broker:
-    tenants are served, nothing is hashed, and a good pool on the same port is taken up again."""
+    tenants are served, nothing is hashed, and a good pool on the same port is taken up again. That one has a
+    new block every 700 ms, which leaves these devices no old work."""
 
+    options = {"clean_every": "700ms", "pool_user": "u\n  submit_stale: true"}
     parts = ("broker",)
 
     def tearDown(self):
@@ -269,6 +271,11 @@ class BadPools(SiteCase):
         self.wait_modes("hash")
         self.assertTrue(self.site.wait_for(lambda: all(a > b for a, b in zip(self.hashes(), hashes)), 20),
                         (hashes, self.hashes()))
+        wanted = self.site.pool_counts()["accepted"] + 20
+        self.assertTrue(self.site.wait_for(lambda: self.site.pool_counts()["accepted"] >= wanted, 30))
+        with open(self.site.pool_log) as f:
+            shares = [json.loads(line) for line in f.read().split("\n")[:-1]]
+        self.assertEqual([share for share in shares if (share["behind_ms"] or 0) > 1000], [])
 
     def test_refused_authorisation(self):
         # It is asked again after five minutes at the earliest: too long to wait here.

@@ -90,7 +90,6 @@ static int open_agent(struct sim *sim, uint32_t i, struct sl_error *err) {
         .devices = devices,
         .model_count = 1,
         .models = &model,
-        .pool_url = "stratum+tcp://pool.test:3333",
     };
     sl_text_copy(config.node, sizeof config.node, agent->node);
     rc = rc ? rc : sim_agent_core_create(&config, agent->node, &agent->core, err);

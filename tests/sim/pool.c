@@ -62,7 +62,8 @@ static void to_agent(struct sim *sim, struct sim_event *event) {
         return;
     }
     note_heard(line, (const char *)event->data, event->size);
-    sl_agent_pool_received(sim->agents[i].core, sim_host_now(sim, i + 1), event->data, event->size);
+    sl_agent_pool_received(sim->agents[i].core, sim_host_now(sim, i + 1), 0, event->data,
+                           event->size);
     sim_agent_commands(sim, i);
     sim_agent_schedule(sim, i);
 }
@@ -324,7 +325,7 @@ static void connected(struct sim *sim, struct sim_event *event) {
     struct sl_now now = sim_host_now(sim, i + 1);
     if (pool->down_until_ns > sim->now_ns) {
         sim_count(sim, SIM_POOL_DOWN);
-        sl_agent_pool_disconnected(sim->agents[i].core, now, "connection refused");
+        sl_agent_pool_disconnected(sim->agents[i].core, now, 0, "connection refused");
     } else {
         line->open = true;
         line->session = ++pool->sessions;
@@ -332,7 +333,7 @@ static void connected(struct sim *sim, struct sim_event *event) {
         line->input.len = 0;
         line->heard_clean = 0;
         memset(line->jobs, 0, sizeof line->jobs);
-        sl_agent_pool_connected(sim->agents[i].core, now);
+        sl_agent_pool_connected(sim->agents[i].core, now, 0);
     }
     sim_agent_commands(sim, i);
     sim_agent_schedule(sim, i);
@@ -359,7 +360,7 @@ static void drop(struct sim *sim, uint32_t agent) {
     line->open = false;
     sim_count(sim, SIM_POOL_DROP);
     if (sim->agents[agent].core && sim->hosts[agent + 1].paused_until_ns <= sim->now_ns) {
-        sl_agent_pool_disconnected(sim->agents[agent].core, sim_host_now(sim, agent + 1),
+        sl_agent_pool_disconnected(sim->agents[agent].core, sim_host_now(sim, agent + 1), 0,
                                    "connection reset by the pool");
         sim_agent_commands(sim, agent);
         sim_agent_schedule(sim, agent);

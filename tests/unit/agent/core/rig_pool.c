@@ -18,7 +18,7 @@ int rig_pool_core(struct rig *rig, struct sl_agent_config *config, struct sl_err
 }
 
 static void say(struct rig *rig, const char *line) {
-    sl_agent_pool_received(rig->core, rig->now, line, strlen(line));
+    sl_agent_pool_received(rig->core, rig->now, 0, line, strlen(line));
 }
 
 void rig_pool_job(struct rig *rig, int number, bool clean) {
@@ -72,10 +72,10 @@ void rig_pool_obey(struct rig *rig, struct sl_agent_cmd *cmd) {
         sl_assert(strcmp(cmd->text, "pool.test") == 0 && cmd->port == 3333);
         rig->pool_connected = !rig->pool_down;
         if (rig->pool_down) {
-            sl_agent_pool_disconnected(rig->core, rig->now, "connection refused");
+            sl_agent_pool_disconnected(rig->core, rig->now, 0, "connection refused");
         } else {
             rig->pool_session++;
-            sl_agent_pool_connected(rig->core, rig->now);
+            sl_agent_pool_connected(rig->core, rig->now, 0);
         }
     } else if (cmd->kind == SL_AGENT_POOL_CLOSE) {
         rig->pool_connected = false;
@@ -89,6 +89,6 @@ void rig_pool_obey(struct rig *rig, struct sl_agent_cmd *cmd) {
 
 void rig_pool_cut(struct rig *rig) {
     rig->pool_connected = false;
-    sl_agent_pool_disconnected(rig->core, rig->now, "reset by the test");
+    sl_agent_pool_disconnected(rig->core, rig->now, 0, "reset by the test");
     rig_pump(rig);
 }
