@@ -56,7 +56,7 @@ static int open_regular(const char *path, int *ret_fd, struct sl_file_stamp *ret
 }
 
 int sl_mapping_open(const char *path, struct sl_mapping *ret_mapping, struct sl_error *err) {
-    struct sl_file_stamp stamp;
+    struct sl_file_stamp stamp = {0};
     SL_AUTO_FD int fd = -1;
     int rc = open_regular(path, &fd, &stamp, err);
     if (rc) {
