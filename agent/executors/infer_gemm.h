@@ -111,9 +111,10 @@ struct sl_gemm {
 /* Opens without building anything; sl_gemm_use does that. */
 int sl_gemm_open(struct sl_cl *cl, struct sl_gemm *ret_gemm, struct sl_error *err);
 /* Makes products of this kind possible: chooses among the ways to compute it, from what was kept
- * for this device and driver (agent/device/tuning.h) or by measuring for a fraction of a second,
- * and builds what is needed. Before the device is offered; a second call for the same shape is
- * free. -SL_UNSUPPORTED for a type or k that it cannot do. */
+ * for this device and driver (agent/device/tuning.h) or by measuring for a fraction of a second
+ * (without a tuning store: takes the best guess), and builds what is needed. Before the device is
+ * offered; a second call for the same shape is free. -SL_UNSUPPORTED for a type or k that it cannot
+ * do. */
 int sl_gemm_use(struct sl_gemm *gemm, enum sl_weight_type weights, uint32_t n, uint32_t k,
                 struct sl_error *err);
 /* Stores the programs again, now that drivers have specialised them (after the first launches). */

@@ -156,7 +156,7 @@ int sl_gemm_tune(struct sl_gemm *gemm, struct sl_gemm_shape *shape, struct sl_er
                        "work-groups (%zu) for matrix products",
                        gemm->cl->local_bytes, gemm->cl->work_group_max);
     }
-    if (count == 1) {
+    if (count == 1 || !gemm->cl->tuning) { /* nothing to choose, or nowhere to keep it */
         shape->few = shape->many = ways[0];
         return SL_OK;
     }

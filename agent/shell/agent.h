@@ -39,6 +39,7 @@ struct sl_agent {
     struct sl_discovery *discovery; /* NULL with fake devices */
     struct sl_agent_core *core;
     struct sl_tokenizer *tokenizer;
+    struct sl_model_watch *model_watch;
     struct sl_link *link;
     struct sl_msg_arena *arena;
     struct sl_mailbox *events;  /* of struct sl_device_event */

@@ -233,7 +233,7 @@ static void sweep(struct sl_broker_core *core) {
 static void finish_validated(struct sl_core_event *event) {
     free(event->lines.worst_tokens);
     free(event->errors);
-    event->lines = (struct sl_core_lines){0, NULL};
+    event->lines = (struct sl_core_lines){0};
     event->errors = NULL;
 }
 

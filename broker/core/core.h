@@ -67,11 +67,11 @@ struct sl_core_config {
     char models[SL_CORE_MODELS_MAX][SL_MSG_NAME_MAX];
 };
 
-/* The lines of a validated batch, as the core needs them; texts stay in the spool (broker/batch).
- */
+/* What the core needs of a validated batch's lines; texts stay in the spool (broker/batch). */
 struct sl_core_lines {
     uint32_t count;
     uint32_t *worst_tokens; /* [count] upper bound from the text's bytes; malloc'ed, moves */
+    bool tokens;            /* a line has token ids, which agents of wire version 1 cannot read */
 };
 
 enum sl_core_event_kind {

@@ -120,7 +120,9 @@ static void offer_infer(const struct sl_broker_core *core, uint32_t dev,
         struct sl_core_batch *wanted = i == 0 ? own : core->best[i - 1].batch;
         struct sl_core_batch *batch = sl_core_rate_batch(core, dev, wanted);
         if (wanted && !batch && !offer->batch && sl_core_rate_milli(report, wanted) > 0) {
-            offer->missing = "bid at the rate card's rate";
+            offer->missing = sl_core_batch_readable(core, dev, wanted)
+                                 ? "bid at the rate card's rate"
+                                 : "newer agent for token inputs";
         }
         int64_t rate = batch ? sl_core_rate_milli(report, batch) : 0;
         int64_t value = batch ? sl_opportunity_lease(batch->row.bid_nusd_per_mtok, rate) : 0;

@@ -24,16 +24,26 @@ bool sl_core_rate_refuses(const struct sl_broker_core *core, uint32_t dev,
     return core->config.policy.rate_count > 0 && below(core, sl_core_class_name(core, dev), batch);
 }
 
+bool sl_core_batch_readable(const struct sl_broker_core *core, uint32_t dev,
+                            const struct sl_core_batch *batch) {
+    return !batch->tokens || core->nodes[core->fleet.node[dev]].wire >= SL_WIRE_VERSION_TOKENS;
+}
+
+static bool may_serve(const struct sl_broker_core *core, uint32_t dev,
+                      const struct sl_core_batch *batch) {
+    return sl_core_batch_readable(core, dev, batch) && !sl_core_rate_refuses(core, dev, batch);
+}
+
 struct sl_core_batch *sl_core_rate_batch(const struct sl_broker_core *core, uint32_t dev,
                                          struct sl_core_batch *batch) {
-    if (!batch || !sl_core_rate_refuses(core, dev, batch)) {
+    if (!batch || may_serve(core, dev, batch)) {
         return batch;
     }
     struct sl_core_batch *best = NULL;
     for (uint32_t i = 0; i < core->batch_count; i++) {
         struct sl_core_batch *other = core->batches[i];
         if (strcmp(other->row.model, batch->row.model) == 0 &&
-            sl_core_batch_issuable(core, other) && !sl_core_rate_refuses(core, dev, other) &&
+            sl_core_batch_issuable(core, other) && may_serve(core, dev, other) &&
             (!best || sl_core_batch_pays_more(other, best))) {
             best = other;
         }

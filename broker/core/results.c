@@ -249,7 +249,8 @@ static void take_line(struct taking *t, const struct sl_msg_result_line *line) {
         take_ok(t, line);
         break;
     case SL_LINE_TOO_LONG:
-        take_failed(t, line, SL_LINE_TOO_LONG);
+    case SL_LINE_BAD_TOKEN:
+        take_failed(t, line, line->status);
         break;
     case SL_LINE_FAILED:
     case SL_LINE_BAD_MODEL: /* it was offered for this model: the device's fault */

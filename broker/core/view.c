@@ -286,12 +286,7 @@ uint32_t sl_view_models_get(const struct sl_broker_core *core, const char **ids,
 uint64_t sl_view_token_rate(const struct sl_broker_core *core) {
     uint64_t rate_milli = 0;
     for (uint32_t dev = 0; dev < core->fleet.count; dev++) {
-        struct sl_msg_device report;
-        sl_core_report_get(core, dev, &report);
-        uint64_t busy_ms = report.busy_ms[SL_MODE_INFER];
-        if (busy_ms > 0 && report.tokens_total > 0) {
-            rate_milli += (uint64_t)((sl_i128)report.tokens_total * 1000000 / busy_ms);
-        }
+        rate_milli += core->fleet.cold[dev].report.token_rate_milli;
     }
     return rate_milli;
 }

@@ -72,8 +72,8 @@ static int gather_inputs(struct sl_spool *spool, const struct sl_unit_row *unit,
         if (rc) {
             return rc;
         }
-        lines[i] =
-            (struct sl_msg_unit_line){.line = unit->lines[i], .input_count = line.input_count};
+        lines[i] = (struct sl_msg_unit_line){
+            .line = unit->lines[i], .input_count = line.input_count, .tokens = line.tokens};
         total += line.input_count;
     }
     struct sl_msg_input *inputs = calloc(total ? total : 1, sizeof *inputs);

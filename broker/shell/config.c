@@ -128,6 +128,10 @@ static const struct sl_conf_option tenant_schema[] = {
 static const struct sl_conf_option catalogue_schema[] = {
     {"id", SL_CONF_TEXT, FIELD(struct sl_catalogue_config, id), .min = 1, .max = 63,
      .help = "Model id as tenants name it; agents that have it serve it."},
+    {"input_prefix", SL_CONF_TEXT, FIELD(struct sl_catalogue_config, input_prefix), .min = 0,
+     .max = 255, .fallback = "",
+     .help = "Goes before every text of new batches (e5: \"query: \"); its tokens are billed like "
+             "the text's. Empty: texts are taken as they come. Inputs of token ids get none."},
     {0},
 };
 

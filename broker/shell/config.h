@@ -16,6 +16,7 @@ struct sl_tenant_config {
 
 struct sl_catalogue_config {
     char id[SL_MSG_NAME_MAX];
+    char input_prefix[256];
 };
 
 struct sl_tariff_config {

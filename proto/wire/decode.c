@@ -293,8 +293,31 @@ static int get_directive(const struct reader *r, const Sluice__V1__Directive *in
     return rc ? rc : get_text(r, in->reason, TEXT(m->reason), "reason");
 }
 
+static int get_token_inputs(const struct reader *r, const Sluice__V1__UnitLine *in,
+                            struct sl_msg_unit_line *line) {
+    void *items = NULL;
+    if (in->n_inputs) {
+        return sl_fail(r->err, SL_CORRUPT, "line %u has texts and token inputs", in->line);
+    }
+    int rc = get_count(r, in->n_token_inputs, SL_MSG_INPUTS_MAX, "inputs", &line->input_count);
+    rc = rc ? rc : get_items(r, line->input_count, sizeof *line->inputs, &items);
+    struct sl_msg_input *inputs = items;
+    line->inputs = inputs;
+    line->tokens = true;
+    for (uint32_t i = 0; rc == SL_OK && i < line->input_count; i++) {
+        const Sluice__V1__TokenInput *input = in->token_inputs[i];
+        rc = get_count(r, input->n_ids, SL_MSG_TOKENS_MAX, "token ids", &inputs[i].id_count);
+        inputs[i].text = "";
+        inputs[i].ids = input->ids;
+    }
+    return rc;
+}
+
 static int get_inputs(const struct reader *r, const Sluice__V1__UnitLine *in,
                       struct sl_msg_unit_line *line) {
+    if (in->n_token_inputs) {
+        return get_token_inputs(r, in, line);
+    }
     void *items = NULL;
     int rc = get_count(r, in->n_inputs, SL_MSG_INPUTS_MAX, "inputs", &line->input_count);
     rc = rc ? rc : get_items(r, line->input_count, sizeof *line->inputs, &items);

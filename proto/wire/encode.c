@@ -358,6 +358,16 @@ static void put_unit_line(struct scratch *s, const struct sl_msg_unit_line *line
                           Sluice__V1__UnitLine *out) {
     sluice__v1__unit_line__init(out);
     out->line = line->line;
+    if (line->tokens) {
+        out->token_inputs = take_items(s, line->input_count, sizeof **out->token_inputs);
+        out->n_token_inputs = line->input_count;
+        for (uint32_t i = 0; out->token_inputs && i < line->input_count; i++) {
+            sluice__v1__token_input__init(out->token_inputs[i]);
+            out->token_inputs[i]->n_ids = line->inputs[i].id_count;
+            out->token_inputs[i]->ids = (uint32_t *)line->inputs[i].ids;
+        }
+        return;
+    }
     out->inputs = take(s, line->input_count * sizeof *out->inputs);
     if (!out->inputs) {
         return;

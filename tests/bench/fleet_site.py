@@ -69,7 +69,9 @@ class FleetSite(Site):
 
     def prepare_fleet(self, agents):
         self.prepare()
-        self.run(self.tool(), "keys", str(agents), self.path("allowed-agents"), self.path("fleet.keys"))
+        self.run(self.tool(), "keys", str(agents), self.path("fleet.public"), self.path("fleet.keys"))
+        with open(self.path("fleet.public")) as f, open(self.path("allowed-agents"), "a") as g:
+            g.write(f.read())
 
     def broker_key(self, which):
         with open(self.path("broker.key")) as f:
@@ -100,11 +102,16 @@ class FleetSite(Site):
         raise SiteError(f"no metric {name}")
 
     def memory(self, name="broker"):
-        """Resident memory in bytes, and how many file descriptors are open."""
+        """Resident memory in bytes, and how many file descriptors are open; those of the store's files, of which
+        each worker opens some when it first needs them, are left out."""
         pid = self.pid(name)
         with open(f"/proc/{pid}/status") as f:
             rss = int(re.search(r"VmRSS:\s*(\d+) kB", f.read()).group(1)) * 1024
-        return rss, len(os.listdir(f"/proc/{pid}/fd"))
+        count = 0
+        for fd in os.listdir(f"/proc/{pid}/fd"):
+            with contextlib.suppress(OSError):  # it was closed meanwhile
+                count += not os.readlink(f"/proc/{pid}/fd/{fd}").startswith(self.store)
+        return rss, count
 
 
 def cpu_seconds(pid):

@@ -276,6 +276,7 @@ static void open_ours(struct engine *e, bool gpu_kernels, const char *cache) {
     const struct sl_cl_spec spec = {.platform = first->platform,
                                     .device = first->device,
                                     .cache_dir = cache,
+                                    .figures = first->info.key, /* so that it is tuned */
                                     .force_gpu_kernels = gpu_kernels};
     if (sl_cl_open(&e->cl, &spec, &err) < 0 || sl_gemm_open(&e->cl, &e->gemm, &err) < 0) {
         die("device", err.text);

@@ -66,8 +66,9 @@ static void send_unit(struct sim *sim, const struct sl_core_command *command) {
         char *text = texts + i * room;
         uint32_t bytes =
             sim_line_text(sim, (uint32_t)(batch - sim->batches), unit->lines[i], text, room);
-        inputs[i] = (struct sl_msg_input){text, bytes};
-        lines[i] = (struct sl_msg_unit_line){unit->lines[i], 1, &inputs[i]};
+        inputs[i] = (struct sl_msg_input){.text = text, .bytes = bytes};
+        lines[i] = (struct sl_msg_unit_line){
+            .line = unit->lines[i], .input_count = 1, .inputs = &inputs[i]};
     }
     sim_check_unit(sim, unit);
     struct sl_msg msg = *command->msg;

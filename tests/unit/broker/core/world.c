@@ -360,6 +360,7 @@ void world_validated(struct world *w, const char *id, uint32_t lines, uint32_t r
     sl_text_copy(event.batch, sizeof event.batch, id);
     sl_text_copy(event.model, sizeof event.model, "mini");
     event.lines.count = lines;
+    event.lines.tokens = w->tokens;
     event.lines.worst_tokens = calloc(lines ? lines : 1, sizeof(uint32_t));
     assert_non_null(event.lines.worst_tokens);
     for (uint32_t i = 0; i < lines; i++) {

@@ -62,7 +62,8 @@ struct world {
     struct sl_broker_core *core;
     struct sl_core_config config;
     struct sl_now now;
-    bool hold; /* commits wait until world_commit */
+    bool hold;   /* commits wait until world_commit */
+    bool tokens; /* batches have token inputs */
     /* Takes each committed transaction over, in place of its destruction: a second store. */
     void (*commit)(void *arg, struct sl_txn *txn);
     void *commit_arg;

@@ -116,7 +116,7 @@ static void finish_batch(struct site *site, struct sl_batch_row *row, enum sl_ba
 }
 
 static void run_batch(struct site *site, struct sl_batch_row *row) {
-    static const char *const models[] = {"all-MiniLM-L6-v2"};
+    static const struct sl_batch_model models[] = {{"all-MiniLM-L6-v2", NULL}};
     struct sl_batch_validation validation = {0};
     struct sl_error err;
     must(sl_batch_validate(site->dir, row->id, row->input_file, row->endpoint, models, 1,
