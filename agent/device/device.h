@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "agent/device/place.h"
 #include "agent/stratum/work.h"
 #include "proto/base/clock.h"
 #include "proto/base/error.h"
@@ -43,6 +44,7 @@ struct sl_device_info {
     uint32_t compute_units;
     uint64_t memory_bytes;
     uint32_t max_alloc_mib;
+    struct sl_device_place place;
 };
 
 struct sl_device_model {
