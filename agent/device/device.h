@@ -93,12 +93,13 @@ struct sl_device_unit {
 
 enum sl_device_cmd_kind {
     SL_DEVCMD_INVALID = 0,
-    SL_DEVCMD_MODE, /* enter mode under epoch; units of lower epochs are dropped */
-    SL_DEVCMD_JOB,  /* newest pool job (kept while in another mode, so that a return uses it) */
-    SL_DEVCMD_UNIT, /* append a unit; worked in order */
-    SL_DEVCMD_DROP, /* forget unit_id (0: all units): no result events for it after this one's ack
-                     */
-    SL_DEVCMD_QUIT, /* halt, release, end */
+    SL_DEVCMD_MODE,   /* enter mode under epoch; units of lower epochs are dropped */
+    SL_DEVCMD_JOB,    /* newest pool job (kept while in another mode, so that a return uses it) */
+    SL_DEVCMD_UNIT,   /* append a unit; worked in order */
+    SL_DEVCMD_DROP,   /* forget unit_id (0: all units): no result events for it after this one's ack
+                       */
+    SL_DEVCMD_CANARY, /* re-test with known answers as soon as nothing is queued */
+    SL_DEVCMD_QUIT,   /* halt, release, end */
 };
 
 struct sl_device_cmd {
@@ -123,6 +124,7 @@ enum sl_device_event_kind {
     SL_DEVEV_LINE,      /* one input of a unit is done */
     SL_DEVEV_UNIT_DONE, /* all lines of the unit have been reported */
     SL_DEVEV_NEED_WORK, /* infer mode, queue of units is (nearly) empty */
+    SL_DEVEV_CANARY,    /* text empty: passed; else what was wrong */
     SL_DEVEV_STATS,     /* about once a second while something runs, and on change */
 };
 
@@ -150,6 +152,7 @@ struct sl_device_event {
     enum sl_mode mode;
     uint64_t unit_id;
     struct sl_mono at;
+    bool hung; /* FAILED, since a launch never returned */
     union {
         struct sl_device_candidate candidate;
         struct sl_device_line line;

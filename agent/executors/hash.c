@@ -206,6 +206,14 @@ static void hash_synthetic(struct sl_executor *ex, bool on) {
     }
 }
 
+static int hash_canary(struct sl_executor *ex, struct sl_error *err) {
+    struct sl_hash_executor *hash = (struct sl_hash_executor *)ex;
+    if (!hash->open || hash->flight_count > 0) {
+        return -SL_AGAIN;
+    }
+    return sl_hash_canary(&hash->kernel, hash->canaries++, err);
+}
+
 static void hash_destroy(struct sl_executor *ex) {
     struct sl_hash_executor *hash = (struct sl_hash_executor *)ex;
     struct sl_hash_found found;
@@ -233,6 +241,7 @@ static const struct sl_executor_ops hash_ops = {
     .stats = hash_stats,
     .destroy = hash_destroy,
     .synthetic = hash_synthetic,
+    .canary = hash_canary,
 };
 
 int sl_hash_executor_create(struct sl_cl *cl, uint32_t launch_ms, struct sl_executor **ret_ex,

@@ -53,6 +53,7 @@ struct arguments {
     bool check;
     bool print;
     uint32_t fake_devices;
+    const char *fake_gpus;
 };
 
 static bool parse_count(const char *text, uint32_t *ret_count) {
@@ -72,6 +73,7 @@ static int parse_arguments(int argc, char **argv, struct arguments *arguments) {
         {"check-config", no_argument, NULL, 'k'},
         {"print-config", no_argument, NULL, 'p'},
         {"fake-devices", required_argument, NULL, 'f'},
+        {"fake-gpus", required_argument, NULL, 'g'},
         {"version", no_argument, NULL, 'v'},
         {"help", no_argument, NULL, 'h'},
         {0},
@@ -94,6 +96,9 @@ static int parse_arguments(int argc, char **argv, struct arguments *arguments) {
                         SL_AGENT_DEVICES_MAX);
                 return 2;
             }
+            break;
+        case 'g':
+            arguments->fake_gpus = optarg;
             break;
         case 'v':
             printf("sluice-agent %s\n", SLUICE_VERSION);
@@ -146,6 +151,7 @@ int main(int argc, char **argv) {
         return 1;
     }
     agent->fake_devices = arguments.fake_devices;
+    agent->fake_gpus = arguments.fake_gpus;
     if (sl_agent_options_read(arguments.config_path, &agent->options, &err)) {
         fprintf(stderr, "sluice-agent: %s\n", err.text);
         code = 2;

@@ -135,7 +135,8 @@ int sl_cli_explain(struct sl_cli *cli, struct sl_error *err);
 int sl_cli_ledger(struct sl_cli *cli, struct sl_error *err);
 int sl_cli_submit(struct sl_cli *cli, struct sl_error *err);
 int sl_cli_batch(struct sl_cli *cli, struct sl_error *err);
-int sl_cli_order(struct sl_cli *cli, struct sl_error *err); /* drain, resume, pin, stop */
+int sl_cli_order(struct sl_cli *cli, struct sl_error *err);
+int sl_cli_health(struct sl_cli *cli, struct sl_error *err);
 int sl_cli_settle(struct sl_cli *cli, struct sl_error *err);
 int sl_cli_keys(struct sl_cli *cli, struct sl_error *err);
 int sl_cli_decisions(struct sl_cli *cli, struct sl_error *err);

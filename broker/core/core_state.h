@@ -8,6 +8,7 @@
 
 #include "broker/core/core.h"
 #include "broker/core/core_learn.h"
+#include "broker/core/health.h"
 #include "schedulers/policy.h"
 
 #define SL_CORE_NONE UINT32_MAX
@@ -114,6 +115,7 @@ enum sl_core_device_state {
     X(struct sl_core_batch *, batch)                                                               \
     X(struct sl_core_unit *, units) /* open ones, newest first */                                  \
     X(uint32_t, open_units)         /* of the present epoch: an agent drops those of lower ones */ \
+    X(struct sl_core_health, health)                                                               \
     X(struct sl_core_against, against)                                                             \
     X(uint32_t, class_row)   /* + 1; 0: not looked up yet */                                       \
     X(uint32_t, row)         /* in the last tick's snapshot, or SL_CORE_NONE */                    \

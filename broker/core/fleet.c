@@ -32,6 +32,9 @@ static void grow(struct sl_core_fleet *fleet) {
 }
 
 void sl_core_fleet_fini(struct sl_core_fleet *fleet) {
+    for (uint32_t dev = 0; dev < fleet->count; dev++) {
+        sl_core_health_fini(&fleet->health[dev]);
+    }
 #define FREE_COLUMN(type, name) free(fleet->name);
     SL_FLEET_COLUMNS(FREE_COLUMN)
     memset(fleet, 0, sizeof *fleet);
@@ -53,6 +56,7 @@ uint32_t sl_core_device_add(struct sl_broker_core *core, const char *key, uint32
     grow(fleet);
     uint32_t dev = fleet->count++;
     sl_text_copy(fleet->cold[dev].key, sizeof fleet->cold[dev].key, key);
+    memset(&fleet->health[dev], 0, sizeof fleet->health[dev]);
     fleet->node[dev] = node;
     fleet->state[dev] = SL_DEVICE_LOST;
     fleet->row[dev] = SL_CORE_NONE;
@@ -60,14 +64,16 @@ uint32_t sl_core_device_add(struct sl_broker_core *core, const char *key, uint32
 }
 
 /* The device's row, or SL_CORE_NONE when another node owns it. */
-static uint32_t adopt(struct sl_broker_core *core, uint32_t node, const char *key) {
+static uint32_t adopt(struct sl_broker_core *core, uint32_t node, const struct sl_msg_device *who) {
     struct sl_core_fleet *fleet = &core->fleet;
+    const char *key = who->key;
     uint32_t dev = sl_core_device_find(core, key);
     if (dev == SL_CORE_NONE) {
         dev = sl_core_device_add(core, key, node);
         fleet->cold[dev].first_seen = core->now.wall;
         fleet->epoch_max[dev] = core->epoch_floor;
         store_device(core, dev);
+        sl_core_health_adopt(core, dev, who->uuid);
         return dev;
     }
     if (fleet->node[dev] != node) {
@@ -120,16 +126,28 @@ static void note_epoch(struct sl_broker_core *core, uint32_t dev,
     sl_core_lease_clear(core, dev);
 }
 
+/* Power that no device can draw is posted to nobody, whatever an agent says. */
+static void refuse_absurd_watts(struct sl_msg_device *report) {
+    for (int mode = SL_MODE_IDLE; mode < SL_MODE_COUNT; mode++) {
+        struct sl_watts *watts = &report->watts[mode];
+        if (watts->source == SL_SOURCE_MEASURED && !sl_watts_plausible(watts->mw)) {
+            *watts = (struct sl_watts){SL_SOURCE_UNKNOWN, 0};
+        }
+    }
+}
+
 static void take_report(struct sl_broker_core *core, uint32_t dev,
                         const struct sl_msg_device *report) {
     struct sl_core_fleet *fleet = &core->fleet;
     sl_core_meter(core, dev);
     fleet->cold[dev].report = *report;
+    refuse_absurd_watts(&fleet->cold[dev].report);
     fleet->hash_rate_hs[dev] = report->hash_rate_hs;
     bool mode_known = report->mode > SL_MODE_INVALID && report->mode < SL_MODE_COUNT;
     fleet->running_mode[dev] = mode_known ? (uint8_t)report->mode : 0;
     note_epoch(core, dev, report);
     sl_core_power_heard(core, dev, report);
+    sl_core_health_heard(core, dev, report);
     note_health(core, dev, report);
     bool ours = fleet->mode[dev] != SL_MODE_INVALID && report->epoch == fleet->epoch[dev];
     if (ours) {
@@ -200,7 +218,7 @@ void sl_core_device_forgive(struct sl_broker_core *core, uint32_t dev) {
 static void hello_device(struct sl_broker_core *core, uint32_t node,
                          const struct sl_msg_device *report, bool new_boot) {
     struct sl_core_fleet *fleet = &core->fleet;
-    uint32_t dev = adopt(core, node, report->key);
+    uint32_t dev = adopt(core, node, report);
     if (dev == SL_CORE_NONE) {
         sl_core_log(core, SL_LOG_WARN, "device.refused",
                     "device=%s node=%s: another node has it; check for a copied configuration",
@@ -266,6 +284,10 @@ void sl_core_fleet_hello(struct sl_broker_core *core, uint32_t node,
             listed = listed || strcmp(hello->devices[i].key, fleet->cold[dev].key) == 0;
         }
         if (fleet->node[dev] == node && !listed) {
+            if (fleet->state[dev] != SL_DEVICE_LOST) {
+                sl_core_event_note(core, SL_SEVERITY_WARN, "device.gone", SL_CORE_NONE, dev,
+                                   "its agent does not find it any more");
+            }
             sl_core_device_step(core, dev, SL_DEV_GONE);
         }
     }
@@ -292,7 +314,7 @@ void sl_core_fleet_hello(struct sl_broker_core *core, uint32_t node,
 void sl_core_fleet_report(struct sl_broker_core *core, uint32_t node,
                           const struct sl_msg_report *report) {
     for (uint32_t i = 0; i < report->device_count; i++) {
-        uint32_t dev = adopt(core, node, report->devices[i].key);
+        uint32_t dev = adopt(core, node, &report->devices[i]);
         if (dev == SL_CORE_NONE) {
             continue;
         }

@@ -192,6 +192,12 @@ bool sl_core_device_step(struct sl_broker_core *core, uint32_t dev,
         sl_core_log(core, level, "device.state", "device=%s %s->%s on %s", fleet->cold[dev].key,
                     sl_core_device_state_name(state), sl_core_device_state_name(next),
                     device_event_name(event));
+        if (next == SL_DEVICE_FAULTY) {
+            const char *said = fleet->cold[dev].report.health;
+            sl_core_event_note(core, SL_SEVERITY_ALERT, "device.faulty", SL_CORE_NONE, dev, "%s",
+                               event == SL_DEV_UNHEALTHY && said[0] ? said
+                                                                    : "its results were wrong");
+        }
         fleet->state[dev] = (uint8_t)next;
         sl_core_arm(core);
     }

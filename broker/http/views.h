@@ -25,6 +25,12 @@ void sl_view_power_summary_json(struct sl_json *json, const struct sl_broker_cor
                                 struct sl_now now);
 void sl_view_power_metrics(struct sl_buf *buf, const struct sl_broker_core *core,
                            struct sl_now now);
+/* Keys of a device's object. */
+void sl_view_telemetry_json(struct sl_json *json, const struct sl_msg_device *report);
+void sl_view_health_json(struct sl_json *json, const struct sl_view_health *health);
+/* All that are not as they should be. */
+void sl_view_healths_json(struct sl_json *json, const struct sl_broker_core *core);
+void sl_view_health_metrics(struct sl_buf *buf, const struct sl_broker_core *core);
 void sl_view_device_json(struct sl_json *json, const struct sl_view_device *device);
 void sl_view_feed_json(struct sl_json *json, const struct sl_view_feed *feed);
 void sl_view_feeds_json(struct sl_json *json, const struct sl_broker_core *core, struct sl_now now);

@@ -52,22 +52,26 @@ const struct sl_figure_info *sl_figure_info(uint32_t figure) {
     return figure < SL_FIG_COUNT ? &infos[figure] : NULL;
 }
 
+static int64_t watts_max_mw(void) {
+    return SL_MUTANT(absurd_watts_posted) ? INT64_MAX : WATTS_MAX_MW;
+}
+
 bool sl_watts_plausible(int64_t mw) {
-    return (mw > 0 && mw <= WATTS_MAX_MW) || SL_MUTANT(absurd_watts_posted);
+    return mw > 0 && mw <= watts_max_mw();
 }
 
 uint32_t sl_telemetry_bound(struct sl_msg_telemetry *t) {
     uint32_t refused = 0;
     for (uint32_t i = 0; i < SL_FIG_COUNT; i++) {
-        bool sound = t->figures[i] >= infos[i].min && t->figures[i] <= infos[i].max;
-        sound = sound || (i == SL_FIG_POWER_MW && SL_MUTANT(absurd_watts_posted));
+        int64_t max = i == SL_FIG_POWER_MW ? watts_max_mw() : infos[i].max;
+        bool sound = t->figures[i] >= infos[i].min && t->figures[i] <= max;
         if (sl_telemetry_has(t, (enum sl_figure)i) && !sound) {
             sl_telemetry_forget(t, (enum sl_figure)i);
             refused++;
         }
     }
     /* Boards draw more than their limit for moments only. */
-    if (sl_telemetry_has(t, SL_FIG_POWER_LIMIT_MW) && !SL_MUTANT(absurd_watts_posted) &&
+    if (sl_telemetry_has(t, SL_FIG_POWER_LIMIT_MW) &&
         t->figures[SL_FIG_POWER_MW] > t->figures[SL_FIG_POWER_LIMIT_MW] / 2 * 3) {
         sl_telemetry_forget(t, SL_FIG_POWER_MW);
         refused++;

@@ -101,6 +101,33 @@ bool sl_view_node_get(const struct sl_broker_core *core, struct sl_now now, uint
     return index == 0;
 }
 
+/* A GPU in quarantine, and one of which nothing is known. */
+bool sl_view_health_get(const struct sl_broker_core *core, uint32_t index,
+                        struct sl_view_health *ret_view) {
+    static struct sl_msg_telemetry telemetry;
+    telemetry = (struct sl_msg_telemetry){.source = SL_TELEMETRY_NONE};
+    if (index == 0 && !core->fresh) {
+        telemetry.source = SL_TELEMETRY_NVML;
+        sl_telemetry_set(&telemetry, SL_FIG_POWER_MW, 250125);
+        sl_telemetry_set(&telemetry, SL_FIG_TEMP_MC, -1500);
+        sl_telemetry_set(&telemetry, SL_FIG_THROTTLE, SL_THROTTLE_THERMAL | SL_THROTTLE_POWER_CAP);
+        sl_telemetry_set(&telemetry, SL_FIG_XIDS, 2);
+        telemetry.xid_count = 1;
+        telemetry.xids[0] = 79;
+    }
+    bool sick = index == 0 && !core->fresh;
+    *ret_view = (struct sl_view_health){.key = index == 0 ? "n1/pocl:0" : "n1/pocl:1",
+                                        .node = "n1",
+                                        .uuid = "",
+                                        .text = sick ? "driver error 79" : "",
+                                        .way_back = sick ? "repair it" : "",
+                                        .state = sick ? SL_HEALTH_QUARANTINE : SL_HEALTH_OK,
+                                        .cause = SL_FIG_XIDS,
+                                        .code = 79,
+                                        .telemetry = &telemetry};
+    return index < 2;
+}
+
 bool sl_view_device_get(const struct sl_broker_core *core, struct sl_now now, uint32_t index,
                         struct sl_view_device *ret_view) {
     (void)now;
@@ -116,6 +143,8 @@ bool sl_view_device_get(const struct sl_broker_core *core, struct sl_now now, ui
         report->busy_ms[SL_MODE_INFER] = 500;
         report->switch_us[SL_MODE_HASH][SL_MODE_INFER] = 1234;
     }
+    sl_view_health_get(core, index, &ret_view->health);
+    report->telemetry = *ret_view->health.telemetry;
     ret_view->wanted = SL_MODE_HASH;
     ret_view->offers[SL_MODE_HASH] =
         (struct sl_view_offer){.known = true, .gross_nusd_per_hour = 10, .net_nusd_per_hour = 9};
@@ -265,7 +294,7 @@ static void test_every_view_is_json(void **state) {
     static const enum sl_http_view kinds[] = {
         SL_HTTP_VIEW_HEALTH,  SL_HTTP_VIEW_STATUS, SL_HTTP_VIEW_NODES,  SL_HTTP_VIEW_DEVICES,
         SL_HTTP_VIEW_MARKET,  SL_HTTP_VIEW_POOLS,  SL_HTTP_VIEW_MODELS, SL_HTTP_VIEW_SWITCHES,
-        SL_HTTP_VIEW_SHADOWS, SL_HTTP_VIEW_POWER,  SL_HTTP_VIEW_FEEDS};
+        SL_HTTP_VIEW_SHADOWS, SL_HTTP_VIEW_POWER,  SL_HTTP_VIEW_FEEDS,  SL_HTTP_VIEW_TRUST};
     for (int fresh = 0; fresh < 2; fresh++) {
         for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
             json_decref(view(fresh, kinds[i], ""));
@@ -317,6 +346,36 @@ static void test_power(void **state) {
     power = json_object_get(root, "power");
     assert_true(json_is_null(json_object_get(power, "site_cap_w")));
     assert_true(json_is_null(json_object_get(power, "carbon_g")));
+    json_decref(root);
+}
+
+static void test_health(void **state) {
+    (void)state;
+    json_t *root = view(false, SL_HTTP_VIEW_TRUST, "");
+    json_t *devices = json_object_get(root, "devices");
+    assert_int_equal(json_array_size(devices), 1);
+    json_t *device = json_array_get(devices, 0);
+    assert_string_equal(json_string_value(json_object_get(device, "health")), "quarantine");
+    assert_string_equal(json_string_value(json_object_get(device, "health_cause")), "xids");
+    assert_true(json_real_value(json_object_get(device, "health_xid")) == 79);
+    json_t *counts = json_object_get(root, "counts");
+    assert_true(json_real_value(json_object_get(counts, "quarantine")) == 1);
+    assert_true(json_real_value(json_object_get(counts, "ok")) == 1);
+    json_decref(root);
+    root = view(false, SL_HTTP_VIEW_DEVICE, "n1/pocl:0");
+    json_t *sensors = json_object_get(root, "telemetry");
+    assert_true(json_real_value(json_object_get(sensors, "power_mw")) == 250125);
+    assert_true(json_is_null(json_object_get(sensors, "fan_rpm")));
+    json_t *slowed = json_object_get(sensors, "throttled_by");
+    assert_int_equal(json_array_size(slowed), 2);
+    assert_string_equal(json_string_value(json_array_get(slowed, 1)), "thermal");
+    json_decref(root);
+    root = view(false, SL_HTTP_VIEW_DEVICE, "n1/pocl:1");
+    sensors = json_object_get(root, "telemetry");
+    assert_true(json_is_null(json_object_get(sensors, "power_mw")));
+    assert_true(json_is_null(json_object_get(sensors, "throttled_by")));
+    assert_string_equal(json_string_value(json_object_get(root, "health")), "ok");
+    assert_true(json_is_null(json_object_get(root, "health_reason")));
     json_decref(root);
 }
 
@@ -513,6 +572,7 @@ int main(void) {
         cmocka_unit_test(test_every_view_is_json),
         cmocka_unit_test(test_unknown_is_null),
         cmocka_unit_test(test_power),
+        cmocka_unit_test(test_health),
         cmocka_unit_test(test_stress),
         cmocka_unit_test(test_stress_of_all),
         cmocka_unit_test(test_rates),
