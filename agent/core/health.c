@@ -25,6 +25,10 @@ static bool casts_doubt(const struct sl_msg_telemetry *before, const struct sl_m
     return false;
 }
 
+static int64_t soon_ms(const struct sl_agent_core *core) {
+    return core->config.canary_ms < SOON_MS ? core->config.canary_ms : SOON_MS;
+}
+
 /* Re-tests come quickly for a while, beginning now. */
 static void test_soon(struct agent_device *device, struct sl_now now) {
     if (device->sensed.canary_due_ns != 0 && device->sensed.canary_due_ns != AGENT_NEVER) {
@@ -91,9 +95,10 @@ void sl_agent_telemetry(struct sl_agent_core *core, struct sl_now now, uint32_t 
 
 void agent_health_ready(struct sl_agent_core *core, struct agent_device *device,
                         struct sl_now now) {
-    device->sensed.canary_due_ns = core->config.canary_ms > 0
-                                       ? sl_mono_after_ms(now.mono, core->config.canary_ms).ns
-                                       : AGENT_NEVER;
+    /* What a broker doubted before this start ends when some have passed. */
+    device->sensed.soon = SOON_TIMES;
+    device->sensed.canary_due_ns =
+        core->config.canary_ms > 0 ? sl_mono_after_ms(now.mono, soon_ms(core)).ns : AGENT_NEVER;
 }
 
 void agent_health_canary(struct sl_agent_core *core, struct agent_device *device, struct sl_now now,
@@ -105,7 +110,7 @@ void agent_health_canary(struct sl_agent_core *core, struct agent_device *device
     s->failed += !passed;
     s->soon = passed ? s->soon - (s->soon > 0) : SOON_TIMES;
     s->canary_due_ns =
-        sl_mono_after_ms(now.mono, s->soon > 0 ? SOON_MS : core->config.canary_ms).ns;
+        sl_mono_after_ms(now.mono, s->soon > 0 ? soon_ms(core) : core->config.canary_ms).ns;
     if (!passed) {
         agent_log(core, SL_LOG_ERROR, "device.canary", "device=%s %s", device->info.key, text);
     }

@@ -25,6 +25,7 @@ static const char usage[] =
     "  --print-config     print the effective configuration with explanations, and exit\n"
     "  --fake-devices N   for tests only: N scripted devices in place of OpenCL's; what they\n"
     "                     compute is made up\n"
+    "  --fake-gpus LIST   for tests only: those devices look like GPUs (PCI/UUID,...)\n"
     "  --version          print the version\n"
     "  --help             this text\n"
     "  keygen             make the CURVE keys by which the broker knows this agent; prints the\n"

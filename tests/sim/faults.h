@@ -56,7 +56,10 @@
     X(TENANT_BID, "tenant-bid", "a tenant changes its bid")                                        \
     X(TENANT_CANCEL, "tenant-cancel", "a tenant cancels a batch")                                  \
     X(OPERATOR_ORDER, "operator-order", "a person drains, pins or stops, and resumes")             \
-    X(NET_UNIT_LOST, "net-unit-lost", "a work unit is lost, and its connection lives on")
+    X(NET_UNIT_LOST, "net-unit-lost", "a work unit is lost, and its connection lives on")          \
+    X(SENSOR_ABSURD, "sensor-absurd", "a sensor says watts that no device can draw")               \
+    X(SENSOR_SILENT, "sensor-silent", "a device's sensors say nothing")                            \
+    X(DRIVER_ERROR, "driver-error", "a GPU's driver reports a critical error")
 
 #define SIM_PATH_MAP(X)                                                                            \
     X(LEASE_RAN_OUT, "lease-ran-out", "an agent ended a lease that was not renewed")               \
@@ -91,7 +94,8 @@
     X(MOVED, "moved", "a device changed its mode because of prices")                               \
     X(POWER_CURTAILED, "power-curtailed", "a strike price set a device to idle")                   \
     X(POWER_SHED, "power-shed", "a cap set a device to idle")                                      \
-    X(POWER_WAITED, "power-waited", "a device waited until others had made room under a cap")
+    X(POWER_WAITED, "power-waited", "a device waited until others had made room under a cap")      \
+    X(QUARANTINED, "quarantined", "a device was quarantined for what its driver reported")
 
 enum sim_fault {
 #define SIM_ENUM(id, name, text) SIM_##id,
