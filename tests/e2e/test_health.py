@@ -50,7 +50,12 @@ class Health(SiteCase):
         return next(d for d in self.site.devices() if (d["uuid"] or "") == UUIDS[which] and d["state"] != "lost")
 
     def wait(self, condition, timeout_s=15):
-        if not self.site.wait_for(condition, timeout_s, 0.05):
+        def holds():
+            try:
+                return condition()
+            except StopIteration:  # the device is not there just now
+                return False
+        if not self.site.wait_for(holds, timeout_s, 0.05):
             shown = ("key", "state", "mode", "why", "health", "health_reason", "watts", "telemetry")
             self.fail([{key: d[key] for key in shown} for d in self.site.devices()])
 
