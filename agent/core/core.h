@@ -30,6 +30,7 @@
 
 struct sl_msg;
 struct sl_failover_config;
+struct sl_msg_telemetry;
 
 #define SL_AGENT_DEVICES_MAX 64
 #define SL_AGENT_MODELS_MAX 16
@@ -54,7 +55,8 @@ struct sl_agent_config {
     uint64_t seed;          /* of jitter */
     enum sl_mode safe_mode; /* until a WELCOME says otherwise; the journal remembers the last */
     int64_t safe_mode_max_ms;
-    bool ack_durable; /* also acknowledge the moment an epoch is stored (benchmarks) */
+    int64_t canary_ms; /* between two re-tests of a device with known answers; 0: none */
+    bool ack_durable;  /* also acknowledge the moment an epoch is stored (benchmarks) */
     uint32_t device_count;
     const struct sl_agent_device_config *devices; /* [device_count] */
     uint32_t model_count;
@@ -140,6 +142,9 @@ void sl_agent_pool_received(struct sl_agent_core *core, struct sl_now now, uint3
                             const void *data, size_t size);
 void sl_agent_pool_disconnected(struct sl_agent_core *core, struct sl_now now, uint32_t link,
                                 const char *reason);
+/* What a device's sensors say; about once a second. What cannot be true is left out. */
+void sl_agent_telemetry(struct sl_agent_core *core, struct sl_now now, uint32_t device,
+                        const struct sl_msg_telemetry *reading);
 void sl_agent_timer(struct sl_agent_core *core, struct sl_now now);
 /* Devices are halted at once. code 0 (SIGTERM): what is finished is stored first, shares get a
  * second for their answers, then EXIT follows. Else (a failed journal): EXIT follows immediately.

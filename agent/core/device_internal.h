@@ -52,6 +52,19 @@ struct agent_lease {
     int64_t received_ns, halted_ns, durable_ns, started_ns;
 };
 
+/* What is known of a device's health (health.c). */
+struct agent_sensed {
+    struct sl_msg_telemetry telemetry;
+    struct sl_watts watts[SL_MODE_COUNT]; /* by the sensors, while the mode ran */
+    int64_t mode_ns;                      /* when the present mode was posted */
+    bool hung;
+    bool unfit; /* lost, or a known answer was wrong: not even the safe mode's work */
+    uint64_t passed, failed;
+    int64_t canary_due_ns; /* 0: not proved yet */
+    bool canary_out;       /* asked for, not answered */
+    uint32_t soon;         /* so many re-tests come quickly */
+};
+
 struct agent_device {
     uint32_t index;
     enum agent_device_state state;
@@ -69,6 +82,7 @@ struct agent_device {
     struct agent_lease lease;
     int64_t safe_until_ns;
     uint64_t edges_refused;
+    struct agent_sensed sensed;
     struct agent_unit *units; /* in order of arrival */
     uint32_t unit_count;
 };
@@ -100,6 +114,16 @@ int agent_device_edge(enum agent_device_state state, enum agent_device_cause cau
                       enum agent_device_state *ret_next);
 const char *agent_device_state_name(enum agent_device_state state);
 const char *agent_device_cause_name(enum agent_device_cause cause);
+
+/* ---- health.c ---- */
+void agent_health_ready(struct sl_agent_core *core, struct agent_device *device, struct sl_now now);
+/* text empty: the re-test passed. */
+void agent_health_canary(struct sl_agent_core *core, struct agent_device *device, struct sl_now now,
+                         const char *text);
+void agent_health_timer(struct sl_agent_core *core, struct agent_device *device, struct sl_now now);
+int64_t agent_health_deadline(const struct agent_device *device);
+/* With the facts that the core itself knows. */
+void agent_health_fill(const struct agent_device *device, struct sl_msg_telemetry *ret_telemetry);
 
 void agent_devices_durable(struct sl_agent_core *core, struct sl_now now, struct sl_mono at);
 void agent_devices_timer(struct sl_agent_core *core, struct sl_now now);

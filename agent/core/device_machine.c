@@ -26,6 +26,7 @@ static void post_mode(struct sl_agent_core *core, struct agent_device *device, e
                       uint64_t epoch) {
     agent_post(core, device->index,
                &(struct sl_device_cmd){.kind = SL_DEVCMD_MODE, .mode = mode, .epoch = epoch});
+    device->sensed.mode_ns = device->mode == mode ? device->sensed.mode_ns : 0;
     device->mode = mode;
     device->epoch = epoch;
     core->session.report_wanted = true;
@@ -71,6 +72,9 @@ static void enter_safe(struct sl_agent_core *core, struct agent_device *device, 
     if (mode == SL_MODE_HASH && !core->pool) {
         mode = SL_MODE_IDLE; /* nothing to hash for */
     }
+    if (device->sensed.unfit) {
+        mode = SL_MODE_IDLE; /* it is not to be trusted with any work */
+    }
     unbind(core, device, now, mode);
     device->safe_until_ns = SL_MUTANT(safe_mode_for_ever)
                                 ? AGENT_NEVER
@@ -84,6 +88,7 @@ static void be_ready(struct sl_agent_core *core, struct agent_device *device, st
               device->info.key, (unsigned long long)device->stats.hash_rate_hs,
               device->stats.model_count);
     agent_pool_post_job(core, device);
+    agent_health_ready(core, device, now);
     enter_safe(core, device, now, cause);
 }
 

@@ -50,6 +50,7 @@ void agent_devices_timer(struct sl_agent_core *core, struct sl_now now) {
         if (cause.kind != DEVC_INVALID) {
             agent_device_step(core, device, now, &cause);
         }
+        agent_health_timer(core, device, now);
     }
 }
 
@@ -60,6 +61,8 @@ int64_t agent_devices_deadline(const struct sl_agent_core *core) {
         int64_t at = agent_device_bound(device)  ? device->lease.expires_ns
                      : device->state == DEV_SAFE ? device->safe_until_ns
                                                  : AGENT_NEVER;
+        int64_t canary = agent_health_deadline(device);
+        at = canary < at ? canary : at;
         when = at < when ? at : when;
     }
     return when;
@@ -98,6 +101,7 @@ static void handle(struct sl_agent_core *core, struct sl_now now, struct agent_d
     case SL_DEVEV_FAILED:
         cause.kind = DEVC_FAILED;
         cause.text = event->text;
+        device->sensed.hung = device->sensed.hung || event->hung;
         break;
     case SL_DEVEV_HALTED:
         cause.kind = DEVC_HALTED;
@@ -119,6 +123,9 @@ static void handle(struct sl_agent_core *core, struct sl_now now, struct agent_d
         break;
     case SL_DEVEV_NEED_WORK:
         core->session.report_wanted = true;
+        break;
+    case SL_DEVEV_CANARY:
+        agent_health_canary(core, device, now, event->text);
         break;
     case SL_DEVEV_STATS:
         take_report(device, event->report);

@@ -6,6 +6,10 @@
 
 static struct sl_watts watts(const struct agent_device *device, int mode) {
     struct sl_watts measured = device->stats.watts[mode];
+    if (measured.source != SL_SOURCE_MEASURED &&
+        device->sensed.watts[mode].source == SL_SOURCE_MEASURED) {
+        return device->sensed.watts[mode]; /* the sensors of the whole board */
+    }
     if (measured.source == SL_SOURCE_UNKNOWN && device->rated_mw[mode] >= 0) {
         return (struct sl_watts){SL_SOURCE_RATED, device->rated_mw[mode]};
     }
@@ -64,6 +68,10 @@ static void fill_device(const struct sl_agent_core *core, const struct agent_dev
     out->safe = !device->leased;
     out->units_held = device->unit_count;
     out->lines_held = agent_units_open_lines(device);
+    sl_pci_text(&device->info.place.pci, out->pci);
+    sl_text_copy(out->uuid, sizeof out->uuid, device->info.place.uuid);
+    sl_text_copy(out->locality, sizeof out->locality, device->info.place.locality);
+    agent_health_fill(device, &out->telemetry);
     fill_figures(device, out);
     fill_models(core, device, out);
 }

@@ -34,7 +34,7 @@ void sl_watch_end(struct sl_cl_device *d) {
 
 static void report_hang(struct sl_cl_device *d) {
     struct sl_device_event event = {
-        .kind = SL_DEVEV_FAILED, .device = d->base.index, .at = sl_clock_mono()};
+        .kind = SL_DEVEV_FAILED, .device = d->base.index, .at = sl_clock_mono(), .hung = true};
     atomic_store(&d->hung, true);
     snprintf(event.text, sizeof event.text,
              "the device has not answered for %lld s: it or its driver hangs. Restart the agent; "

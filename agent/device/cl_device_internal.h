@@ -90,6 +90,8 @@ struct sl_cl_device {
     int64_t halt_span_ns; /* of the halt before the switch */
     int64_t mode_ns;      /* when the MODE was taken up */
     struct sl_switch_samples samples[SL_MODE_COUNT][SL_MODE_COUNT];
+    bool canary_wanted;    /* a re-test was asked for */
+    int64_t canary_due_ns; /* not before */
     /* Once a second, once a minute. */
     int64_t stats_due_ns;
     int64_t clock_due_ns;
@@ -120,6 +122,10 @@ void sl_cl_device_serve(struct sl_cl_device *d);
 /* Only commands are taken from now on. */
 void sl_cl_device_dead(struct sl_cl_device *d, const struct sl_error *err);
 void sl_cl_device_report(struct sl_cl_device *d, enum sl_device_event_kind kind);
+
+bool sl_cl_device_halt_wanted(struct sl_cl_device *d);
+/* cl_device_canary.c: re-tests the device if that was asked for and can be done now. */
+int sl_cl_device_canary(struct sl_cl_device *d, struct sl_error *err);
 
 /* cl_device.c: brackets a wait for the driver, for the watchdog. */
 void sl_watch_begin(struct sl_cl_device *d, int64_t limit_ns);

@@ -74,7 +74,7 @@ static void set_word(struct sl_cl_device *d) {
     pthread_mutex_unlock(&d->lock);
 }
 
-static bool halt_wanted(struct sl_cl_device *d) {
+bool sl_cl_device_halt_wanted(struct sl_cl_device *d) {
     pthread_mutex_lock(&d->lock);
     bool wanted = d->halts != d->halts_done;
     pthread_mutex_unlock(&d->lock);
@@ -252,6 +252,9 @@ static void take_command(struct sl_cl_device *d, struct sl_device_cmd *cmd) {
             pass_on(d, SL_MODE_INFER, cmd);
         }
         break;
+    case SL_DEVCMD_CANARY:
+        d->canary_wanted = !dead;
+        break;
     case SL_DEVCMD_QUIT:
         d->quit = true;
         break;
@@ -337,16 +340,20 @@ static int turn(struct sl_cl_device *d, struct sl_error *err) {
     if (atomic_load(&d->hung)) {
         return sl_fail(err, SL_DEVICE, "the device was given up");
     }
-    if (halt_wanted(d)) {
+    if (sl_cl_device_halt_wanted(d)) {
         return do_halt(d, err);
     }
     if (d->next_wanted) {
         return do_mode(d, err);
     }
     if (d->state == SL_STATE_RUNNING) {
+        int tested = sl_cl_device_canary(d, err);
+        if (tested != SL_OK || sl_cl_device_halt_wanted(d)) {
+            return tested;
+        }
         if (d->now->cut || cut_wanted(d)) {
             int rc = do_cut(d, err);
-            if (rc != SL_OK || halt_wanted(d)) {
+            if (rc != SL_OK || sl_cl_device_halt_wanted(d)) {
                 return rc;
             }
         }

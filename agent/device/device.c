@@ -21,6 +21,7 @@ void sl_device_event_fini(struct sl_device_event *event) {
         break;
     case SL_DEVEV_INVALID:
     case SL_DEVEV_FAILED:
+    case SL_DEVEV_CANARY:
     case SL_DEVEV_HALTED:
     case SL_DEVEV_STARTED:
     case SL_DEVEV_CANDIDATE:

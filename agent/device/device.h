@@ -7,15 +7,15 @@
  * the loop thread, no OpenCL call on methods that allow it) so that whatever is queued runs out;
  * the device reports HALTED. The new mode starts only with the MODE command, which the core posts
  * when the epoch is durable. A MODE command without a halt before it halts by itself.
- *
  * Ownership: pointers inside a command or event move with it (free with sl_device_cmd_fini /
- * sl_device_event_fini). Thread: post and halt from the loop thread only. */
+ * sl_device_event_fini). Thread: post and halt from the loop only. */
 #ifndef SLUICE_AGENT_DEVICE_DEVICE_H
 #define SLUICE_AGENT_DEVICE_DEVICE_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "agent/device/place.h"
 #include "agent/stratum/work.h"
 #include "proto/base/clock.h"
 #include "proto/base/error.h"
@@ -44,6 +44,7 @@ struct sl_device_info {
     uint32_t compute_units;
     uint64_t memory_bytes;
     uint32_t max_alloc_mib;
+    struct sl_device_place place;
 };
 
 struct sl_device_model {
@@ -93,12 +94,12 @@ struct sl_device_unit {
 
 enum sl_device_cmd_kind {
     SL_DEVCMD_INVALID = 0,
-    SL_DEVCMD_MODE, /* enter mode under epoch; units of lower epochs are dropped */
-    SL_DEVCMD_JOB,  /* newest pool job (kept while in another mode, so that a return uses it) */
-    SL_DEVCMD_UNIT, /* append a unit; worked in order */
-    SL_DEVCMD_DROP, /* forget unit_id (0: all units): no result events for it after this one's ack
-                     */
-    SL_DEVCMD_QUIT, /* halt, release, end */
+    SL_DEVCMD_MODE,   /* enter mode under epoch; units of lower epochs are dropped */
+    SL_DEVCMD_JOB,    /* newest pool job (kept while in another mode, so that a return uses it) */
+    SL_DEVCMD_UNIT,   /* append a unit; worked in order */
+    SL_DEVCMD_DROP,   /* forget unit_id (0: all units): no result events for it from then on */
+    SL_DEVCMD_CANARY, /* re-test with known answers as soon as nothing is queued */
+    SL_DEVCMD_QUIT,   /* halt, release, end */
 };
 
 struct sl_device_cmd {
@@ -106,8 +107,7 @@ struct sl_device_cmd {
     uint64_t epoch;
     enum sl_mode mode;
     uint64_t unit_id;
-    struct sl_job *job;          /* the device's own copy (sl_job_create), its one reference moves
-                                    with the command; NULL: no pool work */
+    struct sl_job *job;          /* the device's own copy, moves; NULL: no pool work */
     uint32_t extranonce2_slot;   /* this device's share of the extranonce2 space... */
     uint32_t extranonce2_slots;  /* ...out of so many */
     struct sl_device_unit *unit; /* moves with the command */
@@ -123,6 +123,7 @@ enum sl_device_event_kind {
     SL_DEVEV_LINE,        /* one input of a unit is done */
     SL_DEVEV_UNIT_DONE,   /* all lines of the unit have been reported */
     SL_DEVEV_NEED_WORK,   /* infer mode, queue of units is (nearly) empty */
+    SL_DEVEV_CANARY,      /* text empty: passed; else what was wrong */
     SL_DEVEV_JOB_STARTED, /* first launch of a pool job, unit_id = its serial, started at `at` */
     SL_DEVEV_STATS,       /* about once a second while something runs, and on change */
 };
@@ -151,6 +152,7 @@ struct sl_device_event {
     enum sl_mode mode;
     uint64_t unit_id;
     struct sl_mono at;
+    bool hung; /* FAILED, since a launch never returned */
     union {
         struct sl_device_candidate candidate;
         struct sl_device_line line;

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "agent/device/bind.h"
 #include "agent/device/discover_internal.h"
 #include "proto/base/text.h"
 #include "proto/base/thread.h"
@@ -41,7 +42,7 @@ static void read_info(struct sl_discovered *d) {
 
 static bool has_same_pci(const struct sl_discovery *found, const struct sl_pci_place *place) {
     for (uint32_t i = 0; place->known && i < found->count; i++) {
-        const struct sl_pci_place *other = &found->devices[i].pci;
+        const struct sl_pci_place *other = &found->devices[i].info.place.pci;
         if (other->known && other->domain == place->domain && other->bus == place->bus &&
             other->device == place->device && other->function == place->function) {
             return true;
@@ -57,7 +58,7 @@ static void add_device(struct sl_discovery *found, struct sl_discovered *d, uint
     read_info(d);
     sl_identity_read(d, found->node, ordinal);
     /* Two drivers may show one card: it must not be owned twice. */
-    if (has_same_pci(found, &d->pci)) {
+    if (has_same_pci(found, &d->info.place.pci)) {
         return;
     }
     found->devices[found->count++] = *d;
@@ -270,6 +271,7 @@ int sl_discover(const struct sl_discover_config *config, struct sl_discovery **r
         }
         return call.status;
     }
+    sl_locality_describe(found);
     *ret_discovery = sl_take(&found);
     return SL_OK;
 }

@@ -6,19 +6,12 @@
 #include "agent/device/cl.h"
 #include "agent/device/discover.h"
 
-/* Where the device sits on the PCI buses, as far as the driver says. */
-struct sl_pci_place {
-    bool known;
-    uint32_t domain, bus, device, function;
-};
-
 struct sl_discovered {
     cl_platform_id platform;
     cl_device_id device;
     bool is_sub;        /* made by clCreateSubDevices: released with the discovery */
     uint32_t sub_index; /* 0 when not split */
     uint32_t sub_count; /* 1 when not split */
-    struct sl_pci_place pci;
     struct sl_device_info info;
 };
 

@@ -44,6 +44,7 @@ struct fake {
     bool line_begun;
     int64_t line_left_ns;
     bool asked_for_work;
+    bool canary_wanted;
     /* Events on their way. */
     struct sl_device_event outbox[OUTBOX_MAX];
     uint32_t outbox_count;
@@ -115,8 +116,8 @@ static void emit_report(struct fake *f, enum sl_device_event_kind kind) {
     f->stats_due_ns = f->now_ns + STATS_EVERY_NS;
 }
 
-static void die(struct fake *f, const char *text) {
-    struct sl_device_event event = {.kind = SL_DEVEV_FAILED};
+static void die(struct fake *f, bool hung, const char *text) {
+    struct sl_device_event event = {.kind = SL_DEVEV_FAILED, .hung = hung};
     strncpy(event.text, text, sizeof event.text - 1);
     emit(f, &event);
     f->phase = PHASE_DEAD;
@@ -168,7 +169,7 @@ static void finish_phase(struct fake *f) {
     switch (f->phase) {
     case PHASE_PREPARING:
         if (f->script.failure == SL_FAKE_SELF_TEST) {
-            die(f, "self-test failed: the device computes wrongly; update its driver");
+            die(f, false, "self-test failed: the device computes wrongly; update its driver");
             return;
         }
         f->phase = PHASE_RUNNING;
@@ -339,14 +340,25 @@ int64_t sl_fake_device_next_ns(const struct sl_device *device) {
     }
     bool wants_work = f->phase == PHASE_RUNNING && f->stats.mode == SL_MODE_INFER &&
                       f->unit_count <= 1 && !f->asked_for_work;
+    wants_work = wants_work || (f->phase == PHASE_RUNNING && f->canary_wanted);
     return wants_work ? f->now_ns : next;
+}
+
+static void re_test(struct fake *f) {
+    struct sl_device_event event = {.kind = SL_DEVEV_CANARY};
+    f->canary_wanted = false;
+    if (f->script.failure == SL_FAKE_BAD_VECTOR || f->script.failure == SL_FAKE_NAN_VECTOR) {
+        strncpy(event.text, "a known answer is wrong", sizeof event.text - 1);
+    }
+    emit(f, &event);
 }
 
 /* Everything that is due at the present moment. */
 static void happen(struct fake *f) {
     if (f->due_ns <= f->now_ns) {
         if (f->script.failure == SL_FAKE_HANG) {
-            die(f, "a launch does not end: the device hangs; restart the agent or the machine");
+            die(f, true,
+                "a launch does not end: the device hangs; restart the agent or the machine");
             return;
         }
         finish_phase(f);
@@ -364,6 +376,9 @@ static void happen(struct fake *f) {
     }
     if (is_inferring(f) && !f->line_begun) {
         begin_line(f);
+    }
+    if (f->phase == PHASE_RUNNING && f->canary_wanted) {
+        re_test(f);
     }
     if (f->phase == PHASE_RUNNING && f->stats.mode == SL_MODE_INFER && f->unit_count <= 1 &&
         !f->asked_for_work) {
@@ -406,7 +421,7 @@ void sl_fake_device_fail(struct sl_device *device, enum sl_fake_failure failure)
     if (failure == SL_FAKE_HANG) {
         f->due_ns = f->now_ns + hang_ns(f);
     } else if (failure == SL_FAKE_LOST) {
-        die(f, "the device is lost; restart the agent or the machine");
+        die(f, false, "the device is lost; restart the agent or the machine");
     }
 }
 
@@ -475,6 +490,9 @@ static int fake_post(struct sl_device *device, struct sl_device_cmd *cmd) {
                 f->asked_for_work = false;
             }
         }
+        break;
+    case SL_DEVCMD_CANARY:
+        f->canary_wanted = true;
         break;
     case SL_DEVCMD_QUIT:
         f->phase = PHASE_DEAD;

@@ -106,9 +106,10 @@ void sl_identity_key(const struct sl_discovered *d, const char *node, const char
     }
     if (d->info.is_cpu) {
         snprintf(ret_key, SL_DEVICE_TEXT_MAX, "%.60s/%s/%u", node, word, d->sub_index);
-    } else if (d->pci.known) {
-        snprintf(ret_key, SL_DEVICE_TEXT_MAX, "pci:%04x:%02x:%02x.%u%s%s", d->pci.domain,
-                 d->pci.bus, d->pci.device, d->pci.function, uuid ? "/" : "", uuid_text);
+    } else if (d->info.place.pci.known) {
+        snprintf(ret_key, SL_DEVICE_TEXT_MAX, "pci:%04x:%02x:%02x.%u%s%s", d->info.place.pci.domain,
+                 d->info.place.pci.bus, d->info.place.pci.device, d->info.place.pci.function,
+                 uuid ? "/" : "", uuid_text);
     } else if (uuid) {
         snprintf(ret_key, SL_DEVICE_TEXT_MAX, "uuid:%s", uuid_text);
     } else {
@@ -120,12 +121,16 @@ void sl_identity_read(struct sl_discovered *d, const char *node, uint32_t ordina
     uint8_t uuid[UUID_BYTES];
     bool has_uuid = false;
     if (!d->info.is_cpu) {
-        if (!read_khr(d->device, &d->pci) && !read_amd(d->device, &d->pci)) {
-            read_nvidia(d->device, &d->pci);
+        if (!read_khr(d->device, &d->info.place.pci) && !read_amd(d->device, &d->info.place.pci)) {
+            read_nvidia(d->device, &d->info.place.pci);
         }
         has_uuid =
             has_extension(d->device, "cl_khr_device_uuid") &&
             clGetDeviceInfo(d->device, DEVICE_UUID_KHR, sizeof uuid, uuid, NULL) == CL_SUCCESS;
     }
+    if (has_uuid) {
+        sl_hex_encode(uuid, UUID_BYTES, d->info.place.uuid);
+    }
+    d->info.place.part = d->sub_count > 1;
     sl_identity_key(d, node, d->info.platform, has_uuid ? uuid : NULL, ordinal, d->info.key);
 }

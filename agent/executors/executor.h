@@ -54,6 +54,10 @@ struct sl_executor_ops {
      * complete reports nothing: switching costs are measured with it before the device is offered.
      */
     void (*synthetic)(struct sl_executor *ex, bool on);
+    /* Optional. The queue is empty: known answers once more, a few ms of device time. -SL_AGAIN:
+     * not now, something is half done; another failure: what is wrong with the device. Cut short by
+     * the stop word it fails, and its caller knows that. */
+    int (*canary)(struct sl_executor *ex, struct sl_error *err);
 };
 
 /* First member of every executor. */

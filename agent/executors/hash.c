@@ -274,6 +274,16 @@ static void hash_synthetic(struct sl_executor *ex, bool on) {
     }
 }
 
+static int hash_canary(struct sl_executor *ex, struct sl_error *err) {
+    struct sl_hash_executor *hash = (struct sl_hash_executor *)ex;
+    if (hash->kernel_count == 0 || hash->flight_count > 0) {
+        return -SL_AGAIN;
+    }
+    uint32_t turn = hash->canaries++; /* every kernel in turn, each with every answer */
+    return sl_hash_canary(&hash->kernels[turn % hash->kernel_count], turn / hash->kernel_count,
+                          err);
+}
+
 static void hash_destroy(struct sl_executor *ex) {
     struct sl_hash_executor *hash = (struct sl_hash_executor *)ex;
     struct sl_hash_found found;
@@ -301,6 +311,7 @@ static const struct sl_executor_ops hash_ops = {
     .stats = hash_stats,
     .destroy = hash_destroy,
     .synthetic = hash_synthetic,
+    .canary = hash_canary,
 };
 
 int sl_hash_executor_create(struct sl_cl *cl, uint32_t launch_ms, struct sl_executor **ret_ex,

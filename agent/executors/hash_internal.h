@@ -63,6 +63,7 @@ struct sl_hash_executor {
     uint64_t started_serial; /* of the job whose first launch was reported */
     uint64_t hashes_total;
     uint64_t candidates_bad;
+    uint32_t canaries;        /* re-tests done */
     uint64_t candidates_lost; /* the ring overflowed although launches are sized against it */
 };
 
@@ -82,6 +83,9 @@ int sl_hash_run(struct sl_hash_kernel *kernel, const struct sl_hash_input *input
                 struct sl_error *err);
 /* Known answers at the real work-group size. -SL_DEVICE with what to do. */
 int sl_hash_self_test(struct sl_hash_kernel *kernel, struct sl_error *err);
+
+/* One of the known answers, in turn; the queue is empty. */
+int sl_hash_canary(struct sl_hash_kernel *kernel, uint32_t turn, struct sl_error *err);
 
 /* hash.c: groups of a launch of this kernel that takes launch_ms and cannot overflow the ring of
  * candidates. */

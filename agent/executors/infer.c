@@ -115,6 +115,7 @@ static void command(struct sl_executor *ex, struct sl_device_cmd *cmd) {
         break;
     case SL_DEVCMD_INVALID:
     case SL_DEVCMD_JOB:
+    case SL_DEVCMD_CANARY:
     case SL_DEVCMD_QUIT:
         return;
     }
@@ -171,6 +172,10 @@ static void synthetic(struct sl_executor *ex, bool on) {
     }
 }
 
+static int canary(struct sl_executor *ex, struct sl_error *err) {
+    return sl_infer_canary(self(ex), err);
+}
+
 static void destroy(struct sl_executor *ex) {
     struct sl_infer *x = self(ex);
     sl_infer_queue_fini(&x->queue);
@@ -195,6 +200,7 @@ static const struct sl_executor_ops OPS = {
     .stats = stats,
     .destroy = destroy,
     .synthetic = synthetic,
+    .canary = canary,
 };
 
 int sl_infer_executor_create(struct sl_cl *cl, const struct sl_model_set *models,

@@ -38,6 +38,7 @@ struct sl_infer {
     double ns_per_cost; /* device time of one unit of sl_infer_step_cost */
     struct sl_infer_rate rates[SL_DEVICE_MODELS_MAX];
     uint64_t tokens_total, lines_total, repeats_total;
+    uint32_t canaries; /* re-tests done */
     /* Made-up work: ids to take texts from, the model, and where the first vector goes. */
     int32_t *made_up; /* [batch_tokens] */
     uint32_t synthetic_model;
@@ -60,5 +61,8 @@ void sl_infer_discard(struct sl_infer *x);
 /* Warms up every kernel, checks the known answer of every model alone and in company, and measures
  * each model's rate for at least a second unless an earlier start did. */
 int sl_infer_prepare(struct sl_infer *x, struct sl_error *err);
+/* The known answer of one model, in turn; nothing is queued. -SL_AGAIN: a micro-batch is half done.
+ * Rates and totals stay as they are. */
+int sl_infer_canary(struct sl_infer *x, struct sl_error *err);
 
 #endif

@@ -186,3 +186,34 @@ int sl_infer_prepare(struct sl_infer *x, struct sl_error *err) {
     }
     return rc;
 }
+
+int sl_infer_canary(struct sl_infer *x, struct sl_error *err) {
+    uint32_t count = (uint32_t)sl_model_set_count(x->set);
+    if (count == 0 || x->line_up_count > 0 || x->launches_queued > 0 || x->synthetic) {
+        return -SL_AGAIN;
+    }
+    uint32_t index = x->canaries++ % count;
+    const struct sl_model *m = sl_model_set_at(x->set, index);
+    x->synthetic_vector = calloc(x->engine.width_cap, sizeof *x->synthetic_vector);
+    if (!x->synthetic_vector) {
+        return -SL_AGAIN;
+    }
+    const struct sl_infer_rate rate = x->rates[index];
+    const double ns_per_cost = x->ns_per_cost;
+    const uint64_t tokens = x->tokens_total, lines = x->lines_total, repeats = x->repeats_total;
+    x->synthetic_model = index;
+    x->synthetic_alone = true;
+    int rc = run_made_up(x, 1, 0, err);
+    rc = rc < 0 ? rc : check_canary(m, x->synthetic_vector, "again", err);
+    x->synthetic_alone = false;
+    sl_infer_discard(x); /* also after a stop that cut it short */
+    free(x->synthetic_vector);
+    x->synthetic_vector = NULL;
+    x->synthetic_model = 0;
+    x->rates[index] = rate;
+    x->ns_per_cost = ns_per_cost;
+    x->tokens_total = tokens;
+    x->lines_total = lines;
+    x->repeats_total = repeats;
+    return rc < 0 ? rc : SL_OK;
+}

@@ -17,6 +17,7 @@
 #include "agent/shell/pool_tls.h"
 #include "agent/shell/tokenizer.h"
 #include "agent/stratum/failover.h"
+#include "agent/telemetry/telemetry.h"
 #include "proto/base/mailbox.h"
 #include "proto/link/link.h"
 
@@ -42,10 +43,13 @@ struct sl_agent_pool_link {
 struct sl_agent {
     struct sl_agent_options options;
     uint32_t fake_devices; /* tests: scripted devices in place of OpenCL's */
+    const char *fake_gpus; /* tests: "PCI/UUID,..." makes them look like GPUs; NULL: CPUs */
     struct sl_link_keys keys;
     struct sl_journal *journal;
     struct sl_model_set *models;
     struct sl_discovery *discovery; /* NULL with fake devices */
+    struct sl_telemetry *telemetry;
+    uv_timer_t sensors;
     struct sl_agent_core *core;
     struct sl_tokenizer *tokenizer;
     struct sl_model_watch *model_watch;
@@ -91,6 +95,10 @@ int sl_agent_create_devices(struct sl_agent *agent, struct sl_error *err);
 /* Fake devices live on the loop: lets them act until now; when they act next (ns; INT64_MAX). */
 void sl_agent_fake_advance(struct sl_agent *agent);
 int64_t sl_agent_fake_next_ns(const struct sl_agent *agent);
+/* sensors.c: opens the sensors of the devices, and reads them from then on. */
+int sl_agent_sensors_open(struct sl_agent *agent, const struct sl_agent_device_config *devices,
+                          struct sl_error *err);
+void sl_agent_sensors_start(struct sl_agent *agent);
 /* loop.c */
 int sl_agent_loop_init(struct sl_agent *agent, struct sl_error *err);
 int sl_agent_loop_run(struct sl_agent *agent);

@@ -40,6 +40,8 @@ struct sl_agent_options {
     int64_t stop_word; /* 0 auto, 1 off */
     bool step_times;
     char sysfs_root[256];
+    char nvml_library[256]; /* empty: not opened */
+    int64_t telemetry_ms, telemetry_stale_ms, canary_ms;
     char cache_dir[256]; /* empty: DATA_DIR/kernels */
 };
 

@@ -20,6 +20,34 @@
 /* A driver that compiles into a full disk may end the whole process without a word (PoCL does). */
 #define COMPILE_ROOM_BYTES ((uint64_t)8 << 20)
 
+/* The index-th of "PCI/UUID,...": a fake device that looks like this GPU. */
+static bool fake_gpu(const char *list, uint32_t index, struct sl_device_info *info) {
+    char pci[SL_PCI_TEXT_MAX];
+    for (; list && index > 0; index--) {
+        list = strchr(list, ',');
+        list += list != NULL;
+    }
+    size_t n = list ? strcspn(list, "/,") : 0;
+    if (n == 0 || n >= sizeof pci) {
+        return false;
+    }
+    memcpy(pci, list, n);
+    pci[n] = '\0';
+    if (!sl_pci_parse(pci, &info->place.pci)) {
+        return false;
+    }
+    if (list[n] == '/') {
+        size_t hex = strcspn(list + n + 1, ",");
+        hex = hex < sizeof info->place.uuid ? hex : sizeof info->place.uuid - 1;
+        memcpy(info->place.uuid, list + n + 1, hex);
+        info->place.uuid[hex] = '\0';
+    }
+    sl_pci_text(&info->place.pci, pci);
+    snprintf(info->key, sizeof info->key, "pci:%s%s%s", pci, info->place.uuid[0] ? "/" : "",
+             info->place.uuid);
+    return true;
+}
+
 static void fake_script(const struct sl_agent *agent, uint32_t index,
                         struct sl_fake_script *ret_script) {
     *ret_script = (struct sl_fake_script){
@@ -36,7 +64,7 @@ static void fake_script(const struct sl_agent *agent, uint32_t index,
     snprintf(info->key, sizeof info->key, "%.60s/fake/%u", agent->options.node, index);
     sl_text_copy(info->name, sizeof info->name, "fake device (tests only)");
     sl_text_copy(info->driver, sizeof info->driver, SLUICE_VERSION);
-    info->is_cpu = true;
+    info->is_cpu = !fake_gpu(agent->fake_gpus, index, info);
     info->compute_units = 1;
     for (size_t i = 0; i < sl_model_set_count(agent->models); i++) {
         const struct sl_model *model = sl_model_set_at(agent->models, i);

@@ -29,6 +29,7 @@ static const char usage[] =
     "  --print-config     print the effective configuration with explanations, and exit\n"
     "  --fake-devices N   for tests only: N scripted devices in place of OpenCL's; what they\n"
     "                     compute is made up\n"
+    "  --fake-gpus LIST   for tests only: those devices look like GPUs (PCI/UUID,...)\n"
     "  --version          print the version\n"
     "  --help             this text\n"
     "  join               join a site with a one-time token; see sluice-agent join --help\n"
@@ -58,6 +59,7 @@ struct arguments {
     bool check;
     bool print;
     uint32_t fake_devices;
+    const char *fake_gpus;
 };
 
 static bool parse_count(const char *text, uint32_t *ret_count) {
@@ -77,6 +79,7 @@ static int parse_arguments(int argc, char **argv, struct arguments *arguments) {
         {"check-config", no_argument, NULL, 'k'},
         {"print-config", no_argument, NULL, 'p'},
         {"fake-devices", required_argument, NULL, 'f'},
+        {"fake-gpus", required_argument, NULL, 'g'},
         {"version", no_argument, NULL, 'v'},
         {"help", no_argument, NULL, 'h'},
         {0},
@@ -99,6 +102,9 @@ static int parse_arguments(int argc, char **argv, struct arguments *arguments) {
                         SL_AGENT_DEVICES_MAX);
                 return 2;
             }
+            break;
+        case 'g':
+            arguments->fake_gpus = optarg;
             break;
         case 'v':
             printf("sluice-agent %s\n", SLUICE_VERSION);
@@ -157,6 +163,7 @@ int main(int argc, char **argv) {
         return 1;
     }
     agent->fake_devices = arguments.fake_devices;
+    agent->fake_gpus = arguments.fake_gpus;
     if (sl_agent_options_read(arguments.config_path, &agent->options, &err)) {
         fprintf(stderr, "sluice-agent: %s\n", err.text);
         code = 2;

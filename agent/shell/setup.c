@@ -45,6 +45,7 @@ int sl_agent_create_core(struct sl_agent *agent, const struct sl_agent_device_co
         .version = SLUICE_VERSION,
         .safe_mode = agent->options.safe_mode ? SL_MODE_HASH : SL_MODE_IDLE,
         .safe_mode_max_ms = agent->options.safe_mode_max_ms,
+        .canary_ms = agent->options.canary_ms,
         .ack_durable = agent->options.step_times,
         .device_count = agent->device_count,
         .devices = devices,

@@ -83,6 +83,7 @@ int sl_agent_start_up(struct sl_agent *agent, struct sl_error *err) {
     rc = rc ? rc : load_models(agent, err);
     rc = rc ? rc : sl_agent_find_devices(agent, devices, err);
     rc = rc ? rc : sl_agent_create_core(agent, devices, err);
+    rc = rc ? rc : sl_agent_sensors_open(agent, devices, err);
     free(devices);
     rc = rc ? rc
             : sl_mailbox_create(sizeof(struct sl_device_event), EVENTS_MAX, &agent->events, err);
@@ -98,6 +99,7 @@ int sl_agent_start_up(struct sl_agent *agent, struct sl_error *err) {
     rc = rc ? rc : open_loop(agent, err);
     rc = rc ? rc : sl_agent_create_devices(agent, err);
     if (rc == SL_OK) {
+        sl_agent_sensors_start(agent);
         sl_agent_start(agent->core, sl_clock_now());
         sl_agent_carry_out(agent);
     }
@@ -119,6 +121,7 @@ void sl_agent_fini(struct sl_agent *agent) {
     }
     sl_journal_close(agent->journal);
     sl_agent_loop_fini(agent);
+    sl_telemetry_destroy(agent->telemetry);
     sl_link_destroy(agent->link);
     sl_agent_core_destroy(agent->core);
     struct sl_device_event event;

@@ -138,7 +138,8 @@ int sl_cli_explain(struct sl_cli *cli, struct sl_error *err);
 int sl_cli_ledger(struct sl_cli *cli, struct sl_error *err);
 int sl_cli_submit(struct sl_cli *cli, struct sl_error *err);
 int sl_cli_batch(struct sl_cli *cli, struct sl_error *err);
-int sl_cli_order(struct sl_cli *cli, struct sl_error *err); /* drain, resume, pin, stop */
+int sl_cli_order(struct sl_cli *cli, struct sl_error *err);
+int sl_cli_health(struct sl_cli *cli, struct sl_error *err);
 int sl_cli_settle(struct sl_cli *cli, struct sl_error *err);
 int sl_cli_events(struct sl_cli *cli, struct sl_error *err);
 int sl_cli_logs(struct sl_cli *cli, struct sl_error *err);

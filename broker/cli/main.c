@@ -20,6 +20,9 @@ static const struct verb verbs[] = {
     {"status", "", "the site in one screen", sl_cli_status},
     {"nodes", "", "agents: session, pool, what waits to be sent", sl_cli_nodes},
     {"devices", "", "devices: mode, rates, power, what holds them", sl_cli_devices},
+    {"health", "[clear DEVICE|NODE]",
+     "devices that are not trusted, why, and how they come back; clear: trust it again",
+     sl_cli_health},
     {"market", "[feeds|shadows|rates]",
      "prices, and open batches with their bids; feeds: which sources are believed, and why; "
      "shadows: what other policies would have earned; rates: the rate card beside bids",

@@ -161,6 +161,30 @@ int sl_cli_nodes(struct sl_cli *cli, struct sl_error *err) {
     return SL_OK;
 }
 
+/* The hottest of its sensors, and what slows it down. */
+static void add_heat(json_t *device) {
+    static const char *const sensors[] = {"telemetry.temperature_mc",
+                                          "telemetry.temperature_junction_mc",
+                                          "telemetry.temperature_memory_mc"};
+    SL_AUTO_BUF struct sl_buf text = {0};
+    json_int_t most = INT64_MIN;
+    for (size_t i = 0; i < sizeof sensors / sizeof sensors[0]; i++) {
+        const json_t *mc = sl_cli_find(device, sensors[i]);
+        most = json_is_integer(mc) && json_integer_value(mc) > most ? json_integer_value(mc) : most;
+    }
+    if (most > INT64_MIN) {
+        sl_buf_printf(&text, "%lld C", (long long)(most / 1000));
+    } else {
+        sl_buf_printf(&text, "unknown");
+    }
+    const json_t *slowed = sl_cli_find(device, "telemetry.throttled_by");
+    for (size_t i = 0; i < json_array_size(slowed); i++) {
+        const char *by = json_string_value(json_array_get(slowed, i));
+        sl_buf_printf(&text, "%s%.20s", i == 0 ? ", slowed: " : ", ", by ? by : "");
+    }
+    set_text(device, "heat_text", &text);
+}
+
 /* Text cells that join several figures. */
 static void add_device_cells(json_t *device) {
     char path[48];
@@ -180,6 +204,7 @@ static void add_device_cells(json_t *device) {
     const char *pinned = sl_cli_text(device, "pinned");
     const char *ordered = sl_cli_text(device, "override");
     sl_buf_printf(&order, "%s%s%s", ordered[0] ? ordered : "-", pinned[0] ? " " : "", pinned);
+    add_heat(device);
     set_text(device, "watts_text", &watts);
     set_text(device, "tokens_text", &tokens);
     set_text(device, "order_text", &order);
@@ -194,6 +219,8 @@ int sl_cli_devices(struct sl_cli *cli, struct sl_error *err) {
         {"hash rate", "hashrate_hs", SL_CLI_RATE_ZERO, true, false},
         {"tokens/s", "tokens_text", SL_CLI_TEXT, true, false},
         {"power", "watts_text", SL_CLI_TEXT, true, false},
+        {"temp", "heat_text", SL_CLI_TEXT, true, false},
+        {"health", "health", SL_CLI_TEXT, false, true},
         {"rule", "rule", SL_CLI_TEXT, false, false},
         {"order", "order_text", SL_CLI_TEXT, false, true},
         {"batch", "batch", SL_CLI_TEXT, false, false},

@@ -239,9 +239,9 @@ static void add_device_cells(json_t *device) {
     snprintf(path, sizeof path, "watts.%.16s", mode);
     sl_cli_watts(sl_cli_find(device, path), &watts);
     set_text(device, "top_watts", watts.data ? watts.data : "");
-    const json_t *degrees = sl_cli_find(device, "telemetry.temperature_c");
+    const json_t *degrees = sl_cli_find(device, "telemetry.temperature_mc");
     if (json_is_number(degrees)) {
-        snprintf(temperature, sizeof temperature, "%.0f C", json_number_value(degrees));
+        snprintf(temperature, sizeof temperature, "%.0f C", json_number_value(degrees) / 1000);
     }
     set_text(device, "top_temp", temperature);
     SL_AUTO_BUF struct sl_buf usd = {0};

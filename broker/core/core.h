@@ -44,8 +44,7 @@ struct sl_core_config {
         session_lost_ms; /* no report for so long: lost; its devices are free after ttl + margin */
     enum sl_mode safe_mode;
     int64_t safe_mode_max_ms;
-    int64_t
-        threshold_ppm; /* a move must earn so much more, parts per million of the present value */
+    int64_t threshold_ppm;     /* a move must earn so much more, ppm of the present value */
     int64_t dwell_min_ms;      /* after a move caused by price */
     int64_t switch_horizon_ms; /* a switch's cost is spread over so long, default 60 s */
     int64_t
@@ -165,6 +164,7 @@ SL_DEFINE_AUTO(sl_broker_core, sl_broker_core_destroy)
  * batches come by a VALIDATE command (the spool is rebuilt or found) and results by restore_result.
  */
 int sl_broker_core_restore_device(struct sl_broker_core *core, const struct sl_device_row *row);
+int sl_broker_core_restore_health(struct sl_broker_core *core, const struct sl_health_row *row);
 int sl_broker_core_restore_override(struct sl_broker_core *core, const struct sl_override_row *row);
 int sl_broker_core_restore_batch(struct sl_broker_core *core, const struct sl_batch_row *row);
 int sl_broker_core_restore_unit(struct sl_broker_core *core, const struct sl_unit_row *row);

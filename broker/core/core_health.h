@@ -6,11 +6,22 @@
 #include "broker/core/types.h"
 
 struct sl_broker_core;
+struct sl_core_health;
 
 /* events.c: appended with the step's transaction. node, dev: SL_CORE_NONE where there is none; with
  * a device its node is known. */
 void sl_core_event_note(struct sl_broker_core *core, enum sl_severity severity, const char *kind,
                         uint32_t node, uint32_t dev, const char *format, ...)
     __attribute__((format(printf, 6, 7)));
+
+/* health.c: a device has reported; a person clears its state (by: who, for the event). */
+void sl_core_health_heard(struct sl_broker_core *core, uint32_t dev,
+                          const struct sl_msg_device *report);
+void sl_core_health_clear(struct sl_broker_core *core, uint32_t dev, const char *by);
+/* A device of this hardware is known under another key: its state comes along. */
+void sl_core_health_adopt(struct sl_broker_core *core, uint32_t dev, const char *uuid);
+/* Why it gets no work; NULL: health is no reason. */
+const char *sl_core_health_bars(const struct sl_broker_core *core, uint32_t dev);
+void sl_core_health_fini(struct sl_core_health *health);
 
 #endif

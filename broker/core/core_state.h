@@ -9,6 +9,7 @@
 #include "broker/core/core.h"
 #include "broker/core/core_learn.h"
 #include "broker/core/core_out.h"
+#include "broker/core/health.h"
 #include "broker/core/said.h"
 #include "broker/core/tables.h"
 #include "broker/core/throughput.h"
@@ -106,6 +107,7 @@ enum sl_core_device_state {
     X(struct sl_core_batch *, batch)                                                               \
     X(struct sl_core_unit *, units) /* open ones, newest first */                                  \
     X(uint32_t, open_units)         /* of the present epoch: an agent drops those of lower ones */ \
+    X(struct sl_core_health, health)                                                               \
     X(struct sl_core_against, against)                                                             \
     X(uint32_t, class_row)   /* + 1; 0: not looked up yet */                                       \
     X(uint32_t, row)         /* in the last tick's snapshot, or SL_CORE_NONE */                    \

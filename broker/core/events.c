@@ -6,16 +6,6 @@
 #include "broker/core/core_internal.h"
 #include "proto/base/text.h"
 
-const char *sl_severity_name(enum sl_severity severity) {
-    static const char *const names[] = {"invalid", "info", "warn", "alert"};
-    return (size_t)severity < sizeof names / sizeof names[0] ? names[severity] : names[0];
-}
-
-const char *sl_health_state_name(enum sl_health_state state) {
-    static const char *const names[SL_HEALTH_STATES] = {"ok", "warn", "drain", "quarantine"};
-    return state < SL_HEALTH_STATES ? names[state] : "invalid";
-}
-
 void sl_core_event_note(struct sl_broker_core *core, enum sl_severity severity, const char *kind,
                         uint32_t node, uint32_t dev, const char *format, ...) {
     struct sl_op op = {.kind = SL_OP_EVENT};

@@ -25,11 +25,18 @@ static const char *missing_price(const struct sl_broker_core *core, uint32_t dev
     return "price";
 }
 
-static int by_order(const struct facts *f, enum sl_rule rule, char *out, size_t size) {
+static int by_order(const struct sl_broker_core *core, const struct facts *f, uint32_t dev,
+                    enum sl_rule rule, char *out, size_t size) {
     bool impossible = f->plan->marks[f->row] & SL_MARK_IMPOSSIBLE;
     if (rule == SL_RULE_PIN) {
         return snprintf(out, size, "pinned by an operator%s",
                         impossible ? "; the pinned mode is not possible now, so idle" : "");
+    }
+    if (rule == SL_RULE_FAULT && sl_core_health_bars(core, dev)) {
+        enum sl_health_state state = (enum sl_health_state)core->fleet.health[dev].state;
+        return snprintf(out, size, "%s: %.150s",
+                        state == SL_HEALTH_QUARANTINE ? "quarantined" : "drained for its health",
+                        sl_core_health_bars(core, dev));
     }
     if (rule == SL_RULE_FAULT) {
         return snprintf(out, size, "faulty: no work until it is tested or resumed");
@@ -92,7 +99,7 @@ static int by_rule(const struct sl_broker_core *core, const struct facts *f, uin
     case SL_RULE_DRAIN:
     case SL_RULE_FAULT:
     case SL_RULE_PIN:
-        return by_order(f, rule, out, size);
+        return by_order(core, f, dev, rule, out, size);
     case SL_RULE_HOLD:
         return snprintf(out, size, "no %s: nothing moves because of prices%s",
                         missing_price(core, dev),

@@ -39,6 +39,7 @@ void sl_core_fleet_destroy(struct sl_broker_core *core) {
     struct sl_core_fleet *fleet = &core->fleet;
     for (uint32_t dev = 0; dev < fleet->count; dev++) {
         sl_core_report_drop(core, dev);
+        sl_core_health_fini(&fleet->health[dev]);
         free(fleet->cold[dev].key);
         free(fleet->cold[dev].why);
     }
@@ -91,6 +92,7 @@ uint32_t sl_core_device_add(struct sl_broker_core *core, const char *key, uint32
     grow(fleet);
     uint32_t dev = fleet->count++;
     fleet->cold[dev].key = copy_of(key);
+    memset(&fleet->health[dev], 0, sizeof fleet->health[dev]);
     fleet->state[dev] = SL_DEVICE_LOST;
     fleet->row[dev] = SL_CORE_NONE;
     sl_core_index_add(core, &core->devices_by_key, dev);
@@ -107,14 +109,16 @@ void sl_core_device_why(struct sl_broker_core *core, uint32_t dev, const char *w
 }
 
 /* The device's row, or SL_CORE_NONE when another node owns it. */
-static uint32_t adopt(struct sl_broker_core *core, uint32_t node, const char *key) {
+static uint32_t adopt(struct sl_broker_core *core, uint32_t node, const struct sl_msg_device *who) {
     struct sl_core_fleet *fleet = &core->fleet;
+    const char *key = who->key;
     uint32_t dev = sl_core_device_find(core, key);
     if (dev == SL_CORE_NONE) {
         dev = sl_core_device_add(core, key, node);
         fleet->cold[dev].first_seen = core->now.wall;
         fleet->epoch_max[dev] = core->epoch_floor;
         store_device(core, dev);
+        sl_core_health_adopt(core, dev, who->uuid);
         return dev;
     }
     if (fleet->node[dev] != node) {
@@ -180,6 +184,7 @@ static void take_report(struct sl_broker_core *core, uint32_t dev,
     fleet->running_mode[dev] = mode_known ? (uint8_t)report->mode : 0;
     note_epoch(core, dev, report);
     sl_core_power_heard(core, dev, report);
+    sl_core_health_heard(core, dev, report);
     note_health(core, dev, report);
     bool ours = fleet->mode[dev] != SL_MODE_INVALID && report->epoch == fleet->epoch[dev];
     if (ours) {
@@ -250,7 +255,7 @@ void sl_core_device_forgive(struct sl_broker_core *core, uint32_t dev) {
 static void hello_device(struct sl_broker_core *core, uint32_t node,
                          const struct sl_msg_device *report, bool new_boot) {
     struct sl_core_fleet *fleet = &core->fleet;
-    uint32_t dev = adopt(core, node, report->key);
+    uint32_t dev = adopt(core, node, report);
     if (dev == SL_CORE_NONE) {
         return;
     }
@@ -313,6 +318,10 @@ void sl_core_fleet_hello(struct sl_broker_core *core, uint32_t node,
             listed = strcmp(hello->devices[i].key, fleet->cold[dev].key) == 0;
         }
         if (!listed) {
+            if (fleet->state[dev] != SL_DEVICE_LOST) {
+                sl_core_event_note(core, SL_SEVERITY_WARN, "device.gone", SL_CORE_NONE, dev,
+                                   "its agent does not find it any more");
+            }
             sl_core_device_step(core, dev, SL_DEV_GONE);
         }
     }
@@ -343,7 +352,7 @@ void sl_core_fleet_report(struct sl_broker_core *core, uint32_t node,
     for (uint32_t i = 0; i < report->device_count; i++) {
         const char *key = report->devices[i].key;
         bool right = guess != SL_CORE_NONE && strcmp(core->fleet.cold[guess].key, key) == 0;
-        uint32_t dev = right ? guess : adopt(core, node, key);
+        uint32_t dev = right ? guess : adopt(core, node, &report->devices[i]);
         if (dev == SL_CORE_NONE) {
             continue;
         }

@@ -152,12 +152,13 @@ void sl_core_lease_resend(struct sl_broker_core *core, uint32_t dev) {
 }
 
 /* An agent that was away, or has not reported yet, gets no new directive at once; meanwhile a
- * person may have stopped its device, or the batch that it serves may have come to its end
- * elsewhere. */
+ * person may have stopped its device, or it is not trusted any more, or the batch that it serves
+ * may have come to its end elsewhere. */
 bool sl_core_lease_called_off(const struct sl_broker_core *core, uint32_t dev) {
     enum sl_mode pinned = SL_MODE_INVALID;
     enum sl_policy_order order = sl_core_order(core, dev, &pinned);
-    bool stopped = order == SL_ORDER_DRAIN || order == SL_ORDER_STOP;
+    bool stopped =
+        order == SL_ORDER_DRAIN || order == SL_ORDER_STOP || sl_core_health_bars(core, dev) != NULL;
     bool works = core->fleet.mode[dev] == SL_MODE_HASH || core->fleet.mode[dev] == SL_MODE_INFER;
     bool nothing_left = core->fleet.mode[dev] == SL_MODE_INFER && !core->fleet.batch[dev];
     return (works && stopped) || nothing_left;

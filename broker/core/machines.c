@@ -178,6 +178,15 @@ bool sl_core_session_step(struct sl_broker_core *core, uint32_t node, enum sl_se
     return true;
 }
 
+static void note_faulty(struct sl_broker_core *core, uint32_t dev,
+                        enum sl_core_device_event event) {
+    struct sl_msg_device said;
+    sl_core_report_get(core, dev, &said);
+    sl_core_event_note(core, SL_SEVERITY_ALERT, "device.faulty", SL_CORE_NONE, dev, "%s",
+                       event == SL_DEV_UNHEALTHY && said.health[0] ? said.health
+                                                                   : "its results were wrong");
+}
+
 bool sl_core_device_step(struct sl_broker_core *core, uint32_t dev,
                          enum sl_core_device_event event) {
     struct sl_core_fleet *fleet = &core->fleet;
@@ -192,6 +201,9 @@ bool sl_core_device_step(struct sl_broker_core *core, uint32_t dev,
         sl_core_log(core, level, "device.state", "device=%s %s->%s on %s", fleet->cold[dev].key,
                     sl_core_device_state_name(state), sl_core_device_state_name(next),
                     device_event_name(event));
+        if (next == SL_DEVICE_FAULTY) {
+            note_faulty(core, dev, event);
+        }
         fleet->state[dev] = (uint8_t)next;
         sl_core_arm_soon(core);
     }

@@ -38,7 +38,9 @@ enum sl_policy_order sl_core_order(const struct sl_broker_core *core, uint32_t d
     const struct sl_core_node *node = &core->nodes[core->fleet.node[dev]];
     const char *subjects[] = {core->fleet.cold[dev].key, node->name, "*"};
     enum sl_policy_order order =
-        core->fleet.state[dev] == SL_DEVICE_FAULTY ? SL_ORDER_FAULT : SL_ORDER_NONE;
+        core->fleet.state[dev] == SL_DEVICE_FAULTY || sl_core_health_bars(core, dev)
+            ? SL_ORDER_FAULT
+            : SL_ORDER_NONE;
     bool pinned = false;
     for (size_t i = 0; i < 3; i++) {
         const struct sl_override_row *row = find(core, subjects[i]);
@@ -76,9 +78,10 @@ static void write_order(struct sl_broker_core *core, const struct sl_override_ro
     sl_core_override_put(core, row);
 }
 
-static void heal(struct sl_broker_core *core, uint32_t dev) {
+static void heal(struct sl_broker_core *core, uint32_t dev, const char *by) {
     struct sl_core_fleet *fleet = &core->fleet;
     sl_core_device_forgive(core, dev);
+    sl_core_health_clear(core, dev, by);
     if (fleet->state[dev] == SL_DEVICE_FAULTY) {
         sl_core_device_step(core, dev, SL_DEV_RETEST);
         if (!fleet->cold[dev].report.ill) {
@@ -107,10 +110,21 @@ static void lift(struct sl_broker_core *core, const struct sl_override_row *row)
             write_order(core, &inner);
         }
         if (of_node || strcmp(key, row->subject) == 0) {
-            heal(core, dev);
+            heal(core, dev, row->actor);
         }
     }
     write_order(core, row);
+}
+
+/* Trust in a device, or in all of a node, as if nothing had happened; orders stay. */
+static void clear_health(struct sl_broker_core *core, const struct sl_override_row *row) {
+    for (uint32_t dev = 0; dev < core->fleet.count; dev++) {
+        const char *node = core->nodes[core->fleet.node[dev]].name;
+        if (strcmp(core->fleet.cold[dev].key, row->subject) == 0 ||
+            strcmp(node, row->subject) == 0) {
+            heal(core, dev, row->actor);
+        }
+    }
 }
 
 /* What still holds the subject after its own order is gone; empty: nothing. */
@@ -123,13 +137,16 @@ static const char *still_held_by(const struct sl_broker_core *core, const char *
 }
 
 static const char *action_name(const struct sl_override_row *row) {
-    static const char *const names[] = {"resume", "drain", "pin", "stop"};
+    static const char *const names[] = {"resume", "drain", "pin", "stop", "clear"};
     return (size_t)row->kind < sizeof names / sizeof names[0] ? names[row->kind] : "order";
 }
 
 static const char *refuse(const struct sl_broker_core *core, const struct sl_override_row *row) {
-    if (row->kind > SL_OVERRIDE_STOP) {
+    if (row->kind > SL_OVERRIDE_CLEAR) {
         return "no such order";
+    }
+    if (row->kind == SL_OVERRIDE_CLEAR && strcmp(row->subject, "*") == 0) {
+        return "name the device or node whose health is cleared";
     }
     if (row->kind == SL_OVERRIDE_PIN &&
         (row->mode <= SL_MODE_INVALID || row->mode >= SL_MODE_COUNT)) {
@@ -155,6 +172,8 @@ void sl_core_override(struct sl_broker_core *core, const struct sl_core_event *e
     sl_text_copy(row.actor, sizeof row.actor, event->actor[0] ? event->actor : row.actor);
     if (row.kind == SL_OVERRIDE_NONE) {
         lift(core, &row);
+    } else if (row.kind == SL_OVERRIDE_CLEAR) {
+        clear_health(core, &row);
     } else {
         write_order(core, &row);
     }

@@ -8,6 +8,7 @@
 
 #include "broker/core/core_internal.h"
 #include "proto/wire/codec.h"
+#include "proto/wire/msg_telemetry.h"
 
 /* Room is given in steps, so that growing figures seldom move it. */
 #define STEP 16
@@ -70,6 +71,12 @@ static void keep_models(struct sl_broker_core *core, struct sl_core_report *own,
     }
 }
 
+/* Power that no device can draw is posted to nobody, whatever an agent says. */
+static struct sl_watts believed(struct sl_watts watts) {
+    bool absurd = watts.source == SL_SOURCE_MEASURED && !sl_watts_plausible(watts.mw);
+    return absurd ? (struct sl_watts){SL_SOURCE_UNKNOWN, 0} : watts;
+}
+
 /* Over an hour a switch is as dear as it gets. */
 static uint32_t short_us(uint64_t us) {
     return us < UINT32_MAX ? (uint32_t)us : UINT32_MAX;
@@ -101,8 +108,9 @@ void sl_core_report_keep(struct sl_broker_core *core, uint32_t dev,
     own->units_held = report->units_held;
     own->lines_held = report->lines_held;
     for (int m = SL_MODE_IDLE; m < SL_MODE_COUNT; m++) {
-        own->watts_source[m - 1] = (uint8_t)report->watts[m].source;
-        own->watts_mw[m - 1] = report->watts[m].mw;
+        struct sl_watts watts = believed(report->watts[m]);
+        own->watts_source[m - 1] = (uint8_t)watts.source;
+        own->watts_mw[m - 1] = watts.mw;
         for (int to = SL_MODE_IDLE; to < SL_MODE_COUNT; to++) {
             own->switch_us[m - 1][to - 1] = short_us(report->switch_us[m][to]);
         }
@@ -116,6 +124,9 @@ void sl_core_report_get(const struct sl_broker_core *core, uint32_t dev,
     if (cold->report.size > 0) {
         int rc = sl_msg_device_unpack(cold->report.bytes, cold->report.size, ret_device, NULL);
         sl_assert(rc == SL_OK); /* it was decoded or packed by us */
+    }
+    for (int m = SL_MODE_IDLE; m < SL_MODE_COUNT; m++) {
+        ret_device->watts[m] = believed(ret_device->watts[m]);
     }
     sl_text_copy(ret_device->key, sizeof ret_device->key, cold->key);
 }

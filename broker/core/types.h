@@ -163,6 +163,7 @@ enum sl_override_kind {
     SL_OVERRIDE_DRAIN, /* no work: idle */
     SL_OVERRIDE_PIN,   /* stay in `mode` */
     SL_OVERRIDE_STOP,  /* stop --all */
+    SL_OVERRIDE_CLEAR, /* no order: the device's health is taken for good again */
 };
 struct sl_override_row {
     char subject[SL_MSG_KEY_MAX];

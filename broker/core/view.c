@@ -184,6 +184,7 @@ bool sl_view_device_get(const struct sl_broker_core *core, struct sl_now now, ui
         ret_view->ttl_left_ms = left_ns > 0 ? left_ns / SL_NS_PER_MS : 0;
     }
     ret_view->override_ = override_kind(sl_core_order(core, index, &ret_view->pinned));
+    sl_view_health_get(core, index, &ret_view->health);
     fill_offers(core, index, ret_view);
     fill_reason(core, index, ret_view);
     return true;

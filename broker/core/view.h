@@ -7,6 +7,7 @@
 #define SLUICE_BROKER_CORE_VIEW_H
 
 #include "broker/core/core.h"
+#include "broker/core/view_health.h"
 
 struct sl_view_node {
     char node[SL_MSG_NAME_MAX];
@@ -49,6 +50,7 @@ struct sl_view_device {
     char rule[32];
     char why[SL_WHY_MAX];
     struct sl_wall decided;
+    struct sl_view_health health;
 };
 
 struct sl_view_feed {

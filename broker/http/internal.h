@@ -172,6 +172,7 @@ enum sl_step sl_h_shadows(struct sl_http_call *call, struct sl_reader *reader);
 enum sl_step sl_h_ledger(struct sl_http_call *call, struct sl_reader *reader);
 enum sl_step sl_h_settle(struct sl_http_call *call, struct sl_reader *reader);
 enum sl_step sl_h_settlements(struct sl_http_call *call, struct sl_reader *reader);
+enum sl_step sl_h_trust(struct sl_http_call *call, struct sl_reader *reader);
 enum sl_step sl_h_audit(struct sl_http_call *call, struct sl_reader *reader);
 enum sl_step sl_h_events(struct sl_http_call *call, struct sl_reader *reader);
 enum sl_step sl_h_logs(struct sl_http_call *call, struct sl_reader *reader);

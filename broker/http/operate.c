@@ -63,10 +63,8 @@ static const struct {
     const char *verb;
     enum sl_override_kind kind;
 } verbs[] = {
-    {"drain", SL_OVERRIDE_DRAIN},
-    {"resume", SL_OVERRIDE_NONE},
-    {"pin", SL_OVERRIDE_PIN},
-    {"stop", SL_OVERRIDE_STOP},
+    {"drain", SL_OVERRIDE_DRAIN}, {"resume", SL_OVERRIDE_NONE}, {"pin", SL_OVERRIDE_PIN},
+    {"stop", SL_OVERRIDE_STOP},   {"clear", SL_OVERRIDE_CLEAR},
 };
 
 /* The order from a path /api/v1/VERB, which the route table has matched. */

@@ -35,6 +35,8 @@ static const struct sl_route routes[] = {
     {"GET", "/api/v1/stress", OPERATOR | QUICK, sl_h_stress},
     {"GET", "/api/v1/exposure", OPERATOR, sl_h_exposure},
     {"GET", "/api/v1/status", OPERATOR | QUICK, sl_h_status},
+    {"GET", "/api/v1/health", OPERATOR | QUICK, sl_h_trust},
+    {"POST", "/api/v1/health/clear", OPERATOR | QUICK, sl_h_order},
     {"GET", "/api/v1/nodes", OPERATOR | QUICK, sl_h_nodes},
     {"GET", "/api/v1/devices", OPERATOR | QUICK, sl_h_devices},
     {"GET", "/api/v1/devices/**", OPERATOR | QUICK, sl_h_device},

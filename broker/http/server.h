@@ -56,6 +56,7 @@ enum sl_http_request_kind {
 enum sl_http_view {
     SL_HTTP_VIEW_INVALID = 0,
     SL_HTTP_VIEW_HEALTH,
+    SL_HTTP_VIEW_TRUST, /* devices that are not healthy */
     SL_HTTP_VIEW_STATUS,
     SL_HTTP_VIEW_NODES,
     SL_HTTP_VIEW_DEVICES, /* arg: a page, see views.h */

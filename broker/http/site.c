@@ -19,6 +19,11 @@ enum sl_step sl_h_status(struct sl_http_call *call, struct sl_reader *reader) {
     return sl_call_ask_view(call, SL_HTTP_VIEW_STATUS, NULL, NULL);
 }
 
+enum sl_step sl_h_trust(struct sl_http_call *call, struct sl_reader *reader) {
+    (void)reader;
+    return sl_call_ask_view(call, SL_HTTP_VIEW_TRUST, NULL, NULL);
+}
+
 enum sl_step sl_h_nodes(struct sl_http_call *call, struct sl_reader *reader) {
     (void)reader;
     return sl_call_ask_view(call, SL_HTTP_VIEW_NODES, NULL, NULL);

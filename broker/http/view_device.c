@@ -16,6 +16,7 @@ static const char *override_name(enum sl_override_kind kind) {
     case SL_OVERRIDE_STOP:
         return "stop";
     case SL_OVERRIDE_NONE:
+    case SL_OVERRIDE_CLEAR:
     default:
         return NULL;
     }
@@ -169,6 +170,8 @@ void sl_view_device_json(struct sl_json *json, const struct sl_view_device *devi
     write_models(json, report);
     write_watts(json, report);
     write_times(json, report);
+    sl_view_health_json(json, &device->health);
+    sl_view_telemetry_json(json, report);
     sl_json_close(json, '}');
 }
 

@@ -29,6 +29,12 @@ void sl_view_power_metrics(struct sl_buf *buf, const struct sl_broker_core *core
 /* The key "tokens_per_s_by_length": measured classes only, by their longest text; "longer" is the
  * class without an end. rates_milli: [SL_LENGTHS]. */
 void sl_view_lengths(struct sl_json *json, const uint64_t *rates_milli);
+/* Keys of a device's object. */
+void sl_view_telemetry_json(struct sl_json *json, const struct sl_msg_device *report);
+void sl_view_health_json(struct sl_json *json, const struct sl_view_health *health);
+/* All that are not as they should be. */
+void sl_view_healths_json(struct sl_json *json, const struct sl_broker_core *core);
+void sl_view_health_metrics(struct sl_buf *buf, const struct sl_broker_core *core);
 void sl_view_device_json(struct sl_json *json, const struct sl_view_device *device);
 int sl_view_device_by_key_json(struct sl_json *json, const struct sl_broker_core *core,
                                struct sl_now now, const char *key);

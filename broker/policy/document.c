@@ -61,6 +61,21 @@ static const struct sl_conf_option rate_schema[] = {
     {0},
 };
 
+static const struct sl_conf_option xid_schema[] = {
+    {"number", SL_CONF_INT, ITEM(sl_policy_xid, xid), .min = 1, .max = 65535,
+     .help = "Of NVIDIA's driver error (Xid)."},
+    {"action", SL_CONF_CHOICE, ITEM(sl_policy_xid, action), .choices = SL_POLICY_ACTIONS,
+     .help = "What is done with the device."},
+    {0},
+};
+
+#define HEALTH(member) FIELD(health.member)
+#define ACTION(name, member, value, text)                                                          \
+    {                                                                                              \
+        name, SL_CONF_CHOICE, HEALTH(member), .choices = SL_POLICY_ACTIONS, .fallback = value,     \
+                                              .help = text                                         \
+    }
+
 static const struct sl_conf_option schema[] = {
     {"policy", SL_CONF_CHOICE, FIELD(policy), .choices = POLICIES, .fallback = "fbf",
      .help = "The rule by which prices move a device."},
@@ -211,6 +226,31 @@ static const struct sl_conf_option schema[] = {
      .help = "Of the hash revenue, taken off before modes are compared: what uncertainty costs."},
     {"risk.lease", SL_CONF_DECIMAL, FIELD(risk.lease_ppm), .unit = "%", .digits = 4, .min = 0,
      .max = 1000000, .fallback = "0", .help = "Likewise of the lease revenue."},
+    {"health.xid", SL_CONF_LIST, .offset = offsetof(struct sl_policy_document, health.xids),
+     .size = sizeof(struct sl_policy_xid), .max = SL_POLICY_XIDS_MAX, .item = xid_schema,
+     .count_offset = offsetof(struct sl_policy_document, health.xid_count), .fallback = "[]",
+     .help = "What is done after a driver error, by number, where not as docs/operating.md says."},
+    ACTION("health.ecc", ecc, "drain", "After an uncorrected memory error."),
+    ACTION("health.reset", reset, "drain",
+           "While the driver wants the GPU reset, or memory rows wait for that."),
+    ACTION("health.remap", remap, "quarantine", "When bad memory rows cannot be replaced."),
+    ACTION("health.lost", lost, "quarantine", "When a GPU has fallen off its bus."),
+    ACTION("health.hung", hung, "drain", "When a kernel never returned."),
+    ACTION("health.canary", canary, "quarantine", "When a known answer was wrong."),
+    {"health.thermal_warn", SL_CONF_SPAN_MS, HEALTH(thermal_warn_ms), .min = 0, .max = DAY_MS,
+     .fallback = "60s", .help = "Slowed by heat for so long without a break: warn. 0: never."},
+    {"health.thermal_drain", SL_CONF_SPAN_MS, HEALTH(thermal_drain_ms), .min = 0, .max = DAY_MS,
+     .fallback = "15m", .help = "Likewise: drain. 0: never."},
+    {"health.brake_warn", SL_CONF_SPAN_MS, HEALTH(brake_warn_ms), .min = 0, .max = DAY_MS,
+     .fallback = "60s",
+     .help = "Slowed by its power supply or the hardware's protection for so long: warn. A power "
+             "limit that was set is no reason. 0: never."},
+    {"health.passes", SL_CONF_INT, HEALTH(passes), .min = 1, .max = 1000, .fallback = "3",
+     .help = "Re-tests with known answers that end a warning or a drain."},
+    {"health.rma_incidents", SL_CONF_INT, HEALTH(rma_incidents), .min = 0, .max = 1000,
+     .fallback = "3", .help = "So many quarantines within rma_span: send it back. 0: never said."},
+    {"health.rma_span", SL_CONF_SPAN_MS, HEALTH(rma_span_ms), .min = 0, .max = 3650 * DAY_MS,
+     .fallback = "720h", .help = "See rma_incidents."},
     {"rates", SL_CONF_LIST, .offset = offsetof(struct sl_policy_document, rates),
      .size = sizeof(struct sl_rate), .max = SL_RATES_MAX, .item = rate_schema,
      .count_offset = offsetof(struct sl_policy_document, rate_count), .fallback = "[]",

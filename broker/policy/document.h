@@ -10,6 +10,7 @@
 
 #include <stdio.h>
 
+#include "broker/policy/health.h"
 #include "broker/policy/power.h"
 #include "proto/base/error.h"
 #include "schedulers/calibration.h"
@@ -43,6 +44,7 @@ struct sl_policy_document {
     int64_t exposure_coin_max_ppm;   /* of the revenue; above it, a warning */
     int64_t exposure_tenant_max_ppm; /* likewise */
     struct sl_policy_joining joining;
+    struct sl_policy_health health;
     uint32_t rate_count;
     struct sl_rate rates[SL_RATES_MAX];
 };

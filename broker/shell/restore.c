@@ -4,6 +4,7 @@
 
 #include "broker/core/agents.h"
 #include "broker/store/agents.h"
+#include "broker/store/events.h"
 #include "broker/store/settlements.h"
 
 /* A list ends at the first row that the core refuses, which must not pass for its end. */
@@ -34,6 +35,11 @@ static int restore_override(void *arg, const void *row) {
     const struct sl_override_row *order = row;
     return fits(r, sl_broker_core_restore_override(r->core, order), "the order for",
                 order->subject);
+}
+static int restore_health(void *arg, const void *row) {
+    struct restoring *r = arg;
+    const struct sl_health_row *health = row;
+    return fits(r, sl_broker_core_restore_health(r->core, health), "the health of", health->device);
 }
 static int restore_account(void *arg, const void *row) {
     struct restoring *r = arg;
@@ -133,6 +139,7 @@ int sl_broker_restore(struct sl_broker_core *core, struct sl_reader *reader,
     int rc = restore_counters(core, reader, err);
     rc = rc ? rc : sl_reader_devices(reader, restore_device, &r, err);
     rc = rc || r.rc ? rc : restore_joining(reader, &r);
+    rc = rc || r.rc ? rc : sl_reader_health(reader, restore_health, &r, err);
     rc = rc || r.rc ? rc : sl_reader_overrides(reader, restore_override, &r, err);
     rc = rc || r.rc ? rc : sl_reader_accounts(reader, restore_account, &r, err);
     rc = rc || r.rc ? rc : sl_reader_open_batches(reader, restore_batch, &r, err);

@@ -83,6 +83,16 @@ bool sl_batch_state_is_final(enum sl_batch_state state) {
            state == SL_BATCH_CANCELLED;
 }
 
+const char *sl_severity_name(enum sl_severity severity) {
+    static const char *const names[] = {"invalid", "info", "warn", "alert"};
+    return (size_t)severity < sizeof names / sizeof names[0] ? names[severity] : names[0];
+}
+
+const char *sl_health_state_name(enum sl_health_state state) {
+    static const char *const names[SL_HEALTH_STATES] = {"ok", "warn", "drain", "quarantine"};
+    return state < SL_HEALTH_STATES ? names[state] : "invalid";
+}
+
 const char *sl_against_name(uint32_t index) {
     /* Policies as sl_switching_at has them: tests/unit/schedulers/test_market.c. */
     static const char *const names[SL_AGAINST_COUNT] = {"actual",  "hash",         "lease",

@@ -76,7 +76,7 @@ class Site:
     """options: clean_every, difficulty, dwell, threshold, hash_factor, speed, loop, split_cpu, cpu,
     launch_ms, stop_word, default_bid, pool_url, pool_user, log_level, ttl, fake_devices, rated,
     tenants_extra, policy, step, against, policy_extra, log_decisions, safe_mode, policy_file, power, feeds_extra,
-    policy_document, document (texts of the policy document)."""
+    policy_document, document (texts of the policy document), fake_gpus, agent_extra."""
 
     def __init__(self, build, out, model_dir, **options):
         self.build = os.path.abspath(build)
@@ -243,6 +243,8 @@ stop_word: {o.get('stop_word', 'auto')}
         agent = [self.binary("sluice-agent"), "--config", self.path("agent.yaml")]
         if o.get("fake_devices"):
             agent += ["--fake-devices", str(o["fake_devices"])]
+        if o.get("fake_gpus"):
+            agent += ["--fake-gpus", o["fake_gpus"]]
         return {"broker": [self.binary("sluice-broker"), "--config", self.path("broker.yaml")],
                 "agent": agent, "pool": pool}
 

@@ -20,6 +20,8 @@
     X(share_ack_before_durable, "a share is acknowledged before it is durable")                    \
     X(batch_reply_before_durable, "a tenant is told of its batch before that is durable")          \
     X(order_reply_before_durable, "an operator's order is confirmed before it is durable")         \
+    X(quarantine_ignored, "a quarantined device is offered work")                                  \
+    X(absurd_watts_posted, "power that no device can draw is taken for measured and posted")       \
     X(failed_device_granted, "a device that reports a fault is offered work")                      \
     X(resend_credited, "a result that comes again is taken again")                                 \
     X(late_result_dropped, "a result of a closed unit is acknowledged and thrown away")            \

@@ -159,6 +159,14 @@ static int check_models(const struct check *c, const struct sl_msg_device *d) {
     return rc;
 }
 
+static int check_telemetry(const struct check *c, const struct sl_msg_telemetry *t) {
+    if ((unsigned)t->source >= SL_TELEMETRY_SOURCES || t->known >> SL_FIG_COUNT) {
+        return sl_fail(c->err, SL_INVALID, "its telemetry has an unknown source or figure");
+    }
+    int rc = check_count(c, "driver errors", t->xid_count, 0, SL_MSG_XIDS_MAX);
+    return rc ? rc : check_people(c, TEXT(t->note), "note");
+}
+
 static int check_device(const struct check *c, const struct sl_msg_device *d) {
     const struct figure figures[] = {
         {"memory", d->memory_bytes},
@@ -176,6 +184,10 @@ static int check_device(const struct check *c, const struct sl_msg_device *d) {
     rc = rc ? rc : check_people(c, TEXT(d->health), "health");
     rc = rc ? rc : check_enum(c, "mode", (unsigned)d->mode, SL_MODE_COUNT - 1);
     rc = rc ? rc : check_figures(c, figures, sizeof figures / sizeof figures[0]);
+    rc = rc ? rc : check_name(c, TEXT(d->pci), "PCI place", false);
+    rc = rc ? rc : check_name(c, TEXT(d->uuid), "UUID", false);
+    rc = rc ? rc : check_people(c, TEXT(d->locality), "locality");
+    rc = rc ? rc : check_telemetry(c, &d->telemetry);
     rc = rc ? rc : check_modes(c, d);
     return rc ? rc : check_models(c, d);
 }

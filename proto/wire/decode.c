@@ -119,6 +119,32 @@ static int get_models(const struct reader *r, const Sluice__V1__Device *in,
     return rc;
 }
 
+/* Figures of a later version stand behind ours, since their numbers are higher. */
+static int get_telemetry(const struct reader *r, const Sluice__V1__Telemetry *in,
+                         struct sl_msg_telemetry *t) {
+    size_t at = 0;
+    if ((size_t)__builtin_popcountll(in->known) != in->n_values) {
+        return sl_fail(r->err, SL_INVALID, "%zu figures where %d are said to be known",
+                       in->n_values, __builtin_popcountll(in->known));
+    }
+    t->source = in->source < SL_TELEMETRY_SOURCES ? (enum sl_telemetry_source)in->source
+                                                  : SL_TELEMETRY_NONE;
+    for (uint32_t i = 0; i < SL_FIG_COUNT; i++) {
+        if (in->known >> i & 1) {
+            sl_telemetry_set(t, (enum sl_figure)i, in->values[at++]);
+        }
+    }
+    sl_telemetry_bound(t);
+    int rc = get_count(r, in->n_xids, SL_MSG_XIDS_MAX, "driver errors", &t->xid_count);
+    for (uint32_t i = 0; rc == SL_OK && i < t->xid_count; i++) {
+        if (in->xids[i] > UINT16_MAX) {
+            return sl_fail(r->err, SL_INVALID, "driver error %u", (unsigned)in->xids[i]);
+        }
+        t->xids[i] = (uint16_t)in->xids[i];
+    }
+    return rc ? rc : get_text(r, in->note, TEXT(t->note), "note");
+}
+
 static int get_device(const struct reader *r, const Sluice__V1__Device *in,
                       struct sl_msg_device *d) {
     d->is_cpu = in->is_cpu;
@@ -142,6 +168,10 @@ static int get_device(const struct reader *r, const Sluice__V1__Device *in,
     rc = rc ? rc : get_text(r, in->name, TEXT(d->name), "name");
     rc = rc ? rc : get_text(r, in->driver, TEXT(d->driver), "driver");
     rc = rc ? rc : get_text(r, in->health, TEXT(d->health), "health");
+    rc = rc ? rc : get_text(r, in->pci, TEXT(d->pci), "PCI place");
+    rc = rc ? rc : get_text(r, in->uuid, TEXT(d->uuid), "UUID");
+    rc = rc ? rc : get_text(r, in->locality, TEXT(d->locality), "locality");
+    rc = rc || !in->telemetry ? rc : get_telemetry(r, in->telemetry, &d->telemetry);
     rc = rc ? rc : get_modes(r, in, d);
     return rc ? rc : get_models(r, in, d);
 }

@@ -163,6 +163,35 @@ static void put_models(struct scratch *s, const struct sl_msg_device *d, Sluice_
     }
 }
 
+static void put_telemetry(struct scratch *s, const struct sl_msg_telemetry *t,
+                          Sluice__V1__Device *device) {
+    if (t->source == SL_TELEMETRY_NONE && t->known == 0 && t->note[0] == '\0') {
+        return;
+    }
+    Sluice__V1__Telemetry *out = take(s, sizeof *out);
+    int64_t *values = take(s, SL_FIG_COUNT * sizeof *values);
+    uint32_t *xids = take(s, SL_MSG_XIDS_MAX * sizeof *xids);
+    if (!out || !values || !xids) {
+        return;
+    }
+    sluice__v1__telemetry__init(out);
+    out->source = t->source;
+    out->known = t->known;
+    out->values = values;
+    for (uint32_t i = 0; i < SL_FIG_COUNT; i++) {
+        if (sl_telemetry_has(t, (enum sl_figure)i)) {
+            values[out->n_values++] = t->figures[i];
+        }
+    }
+    out->xids = xids;
+    out->n_xids = t->xid_count;
+    for (uint32_t i = 0; i < t->xid_count; i++) {
+        xids[i] = t->xids[i];
+    }
+    out->note = people_of(s, t->note);
+    device->telemetry = out;
+}
+
 static void put_device(struct scratch *s, const struct sl_msg_device *d, Sluice__V1__Device *out) {
     sluice__v1__device__init(out);
     out->key = text_of(d->key);
@@ -186,8 +215,12 @@ static void put_device(struct scratch *s, const struct sl_msg_device *d, Sluice_
     out->stop_method = d->stop_method;
     out->units_held = d->units_held;
     out->lines_held = d->lines_held;
+    out->pci = text_of(d->pci);
+    out->uuid = text_of(d->uuid);
+    out->locality = people_of(s, d->locality);
     put_modes(s, d, out);
     put_models(s, d, out);
+    put_telemetry(s, &d->telemetry, out);
 }
 
 static Sluice__V1__Device **put_devices(struct scratch *s, const struct sl_msg_device *devices,

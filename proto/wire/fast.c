@@ -214,6 +214,66 @@ static bool read_model(struct in in, struct sl_msg_device *d) {
     return m->id[0] != '\0';
 }
 
+/* Packed; as many as there are bits in `known`, which stands before them. */
+static bool read_values(struct in *in, uint64_t known, struct sl_msg_telemetry *t) {
+    struct in part;
+    if (!read_part(in, &part) || known >> SL_FIG_COUNT) {
+        return false;
+    }
+    for (uint32_t i = 0; i < SL_FIG_COUNT; i++) {
+        uint64_t value = 0;
+        if (!(known >> i & 1)) {
+            continue;
+        }
+        if (part.at == part.end || !read_varint(&part, &value)) {
+            return false;
+        }
+        sl_telemetry_set(t, (enum sl_figure)i, (int64_t)(value >> 1 ^ (0 - (value & 1))));
+    }
+    return part.at == part.end;
+}
+
+static bool read_xids(struct in *in, struct sl_msg_telemetry *t) {
+    struct in part;
+    if (!read_part(in, &part)) {
+        return false;
+    }
+    while (part.at < part.end) {
+        uint64_t xid = 0;
+        if (t->xid_count == SL_MSG_XIDS_MAX || !read_figure(&part, UINT16_MAX, &xid)) {
+            return false;
+        }
+        t->xids[t->xid_count++] = (uint16_t)xid;
+    }
+    return true;
+}
+
+static bool read_telemetry(struct in in, struct sl_msg_telemetry *t) {
+    uint64_t tag = 0;
+    uint64_t source = 0;
+    uint64_t known = 0;
+    while (in.at < in.end) {
+        if (!next_tag(&in, &tag, 1, 0)) {
+            return false;
+        }
+        bool good = tag == TAG(1, VARINT)   ? read_figure(&in, SL_TELEMETRY_SOURCES - 1, &source)
+                    : tag == TAG(2, VARINT) ? read_varint(&in, &known)
+                    : tag == TAG(3, BYTES)  ? read_values(&in, known, t)
+                    : tag == TAG(4, BYTES)
+                        ? read_xids(&in, t)
+                        : tag == TAG(5, BYTES) && read_text(&in, t->note, sizeof t->note);
+        if (!good) {
+            return false;
+        }
+    }
+    t->source = (enum sl_telemetry_source)source;
+    if (t->known != known) { /* bits without values */
+        return false;
+    }
+    sl_telemetry_bound(t);
+    return true;
+}
+
 struct seen {
     uint32_t modes;
     uint32_t switches;
@@ -227,7 +287,8 @@ static bool read_part_of_device(struct in *in, uint64_t tag, struct sl_msg_devic
     }
     return tag == TAG(17, BYTES)   ? read_mode_state(part, d, &seen->modes)
            : tag == TAG(18, BYTES) ? read_switch(part, d, &seen->switches)
-                                   : tag == TAG(24, BYTES) && read_model(part, d);
+           : tag == TAG(24, BYTES) ? read_model(part, d)
+                                   : tag == TAG(25, BYTES) && read_telemetry(part, &d->telemetry);
 }
 
 static bool read_mode(struct in *in, enum sl_mode *ret_mode) {
@@ -281,6 +342,12 @@ static bool read_field(struct in *in, uint64_t tag, struct sl_msg_device *d, str
         return read_u32(in, &d->units_held);
     case TAG(23, VARINT):
         return read_u32(in, &d->lines_held);
+    case TAG(26, BYTES):
+        return read_text(in, d->pci, sizeof d->pci);
+    case TAG(27, BYTES):
+        return read_text(in, d->uuid, sizeof d->uuid);
+    case TAG(28, BYTES):
+        return read_text(in, d->locality, sizeof d->locality);
     default:
         return read_part_of_device(in, tag, d, seen);
     }

@@ -10,6 +10,7 @@
 #include "proto/base/length.h"
 #include "proto/base/mode.h"
 #include "proto/wire/msg_limits.h"
+#include "proto/wire/msg_telemetry.h"
 
 struct sl_msg_model {
     char id[SL_MSG_NAME_MAX];
@@ -47,6 +48,10 @@ struct sl_msg_device {
     uint32_t lines_held; /* not finished yet: the broker tops up by this */
     uint32_t model_count;
     struct sl_msg_model models[SL_MSG_MODELS_MAX];
+    char pci[SL_MSG_PCI_MAX];           /* empty: not on PCI, or not known */
+    char uuid[SL_MSG_UUID_MAX];         /* of the hardware; empty: not known */
+    char locality[SL_MSG_LOCALITY_MAX]; /* CPUs close to it, for people; empty: not known */
+    struct sl_msg_telemetry telemetry;
 };
 
 struct sl_msg_pool {

@@ -47,6 +47,10 @@ void sim_check_grant(struct sim *sim, uint32_t agent, const struct sl_msg *msg) 
         sim_break(sim, "owner", "epoch %llu of %s was granted twice, for different things",
                   (unsigned long long)d->epoch, d->device);
     }
+    uint32_t k = device_index(sim, agent, d->device);
+    if (k != SIM_NOBODY) {
+        sim_sensors_grant(sim, agent, k, d);
+    }
     bool overdue = is_ordered_off(sim, agent) &&
                    sim->now_ns - sim->orders[agent].durable_ns > ORDER_NS &&
                    sim->now_ns - sim->orders[sim->agent_count].durable_ns > ORDER_NS;
@@ -150,6 +154,7 @@ void sim_check_health(struct sim *sim, uint32_t agent, const struct sl_msg *msg,
         uint32_t k = device_index(sim, agent, devices[i].key);
         if (k != SIM_NOBODY) {
             sim->agents[agent].watched[k].unhealthy = devices[i].health[0] != '\0';
+            sim_sensors_heard(sim, agent, k, &devices[i]);
         }
     }
 }

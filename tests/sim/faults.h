@@ -56,7 +56,10 @@
     X(TENANT_BID, "tenant-bid", "a tenant changes its bid")                                        \
     X(TENANT_CANCEL, "tenant-cancel", "a tenant cancels a batch")                                  \
     X(OPERATOR_ORDER, "operator-order", "a person drains, pins or stops, and resumes")             \
-    X(NET_UNIT_LOST, "net-unit-lost", "a work unit is lost, and its connection lives on")
+    X(NET_UNIT_LOST, "net-unit-lost", "a work unit is lost, and its connection lives on")          \
+    X(SENSOR_ABSURD, "sensor-absurd", "a sensor says watts that no device can draw")               \
+    X(SENSOR_SILENT, "sensor-silent", "a device's sensors say nothing")                            \
+    X(DRIVER_ERROR, "driver-error", "a GPU's driver reports a critical error")
 
 #define SIM_PATH_MAP(X)                                                                            \
     X(LEASE_RAN_OUT, "lease-ran-out", "an agent ended a lease that was not renewed")               \
@@ -98,7 +101,8 @@
     X(ADDRESS_CHANGED, "address-changed", "work went on at another address of a pool")             \
     X(ADDRESS_RETURNED, "address-returned", "work returned to a better address of a pool")         \
     X(IMPOSTOR_MET, "impostor-met", "a pool showed another key than the pinned one")               \
-    X(SENT_AWAY, "sent-away", "a pool wanted to send its miners to a foreign host")
+    X(SENT_AWAY, "sent-away", "a pool wanted to send its miners to a foreign host")                \
+    X(QUARANTINED, "quarantined", "a device was quarantined for what its driver reported")
 
 enum sim_fault {
 #define SIM_ENUM(id, name, text) SIM_##id,

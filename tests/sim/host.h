@@ -136,6 +136,15 @@ struct sim_watched {
     enum sl_mode decided; /* of the newest directive that was written */
     bool unhealthy;       /* as its agent said last */
     int64_t safe_ns;      /* by its host's clock, since when the safe mode rules; 0: it does not */
+    /* Its sensors (sensors.c), of one process of its agent. */
+    uint32_t sensor_life, xids;
+    uint16_t xid;      /* the last one */
+    int64_t absurd_mw; /* said in place of the power, until ... */
+    int64_t absurd_until_ns, silent_until_ns;
+    /* The rule "health". */
+    uint64_t judged_life; /* of the broker */
+    uint32_t judged;      /* driver errors that this broker was told of */
+    int64_t sick_ns;      /* when it was told of one that quarantines; 0: it was not */
 };
 
 #define SIM_SEEN_RESULTS 2048

@@ -139,6 +139,14 @@ void sim_power_start(struct sim *sim);
 void sim_check_applied(struct sim *sim); /* after a device may have changed what it does */
 void sim_power_note(struct sim *sim, const struct sl_directive_row *row); /* counts the paths */
 bool sim_power_excuses(const struct sim *sim, const char *rule);          /* idle at the end */
+/* sensors.c */
+void sim_sensors_start(struct sim *sim);
+void sim_sensors_heard(struct sim *sim, uint32_t agent, uint32_t k,
+                       const struct sl_msg_device *device);
+void sim_sensors_grant(struct sim *sim, uint32_t agent, uint32_t k,
+                       const struct sl_msg_directive *d);
+/* A person asks for a node's resume: its devices are trusted again. */
+void sim_sensors_forgiven(struct sim *sim, uint32_t agent);
 /* check_store.c (batches, ledger, shares, power: from the file), check_settled.c (progress) */
 void sim_check_store(struct sim *sim);
 void sim_check_power_price(struct sim *sim, int64_t price_nusd_per_kwh);

@@ -180,6 +180,9 @@ static void order(struct sim *sim, uint32_t i, enum sl_override_kind kind) {
     sim->orders[i].asked = kind;
     sim->orders[i].ask_ns = sim->now_ns;
     sim->orders[i].answered = false;
+    if (kind == SL_OVERRIDE_NONE && i < sim->agent_count) {
+        sim_sensors_forgiven(sim, i);
+    }
     sim_story(sim, "operator: %s %s",
               kind == SL_OVERRIDE_NONE    ? "resume"
               : kind == SL_OVERRIDE_DRAIN ? "drain"

@@ -232,6 +232,7 @@ static void create(struct sim *sim) {
     sim_joining_start(sim);
     sim_nemesis_start(sim);
     sim_power_start(sim);
+    sim_sensors_start(sim);
 }
 
 static void destroy(struct sim *sim) {

@@ -46,6 +46,8 @@ MAY_USE = [
                       "agent/stratum"]),
     ("agent/executors", ["proto/base", "agent/device", "agent/executors", "agent/kernels",
                          "agent/models", "agent/stratum"]),
+    ("agent/telemetry", ["proto/base", "proto/wire/msg_telemetry.h", "agent/device/device.h",
+                         "agent/device/power.h", "agent/telemetry"]),
     ("agent/journal", ["proto/base", "agent/journal"]),
     ("agent/core", ["proto/base", "proto/wire", "proto/link/link.h", "agent/device/device.h",
                     "agent/journal", "agent/stratum", "agent/core"]),

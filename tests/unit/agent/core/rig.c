@@ -67,6 +67,7 @@ static void boot(struct rig *rig) {
         .safe_mode_max_ms =
             rig->options.safe_mode_max_ms ? rig->options.safe_mode_max_ms : 6 * 3600 * 1000,
         .ack_durable = rig->options.ack_durable,
+        .canary_ms = rig->options.canary_ms,
         .device_count = rig->options.devices,
         .devices = devices,
         .model_count = 1,

@@ -70,7 +70,7 @@ static void a_gpu_that_is_nowhere_stays_unbound(void **state) {
     };
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        struct bound b = {.found = {.sub_count = 1, .pci = rows[i].pci}};
+        struct bound b = {.found = {.sub_count = 1, .info.place.pci = rows[i].pci}};
         run(&b);
         assert_int_equal(b.status, -SL_UNSUPPORTED);
         assert_true(CPU_EQUAL(&b.before, &b.after));

@@ -18,6 +18,7 @@
 #include "agent/executors/executor.h"
 #include "agent/executors/table.h"
 #include "tests/unit/agent/device/machine.h"
+#include "tests/unit/agent/device/odd_executors.h"
 
 #define S SL_NS_PER_S
 /* Two launches of 50 ms are queued when a halt comes, so uncut not one of many would end within
@@ -352,6 +353,23 @@ static void a_mode_without_a_halt_halts_by_itself(void **state) {
     finish(rig);
 }
 
+static void it_is_tested_again_in_service(void **state) {
+    struct rig *rig = *state;
+    struct sl_cl_device_config config = hash_and_idle();
+    struct sl_device_event event;
+    start(rig, &config);
+    post_job(rig->device, 1, 1.0, true);
+    for (uint64_t epoch = 1; epoch <= 2; epoch++) {
+        struct sl_device_cmd cmd = {.kind = SL_DEVCMD_CANARY};
+        post_mode(rig->device, epoch == 1 ? SL_MODE_HASH : SL_MODE_IDLE, epoch);
+        wait_event(rig, SL_DEVEV_STARTED, 10 * S, &event);
+        assert_int_equal(sl_device_post(rig->device, &cmd), SL_OK);
+        wait_event(rig, SL_DEVEV_CANARY, 30 * S, &event);
+        assert_string_equal(event.text, "");
+    }
+    finish(rig);
+}
+
 /* Two parts of one CPU: halting the one neither stops nor delays the other. */
 static void parts_of_a_cpu_switch_on_their_own(void **state) {
     struct rig *rig = *state;
@@ -397,86 +415,6 @@ static void parts_of_a_cpu_switch_on_their_own(void **state) {
         sl_device_event_fini(&event);
     }
 }
-
-/* Executors that fail, in place of hashing. */
-static int failing_prepare(struct sl_executor *ex, struct sl_error *err) {
-    (void)ex;
-    return sl_fail(err, SL_DEVICE, "self-test failed: replace the card");
-}
-
-struct hanging {
-    struct sl_executor base;
-    _Atomic(cl_event) gate; /* made by the device's thread, opened by the test */
-};
-
-static int hanging_prepare(struct sl_executor *ex, struct sl_error *err) {
-    (void)ex;
-    (void)err;
-    return SL_OK;
-}
-static void hanging_command(struct sl_executor *ex, struct sl_device_cmd *cmd) {
-    (void)ex;
-    (void)cmd;
-}
-static int hanging_enqueue(struct sl_executor *ex, struct sl_launch *ret_launch,
-                           struct sl_error *err) {
-    struct hanging *h = (struct hanging *)ex;
-    cl_int rc = CL_SUCCESS;
-    (void)err;
-    if (h->gate) {
-        return 0;
-    }
-    cl_event gate = clCreateUserEvent(ex->cl->context, &rc);
-    assert_int_equal(rc, CL_SUCCESS);
-    assert_int_equal(clEnqueueMarkerWithWaitList(ex->cl->queue, 1, &gate, &ret_launch->first),
-                     CL_SUCCESS);
-    h->gate = gate;
-    clRetainEvent(ret_launch->first);
-    ret_launch->last = ret_launch->first;
-    return 1;
-}
-static int hanging_complete(struct sl_executor *ex, struct sl_launch *launch,
-                            struct sl_error *err) {
-    (void)ex;
-    (void)launch;
-    (void)err;
-    return SL_OK;
-}
-static int hanging_halted(struct sl_executor *ex, struct sl_error *err) {
-    (void)ex;
-    (void)err;
-    return SL_OK;
-}
-static void hanging_stats(struct sl_executor *ex, struct sl_device_stats *stats) {
-    (void)ex;
-    (void)stats;
-}
-static void hanging_destroy(struct sl_executor *ex) {
-    struct hanging *h = (struct hanging *)ex;
-    if (h->gate) {
-        clReleaseEvent(h->gate);
-    }
-    free(h);
-}
-
-static const struct sl_executor_ops failing_ops = {.name = "sha256d",
-                                                   .mode = SL_MODE_HASH,
-                                                   .prepare = failing_prepare,
-                                                   .command = hanging_command,
-                                                   .enqueue = hanging_enqueue,
-                                                   .complete = hanging_complete,
-                                                   .halted = hanging_halted,
-                                                   .stats = hanging_stats,
-                                                   .destroy = hanging_destroy};
-static const struct sl_executor_ops hanging_ops = {.name = "hanging",
-                                                   .mode = SL_MODE_HASH,
-                                                   .prepare = hanging_prepare,
-                                                   .command = hanging_command,
-                                                   .enqueue = hanging_enqueue,
-                                                   .complete = hanging_complete,
-                                                   .halted = hanging_halted,
-                                                   .stats = hanging_stats,
-                                                   .destroy = hanging_destroy};
 
 /* arg: where the test finds the executor again. */
 struct odd_choice {
@@ -591,6 +529,7 @@ int main(void) {
         cmocka_unit_test_teardown(a_clean_job_cuts_what_is_queued, end_devices),
         cmocka_unit_test_teardown(clean_jobs_in_a_row_end_with_work, end_devices),
         cmocka_unit_test_teardown(a_mode_without_a_halt_halts_by_itself, end_devices),
+        cmocka_unit_test_teardown(it_is_tested_again_in_service, end_devices),
         cmocka_unit_test_teardown(parts_of_a_cpu_switch_on_their_own, end_devices),
         cmocka_unit_test_teardown(a_failed_self_test_is_never_offered, end_devices),
         cmocka_unit_test_teardown(a_stopped_process_is_no_hung_device, end_devices),

@@ -52,7 +52,7 @@ static void keys_name_a_device_for_good(void **state) {
     };
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        struct sl_discovered d = {.sub_index = rows[i].sub, .pci = rows[i].pci};
+        struct sl_discovered d = {.sub_index = rows[i].sub, .info.place.pci = rows[i].pci};
         char key[SL_DEVICE_TEXT_MAX];
         d.info.is_cpu = rows[i].is_cpu;
         sl_identity_key(&d, "n1", rows[i].platform, rows[i].has_uuid ? uuid : NULL, rows[i].ordinal,

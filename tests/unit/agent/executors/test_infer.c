@@ -357,6 +357,41 @@ static void test_broken_device(void **state) {
     *w = saved;
 }
 
+/* Known answers between units: nothing is reported or counted, and a device that has gone bad
+ * since is found. */
+static void test_canary(void **state) {
+    struct bed *bed = *state;
+    struct drive d;
+    struct sl_error err = {0};
+    struct sl_device_stats before = {0}, after = {0};
+    drive_open(&d, &bed->cl, bed->set, 50);
+    d.ex->ops->stats(d.ex, &before);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(d.ex->ops->canary(d.ex, &err), SL_OK);
+    }
+    add_all(bed, &d, 1);
+    assert_true(drive_turn(&d));
+    assert_int_equal(d.ex->ops->canary(d.ex, &err), -SL_AGAIN); /* something is half done */
+    drive_all(&d);
+    check_answers(bed, &d, 0, LINES);
+    uint32_t seen = d.lines_seen;
+    assert_int_equal(d.ex->ops->canary(d.ex, &err), SL_OK);
+    assert_int_equal(d.lines_seen, seen);
+    d.ex->ops->stats(d.ex, &after);
+    assert_true(after.lines_total - before.lines_total == seen);
+    if (bed->cl.is_cpu) { /* weights are used in place */
+        const struct sl_model *m = sl_model_set_at(bed->set, 0);
+        const unsigned char *data = m->layers[2][SL_LAYER_OUT_NORM_W].data;
+        float *w = (float *)(void *)(m->packed + (data - m->packed)), saved = *w;
+        *w = saved + 3;
+        assert_int_equal(d.ex->ops->canary(d.ex, &err), -SL_DEVICE);
+        assert_non_null(strstr(err.text, "known answer"));
+        *w = saved;
+        assert_int_equal(d.ex->ops->canary(d.ex, &err), SL_OK);
+    }
+    drive_close(&d);
+}
+
 static void test_synthetic(void **state) {
     struct bed *bed = *state;
     struct drive d;
@@ -415,6 +450,7 @@ int main(void) {
         cmocka_unit_test(test_epochs),         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_two_models),     cmocka_unit_test(test_as_on_a_gpu),
         cmocka_unit_test(test_broken_device),  cmocka_unit_test(test_synthetic),
+        cmocka_unit_test(test_broken_device),  cmocka_unit_test(test_canary),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

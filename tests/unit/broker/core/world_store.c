@@ -284,6 +284,9 @@ void world_store_restore(const struct world_store *s, struct sl_broker_core *cor
     for (uint32_t i = 0; i < s->token_count; i++) {
         assert_int_equal(sl_broker_core_restore_enrolment(core, &s->tokens[i]), SL_OK);
     }
+    for (uint32_t i = 0; i < s->health_count; i++) {
+        assert_int_equal(sl_broker_core_restore_health(core, &s->health[i]), SL_OK);
+    }
     for (uint32_t i = 0; i < s->override_count; i++) {
         assert_int_equal(sl_broker_core_restore_override(core, &s->overrides[i]), SL_OK);
     }

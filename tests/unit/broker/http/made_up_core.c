@@ -105,6 +105,39 @@ bool sl_view_node_get(const struct sl_broker_core *core, struct sl_now now, uint
     return index == 0;
 }
 
+/* A GPU in quarantine, and one of which nothing is known. */
+bool sl_view_health_get(const struct sl_broker_core *core, uint32_t index,
+                        struct sl_view_health *ret_view) {
+    bool sick = index == 0 && !core->fresh;
+    *ret_view = (struct sl_view_health){.key = index == 0 ? "n1/pocl:0" : "n1/pocl:1",
+                                        .node = "n1",
+                                        .uuid = "",
+                                        .text = sick ? "driver error 79" : "",
+                                        .way_back = sick ? "repair it" : "",
+                                        .state = sick ? SL_HEALTH_QUARANTINE : SL_HEALTH_OK,
+                                        .cause = SL_FIG_XIDS,
+                                        .code = 79};
+
+    return index < 2;
+}
+
+bool sl_view_telemetry_get(const struct sl_broker_core *core, uint32_t index,
+                           struct sl_msg_telemetry *ret_telemetry) {
+    struct sl_msg_telemetry telemetry;
+    telemetry = (struct sl_msg_telemetry){.source = SL_TELEMETRY_NONE};
+    if (index == 0 && !core->fresh) {
+        telemetry.source = SL_TELEMETRY_NVML;
+        sl_telemetry_set(&telemetry, SL_FIG_POWER_MW, 250125);
+        sl_telemetry_set(&telemetry, SL_FIG_TEMP_MC, -1500);
+        sl_telemetry_set(&telemetry, SL_FIG_THROTTLE, SL_THROTTLE_THERMAL | SL_THROTTLE_POWER_CAP);
+        sl_telemetry_set(&telemetry, SL_FIG_XIDS, 2);
+        telemetry.xid_count = 1;
+        telemetry.xids[0] = 79;
+    }
+    *ret_telemetry = telemetry;
+    return index < 2;
+}
+
 bool sl_view_device_get(const struct sl_broker_core *core, struct sl_now now, uint32_t index,
                         struct sl_view_device *ret_view) {
     (void)now;
@@ -120,6 +153,8 @@ bool sl_view_device_get(const struct sl_broker_core *core, struct sl_now now, ui
         report->busy_ms[SL_MODE_INFER] = 500;
         report->switch_us[SL_MODE_HASH][SL_MODE_INFER] = 1234;
     }
+    sl_view_health_get(core, index, &ret_view->health);
+    sl_view_telemetry_get(core, index, &report->telemetry);
     ret_view->wanted = SL_MODE_HASH;
     ret_view->offers[SL_MODE_HASH] =
         (struct sl_view_offer){.known = true, .gross_nusd_per_hour = 10, .net_nusd_per_hour = 9};

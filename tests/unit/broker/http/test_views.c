@@ -36,7 +36,7 @@ static void test_every_view_is_json(void **state) {
     static const enum sl_http_view kinds[] = {
         SL_HTTP_VIEW_HEALTH,  SL_HTTP_VIEW_STATUS, SL_HTTP_VIEW_NODES,  SL_HTTP_VIEW_DEVICES,
         SL_HTTP_VIEW_MARKET,  SL_HTTP_VIEW_POOLS,  SL_HTTP_VIEW_MODELS, SL_HTTP_VIEW_SWITCHES,
-        SL_HTTP_VIEW_SHADOWS, SL_HTTP_VIEW_POWER,  SL_HTTP_VIEW_FEEDS};
+        SL_HTTP_VIEW_SHADOWS, SL_HTTP_VIEW_POWER,  SL_HTTP_VIEW_FEEDS,  SL_HTTP_VIEW_TRUST};
     for (int fresh = 0; fresh < 2; fresh++) {
         for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
             json_decref(view(fresh, kinds[i], ""));
@@ -88,6 +88,36 @@ static void test_power(void **state) {
     power = json_object_get(root, "power");
     assert_true(json_is_null(json_object_get(power, "site_cap_w")));
     assert_true(json_is_null(json_object_get(power, "carbon_g")));
+    json_decref(root);
+}
+
+static void test_health(void **state) {
+    (void)state;
+    json_t *root = view(false, SL_HTTP_VIEW_TRUST, "");
+    json_t *devices = json_object_get(root, "devices");
+    assert_int_equal(json_array_size(devices), 1);
+    json_t *device = json_array_get(devices, 0);
+    assert_string_equal(json_string_value(json_object_get(device, "health")), "quarantine");
+    assert_string_equal(json_string_value(json_object_get(device, "health_cause")), "xids");
+    assert_true(json_real_value(json_object_get(device, "health_xid")) == 79);
+    json_t *counts = json_object_get(root, "counts");
+    assert_true(json_real_value(json_object_get(counts, "quarantine")) == 1);
+    assert_true(json_real_value(json_object_get(counts, "ok")) == 1);
+    json_decref(root);
+    root = view(false, SL_HTTP_VIEW_DEVICE, "n1/pocl:0");
+    json_t *sensors = json_object_get(root, "telemetry");
+    assert_true(json_real_value(json_object_get(sensors, "power_mw")) == 250125);
+    assert_true(json_is_null(json_object_get(sensors, "fan_rpm")));
+    json_t *slowed = json_object_get(sensors, "throttled_by");
+    assert_int_equal(json_array_size(slowed), 2);
+    assert_string_equal(json_string_value(json_array_get(slowed, 1)), "thermal");
+    json_decref(root);
+    root = view(false, SL_HTTP_VIEW_DEVICE, "n1/pocl:1");
+    sensors = json_object_get(root, "telemetry");
+    assert_true(json_is_null(json_object_get(sensors, "power_mw")));
+    assert_true(json_is_null(json_object_get(sensors, "throttled_by")));
+    assert_string_equal(json_string_value(json_object_get(root, "health")), "ok");
+    assert_true(json_is_null(json_object_get(root, "health_reason")));
     json_decref(root);
 }
 
@@ -324,6 +354,7 @@ int main(void) {
         cmocka_unit_test(test_every_view_is_json),
         cmocka_unit_test(test_unknown_is_null),
         cmocka_unit_test(test_power),
+        cmocka_unit_test(test_health),
         cmocka_unit_test(test_stress),
         cmocka_unit_test(test_stress_of_all),
         cmocka_unit_test(test_rates),

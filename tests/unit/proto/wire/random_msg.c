@@ -124,6 +124,25 @@ static uint64_t *ids(struct random_msg *r, uint32_t *ret_n) {
     return list;
 }
 
+static void telemetry(struct random_msg *r, struct sl_msg_telemetry *t) {
+    t->source = (enum sl_telemetry_source)random_msg_below(r, SL_TELEMETRY_SOURCES);
+    for (uint32_t i = 0; i < SL_FIG_COUNT; i++) {
+        const struct sl_figure_info *info = sl_figure_info(i);
+        uint64_t range = (uint64_t)info->max - (uint64_t)info->min;
+        if (coin(r) && i != SL_FIG_POWER_LIMIT_MW) {
+            sl_telemetry_set(t, (enum sl_figure)i,
+                             info->min + (int64_t)(range == UINT64_MAX
+                                                       ? random_msg_u64(r)
+                                                       : random_msg_u64(r) % (range + 1)));
+        }
+    }
+    t->xid_count = t->known || t->source ? random_msg_below(r, SL_MSG_XIDS_MAX + 1) : 0;
+    for (uint32_t i = 0; i < t->xid_count; i++) {
+        t->xids[i] = (uint16_t)random_msg_u64(r);
+    }
+    TEXT(r, t->note, 0);
+}
+
 static void device(struct random_msg *r, struct sl_msg_device *d, uint32_t index) {
     size_t n = text(r, d->key, sizeof d->key - 8, 1);
     snprintf(d->key + n, 8, "#%u", index); /* keys differ */
@@ -133,6 +152,12 @@ static void device(struct random_msg *r, struct sl_msg_device *d, uint32_t index
         TEXT(r, d->health, 0);
     }
     d->is_cpu = coin(r);
+    if (coin(r)) {
+        telemetry(r, &d->telemetry);
+        TEXT(r, d->pci, 0);
+        TEXT(r, d->uuid, 0);
+        TEXT(r, d->locality, 0);
+    }
     d->compute_units = (uint32_t)figure(r);
     d->memory_bytes = figure(r);
     d->epoch_max = figure(r);

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * i915 and xe, by the kernel's ABI documentation (sysfs-driver-intel-i915-hwmon and
+ * -intel-xe-hwmon): energy counters instead of power, limits in uW where 0 means none. */
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/telemetry/source.h"
+
+static void temperatures(const char *hwmon, struct sl_msg_telemetry *out) {
+    for (int i = 1; i <= 4; i++) {
+        char name[24];
+        char label[24];
+        int64_t mc = 0;
+        snprintf(name, sizeof name, "temp%d_input", i);
+        if (!sl_sysfs_number(hwmon, name, &mc)) {
+            continue;
+        }
+        snprintf(name, sizeof name, "temp%d_label", i);
+        if (!sl_sysfs_text(hwmon, name, label, sizeof label)) {
+            snprintf(label, sizeof label, "%s", i == 1 ? "pkg" : "");
+        }
+        if (strcmp(label, "pkg") == 0) {
+            sl_telemetry_set(out, SL_FIG_TEMP_MC, mc);
+        } else if (strcmp(label, "vram") == 0) {
+            sl_telemetry_set(out, SL_FIG_TEMP_MEMORY_MC, mc);
+        }
+    }
+}
+
+/* Files that hold 0 or 1; unknown unless the summary can be read. */
+static void throttle(const char *folder, const char *prefix, struct sl_msg_telemetry *out) {
+    static const struct {
+        const char *name;
+        int64_t bit;
+    } reasons[] = {{"thermal", SL_THROTTLE_THERMAL},  {"ratl", SL_THROTTLE_THERMAL},
+                   {"prochot", SL_THROTTLE_HARDWARE}, {"pl1", SL_THROTTLE_POWER_CAP},
+                   {"pl2", SL_THROTTLE_POWER_CAP},    {"pl4", SL_THROTTLE_BRAKE}};
+    char name[48];
+    int64_t value = 0;
+    int64_t bits = 0;
+    snprintf(name, sizeof name, "%sstatus", prefix);
+    if (!sl_sysfs_number(folder, name, &value)) {
+        return;
+    }
+    for (size_t i = 0; value != 0 && i < sizeof reasons / sizeof reasons[0]; i++) {
+        int64_t set = 0;
+        snprintf(name, sizeof name, "%s%s", prefix, reasons[i].name);
+        if (sl_sysfs_number(folder, name, &set) && set != 0) {
+            bits |= reasons[i].bit;
+        }
+    }
+    sl_telemetry_set(out, SL_FIG_THROTTLE, bits);
+}
+
+static void frequency(const struct sl_kernel_device *device, struct sl_msg_telemetry *out) {
+    char card[2 * SL_SOURCE_TEXT_MAX];
+    char folder[2 * SL_SOURCE_TEXT_MAX + 64];
+    int64_t mhz = 0;
+    if (device->source == SL_TELEMETRY_XE) {
+        snprintf(folder, sizeof folder, "%s/tile0/gt0/freq0", device->folder);
+        if (sl_sysfs_number(folder, "act_freq", &mhz)) {
+            sl_telemetry_set(out, SL_FIG_CLOCK_MHZ, mhz);
+        }
+        snprintf(folder, sizeof folder, "%s/tile0/gt0/freq0/throttle", device->folder);
+        throttle(folder, "", out);
+        if (!sl_telemetry_has(out, SL_FIG_THROTTLE)) {
+            throttle(folder, "reason_", out);
+        }
+    } else if (sl_sysfs_child(device->folder, "drm", "card", card, sizeof card)) {
+        snprintf(folder, sizeof folder, "%s/gt/gt0", card);
+        if (sl_sysfs_number(folder, "rps_act_freq_mhz", &mhz) ||
+            sl_sysfs_number(card, "gt_act_freq_mhz", &mhz)) {
+            sl_telemetry_set(out, SL_FIG_CLOCK_MHZ, mhz);
+        }
+        throttle(folder, "throttle_reason_", out);
+    }
+}
+
+void sl_intel_read(struct sl_kernel_device *device, const char *hwmon, struct sl_mono now,
+                   struct sl_msg_telemetry *out) {
+    int64_t value = 0;
+    frequency(device, out);
+    if (!hwmon[0]) {
+        return;
+    }
+    /* energy1 is the card; a driver that has only the package's counter calls it energy2. */
+    if (sl_sysfs_number(hwmon, "energy1_input", &value) ||
+        sl_sysfs_number(hwmon, "energy2_input", &value)) {
+        sl_kernel_energy(device, now, value, out);
+    }
+    if ((sl_sysfs_number(hwmon, "power1_max", &value) && value > 0) ||
+        (sl_sysfs_number(hwmon, "power2_max", &value) && value > 0)) {
+        sl_telemetry_set(out, SL_FIG_POWER_LIMIT_MW, value / 1000);
+    }
+    if (sl_sysfs_number(hwmon, "fan1_input", &value)) {
+        sl_telemetry_set(out, SL_FIG_FAN_RPM, value);
+    }
+    temperatures(hwmon, out);
+}

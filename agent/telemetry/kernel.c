@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What the kernel shows in files: which driver serves a device, its readings, and the thread that
+ * takes them. RAPL counts for a CPU device that was not split. */
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "agent/device/power.h"
+#include "agent/telemetry/source.h"
+#include "proto/base/text.h"
+#include "proto/base/thread.h"
+
+#define ENERGY_SPAN_NS_MIN (100 * SL_NS_PER_MS)
+
+enum sl_telemetry_source sl_kernel_find(const char *root, const struct sl_device_info *info,
+                                        struct sl_kernel_device *ret_device) {
+    static const struct {
+        const char *driver;
+        enum sl_telemetry_source source;
+    } drivers[] = {
+        {"amdgpu", SL_TELEMETRY_AMDGPU}, {"i915", SL_TELEMETRY_I915}, {"xe", SL_TELEMETRY_XE}};
+    struct sl_kernel_device device = {.source = SL_TELEMETRY_NONE};
+    char pci[SL_PCI_TEXT_MAX];
+    char link[2 * SL_SOURCE_TEXT_MAX];
+    char to[SL_SOURCE_TEXT_MAX];
+    sl_pci_text(&info->place.pci, pci);
+    *ret_device = device;
+    int n = snprintf(device.folder, sizeof device.folder, "%s/bus/pci/devices/%s", root, pci);
+    if (!pci[0] || n < 0 || (size_t)n >= sizeof device.folder) {
+        return SL_TELEMETRY_NONE;
+    }
+    snprintf(link, sizeof link, "%s/driver", device.folder);
+    ssize_t length = readlink(link, to, sizeof to - 1);
+    if (length <= 0) {
+        return SL_TELEMETRY_NONE;
+    }
+    to[length] = '\0';
+    const char *name = strrchr(to, '/') ? strrchr(to, '/') + 1 : to;
+    for (size_t i = 0; i < sizeof drivers / sizeof drivers[0]; i++) {
+        if (strcmp(name, drivers[i].driver) == 0) {
+            device.source = drivers[i].source;
+            *ret_device = device;
+        }
+    }
+    return ret_device->source;
+}
+
+void sl_kernel_energy(struct sl_kernel_device *device, struct sl_mono now, int64_t energy_uj,
+                      struct sl_msg_telemetry *out) {
+    int64_t span_ns = now.ns - device->energy_ns;
+    bool counted = device->energy_ns > 0 && energy_uj >= device->energy_uj;
+    if (energy_uj < 0) {
+        return;
+    }
+    sl_telemetry_set(out, SL_FIG_ENERGY_MJ, energy_uj / 1000);
+    if (counted && span_ns < ENERGY_SPAN_NS_MIN) {
+        return; /* the span goes on */
+    }
+    if (counted) { /* uJ / ns = 1e6 mW */
+        sl_telemetry_set(
+            out, SL_FIG_POWER_MW,
+            (int64_t)((double)(energy_uj - device->energy_uj) * 1e6 / (double)span_ns));
+    }
+    device->energy_uj = energy_uj; /* after a reset of the counter: from its new start */
+    device->energy_ns = now.ns;
+}
+
+/* Reading some files wakes a GPU that sleeps: that costs power and tells nothing. */
+static bool is_asleep(const char *folder) {
+    char state[24];
+    return sl_sysfs_text(folder, "power/runtime_status", state, sizeof state) &&
+           (strcmp(state, "suspended") == 0 || strcmp(state, "suspending") == 0);
+}
+
+void sl_kernel_read(struct sl_kernel_device *device, struct sl_mono now,
+                    struct sl_msg_telemetry *ret_reading) {
+    struct sl_msg_telemetry out = {.source = device->source};
+    char hwmon[2 * SL_SOURCE_TEXT_MAX] = "";
+    struct stat folder;
+    if (stat(device->folder, &folder) != 0) {
+        sl_telemetry_set(&out, SL_FIG_LOST, 1);
+        sl_text_copy(out.note, sizeof out.note, "the device has gone from its bus");
+    } else if (is_asleep(device->folder)) {
+        sl_telemetry_set(&out, SL_FIG_LOST, 0);
+        device->energy_ns = 0;
+        sl_text_copy(out.note, sizeof out.note, "asleep (runtime suspended): not woken");
+    } else {
+        sl_telemetry_set(&out, SL_FIG_LOST, 0);
+        /* Its number changes whenever drivers are loaded in another order. */
+        if (!sl_sysfs_child(device->folder, "hwmon", "hwmon", hwmon, sizeof hwmon)) {
+            hwmon[0] = '\0';
+            sl_text_copy(out.note, sizeof out.note, "the driver shows no sensors (hwmon)");
+        }
+        if (device->source == SL_TELEMETRY_AMDGPU) {
+            sl_amdgpu_read(device, hwmon, &out);
+        } else {
+            sl_intel_read(device, hwmon, now, &out);
+        }
+    }
+    *ret_reading = out;
+}
+
+static void read_rapl(struct sl_power *power, struct sl_mono now, struct sl_msg_telemetry *out) {
+    int64_t mw = 0;
+    *out = (struct sl_msg_telemetry){.source = SL_TELEMETRY_RAPL};
+    if (sl_power_read(power, now, &mw)) {
+        sl_telemetry_set(out, SL_FIG_POWER_MW, mw);
+    }
+}
+
+static void read_all(struct sl_hub *hub, struct sl_kernel_device *devices, struct sl_power *power,
+                     bool has_power) {
+    for (uint32_t i = 0; i < hub->count && !atomic_load(&hub->closing); i++) {
+        struct sl_mono now = sl_clock_mono();
+        struct sl_msg_telemetry reading;
+        if (devices[i].source != SL_TELEMETRY_NONE) {
+            sl_kernel_read(&devices[i], now, &reading);
+            sl_hub_publish(hub, i, now, &reading);
+        } else if (has_power && hub->slots[i].info.is_cpu && !hub->slots[i].info.place.part) {
+            read_rapl(power, now, &reading);
+            sl_hub_publish(hub, i, now, &reading);
+        }
+    }
+}
+
+void *sl_kernel_main(void *arg) {
+    struct sl_hub *hub = arg;
+    struct sl_power power;
+    struct sl_kernel_device devices[SL_TELEMETRY_DEVICES_MAX];
+    bool any = false;
+    sl_thread_name("telemetry");
+    bool has_power = sl_power_open(&power, hub->root, sl_clock_mono());
+    for (uint32_t i = 0; i < hub->count; i++) {
+        bool rapl = has_power && hub->slots[i].info.is_cpu && !hub->slots[i].info.place.part;
+        any = sl_kernel_find(hub->root, &hub->slots[i].info, &devices[i]) != SL_TELEMETRY_NONE ||
+              rapl || any;
+    }
+    while (any) {
+        read_all(hub, devices, &power, has_power);
+        if (!sl_hub_sleep(hub, hub->interval_ms)) {
+            break;
+        }
+    }
+    sl_hub_release(hub);
+    return NULL;
+}

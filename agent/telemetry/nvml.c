@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * NVIDIA's GPUs. Everything here runs on the source's own two threads: any call may hang on a sick
+ * GPU, or fail for reasons of its own at any time. */
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/telemetry/nvml_abi.h"
+#include "agent/telemetry/nvml_read.h"
+#include "agent/telemetry/source.h"
+#include "proto/base/log.h"
+#include "proto/base/text.h"
+#include "proto/base/thread.h"
+
+#define RETRY_MS 10000
+#define EVENT_WAIT_MS 100
+
+/* Shared by the two threads of this source; the last one to leave frees it. */
+struct nvml {
+    struct sl_hub *hub;
+    struct nvml_api api;
+    atomic_uint users;
+    pthread_mutex_t lock;      /* handles */
+    uint32_t generation;       /* rises when one of them changes */
+    struct sl_nvml_gpu gpus[]; /* [hub->count] */
+};
+
+static void *symbol(void *library, const char *name, const char *fallback) {
+    void *found = dlsym(library, name);
+    return found || !fallback ? found : dlsym(library, fallback);
+}
+
+static bool load(struct nvml_api *api, const char *path, char *note, size_t size) {
+    void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    if (!library) {
+        snprintf(note, size, "NVML is not installed (%s)", path);
+        return false;
+    }
+    api->library = library;
+    /* POSIX lets a pointer from dlsym be stored as a function's only this way. */
+#define NVML_RESOLVE(member, type, name, fallback)                                                 \
+    *(void **)&api->member = symbol(library, name, fallback);
+    NVML_FUNCTIONS(NVML_RESOLVE)
+#undef NVML_RESOLVE
+    if (!api->init || (!api->by_pci && !api->by_uuid)) {
+        snprintf(note, size, "%s is no NVML, or one that is too old", path);
+        return false;
+    }
+    return true;
+}
+
+static bool wanted(const struct sl_sensor_slot *slot) {
+    return !slot->info.is_cpu && (slot->info.place.pci.known || slot->info.place.uuid[0]);
+}
+
+/* Devices of other makers keep what their own source says. */
+static void say_unknown(struct nvml *n, const char *note) {
+    for (uint32_t i = 0; i < n->hub->count; i++) {
+        if (wanted(&n->hub->slots[i]) && n->gpus[i].seen) {
+            struct sl_msg_telemetry reading = {.source = SL_TELEMETRY_NVML};
+            sl_text_copy(reading.note, sizeof reading.note, note);
+            sl_hub_publish(n->hub, i, sl_clock_mono(), &reading);
+        }
+    }
+}
+
+/* Says once why there is nothing, where nobody has said anything yet. */
+static void say_never(struct sl_hub *hub, const char *note) {
+    for (uint32_t i = 0; i < hub->count; i++) {
+        struct sl_sensor_slot *slot = &hub->slots[i];
+        pthread_mutex_lock(&hub->lock);
+        if (wanted(slot) && slot->read_ns == 0) {
+            sl_text_copy(slot->newest.note, sizeof slot->newest.note, note);
+        }
+        pthread_mutex_unlock(&hub->lock);
+    }
+}
+
+static void read_all(struct nvml *n) {
+    for (uint32_t i = 0; i < n->hub->count && !atomic_load(&n->hub->closing); i++) {
+        struct sl_nvml_gpu *gpu = &n->gpus[i];
+        if (!wanted(&n->hub->slots[i])) {
+            continue;
+        }
+        if (!gpu->handle) {
+            void *handle = sl_nvml_find(&n->api, &n->hub->slots[i].info);
+            pthread_mutex_lock(&n->lock);
+            gpu->handle = handle;
+            gpu->seen = gpu->seen || handle;
+            n->generation += handle != NULL;
+            pthread_mutex_unlock(&n->lock);
+        }
+        if (gpu->seen) {
+            struct sl_msg_telemetry reading;
+            bool there = sl_nvml_read(&n->api, &n->hub->slots[i].info, gpu, &reading);
+            sl_hub_publish(n->hub, i, sl_clock_mono(), &reading);
+            if (!there) { /* looked for again: a driver that was reset gives it a new handle */
+                pthread_mutex_lock(&n->lock);
+                gpu->handle = NULL;
+                pthread_mutex_unlock(&n->lock);
+            }
+        }
+    }
+}
+
+static void release(struct nvml *n) {
+    struct sl_hub *hub = n->hub;
+    if (atomic_fetch_sub(&n->users, 1) == 1) {
+        if (n->api.shutdown) {
+            n->api.shutdown();
+        }
+        /* The library stays loaded: drivers leave threads and handlers behind. */
+        pthread_mutex_destroy(&n->lock);
+        free(n);
+    }
+    sl_hub_release(hub);
+}
+
+/* ---- events ---- */
+
+/* Registers every GPU that is known by now; NULL: the library has no events. */
+static void *event_set(struct nvml *n, uint32_t *ret_generation) {
+    void *set = NULL;
+    void *handles[SL_TELEMETRY_DEVICES_MAX];
+    const unsigned long long all = NVML_EVENT_XID_CRITICAL | NVML_EVENT_DOUBLE_BIT_ECC |
+                                   NVML_EVENT_UNAVAILABLE | NVML_EVENT_RECOVERY;
+    pthread_mutex_lock(&n->lock);
+    *ret_generation = n->generation;
+    for (uint32_t i = 0; i < n->hub->count; i++) {
+        handles[i] = n->gpus[i].handle;
+    }
+    pthread_mutex_unlock(&n->lock);
+    if (n->api.event_set(&set) != NVML_OK || !set) {
+        return NULL;
+    }
+    for (uint32_t i = 0; i < n->hub->count; i++) {
+        unsigned long long types = all;
+        if (handles[i] && n->api.event_types && n->api.event_types(handles[i], &types) == NVML_OK) {
+            types &= all;
+        }
+        if (handles[i] && types) {
+            n->api.event_register(handles[i], types, set);
+        }
+    }
+    return set;
+}
+
+static void take_event(struct nvml *n, const struct nvml_event *event) {
+    for (uint32_t i = 0; i < n->hub->count; i++) {
+        pthread_mutex_lock(&n->lock);
+        bool of_this = n->gpus[i].handle && n->gpus[i].handle == event->device;
+        pthread_mutex_unlock(&n->lock);
+        if (of_this && event->type == NVML_EVENT_XID_CRITICAL) {
+            unsigned xid = event->data < UINT16_MAX ? (unsigned)event->data : UINT16_MAX;
+            sl_log(SL_LOG_WARN, "telemetry.xid", "device=%s xid=%u", n->hub->slots[i].info.key,
+                   xid);
+            sl_hub_xid(n->hub, i, xid);
+        } else if (of_this && event->type == NVML_EVENT_DOUBLE_BIT_ECC) {
+            sl_hub_xid(n->hub, i, 48); /* the same event by its number */
+        }
+    }
+}
+
+static void wait_for_events(struct nvml *n, void *set, uint32_t generation) {
+    bool same = true;
+    while (same && !atomic_load(&n->hub->closing)) {
+        struct nvml_event event = {0};
+        int rc = n->api.event_wait(set, &event, EVENT_WAIT_MS);
+        if (rc == NVML_OK) {
+            take_event(n, &event);
+        } else if (rc != NVML_TIMED_OUT && !sl_hub_sleep(n->hub, EVENT_WAIT_MS)) {
+            return;
+        }
+        pthread_mutex_lock(&n->lock);
+        same = generation == n->generation;
+        pthread_mutex_unlock(&n->lock);
+    }
+}
+
+static void *events_main(void *arg) {
+    struct nvml *n = arg;
+    sl_thread_name("nvml events");
+    while (!atomic_load(&n->hub->closing)) {
+        uint32_t generation = 0;
+        void *set = event_set(n, &generation);
+        if (set) {
+            wait_for_events(n, set, generation);
+            if (n->api.event_free) {
+                n->api.event_free(set);
+            }
+        } else if (!sl_hub_sleep(n->hub, RETRY_MS)) {
+            break;
+        }
+    }
+    release(n);
+    return NULL;
+}
+
+/* Detached: it holds references of its own, and may never come back. */
+static void start_events(struct nvml *n) {
+    pthread_t thread;
+    pthread_attr_t attr;
+    if (!n->api.event_set || !n->api.event_wait || !n->api.event_register) {
+        return;
+    }
+    atomic_fetch_add(&n->users, 1);
+    atomic_fetch_add(&n->hub->references, 1);
+    atomic_fetch_add(&n->hub->running, 1);
+    pthread_attr_init(&attr);
+    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    if (pthread_create(&thread, &attr, events_main, n) != 0) {
+        release(n);
+    }
+    pthread_attr_destroy(&attr);
+}
+
+static const char *init_failed(int rc) {
+    switch (rc) {
+    case NVML_DRIVER_NOT_LOADED:
+        return "NVIDIA's driver is not loaded";
+    case NVML_NO_PERMISSION:
+    case NVML_OPERATING_SYSTEM:
+        return "NVML may not be used by this user or control group";
+    case NVML_VERSION_MISMATCH:
+        return "NVIDIA's driver was replaced while it ran: load it anew, then restart the agent";
+    default:
+        return "NVML does not start";
+    }
+}
+
+void *sl_nvml_main(void *arg) {
+    struct sl_hub *hub = arg;
+    char note[SL_MSG_NOTE_MAX] = "";
+    struct nvml *n = calloc(1, sizeof *n + hub->count * sizeof n->gpus[0]);
+    sl_thread_name("nvml");
+    if (!n || !load(&n->api, hub->nvml_library, note, sizeof note)) {
+        say_never(hub, note);
+        free(n);
+        sl_hub_release(hub);
+        return NULL;
+    }
+    n->hub = hub;
+    atomic_store(&n->users, 1);
+    pthread_mutex_init(&n->lock, NULL);
+    int rc;
+    while ((rc = n->api.init()) != NVML_OK) {
+        say_never(hub, init_failed(rc));
+        if (!sl_hub_sleep(hub, RETRY_MS)) {
+            n->api.shutdown = NULL;
+            release(n);
+            return NULL;
+        }
+    }
+    bool events = false;
+    do {
+        read_all(n);
+        if (sl_nvml_is_broken(n->gpus, hub->count)) {
+            say_unknown(n, init_failed(NVML_VERSION_MISMATCH));
+        }
+        if (!events) { /* after the first reading: the GPUs are known by then */
+            start_events(n);
+            events = true;
+        }
+    } while (sl_hub_sleep(hub, hub->interval_ms));
+    release(n);
+    return NULL;
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * One GPU by NVML: finding it and reading it. Each call may hang. */
+#ifndef SLUICE_AGENT_TELEMETRY_NVML_READ_H
+#define SLUICE_AGENT_TELEMETRY_NVML_READ_H
+
+#include "agent/device/device.h"
+#include "agent/telemetry/nvml_abi.h"
+#include "proto/wire/msg_telemetry.h"
+
+struct sl_nvml_gpu {
+    void *handle;  /* NULL: to be looked for */
+    bool seen;     /* it was there once */
+    bool mismatch; /* the driver was replaced under the library */
+};
+
+/* By PCI place, and the UUID must then be the same where both are known; else by UUID. NULL: not
+ * one of NVIDIA's, or not there. */
+void *sl_nvml_find(const struct nvml_api *api, const struct sl_device_info *info);
+/* What the library does not have, or refuses to say, stays unknown. False: the GPU is lost. */
+bool sl_nvml_read(const struct nvml_api *api, const struct sl_device_info *info,
+                  struct sl_nvml_gpu *gpu, struct sl_msg_telemetry *ret_reading);
+bool sl_nvml_is_broken(const struct sl_nvml_gpu *gpus, uint32_t count);
+
+#endif

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Inside of agent/telemetry: what a source of figures is, and where it puts them.
+ *
+ * The hub belongs to all threads that use it, each with one reference: the last to leave frees it,
+ * so that a thread inside a driver that never returns keeps what it may still touch. */
+#ifndef SLUICE_AGENT_TELEMETRY_SOURCE_H
+#define SLUICE_AGENT_TELEMETRY_SOURCE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "agent/telemetry/telemetry.h"
+
+#define SL_SOURCE_TEXT_MAX 256
+
+/* One device, as sources see it. `info` never changes; the rest is under the hub's lock. */
+struct sl_sensor_slot {
+    struct sl_device_info info;
+    struct sl_msg_telemetry newest; /* as the source read it, bounded */
+    int64_t read_ns;                /* when; 0: never */
+    uint64_t refused;
+    int64_t ecc_last; /* uncorrected errors when last read; -1: never */
+    uint64_t ecc_new;
+    uint64_t xid_total;
+    uint32_t xid_count;
+    uint16_t xids[SL_MSG_XIDS_MAX];
+    int64_t thermal_ns, brake_ns; /* slowed since; 0: not */
+};
+
+struct sl_hub {
+    pthread_mutex_t lock;
+    atomic_uint references;
+    atomic_bool closing;
+    atomic_uint running;      /* threads that have not ended */
+    struct sl_mailbox *wake;  /* closed: end; nothing is ever put in */
+    struct sl_mailbox *ended; /* one byte for each thread that has */
+    char root[SL_SOURCE_TEXT_MAX];
+    char nvml_library[SL_SOURCE_TEXT_MAX];
+    int64_t interval_ms, stale_ms;
+    uint32_t count;
+    struct sl_sensor_slot slots[]; /* [count] */
+};
+
+void sl_hub_release(struct sl_hub *hub);
+/* Sleeps for a time; false: the hub is closing. */
+bool sl_hub_sleep(struct sl_hub *hub, int64_t ms);
+/* A reading of a device at `now`; takes what cannot be true out of it. */
+void sl_hub_publish(struct sl_hub *hub, uint32_t device, struct sl_mono now,
+                    const struct sl_msg_telemetry *reading);
+/* The driver said that something went critically wrong. */
+void sl_hub_xid(struct sl_hub *hub, uint32_t device, uint32_t xid);
+
+/* ---- sysfs.c: short, bounded reads below one folder ---- */
+
+/* FOLDER/NAME without its end of line. False: it is not there, is busy, gives an error, is empty
+ * or longer than `size`. Never blocks longer than the kernel does. */
+bool sl_sysfs_text(const char *folder, const char *name, char *out, size_t size);
+/* A whole decimal number and nothing else. */
+bool sl_sysfs_number(const char *folder, const char *name, int64_t *ret_value);
+/* Up to `size` bytes as they are; -1: cannot be read. */
+int sl_sysfs_bytes(const char *folder, const char *name, void *out, size_t size);
+/* The number after `key` in a text of lines "key: number". */
+bool sl_sysfs_field(const char *text, const char *key, int64_t *ret_value);
+/* FOLDER/hwmon/hwmonN (the first; a device has one), and FOLDER/drm/cardN. */
+bool sl_sysfs_child(const char *folder, const char *in, const char *prefix, char *out, size_t size);
+
+/* ---- kernel.c: one thread reads all that the kernel shows in files ---- */
+
+/* What is remembered of a device between two readings. */
+struct sl_kernel_device {
+    char folder[SL_SOURCE_TEXT_MAX]; /* of the PCI device; empty: not found */
+    enum sl_telemetry_source source;
+    int64_t energy_uj, energy_ns; /* when last read; ns 0: never */
+};
+/* Finds which driver serves the device: SL_TELEMETRY_NONE when none of ours. */
+enum sl_telemetry_source sl_kernel_find(const char *root, const struct sl_device_info *info,
+                                        struct sl_kernel_device *ret_device);
+/* One reading; figures that cannot be read stay unknown. */
+void sl_kernel_read(struct sl_kernel_device *device, struct sl_mono now,
+                    struct sl_msg_telemetry *ret_reading);
+/* Their parts. */
+void sl_amdgpu_read(struct sl_kernel_device *device, const char *hwmon,
+                    struct sl_msg_telemetry *out);
+void sl_intel_read(struct sl_kernel_device *device, const char *hwmon, struct sl_mono now,
+                   struct sl_msg_telemetry *out);
+/* Takes a counter of microjoules, and says the mean power since the last time. */
+void sl_kernel_energy(struct sl_kernel_device *device, struct sl_mono now, int64_t energy_uj,
+                      struct sl_msg_telemetry *out);
+
+/* The threads; each owns one reference of the hub. */
+void *sl_kernel_main(void *hub);
+void *sl_nvml_main(void *hub);
+
+#endif

@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/core/health.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/core/core_internal.h"
+#include "proto/base/mutant.h"
+#include "proto/base/text.h"
+
+/* By the buckets of NVIDIA's catalogue: an application's fault, a reset, a repair. */
+static const struct {
+    uint16_t xid;
+    uint8_t state;
+    const char *text;
+} xids[] = {
+    {13, SL_HEALTH_WARN, "a kernel did what it may not"},
+    {31, SL_HEALTH_WARN, "a kernel read or wrote where there is no memory"},
+    {43, SL_HEALTH_WARN, "a kernel was stopped by the driver"},
+    {45, SL_HEALTH_WARN, "work was removed after another error"},
+    {48, SL_HEALTH_DRAIN, "an uncorrected memory error"},
+    {63, SL_HEALTH_DRAIN, "a memory row waits for a reset to be replaced"},
+    {64, SL_HEALTH_QUARANTINE, "a bad memory row cannot be replaced"},
+    {74, SL_HEALTH_QUARANTINE, "an NVLink error"},
+    {79, SL_HEALTH_QUARANTINE, "the GPU has fallen off its bus"},
+    {94, SL_HEALTH_DRAIN, "an uncorrected memory error, contained"},
+    {95, SL_HEALTH_QUARANTINE, "an uncorrected memory error, not contained"},
+    {119, SL_HEALTH_QUARANTINE, "the GPU's own processor does not answer"},
+    {120, SL_HEALTH_QUARANTINE, "an error of the GPU's own processor"},
+    {154, SL_HEALTH_QUARANTINE, "the driver asks for a reset or a reboot"},
+};
+#define XIDS (sizeof xids / sizeof xids[0])
+
+enum sl_health_state sl_health_of_xid(const struct sl_policy_health *policy, uint32_t xid) {
+    for (uint32_t i = 0; i < policy->xid_count; i++) {
+        if (policy->xids[i].xid == xid) {
+            return (enum sl_health_state)policy->xids[i].action;
+        }
+    }
+    for (size_t i = 0; i < XIDS; i++) {
+        if (xids[i].xid == xid) {
+            return (enum sl_health_state)xids[i].state;
+        }
+    }
+    return SL_HEALTH_WARN;
+}
+
+static void worse(struct sl_health_verdict *verdict, enum sl_health_state state,
+                  enum sl_figure cause, uint32_t code, bool fresh) {
+    verdict->fresh = verdict->fresh || (fresh && state > SL_HEALTH_OK);
+    if (state > verdict->state) {
+        verdict->state = state;
+        verdict->cause = cause;
+        verdict->code = code;
+    }
+}
+
+static uint64_t figure(const struct sl_msg_telemetry *t, enum sl_figure figure) {
+    return sl_telemetry_has(t, figure) && t->figures[figure] > 0 ? (uint64_t)t->figures[figure] : 0;
+}
+
+static void judge_xids(const struct sl_policy_health *policy, const struct sl_health_seen *seen,
+                       const struct sl_msg_telemetry *t, struct sl_health_verdict *verdict) {
+    uint64_t total = figure(t, SL_FIG_XIDS);
+    uint64_t fresh = total > seen->xids ? total - seen->xids : 0;
+    uint32_t first = fresh < t->xid_count ? t->xid_count - (uint32_t)fresh : 0;
+    for (uint32_t i = first; fresh > 0 && i < t->xid_count; i++) {
+        worse(verdict, sl_health_of_xid(policy, t->xids[i]), SL_FIG_XIDS, t->xids[i], true);
+    }
+}
+
+struct sl_health_verdict sl_health_judge(const struct sl_policy_health *policy,
+                                         const struct sl_health_seen *seen,
+                                         const struct sl_msg_telemetry *t) {
+    struct sl_health_verdict v = {.state = SL_HEALTH_OK};
+    const struct {
+        enum sl_figure fact;
+        int64_t action;
+        uint64_t above;
+        bool fresh;
+    } rows[] = {
+        {SL_FIG_LOST, policy->lost, 0, false},
+        {SL_FIG_REMAP_FAILED, policy->remap, 0, false},
+        {SL_FIG_HUNG, policy->hung, 0, false},
+        {SL_FIG_RESET_NEEDED, policy->reset, 0, false},
+        {SL_FIG_REMAP_PENDING, policy->reset, 0, false},
+        {SL_FIG_CANARY_FAILED, policy->canary, seen->canary_failed, true},
+        {SL_FIG_ECC_NEW, policy->ecc, seen->ecc, true},
+    };
+    judge_xids(policy, seen, t, &v);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        if (figure(t, rows[i].fact) > rows[i].above) {
+            worse(&v, (enum sl_health_state)rows[i].action, rows[i].fact, 0, rows[i].fresh);
+        }
+    }
+    const struct {
+        enum sl_figure fact;
+        int64_t span_ms;
+        enum sl_health_state state;
+    } spans[] = {{SL_FIG_THERMAL_MS, policy->thermal_drain_ms, SL_HEALTH_DRAIN},
+                 {SL_FIG_THERMAL_MS, policy->thermal_warn_ms, SL_HEALTH_WARN},
+                 {SL_FIG_BRAKE_MS, policy->brake_warn_ms, SL_HEALTH_WARN}};
+    for (size_t i = 0; i < sizeof spans / sizeof spans[0]; i++) {
+        if (spans[i].span_ms > 0 && figure(t, spans[i].fact) >= (uint64_t)spans[i].span_ms) {
+            worse(&v, spans[i].state, spans[i].fact, 0, false);
+        }
+    }
+    return v;
+}
+
+void sl_health_text(const struct sl_health_verdict *verdict, const struct sl_msg_telemetry *t,
+                    char *out, size_t size) {
+    unsigned long long n = figure(t, verdict->cause);
+    switch ((int)verdict->cause) {
+    case SL_FIG_XIDS:
+        snprintf(out, size, "driver error (Xid) %u", verdict->code);
+        for (size_t i = 0; i < XIDS; i++) {
+            if (xids[i].xid == verdict->code) {
+                snprintf(out, size, "driver error (Xid) %u: %s", verdict->code, xids[i].text);
+            }
+        }
+        return;
+    case SL_FIG_ECC_NEW:
+        snprintf(out, size, "uncorrected memory errors: %llu since the agent's start", n);
+        return;
+    case SL_FIG_LOST:
+        snprintf(out, size, "%s", t->note[0] ? t->note : "the GPU has fallen off its bus");
+        return;
+    case SL_FIG_REMAP_FAILED:
+        snprintf(out, size, "bad memory rows cannot be replaced any more");
+        return;
+    case SL_FIG_REMAP_PENDING:
+        snprintf(out, size, "memory rows wait for a reset of the GPU to be replaced");
+        return;
+    case SL_FIG_RESET_NEEDED:
+        snprintf(out, size, "the driver wants the GPU reset");
+        return;
+    case SL_FIG_HUNG:
+        snprintf(out, size, "a kernel never returned");
+        return;
+    case SL_FIG_CANARY_FAILED:
+        snprintf(out, size, "a known answer was wrong: the device computes wrongly");
+        return;
+    case SL_FIG_THERMAL_MS:
+        snprintf(out, size, "slowed by heat for %llu s without a break", n / 1000);
+        return;
+    case SL_FIG_BRAKE_MS:
+        snprintf(out, size, "slowed by its power supply or hardware protection for %llu s",
+                 n / 1000);
+        return;
+    default:
+        snprintf(out, size, "healthy");
+    }
+}
+
+const char *sl_health_way_back(enum sl_health_state state) {
+    switch (state) {
+    case SL_HEALTH_WARN:
+    case SL_HEALTH_DRAIN:
+        return "by itself, when the cause is gone and re-tests have passed; or `sluice health "
+               "clear DEVICE`";
+    case SL_HEALTH_QUARANTINE:
+        return "repair or reset it, then `sluice health clear DEVICE`";
+    case SL_HEALTH_OK:
+    case SL_HEALTH_STATES:
+    default:
+        return "";
+    }
+}
+
+/* ---- the devices of the core ---- */
+
+void sl_core_health_fini(struct sl_core_health *health) {
+    free(health->text);
+    free(health->uuid);
+    health->text = health->uuid = NULL;
+}
+
+static void set_text(char **at, const char *text) {
+    free(*at);
+    *at = text[0] ? strdup(text) : NULL;
+    sl_assert(*at || !text[0]);
+}
+
+static void store(struct sl_broker_core *core, uint32_t dev) {
+    struct sl_core_health *h = &core->fleet.health[dev];
+    struct sl_op op = {.kind = SL_OP_HEALTH};
+    op.health = (struct sl_health_row){.state = (enum sl_health_state)h->state,
+                                       .cause = h->cause,
+                                       .code = h->code,
+                                       .since = {h->since_ms},
+                                       .incidents = h->incidents,
+                                       .incident_at = {h->incident_ms},
+                                       .rma = h->rma};
+    sl_text_copy(op.health.device, sizeof op.health.device, core->fleet.cold[dev].key);
+    sl_text_copy(op.health.uuid, sizeof op.health.uuid, h->uuid ? h->uuid : "");
+    sl_text_copy(op.health.text, sizeof op.health.text, h->text ? h->text : "");
+    snprintf(op.health.seen, sizeof op.health.seen, "%" PRIu64 " %u %u %u", h->seen.boot_id,
+             h->seen.xids, h->seen.ecc, h->seen.canary_failed);
+    sl_core_op(core, &op);
+    h->rows = true;
+}
+
+/* Counts quarantines; those longer ago than the policy's span do not make it a case for repair. */
+static void count_incident(struct sl_broker_core *core, struct sl_core_health *h) {
+    const struct sl_policy_health *policy = &core->config.policy.health;
+    int64_t now_ms = core->now.wall.ms;
+    if (h->incidents == 0 || now_ms - h->incident_ms > policy->rma_span_ms) {
+        h->incidents = 0;
+        h->incident_ms = now_ms;
+    }
+    h->incidents++;
+    h->rma = h->rma || (policy->rma_incidents > 0 && h->incidents >= policy->rma_incidents);
+}
+
+static void change(struct sl_broker_core *core, uint32_t dev, enum sl_health_state state,
+                   const char *text) {
+    static const char *const kinds[SL_HEALTH_STATES] = {"health.ok", "health.warn", "health.drain",
+                                                        "health.quarantine"};
+    struct sl_core_health *h = &core->fleet.health[dev];
+    if (state == SL_HEALTH_QUARANTINE && h->state != SL_HEALTH_QUARANTINE) {
+        count_incident(core, h);
+    }
+    h->since_ms = h->state == state ? h->since_ms : core->now.wall.ms;
+    h->state = (uint8_t)state;
+    set_text(&h->text, state == SL_HEALTH_OK ? "" : text);
+    enum sl_severity severity = state == SL_HEALTH_OK     ? SL_SEVERITY_INFO
+                                : state == SL_HEALTH_WARN ? SL_SEVERITY_WARN
+                                                          : SL_SEVERITY_ALERT;
+    sl_core_event_note(core, severity, kinds[state], SL_CORE_NONE, dev, "%s%s", text,
+                       h->rma && state == SL_HEALTH_QUARANTINE
+                           ? "; it was quarantined too often: send it back"
+                           : "");
+    sl_core_log(core, state == SL_HEALTH_OK ? SL_LOG_INFO : SL_LOG_WARN, "device.health",
+                "device=%s state=%s: %s", core->fleet.cold[dev].key, sl_health_state_name(state),
+                text);
+    store(core, dev);
+    sl_core_arm(core);
+}
+
+static void note_seen(struct sl_core_health *h, const struct sl_msg_telemetry *t) {
+    h->seen.xids = (uint32_t)figure(t, SL_FIG_XIDS);
+    h->seen.ecc = (uint32_t)figure(t, SL_FIG_ECC_NEW);
+    h->seen.canary_failed = (uint32_t)figure(t, SL_FIG_CANARY_FAILED);
+    h->passed = (uint32_t)figure(t, SL_FIG_CANARY_PASSED);
+}
+
+static void recover(struct sl_broker_core *core, uint32_t dev,
+                    const struct sl_health_verdict *verdict) {
+    struct sl_core_health *h = &core->fleet.health[dev];
+    int64_t passes = core->config.policy.health.passes;
+    if (verdict->state != SL_HEALTH_OK) {
+        h->passes_base =
+            h->passed; /* the cause is still there: tests before its end do not count */
+    } else if (h->passed >= h->passes_base + (passes > 0 ? passes : 1)) {
+        char text[SL_WHY_MAX];
+        snprintf(text, sizeof text, "%u re-tests have passed", h->passed - h->passes_base);
+        change(core, dev, SL_HEALTH_OK, text);
+    }
+}
+
+void sl_core_health_heard(struct sl_broker_core *core, uint32_t dev,
+                          const struct sl_msg_device *report) {
+    struct sl_core_health *h = &core->fleet.health[dev];
+    const struct sl_msg_telemetry *t = &report->telemetry;
+    uint64_t boot_id = core->nodes[core->fleet.node[dev]].boot_id;
+    if (h->seen.boot_id != boot_id) {
+        h->seen = (struct sl_health_seen){.boot_id = boot_id};
+        h->passes_base = 0;
+    }
+    if (report->uuid[0] && (!h->uuid || strcmp(h->uuid, report->uuid) != 0)) {
+        set_text(&h->uuid, report->uuid);
+        store(core, dev); /* so that it is known again in another slot */
+    }
+    struct sl_health_verdict verdict = sl_health_judge(&core->config.policy.health, &h->seen, t);
+    note_seen(h, t);
+    if (verdict.state > h->state || (verdict.state == h->state && verdict.fresh)) {
+        char text[SL_WHY_MAX];
+        h->cause = (uint8_t)verdict.cause;
+        h->code = (uint16_t)verdict.code;
+        h->passes_base = h->passed;
+        sl_health_text(&verdict, t, text, sizeof text);
+        change(core, dev, verdict.state, text);
+    } else if (h->state == SL_HEALTH_WARN || h->state == SL_HEALTH_DRAIN) {
+        recover(core, dev, &verdict);
+    }
+}
+
+void sl_core_health_clear(struct sl_broker_core *core, uint32_t dev, const char *by) {
+    struct sl_core_health *h = &core->fleet.health[dev];
+    if (h->state != SL_HEALTH_OK) {
+        char text[SL_WHY_MAX];
+        snprintf(text, sizeof text, "cleared by %s (it was in %s: %s)", by,
+                 sl_health_state_name((enum sl_health_state)h->state), h->text ? h->text : "");
+        h->passes_base = h->passed;
+        change(core, dev, SL_HEALTH_OK, text);
+    }
+}
+
+void sl_core_health_adopt(struct sl_broker_core *core, uint32_t dev, const char *uuid) {
+    struct sl_core_fleet *fleet = &core->fleet;
+    for (uint32_t old = 0; uuid[0] && old < fleet->count; old++) {
+        struct sl_core_health *from = &fleet->health[old];
+        if (old == dev || !from->uuid || strcmp(from->uuid, uuid) != 0) {
+            continue;
+        }
+        struct sl_core_health *to = &fleet->health[dev];
+        sl_core_health_fini(to);
+        *to = *from;
+        to->seen = (struct sl_health_seen){0};
+        to->passes_base = 0;
+        to->text = to->uuid = NULL;
+        set_text(&to->text, from->text ? from->text : "");
+        set_text(&to->uuid, uuid);
+        sl_core_event_note(core, SL_SEVERITY_WARN, "device.moved", SL_CORE_NONE, dev,
+                           "is the GPU that was %s; its health comes along", fleet->cold[old].key);
+        store(core, dev);
+        return;
+    }
+}
+
+const char *sl_core_health_bars(const struct sl_broker_core *core, uint32_t dev) {
+    const struct sl_core_health *h = &core->fleet.health[dev];
+    if (h->state < SL_HEALTH_DRAIN || SL_MUTANT(quarantine_ignored)) {
+        return NULL;
+    }
+    return h->text ? h->text : "";
+}
+
+int sl_broker_core_restore_health(struct sl_broker_core *core, const struct sl_health_row *row) {
+    uint32_t dev = sl_core_device_find(core, row->device);
+    struct sl_health_seen seen = {0};
+    if (dev == SL_CORE_NONE || (unsigned)row->state >= SL_HEALTH_STATES || row->code > UINT16_MAX ||
+        row->cause >= SL_FIG_COUNT ||
+        sscanf(row->seen, "%" SCNu64 " %u %u %u", &seen.boot_id, &seen.xids, &seen.ecc,
+               &seen.canary_failed) != 4) {
+        return -SL_CORRUPT;
+    }
+    struct sl_core_health *h = &core->fleet.health[dev];
+    sl_core_health_fini(h);
+    *h = (struct sl_core_health){.seen = seen,
+                                 .since_ms = row->since.ms,
+                                 .incident_ms = row->incident_at.ms,
+                                 .incidents = row->incidents,
+                                 .code = (uint16_t)row->code,
+                                 .state = (uint8_t)row->state,
+                                 .cause = row->cause,
+                                 .rma = row->rma,
+                                 .rows = true};
+    set_text(&h->text, row->state == SL_HEALTH_OK ? "" : row->text);
+    set_text(&h->uuid, row->uuid);
+    return SL_OK;
+}

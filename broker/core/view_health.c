@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/core/view_health.h"
+
+#include "broker/core/core_internal.h"
+
+bool sl_view_health_get(const struct sl_broker_core *core, uint32_t index,
+                        struct sl_view_health *ret_view) {
+    if (index >= core->fleet.count) {
+        return false;
+    }
+    const struct sl_core_health *h = &core->fleet.health[index];
+    *ret_view = (struct sl_view_health){
+        .key = core->fleet.cold[index].key,
+        .node = core->nodes[core->fleet.node[index]].name,
+        .uuid = h->uuid ? h->uuid : "",
+        .state = (enum sl_health_state)h->state,
+        .cause = (enum sl_figure)h->cause,
+        .code = h->code,
+        .text = h->text ? h->text : "",
+        .way_back = sl_health_way_back((enum sl_health_state)h->state),
+        .since = {h->since_ms},
+        .incidents = h->incidents,
+        .rma = h->rma,
+    };
+    return true;
+}
+
+bool sl_view_telemetry_get(const struct sl_broker_core *core, uint32_t index,
+                           struct sl_msg_telemetry *ret_telemetry) {
+    struct sl_msg_device device;
+    if (index >= core->fleet.count) {
+        return false;
+    }
+    sl_core_report_get(core, index, &device);
+    *ret_telemetry = device.telemetry;
+    return true;
+}

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What sensors say of a device and how far it is trusted. What is unknown is null in JSON and left
+ * out of metrics. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "broker/http/views.h"
+
+/* Each device has a dozen lines; a scrape of a large site must stay small. */
+#define METRIC_DEVICES_MAX 2048
+
+static void write_throttle(struct sl_json *json, const struct sl_msg_telemetry *t) {
+    static const char *const names[] = {"power-limit", "thermal", "hardware", "power-brake"};
+    if (!sl_telemetry_has(t, SL_FIG_THROTTLE)) {
+        sl_json_null(json, "throttled_by");
+        return;
+    }
+    sl_json_open(json, "throttled_by", '[');
+    for (unsigned i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (t->figures[SL_FIG_THROTTLE] >> i & 1) {
+            sl_json_text(json, NULL, names[i]);
+        }
+    }
+    sl_json_close(json, ']');
+}
+
+void sl_view_telemetry_json(struct sl_json *json, const struct sl_msg_device *report) {
+    const struct sl_msg_telemetry *t = &report->telemetry;
+    sl_json_name(json, "pci", report->pci);
+    sl_json_name(json, "uuid", report->uuid);
+    sl_json_name(json, "locality", report->locality);
+    sl_json_open(json, "telemetry", '{');
+    sl_json_text(json, "source", sl_telemetry_source_name(t->source));
+    sl_json_name(json, "note", t->note);
+    for (uint32_t i = 0; i < SL_FIG_COUNT; i++) {
+        if (sl_telemetry_has(t, (enum sl_figure)i)) {
+            sl_json_int(json, sl_figure_info(i)->name, t->figures[i]);
+        } else {
+            sl_json_null(json, sl_figure_info(i)->name);
+        }
+    }
+    write_throttle(json, t);
+    sl_json_open(json, "xids_last", '[');
+    for (uint32_t i = 0; i < t->xid_count; i++) {
+        sl_json_uint(json, NULL, t->xids[i]);
+    }
+    sl_json_close(json, ']');
+    sl_json_close(json, '}');
+}
+
+void sl_view_health_json(struct sl_json *json, const struct sl_view_health *health) {
+    sl_json_text(json, "health", sl_health_state_name(health->state));
+    sl_json_text(json, "health_cause",
+                 health->state != SL_HEALTH_OK && health->cause < SL_FIG_COUNT
+                     ? sl_figure_info(health->cause)->name
+                     : NULL);
+    if (health->state != SL_HEALTH_OK && health->cause == SL_FIG_XIDS) {
+        sl_json_uint(json, "health_xid", health->code);
+    } else {
+        sl_json_null(json, "health_xid");
+    }
+    sl_json_name(json, "health_reason", health->text);
+    sl_json_time(json, "health_since", health->since);
+    sl_json_name(json, "health_way_back", health->way_back);
+    sl_json_uint(json, "health_incidents", health->incidents);
+    sl_json_bool(json, "health_rma", health->rma);
+}
+
+void sl_view_healths_json(struct sl_json *json, const struct sl_broker_core *core) {
+    struct sl_view_health health;
+    uint64_t counts[SL_HEALTH_STATES] = {0};
+    sl_json_open(json, NULL, '{');
+    sl_json_open(json, "devices", '[');
+    for (uint32_t i = 0; sl_view_health_get(core, i, &health); i++) {
+        counts[health.state]++;
+        if (health.state == SL_HEALTH_OK && !health.rma) {
+            continue;
+        }
+        sl_json_open(json, NULL, '{');
+        sl_json_text(json, "key", health.key);
+        sl_json_text(json, "node", health.node);
+        sl_json_name(json, "uuid", health.uuid);
+        sl_view_health_json(json, &health);
+        sl_json_close(json, '}');
+    }
+    sl_json_close(json, ']');
+    sl_json_open(json, "counts", '{');
+    for (unsigned i = 0; i < SL_HEALTH_STATES; i++) {
+        sl_json_uint(json, sl_health_state_name((enum sl_health_state)i), counts[i]);
+    }
+    sl_json_close(json, '}');
+    sl_json_close(json, '}');
+}
+
+/* ---- metrics ---- */
+
+static void label_value(struct sl_buf *buf, const char *text) {
+    for (const char *c = text; *c; c++) {
+        if (*c == '"' || *c == '\\') {
+            sl_buf_append(buf, "\\", 1);
+        }
+        sl_buf_append(buf, *c == '\n' ? "\\n" : c, *c == '\n' ? 2 : 1);
+    }
+}
+
+/* One metric over all devices of which it is known; divided by 10^digits. */
+static void gauge(struct sl_buf *buf, const struct sl_broker_core *core, const char *name,
+                  const char *help, enum sl_figure figure, int digits, const char *more) {
+    struct sl_view_health health;
+    int64_t scale = 1;
+    for (int i = 0; i < digits; i++) {
+        scale *= 10;
+    }
+    if (help) {
+        sl_view_metric_head(buf, name, sl_figure_info(figure)->counts ? "counter" : "gauge", help);
+    }
+    for (uint32_t i = 0; i < METRIC_DEVICES_MAX && sl_view_health_get(core, i, &health); i++) {
+        struct sl_msg_telemetry t;
+        if (!sl_view_telemetry_get(core, i, &t) || !sl_telemetry_has(&t, figure)) {
+            continue;
+        }
+        int64_t value = t.figures[figure];
+        sl_buf_printf(buf, "%s{device=\"", name);
+        label_value(buf, health.key);
+        sl_buf_printf(buf, "\"%s} %s%" PRId64, more, value < 0 ? "-" : "",
+                      (value < 0 ? -value : value) / scale);
+        if (digits > 0) {
+            sl_buf_printf(buf, ".%0*" PRId64, digits, (value < 0 ? -value : value) % scale);
+        }
+        sl_buf_append(buf, "\n", 1);
+    }
+}
+
+void sl_view_health_metrics(struct sl_buf *buf, const struct sl_broker_core *core) {
+    static const char heat[] = "sluice_device_temperature_celsius";
+    struct sl_view_health health;
+    uint32_t counts[SL_HEALTH_STATES] = {0};
+    for (uint32_t i = 0; sl_view_health_get(core, i, &health); i++) {
+        counts[health.state]++;
+    }
+    sl_view_metric_head(buf, "sluice_devices_health", "gauge", "Devices by their health.");
+    for (unsigned i = 0; i < SL_HEALTH_STATES; i++) {
+        sl_buf_printf(buf, "sluice_devices_health{state=\"%s\"} %u\n",
+                      sl_health_state_name((enum sl_health_state)i), counts[i]);
+    }
+    sl_view_metric_head(buf, "sluice_device_health", "gauge",
+                        "0 ok, 1 warn, 2 drain, 3 quarantine; devices that are not ok.");
+    for (uint32_t i = 0; i < METRIC_DEVICES_MAX && sl_view_health_get(core, i, &health); i++) {
+        if (health.state != SL_HEALTH_OK) {
+            sl_buf_printf(buf, "sluice_device_health{device=\"");
+            label_value(buf, health.key);
+            sl_buf_printf(buf, "\"} %d\n", (int)health.state);
+        }
+    }
+    gauge(buf, core, "sluice_device_power_watts", "Measured power of a device.", SL_FIG_POWER_MW, 3,
+          "");
+    gauge(buf, core, heat, "By the device's own sensors.", SL_FIG_TEMP_MC, 3, ",sensor=\"core\"");
+    gauge(buf, core, heat, NULL, SL_FIG_TEMP_JUNCTION_MC, 3, ",sensor=\"junction\"");
+    gauge(buf, core, heat, NULL, SL_FIG_TEMP_MEMORY_MC, 3, ",sensor=\"memory\"");
+    gauge(buf, core, "sluice_device_throttle",
+          "Sum of 1 (power limit), 2 (thermal), 4 (hardware), 8 (power brake); 0: runs freely.",
+          SL_FIG_THROTTLE, 0, "");
+    gauge(buf, core, "sluice_device_driver_errors_total", "Critical driver errors (Xid).",
+          SL_FIG_XIDS, 0, "");
+    gauge(buf, core, "sluice_device_ecc_uncorrected_total",
+          "Uncorrected memory errors since the agent's start.", SL_FIG_ECC_NEW, 0, "");
+    gauge(buf, core, "sluice_device_canaries_passed_total", "Re-tests with known answers passed.",
+          SL_FIG_CANARY_PASSED, 0, "");
+    gauge(buf, core, "sluice_device_canaries_failed_total", "And failed.", SL_FIG_CANARY_FAILED, 0,
+          "");
+    gauge(buf, core, "sluice_device_readings_refused", "Readings that cannot be true.",
+          SL_FIG_REFUSED, 0, "");
+}
