@@ -83,6 +83,7 @@ struct sl_msg_share {
     uint64_t work_hashes; /* floor(difficulty * 2^48 / 0xffff) */
     uint64_t difficulty_nano;
     uint64_t age_ms; /* since the pool's answer */
+    char pool[SL_MSG_POOL_NAME_MAX]; /* empty: an agent that knows one pool only */
 };
 
 struct sl_msg_shares {
