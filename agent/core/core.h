@@ -33,6 +33,8 @@ struct sl_stratum_config;
 
 #define SL_AGENT_DEVICES_MAX 64
 #define SL_AGENT_MODELS_MAX 16
+#define SL_AGENT_POOLS_MAX 8
+#define SL_AGENT_LINKS_MAX 8 /* connections of one pool */
 #define SL_AGENT_TEXT_MAX 400
 
 struct sl_agent_device_config {
@@ -44,6 +46,15 @@ struct sl_agent_model {
     char id[64];
     uint32_t max_tokens;
     bool truncate;
+};
+
+/* One of the pools, in the order in which they are used where the broker names none. */
+struct sl_agent_pool_config {
+    const char *name; /* of letters, digits, '.', '_', '-'; unique */
+    const char *url;  /* for screens: no user, no password; may be NULL */
+    const struct sl_stratum_config *client;
+    bool suggest_auto; /* suggest a difficulty that suits the measured rate, and again as it moves */
+    bool tls;
 };
 
 /* Copied by create, with what it points at. */
@@ -59,8 +70,8 @@ struct sl_agent_config {
     const struct sl_agent_device_config *devices; /* [device_count] */
     uint32_t model_count;
     const struct sl_agent_model *models;  /* [model_count] */
-    const struct sl_stratum_config *pool; /* NULL: no pool, so hashing is refused */
-    const char *pool_url;                 /* for screens: no user, no password; may be NULL */
+    uint32_t pool_count; /* 0: no pool, so hashing is refused */
+    const struct sl_agent_pool_config *pools; /* [pool_count] */
 };
 
 enum sl_agent_cmd_kind {
@@ -70,9 +81,9 @@ enum sl_agent_cmd_kind {
     SL_AGENT_POST,     /* `post` to device; in order, must not be lost */
     SL_AGENT_JOURNAL,  /* put (data != NULL) or delete (space, key) under `ticket` */
     SL_AGENT_TOKENIZE, /* `tokens` to the tokenizer thread, back by sl_agent_tokenized */
-    SL_AGENT_POOL_CONNECT, /* TCP to text:port, then sl_agent_pool_connected or _disconnected */
-    SL_AGENT_POOL_SEND,    /* data[size] */
-    SL_AGENT_POOL_CLOSE,   /* no _disconnected is expected for it */
+    SL_AGENT_POOL_CONNECT, /* `link`: to text:port, then sl_agent_pool_connected or _disconnected */
+    SL_AGENT_POOL_SEND,    /* `link`: data[size] */
+    SL_AGENT_POOL_CLOSE,   /* `link`; no _disconnected is expected for it */
     SL_AGENT_LOG,          /* event, text */
     SL_AGENT_EXIT,         /* stopped; leave with `code`, text says why. The last command */
 };
@@ -90,6 +101,7 @@ struct sl_agent_cmd {
     uint8_t *data;
     size_t size;
     struct sl_agent_tokens *tokens;
+    uint32_t link; /* pool x SL_AGENT_LINKS_MAX + connection of the pool */
     uint16_t port;
     int code;
     enum sl_log_level level;
@@ -125,10 +137,11 @@ void sl_agent_durable(struct sl_agent_core *core, struct sl_now now, uint64_t ti
 /* Takes `tokens` over. */
 void sl_agent_tokenized(struct sl_agent_core *core, struct sl_now now,
                         struct sl_agent_tokens *tokens);
-void sl_agent_pool_connected(struct sl_agent_core *core, struct sl_now now);
-void sl_agent_pool_received(struct sl_agent_core *core, struct sl_now now, const void *data,
-                            size_t size);
-void sl_agent_pool_disconnected(struct sl_agent_core *core, struct sl_now now, const char *reason);
+void sl_agent_pool_connected(struct sl_agent_core *core, struct sl_now now, uint32_t link);
+void sl_agent_pool_received(struct sl_agent_core *core, struct sl_now now, uint32_t link,
+                            const void *data, size_t size);
+void sl_agent_pool_disconnected(struct sl_agent_core *core, struct sl_now now, uint32_t link,
+                                const char *reason);
 void sl_agent_timer(struct sl_agent_core *core, struct sl_now now);
 /* Devices are halted at once. code 0 (SIGTERM): what is finished is stored first, shares get a
  * second for their answers, then EXIT follows. Else (a failed journal): EXIT follows immediately.
@@ -151,6 +164,7 @@ struct sl_agent_device_view {
     uint64_t epoch_max;
     uint32_t units;
     uint64_t edges_refused; /* events that the table does not list for the state */
+    const char *pool;       /* whose job it has; "": none */
 };
 void sl_agent_device_get(const struct sl_agent_core *core, uint32_t device,
                          struct sl_agent_device_view *ret_view);

@@ -10,19 +10,19 @@
 
 static void on_pool_connected(void *context) {
     struct sl_agent *agent = context;
-    sl_agent_pool_connected(agent->core, sl_clock_now());
+    sl_agent_pool_connected(agent->core, sl_clock_now(), 0);
     sl_agent_carry_out(agent);
 }
 
 static void on_pool_received(void *context, const void *data, size_t size) {
     struct sl_agent *agent = context;
-    sl_agent_pool_received(agent->core, sl_clock_now(), data, size);
+    sl_agent_pool_received(agent->core, sl_clock_now(), 0, data, size);
     sl_agent_carry_out(agent);
 }
 
 static void on_pool_disconnected(void *context, const char *reason) {
     struct sl_agent *agent = context;
-    sl_agent_pool_disconnected(agent->core, sl_clock_now(), reason);
+    sl_agent_pool_disconnected(agent->core, sl_clock_now(), 0, reason);
     sl_agent_carry_out(agent);
 }
 

@@ -24,6 +24,8 @@ int sl_agent_create_core(struct sl_agent *agent, const struct sl_agent_device_co
                          struct sl_error *err) {
     struct sl_agent_model models[SL_AGENT_MODELS_MAX] = {0};
     struct sl_stratum_config pool;
+    struct sl_agent_pool_config pools = {
+        .name = "default", .url = agent->options.pool_url, .client = &pool};
     struct sl_agent_config config = {
         .version = SLUICE_VERSION,
         .safe_mode = agent->options.safe_mode ? SL_MODE_HASH : SL_MODE_IDLE,
@@ -50,8 +52,8 @@ int sl_agent_create_core(struct sl_agent *agent, const struct sl_agent_device_co
         if (rc) {
             return rc;
         }
-        config.pool = &pool;
-        config.pool_url = agent->options.pool_url;
+        config.pools = &pools;
+        config.pool_count = 1;
     }
     int rc = sl_agent_core_create(&config, &agent->core, err);
     struct replay replay = {.agent = agent, .now = sl_clock_now()};

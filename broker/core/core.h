@@ -180,6 +180,7 @@ int sl_broker_core_restore_batch(struct sl_broker_core *core, const struct sl_ba
 int sl_broker_core_restore_unit(struct sl_broker_core *core, const struct sl_unit_row *row);
 int sl_broker_core_restore_result(struct sl_broker_core *core, const struct sl_result_row *row);
 int sl_broker_core_restore_share(struct sl_broker_core *core, const struct sl_share_ref *ref);
+int sl_broker_core_restore_pool(struct sl_broker_core *core, const struct sl_pool_row *row);
 int sl_broker_core_restore_account(struct sl_broker_core *core, const struct sl_account_row *row);
 /* In the order of their ids. */
 int sl_broker_core_restore_settlement(struct sl_broker_core *core,

@@ -51,6 +51,13 @@ enum sl_session_state {
     SL_SESSION_STATES,
 };
 #define SL_CORE_BOOTS 8
+struct sl_core_node_pool {
+    struct sl_msg_pool said; /* in the newest report; its name is never empty */
+    uint32_t at;             /* of core->pools */
+    int64_t since_ns;        /* it has had work since; 0: it has none */
+    bool spent_known;        /* spent: of hashes_spent, counted up to here */
+    uint64_t spent;
+};
 struct sl_core_share_window {
     uint64_t start; /* upper half of its ids: the number of the agent's start */
     uint64_t high;
@@ -70,8 +77,9 @@ struct sl_core_node {
     bool has_reported;           /* in this session: nothing is granted before */
     struct sl_mono said_goodbye; /* last answer to a message of no session */
     struct sl_mono spoke;        /* last message to it */
-    struct sl_msg_pool pool;
-    struct sl_mono pool_good; /* when it last had work; ns 0: never */
+    struct sl_core_node_pool *pools; /* [pool_count] in its order */
+    uint32_t pool_count;
+    struct sl_mono pool_good; /* when one last had work; ns 0: never */
     uint64_t results_spooled, shares_spooled;
     struct sl_core_share_window share_windows[SL_CORE_SHARE_STARTS];
     uint64_t share_floor, share_restored; /* ids below are known; lowest id restored */
@@ -111,6 +119,8 @@ enum sl_core_device_state {
     X(int64_t, left_ns)    /* it was durable and left: broker's step of a switch */                \
     X(int64_t, refused_ns) /* no grant before */                                                   \
     X(int64_t, price)      /* nUSD/Mtok of the grant */                                            \
+    X(uint8_t, pool)       /* to hash for: entry of the policy + 1; 0: its agent's choice */       \
+    X(int64_t, pool_ns)    /* since when */                                                        \
     X(struct sl_core_batch *, batch)                                                               \
     X(struct sl_core_unit *, units) /* open ones, newest first */                                  \
     X(uint32_t, open_units)         /* of the present epoch: an agent drops those of lower ones */ \

@@ -414,5 +414,7 @@ void sl_core_tick(struct sl_broker_core *core) {
             batch->planned++;
         }
     }
+    sl_core_pools_tick(core);
     apply(core);
+    sl_core_pools_send(core);
 }

@@ -17,6 +17,8 @@ struct sl_settlement_row {
     uint32_t line;               /* of the file it came from; not stored */
     char scope[SL_MSG_NAME_MAX]; /* a node's name, or "*": the whole site */
     char pool[64];               /* as the file named it; may be empty */
+    char only_pool[SL_MSG_POOL_NAME_MAX]; /* that name, if shares are booked under it: then only
+                                             those are meant; empty: all of the scope */
     struct sl_wall from, to;     /* [from, to) */
     int64_t amount_nano;         /* in `currency` x 1e9 */
     char currency[8];

@@ -34,6 +34,7 @@ enum sl_op_kind {
     SL_OP_PRICE,      /* insert; rows older than 30 days are pruned */
     SL_OP_AGAINST,    /* insert; rows older than 400 days are pruned */
     SL_OP_SETTLEMENT, /* insert, and its shares are marked */
+    SL_OP_POOL,       /* upsert of a pool's sums, with the shares that they count */
     SL_OP_META,       /* upsert of key -> text: counters, remainders, shadow sums */
 };
 
@@ -59,6 +60,7 @@ struct sl_op {
         struct sl_price_row price;
         struct sl_against_row against;
         struct sl_settlement_row settlement;
+        struct sl_pool_row pool;
         struct sl_op_meta meta;
     };
 };
@@ -167,6 +169,8 @@ struct sl_account_row {
     struct sl_nusd_sum credits;
 };
 int sl_reader_accounts(struct sl_reader *r, sl_row_cb cb, void *arg, struct sl_error *err);
+
+int sl_reader_pools(struct sl_reader *r, sl_row_cb cb, void *arg, struct sl_error *err);
 
 /* Share counts and work by outcome. */
 struct sl_share_totals {

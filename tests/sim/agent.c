@@ -84,7 +84,6 @@ static int open_agent(struct sim *sim, uint32_t i, struct sl_error *err) {
         .devices = devices,
         .model_count = 1,
         .models = &model,
-        .pool_url = "stratum+tcp://pool.test:3333",
     };
     sl_text_copy(config.node, sizeof config.node, agent->node);
     rc = rc ? rc : sim_agent_core_create(&config, agent->node, &agent->core, err);
@@ -158,7 +157,7 @@ void sim_agent_down(struct sim *sim, uint32_t i) {
     sl_mailbox_destroy(agent->events);
     sl_mailbox_destroy(agent->journal_done);
     sl_link_destroy(agent->link);
-    sim_pool_hung_up(sim, i);
+    sim_pools_hung_up(sim, i);
     agent->core = NULL;
     agent->journal = NULL;
     agent->events = NULL;

@@ -7,18 +7,38 @@
 #include <string.h>
 
 #include "agent/core/core.h"
+#include "tests/sim/sim.h"
 
 int sim_agent_core_create(struct sl_agent_config *config, const char *user,
                           struct sl_agent_core **ret_core, struct sl_error *err);
 
 int sim_agent_core_create(struct sl_agent_config *config, const char *user,
                           struct sl_agent_core **ret_core, struct sl_error *err) {
-    struct sl_stratum_config pool;
-    sl_stratum_config_defaults(&pool);
-    snprintf(pool.url.host, sizeof pool.url.host, "pool.test");
-    pool.url.port = 3333;
-    snprintf(pool.user, sizeof pool.user, "%s", user);
-    snprintf(pool.password, sizeof pool.password, "PASSWORDxyzzy");
-    config->pool = &pool;
+    struct sl_stratum_config clients[2];
+    const struct sl_agent_pool_config pools[2] = {
+        {.name = "a", .url = "stratum+tcp://pool-a.test:3333", .client = &clients[0]},
+        {.name = "b",
+         .url = "stratum+tcp://pool-b.test:3333",
+         .client = &clients[1],
+         .suggest_auto = true},
+    };
+    char names[SIM_DEVICES_MAX][80];
+    const char *workers[SIM_DEVICES_MAX];
+    for (uint32_t i = 0; i < 2; i++) {
+        sl_stratum_config_defaults(&clients[i]);
+        snprintf(clients[i].url.host, sizeof clients[i].url.host, "pool-%c.test", 'a' + (int)i);
+        clients[i].url.port = 3333;
+        snprintf(clients[i].user, sizeof clients[i].user, "%s", user);
+        snprintf(clients[i].password, sizeof clients[i].password, "PASSWORDxyzzy");
+    }
+    for (uint32_t i = 0; i < SIM_DEVICES_MAX; i++) {
+        snprintf(names[i], sizeof names[i], "%s.%u", user, i);
+        workers[i] = names[i];
+    }
+    snprintf(clients[1].user, sizeof clients[1].user, "%s", names[0]);
+    clients[1].workers = workers;
+    clients[1].worker_count = SIM_DEVICES_MAX;
+    config->pools = pools;
+    config->pool_count = 2;
     return sl_agent_core_create(config, ret_core, err);
 }

@@ -71,7 +71,6 @@ static void boot(struct rig *rig) {
         .devices = devices,
         .model_count = 1,
         .models = &model,
-        .pool_url = "stratum+tcp://pool.test:3333",
     };
     snprintf(config.node, sizeof config.node, "%s", rig->options.node ? rig->options.node : "rig");
     rc = rc ? rc : rig_pool_core(rig, &config, &err);
@@ -120,6 +119,7 @@ static void shut(struct rig *rig) {
     }
     rig->tokens_count = 0;
     rig->pool_connected = false;
+    rig->other_connected = false;
     free_records(rig->queued, &rig->queued_count);
 }
 

@@ -152,6 +152,16 @@ static void apply_meta(struct world_store *s, const struct sl_op_meta *row) {
     s->metas[at] = *row;
 }
 
+static void apply_pool(struct world_store *s, const struct sl_pool_row *row) {
+    uint32_t at = 0;
+    while (at < s->pool_count && strcmp(s->pools[at].name, row->name) != 0) {
+        at++;
+    }
+    assert_true(at < 16);
+    s->pool_count += at == s->pool_count;
+    s->pools[at] = *row;
+}
+
 static void apply(struct world_store *s, const struct sl_op *op) {
     switch (op->kind) {
     case SL_OP_DEVICE:
@@ -194,6 +204,9 @@ static void apply(struct world_store *s, const struct sl_op *op) {
         assert_true(s->settlement_count < 64);
         assert_int_equal(op->settlement.id, s->settlement_count + 1);
         s->settlements[s->settlement_count++] = op->settlement;
+        break;
+    case SL_OP_POOL:
+        apply_pool(s, &op->pool);
         break;
     case SL_OP_META:
         apply_meta(s, &op->meta);
@@ -242,6 +255,9 @@ void world_store_restore(const struct world_store *s, struct sl_broker_core *cor
         if (!s->units[i].closed) {
             assert_int_equal(sl_broker_core_restore_unit(core, &s->units[i]), SL_OK);
         }
+    }
+    for (uint32_t i = 0; i < s->pool_count; i++) {
+        assert_int_equal(sl_broker_core_restore_pool(core, &s->pools[i]), SL_OK);
     }
     for (uint32_t i = 0; i < s->settlement_count; i++) {
         assert_int_equal(sl_broker_core_restore_settlement(core, &s->settlements[i]), SL_OK);
