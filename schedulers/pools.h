@@ -28,12 +28,12 @@ struct sl_pools_entry {
 struct sl_pools_params {
     uint32_t count; /* 0: no policy, each agent takes its own first usable pool */
     struct sl_pools_entry use[SL_POOLS_MAX];
-    int64_t return_ms;     /* a pool has had work for so long before devices go back to it */
-    int64_t hold_ms;       /* after a move, before the split may move the device again */
-    int64_t band_permille; /* of the rate, by which the split may be off */
-    int64_t window_ms;     /* over which a pool is judged */
-    int64_t min_shares;    /* below so many nothing is judged */
-    int64_t max_reject_permille;    /* refused of answered shares; 1000: never left for it */
+    int64_t return_ms;           /* a pool has had work for so long before devices go back to it */
+    int64_t hold_ms;             /* after a move, before the split may move the device again */
+    int64_t band_permille;       /* of the rate, by which the split may be off */
+    int64_t window_ms;           /* over which a pool is judged */
+    int64_t min_shares;          /* below so many nothing is judged */
+    int64_t max_reject_permille; /* refused of answered shares; 1000: never left for it */
     int64_t min_effective_permille; /* accepted work of hashes spent; 0: never left for it */
     int64_t retry_ms;               /* left for so long */
 };
@@ -65,13 +65,13 @@ struct sl_pools_bucket {
 
 enum sl_pools_why {
     SL_POOLS_GOOD = 0,
-    SL_POOLS_REJECTS,   /* refuses more than max_reject_permille */
+    SL_POOLS_REJECTS,     /* refuses more than max_reject_permille */
     SL_POOLS_INEFFECTIVE, /* credits less than min_effective_permille */
 };
 
 struct sl_pools_health {
     struct sl_pools_bucket buckets[SL_POOLS_BUCKETS];
-    uint64_t share_work; /* of the newest share: what one is expected to take */
+    uint64_t share_work;   /* of the newest share: what one is expected to take */
     enum sl_pools_why why; /* GOOD: not left */
     int64_t left_ms;       /* since when */
     int64_t permille;      /* the figure for which it was left */
@@ -80,7 +80,7 @@ struct sl_pools_health {
 struct sl_pools_figures {
     uint64_t accepted, refused;
     uint64_t work, hashes;
-    int64_t span_ms; /* that they cover, at most the window */
+    int64_t span_ms;            /* that they cover, at most the window */
     int64_t reject_permille;    /* -1: no share was answered */
     int64_t effective_permille; /* -1: nothing was spent, or too little to say */
 };

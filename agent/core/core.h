@@ -53,7 +53,8 @@ struct sl_agent_pool_config {
     const char *name; /* of letters, digits, '.', '_', '-'; unique */
     const char *url;  /* for screens: no user, no password; may be NULL */
     const struct sl_stratum_config *client;
-    bool suggest_auto; /* suggest a difficulty that suits the measured rate, and again as it moves */
+    bool
+        suggest_auto; /* suggest a difficulty that suits the measured rate, and again as it moves */
     bool tls;
 };
 
@@ -69,8 +70,8 @@ struct sl_agent_config {
     uint32_t device_count;
     const struct sl_agent_device_config *devices; /* [device_count] */
     uint32_t model_count;
-    const struct sl_agent_model *models;  /* [model_count] */
-    uint32_t pool_count; /* 0: no pool, so hashing is refused */
+    const struct sl_agent_model *models;      /* [model_count] */
+    uint32_t pool_count;                      /* 0: no pool, so hashing is refused */
     const struct sl_agent_pool_config *pools; /* [pool_count] */
 };
 

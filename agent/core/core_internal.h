@@ -65,8 +65,8 @@ struct sl_agent_core {
     struct agent_pool_slot pools[SL_AGENT_POOLS_MAX];
     uint32_t pool_count;
     struct sl_msg_pool pool_reports[SL_AGENT_POOLS_MAX]; /* scratch of the report */
-    struct sl_msg_arena *arena;            /* for results that are sent again */
-    struct sl_buf encoded;                 /* scratch */
+    struct sl_msg_arena *arena;                          /* for results that are sent again */
+    struct sl_buf encoded;                               /* scratch */
     struct sl_msg_device *inventory;       /* [device_count] scratch of hello and report */
     uint64_t finished[AGENT_FINISHED_MAX]; /* ring of unit ids */
     uint32_t finished_next;
@@ -130,8 +130,8 @@ uint32_t agent_pool_find(const struct sl_agent_core *core, const char *name);
 void agent_pool_ask(struct sl_agent_core *core, struct sl_now now, struct agent_device *device,
                     const char *name);
 /* The job of the pool that the device is to hash for now, if it has another or `again`. */
-void agent_pool_post_job(struct sl_agent_core *core, struct sl_now now,
-                         struct agent_device *device, bool again);
+void agent_pool_post_job(struct sl_agent_core *core, struct sl_now now, struct agent_device *device,
+                         bool again);
 /* The device has hashed so much since it was last heard: on the jobs that it had. */
 void agent_pool_spent(struct sl_agent_core *core, struct sl_now now, struct agent_device *device,
                       uint64_t hashes);

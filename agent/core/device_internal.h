@@ -74,7 +74,7 @@ struct agent_device {
     uint32_t pool_posted; /* whose job the device has: index + 1; 0: none */
     int64_t pool_since_ns;
     int64_t pool_span_ns[SL_AGENT_POOLS_MAX]; /* with each one's job, since it was last heard */
-    struct agent_unit *units; /* in order of arrival */
+    struct agent_unit *units;                 /* in order of arrival */
     uint32_t unit_count;
 };
 

@@ -129,8 +129,7 @@ bool agent_pool_take(struct agent_pool *pool, struct agent_pool_action *ret_acti
         .outcome = outcome_of(action.outcome),
         .sent = action.sent,
         .code = action.code,
-        .latency_us =
-            action.sent && action.outcome != SL_ANSWER_UNKNOWN ? action.latency_us : -1,
+        .latency_us = action.sent && action.outcome != SL_ANSWER_UNKNOWN ? action.latency_us : -1,
         .level = action.type == SL_STRATUM_MISCONFIGURED ? SL_LOG_ERROR : action.level,
     };
     sl_text_copy(ret_action->text, sizeof ret_action->text,

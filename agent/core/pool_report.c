@@ -18,8 +18,8 @@ static int by_value(const void *a, const void *b) {
 
 static void fill_latency(const struct agent_pool_slot *slot, struct sl_msg_pool *out) {
     uint32_t sorted[AGENT_POOL_LATENCIES];
-    uint32_t n = slot->latencies < AGENT_POOL_LATENCIES ? (uint32_t)slot->latencies
-                                                        : AGENT_POOL_LATENCIES;
+    uint32_t n =
+        slot->latencies < AGENT_POOL_LATENCIES ? (uint32_t)slot->latencies : AGENT_POOL_LATENCIES;
     if (n == 0) {
         return;
     }
@@ -85,8 +85,8 @@ void agent_pools_suggest(struct sl_agent_core *core, struct sl_now now) {
             bool here = device->pool_posted == i + 1 && device->mode == SL_MODE_HASH;
             rate += here ? (double)device->stats.hash_rate_hs : 0.0;
         }
-        if (rate <= 0.0 || (slot->suggested > 0.0 &&
-                            now.mono.ns - slot->suggested_ns < SUGGEST_AGAIN_NS)) {
+        if (rate <= 0.0 ||
+            (slot->suggested > 0.0 && now.mono.ns - slot->suggested_ns < SUGGEST_AGAIN_NS)) {
             continue;
         }
         /* Expected hashes of a share are difficulty * 2^48 / 65535. */

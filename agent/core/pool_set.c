@@ -137,8 +137,8 @@ static void post(struct sl_agent_core *core, struct agent_device *device, uint32
                                        .extranonce2_slots = core->config.device_count});
 }
 
-void agent_pool_post_job(struct sl_agent_core *core, struct sl_now now,
-                         struct agent_device *device, bool again) {
+void agent_pool_post_job(struct sl_agent_core *core, struct sl_now now, struct agent_device *device,
+                         bool again) {
     uint32_t pool = pick(core, device);
     if (device->state == DEV_PROVING || device->state == DEV_FAILED ||
         device->state == DEV_STOPPED || (pool == device->pool_posted && !again)) {
@@ -146,8 +146,8 @@ void agent_pool_post_job(struct sl_agent_core *core, struct sl_now now,
     }
     if (pool != device->pool_posted) {
         note_span(device, now);
-        agent_log(core, SL_LOG_INFO, "device.pool", "device=%s pool=%s asked=%s",
-                  device->info.key, pool ? core->pools[pool - 1].name : "-",
+        agent_log(core, SL_LOG_INFO, "device.pool", "device=%s pool=%s asked=%s", device->info.key,
+                  pool ? core->pools[pool - 1].name : "-",
                   device->pool_asked ? core->pools[device->pool_asked - 1].name : "-");
         device->pool_posted = pool;
     }

@@ -61,7 +61,7 @@ void agent_share_found(struct sl_agent_core *core, struct sl_now now,
     struct agent_shares *shares = &core->shares;
     uint32_t pool = agent_pool_of_serial(candidate->work.job_serial);
     const char *why = pool >= core->pool_count ? "there is no such pool"
-                      : core->pool_stopped ? "the agent stops"
+                      : core->pool_stopped     ? "the agent stops"
                       : shares->open.count + shares->settled.count >= SHARES_MAX
                           ? "a million wait for the broker"
                           : NULL;
@@ -126,8 +126,8 @@ static void submit_stored(struct sl_agent_core *core, struct sl_now now) {
         }
         struct sl_error err;
         share->state = SHARE_SUBMITTED;
-        int rc = agent_pool_submit(core->pools[pool].client, &share->find->work,
-                                   share->find->nonce, share->id, share->worker, now.mono, &err);
+        int rc = agent_pool_submit(core->pools[pool].client, &share->find->work, share->find->nonce,
+                                   share->id, share->worker, now.mono, &err);
         if (rc == -SL_AGAIN) {
             share->state = SHARE_STORED;
             shares->retry_ns = sl_mono_after_ms(now.mono, RETRY_MS).ns;

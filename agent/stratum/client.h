@@ -41,9 +41,9 @@ struct sl_stratum_config {
      * create. The first one is `user`. NULL: one worker. */
     const char *const *workers;
     uint32_t worker_count;
-    int64_t answer_timeout_ms;              /* connect, subscribe, authorize */
-    int64_t submit_timeout_ms;              /* a share without an answer: connection is dead */
-    int64_t notify_timeout_ms;              /* no job for so long: reconnect */
+    int64_t answer_timeout_ms; /* connect, subscribe, authorize */
+    int64_t submit_timeout_ms; /* a share without an answer: connection is dead */
+    int64_t notify_timeout_ms; /* no job for so long: reconnect */
     int64_t backoff_min_ms, backoff_max_ms;
     int64_t refused_retry_ms; /* after a refused authorisation; at least 60 s */
 };

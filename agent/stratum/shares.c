@@ -84,8 +84,8 @@ static json_t *submit_params(const struct sl_stratum *client, const struct sl_jo
     snprintf(ntime, sizeof ntime, "%08" PRIx32, share->ntime);
     snprintf(nonce, sizeof nonce, "%08" PRIx32, share->nonce);
     snprintf(rolled, sizeof rolled, "%08" PRIx32, bits);
-    return json_pack("[s,s,s,s,s,s*]", sl_stratum_worker_user(client, worker), job->id, extranonce2, ntime, nonce,
-                     client->terms.version_rolling ? rolled : NULL);
+    return json_pack("[s,s,s,s,s,s*]", sl_stratum_worker_user(client, worker), job->id, extranonce2,
+                     ntime, nonce, client->terms.version_rolling ? rolled : NULL);
 }
 
 /* READY only. The share ends up among the open ones or is settled as stale. */

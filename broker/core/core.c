@@ -177,9 +177,9 @@ void sl_broker_core_destroy(struct sl_broker_core *core) {
     free(core->decided);
     sl_core_classes_fini(core);
     free(core->tick_batch);
-    free(core->pools);
-    free(core->pool_devices);
-    free(core->pool_rows);
+    free(core->pools.list);
+    free(core->pools.devices);
+    free(core->pools.rows);
     free(core);
 }
 

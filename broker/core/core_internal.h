@@ -10,8 +10,7 @@
 #include "broker/core/view.h"
 
 struct sl_core_settled { /* a span that a pool has paid for */
-    char scope[SL_MSG_NAME_MAX];
-    char only_pool[SL_MSG_POOL_NAME_MAX];
+    char scope[SL_MSG_NAME_MAX], only_pool[SL_MSG_POOL_NAME_MAX];
     int64_t from_ms, to_ms;
 };
 
@@ -53,11 +52,7 @@ struct sl_broker_core {
     struct sl_core_counters counters;
     bool counters_dirty, hash_rem_dirty, power_rem_dirty;
 
-    struct sl_core_pool *pools; /* [pool_count] by name, in the order of their appearance */
-    uint32_t pool_count, pool_cap;
-    struct sl_pools_device *pool_devices; /* [pool_device_cap] scratch of the tick */
-    uint32_t *pool_rows, pool_device_cap, pool_row_count;
-
+    struct sl_core_pools pools;
     struct sl_core_feed_state feeds[SL_CORE_FEEDS_MAX];
     struct sl_core_believed *believed; /* [SL_FEED_CARBON + 1]; a memory, no state */
     uint64_t price_moment;             /* rises with each step and each price */

@@ -51,13 +51,6 @@ enum sl_session_state {
     SL_SESSION_STATES,
 };
 #define SL_CORE_BOOTS 8
-struct sl_core_node_pool {
-    struct sl_msg_pool said; /* in the newest report; its name is never empty */
-    uint32_t at;             /* of core->pools */
-    int64_t since_ns;        /* it has had work since; 0: it has none */
-    bool spent_known;        /* spent: of hashes_spent, counted up to here */
-    uint64_t spent;
-};
 struct sl_core_share_window {
     uint64_t start; /* upper half of its ids: the number of the agent's start */
     uint64_t high;
@@ -74,9 +67,9 @@ struct sl_core_node {
     int64_t flips_ns[SL_CORE_BOOTS];   /* when a superseded one came back, a ring */
     uint32_t boot_count, flip_count, share_window_count;
     struct sl_mono reported;
-    bool has_reported;           /* in this session: nothing is granted before */
-    struct sl_mono said_goodbye; /* last answer to a message of no session */
-    struct sl_mono spoke;        /* last message to it */
+    bool has_reported;               /* in this session: nothing is granted before */
+    struct sl_mono said_goodbye;     /* last answer to a message of no session */
+    struct sl_mono spoke;            /* last message to it */
     struct sl_core_node_pool *pools; /* [pool_count] in its order */
     uint32_t pool_count;
     struct sl_mono pool_good; /* when one last had work; ns 0: never */

@@ -10,8 +10,8 @@
 #include "proto/base/text.h"
 
 static uint32_t find(const struct sl_broker_core *core, const char *name) {
-    for (uint32_t i = 0; i < core->pool_count; i++) {
-        if (strcmp(core->pools[i].row.name, name) == 0) {
+    for (uint32_t i = 0; i < core->pools.count; i++) {
+        if (strcmp(core->pools.list[i].row.name, name) == 0) {
             return i;
         }
     }
@@ -24,29 +24,30 @@ uint32_t sl_core_pool(struct sl_broker_core *core, const char *name) {
     if (at != SL_CORE_NONE) {
         return at;
     }
-    if (core->pool_count >= SL_CORE_POOLS_MAX) {
+    if (core->pools.count >= SL_CORE_POOLS_MAX) {
         at = find(core, SL_CORE_POOLS_OTHER);
         if (at != SL_CORE_NONE) {
             return at;
         }
         name = SL_CORE_POOLS_OTHER;
     }
-    sl_core_grow(&core->pools, core->pool_count, &core->pool_cap, sizeof *core->pools);
-    struct sl_core_pool *pool = &core->pools[core->pool_count];
+    sl_core_grow(&core->pools.list, core->pools.count, &core->pools.cap, sizeof *core->pools.list);
+    struct sl_core_pool *pool = &core->pools.list[core->pools.count];
     memset(pool, 0, sizeof *pool);
     sl_text_copy(pool->row.name, sizeof pool->row.name, name);
-    return core->pool_count++;
+    return core->pools.count++;
 }
 
 /* ---- what was booked ---- */
 
 const char *sl_core_pool_booking(struct sl_broker_core *core, const char *name) {
     uint32_t at = sl_core_pool(core, name);
-    return core->pools[SL_MUTANT(share_booked_to_wrong_pool) ? 0 : at].row.name;
+    return core->pools.list[SL_MUTANT(share_booked_to_wrong_pool) ? 0 : at].row.name;
 }
 
 void sl_core_pool_booked(struct sl_broker_core *core, const struct sl_share_row *row) {
-    struct sl_core_pool *pool = &core->pools[sl_core_pool(core, row->pool)];
+    uint32_t at = sl_core_pool(core, row->pool); /* may move the table */
+    struct sl_core_pool *pool = &core->pools.list[at];
     struct sl_pool_row *sum = &pool->row;
     bool accepted = row->outcome == SL_SHARE_ACCEPTED;
     bool rejected = row->outcome == SL_SHARE_REJECTED;
@@ -62,16 +63,16 @@ void sl_core_pool_booked(struct sl_broker_core *core, const struct sl_share_row 
     sum->last_share = row->at.ms > sum->last_share.ms ? row->at : sum->last_share;
     pool->dirty = true;
     if (row->outcome != SL_SHARE_UNKNOWN) {
-        sl_pools_share(&core->config.policy.pools, &pool->health,
-                       core->now.mono.ns / SL_NS_PER_MS, accepted, row->work_hashes);
+        sl_pools_share(&core->config.policy.pools, &pool->health, core->now.mono.ns / SL_NS_PER_MS,
+                       accepted, row->work_hashes);
     }
 }
 
 void sl_core_pools_store(struct sl_broker_core *core) {
-    for (uint32_t i = 0; i < core->pool_count; i++) {
-        if (core->pools[i].dirty) {
-            core->pools[i].dirty = false;
-            sl_core_op(core, &(struct sl_op){.kind = SL_OP_POOL, .pool = core->pools[i].row});
+    for (uint32_t i = 0; i < core->pools.count; i++) {
+        if (core->pools.list[i].dirty) {
+            core->pools.list[i].dirty = false;
+            sl_core_op(core, &(struct sl_op){.kind = SL_OP_POOL, .pool = core->pools.list[i].row});
         }
     }
 }
@@ -81,7 +82,8 @@ int sl_broker_core_restore_pool(struct sl_broker_core *core, const struct sl_poo
         find(core, row->name) != SL_CORE_NONE) {
         return -SL_CORRUPT;
     }
-    core->pools[sl_core_pool(core, row->name)].row = *row;
+    uint32_t at = sl_core_pool(core, row->name); /* may move the table */
+    core->pools.list[at].row = *row;
     return SL_OK;
 }
 
@@ -101,7 +103,7 @@ static void take_one(struct sl_broker_core *core, struct sl_core_node_pool *own,
     own->since_ns = works(said) ? (own->since_ns ? own->since_ns : now_ns) : 0;
     own->at = sl_core_pool(core, own->said.name);
     if (own->spent_known && said->hashes_spent > own->spent) {
-        sl_pools_spent(&core->config.policy.pools, &core->pools[own->at].health,
+        sl_pools_spent(&core->config.policy.pools, &core->pools.list[own->at].health,
                        now_ns / SL_NS_PER_MS, said->hashes_spent - own->spent);
     }
     own->spent = said->hashes_spent;
@@ -181,7 +183,7 @@ static uint8_t judge(struct sl_broker_core *core) {
         if (at == SL_CORE_NONE) {
             continue;
         }
-        struct sl_pools_health *health = &core->pools[at].health;
+        struct sl_pools_health *health = &core->pools.list[at].health;
         if (sl_pools_judge(params, health, core->now.mono.ns / SL_NS_PER_MS)) {
             note_judged(core, params->use[i].name, health);
         }
@@ -219,12 +221,12 @@ static bool will_hash(const struct sl_broker_core *core, uint32_t dev) {
 
 static void reserve(struct sl_broker_core *core) {
     uint32_t wanted = core->fleet.cap ? core->fleet.cap : 1;
-    if (core->pool_device_cap < wanted) {
-        free(core->pool_devices);
-        free(core->pool_rows);
-        core->pool_devices = sl_core_calloc(wanted, sizeof *core->pool_devices);
-        core->pool_rows = sl_core_calloc(wanted, sizeof *core->pool_rows);
-        core->pool_device_cap = wanted;
+    if (core->pools.device_cap < wanted) {
+        free(core->pools.devices);
+        free(core->pools.rows);
+        core->pools.devices = sl_core_calloc(wanted, sizeof *core->pools.devices);
+        core->pools.rows = sl_core_calloc(wanted, sizeof *core->pools.rows);
+        core->pools.device_cap = wanted;
     }
 }
 
@@ -242,26 +244,26 @@ void sl_core_pools_tick(struct sl_broker_core *core) {
             continue;
         }
         uint64_t rate = fleet->hash_rate_hs[dev];
-        struct sl_pools_device *device = &core->pool_devices[count];
+        struct sl_pools_device *device = &core->pools.devices[count];
         *device = (struct sl_pools_device){
             .rate = rate > INT64_MAX ? INT64_MAX : (int64_t)rate,
             .present = fleet->pool[dev],
-            .held = fleet->pool_ns[dev] && now_ns - fleet->pool_ns[dev] <
-                                               params->hold_ms * SL_NS_PER_MS,
+            .held = fleet->pool_ns[dev] &&
+                    now_ns - fleet->pool_ns[dev] < params->hold_ms * SL_NS_PER_MS,
         };
         look_at_node(core, fleet->node[dev], device);
-        core->pool_rows[count++] = dev;
+        core->pools.rows[count++] = dev;
     }
-    sl_pools_choose(params, judge(core), core->pool_devices, count);
-    core->pool_row_count = 0;
+    sl_pools_choose(params, judge(core), core->pools.devices, count);
+    core->pools.row_count = 0;
     for (uint32_t i = 0; i < count; i++) {
-        uint32_t dev = core->pool_rows[i];
-        uint8_t chosen = core->pool_devices[i].chosen;
+        uint32_t dev = core->pools.rows[i];
+        uint8_t chosen = core->pools.devices[i].chosen;
         /* Without any that works, the name stays as it is: its agent falls back by itself. */
         if (chosen && chosen != fleet->pool[dev]) {
             fleet->pool[dev] = chosen;
             fleet->pool_ns[dev] = now_ns;
-            core->pool_rows[core->pool_row_count++] = dev;
+            core->pools.rows[core->pools.row_count++] = dev;
         }
     }
 }
@@ -269,8 +271,8 @@ void sl_core_pools_tick(struct sl_broker_core *core) {
 void sl_core_pools_send(struct sl_broker_core *core) {
     const struct sl_core_fleet *fleet = &core->fleet;
     uint32_t told = 0;
-    for (uint32_t i = 0; i < core->pool_row_count; i++) {
-        uint32_t dev = core->pool_rows[i];
+    for (uint32_t i = 0; i < core->pools.row_count; i++) {
+        uint32_t dev = core->pools.rows[i];
         /* A directive of this step carries it already. */
         if (fleet->mode[dev] == SL_MODE_HASH && fleet->sent[dev] &&
             !sl_core_lease_called_off(core, dev)) {
@@ -278,10 +280,10 @@ void sl_core_pools_send(struct sl_broker_core *core) {
             told++;
         }
     }
-    if (core->pool_row_count > 0) {
+    if (core->pools.row_count > 0) {
         sl_core_log(core, SL_LOG_INFO, "pool.moved", "devices=%u told=%u first=%s pool=%s",
-                    core->pool_row_count, told, fleet->cold[core->pool_rows[0]].key,
-                    core->config.policy.pools.use[fleet->pool[core->pool_rows[0]] - 1].name);
+                    core->pools.row_count, told, fleet->cold[core->pools.rows[0]].key,
+                    core->config.policy.pools.use[fleet->pool[core->pools.rows[0]] - 1].name);
     }
-    core->pool_row_count = 0;
+    core->pools.row_count = 0;
 }

@@ -14,12 +14,6 @@
 #define SL_CORE_POOLS_MAX 64 /* names that are told apart; agents could make up more */
 #define SL_CORE_POOLS_OTHER "others"
 
-struct sl_core_pool {
-    struct sl_pool_row row;
-    bool dirty;
-    struct sl_pools_health health;
-};
-
 /* Index of the name, added where it is new; with too many names, of SL_CORE_POOLS_OTHER. */
 uint32_t sl_core_pool(struct sl_broker_core *core, const char *name);
 /* The name under which a share of the agent's `name` is booked. Good until the next call. */
@@ -39,7 +33,7 @@ void sl_core_pools_node(const struct sl_broker_core *core, uint32_t node,
                         struct sl_msg_pool *ret_pool);
 
 /* Why the policy has left it; empty: it has not. */
-void sl_core_pool_reason(const struct sl_pools_params *params,
-                         const struct sl_pools_health *health, char *out, size_t size);
+void sl_core_pool_reason(const struct sl_pools_params *params, const struct sl_pools_health *health,
+                         char *out, size_t size);
 
 #endif

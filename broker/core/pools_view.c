@@ -6,8 +6,8 @@
 #include "broker/core/core_internal.h"
 #include "proto/base/text.h"
 
-void sl_core_pool_reason(const struct sl_pools_params *params,
-                         const struct sl_pools_health *health, char *out, size_t size) {
+void sl_core_pool_reason(const struct sl_pools_params *params, const struct sl_pools_health *health,
+                         char *out, size_t size) {
     out[0] = '\0';
     if (health->why == SL_POOLS_REJECTS) {
         snprintf(out, size, "refuses %lld of 1000 shares, more than %lld",
@@ -31,10 +31,10 @@ static void add_node(const struct sl_core_node *node, const struct sl_core_node_
     }
     if (view->state[0] == '\0' && !(up && own->since_ns)) {
         snprintf(view->state, sizeof view->state, "%.60s: %.180s", node->name,
-                 !up                 ? "the node is not there"
-                 : said->state[0]    ? said->state
-                 : said->connected   ? "no job yet"
-                                     : "not connected");
+                 !up               ? "the node is not there"
+                 : said->state[0]  ? said->state
+                 : said->connected ? "no job yet"
+                                   : "not connected");
     }
     if (up && said->difficulty_nano > view->difficulty_nano) {
         view->difficulty_nano = said->difficulty_nano;
@@ -47,9 +47,8 @@ static void add_node(const struct sl_core_node *node, const struct sl_core_node_
     }
     if (said->share_age_ms) {
         int64_t age = (int64_t)said->share_age_ms + (now_ns - node->reported.ns) / SL_NS_PER_MS;
-        view->share_age_ms = view->share_age_ms < 0 || age < view->share_age_ms
-                                 ? age
-                                 : view->share_age_ms;
+        view->share_age_ms =
+            view->share_age_ms < 0 || age < view->share_age_ms ? age : view->share_age_ms;
     }
 }
 
@@ -73,10 +72,10 @@ static void add_policy(const struct sl_broker_core *core, const struct sl_core_p
 
 bool sl_view_pool_get(const struct sl_broker_core *core, struct sl_now now, uint32_t index,
                       struct sl_view_pool *ret_view) {
-    if (index >= core->pool_count) {
+    if (index >= core->pools.count) {
         return false;
     }
-    const struct sl_core_pool *pool = &core->pools[index];
+    const struct sl_core_pool *pool = &core->pools.list[index];
     struct sl_view_pool *view = ret_view;
     memset(view, 0, sizeof *view);
     view->row = pool->row;
@@ -94,8 +93,7 @@ bool sl_view_pool_get(const struct sl_broker_core *core, struct sl_now now, uint
                      &view->figures);
     view->measured_hs = view->effective_hs = -1;
     if (view->figures.span_ms > 0 && view->figures.hashes > 0) {
-        view->measured_hs =
-            (int64_t)((sl_i128)view->figures.hashes * 1000 / view->figures.span_ms);
+        view->measured_hs = (int64_t)((sl_i128)view->figures.hashes * 1000 / view->figures.span_ms);
         view->effective_hs = (int64_t)((sl_i128)view->figures.work * 1000 / view->figures.span_ms);
     }
     return true;

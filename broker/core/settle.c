@@ -62,8 +62,8 @@ static bool overlap(const char *scope, const char *only_pool, int64_t from_ms, i
                     const struct sl_settlement_row *row) {
     bool same =
         strcmp(scope, row->scope) == 0 || strcmp(scope, "*") == 0 || strcmp(row->scope, "*") == 0;
-    bool pool = only_pool[0] == '\0' || row->only_pool[0] == '\0' ||
-                strcmp(only_pool, row->only_pool) == 0;
+    bool pool =
+        only_pool[0] == '\0' || row->only_pool[0] == '\0' || strcmp(only_pool, row->only_pool) == 0;
     return same && pool && from_ms < row->to.ms && row->from.ms < to_ms;
 }
 
@@ -97,8 +97,8 @@ static bool is_node(const struct sl_broker_core *core, const char *name) {
 /* Pools whose shares are to be paid. */
 static uint32_t paying_pools(const struct sl_broker_core *core) {
     uint32_t count = 0;
-    for (uint32_t i = 0; i < core->pool_count; i++) {
-        count += core->pools[i].row.accepted > 0;
+    for (uint32_t i = 0; i < core->pools.count; i++) {
+        count += core->pools.list[i].row.accepted > 0;
     }
     return count;
 }

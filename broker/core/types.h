@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "broker/core/decided.h"
+#include "broker/core/pool_state.h"
 #include "broker/core/settlement.h"
 #include "proto/base/clock.h"
 #include "proto/base/mode.h"
@@ -121,19 +122,8 @@ struct sl_transfer_row {
     struct sl_wall at;
 };
 
-/* What came of all shares that were booked under a pool; one row of `pools`, absolute. */
-#define SL_POOL_UNNAMED "default" /* of agents that know one pool only, and of before pools had names */
-struct sl_pool_row {
-    char name[SL_MSG_POOL_NAME_MAX];
-    uint64_t accepted, stale, rejected, unknown;
-    uint64_t duplicate, low, unauthorised; /* of rejected, by the pool's code */
-    sl_i128 work;        /* expected hashes of accepted shares */
-    sl_i128 amount_nusd; /* quoted for them */
-    struct sl_wall last_share;
-};
-
 struct sl_share_row {
-    char node_key[48]; /* the agent's public key */
+    char node_key[48];               /* the agent's public key */
     char pool[SL_MSG_POOL_NAME_MAX]; /* that it was for */
     uint64_t share_id;
     char device[SL_MSG_KEY_MAX];

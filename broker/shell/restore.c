@@ -2,6 +2,7 @@
  * The core's memory from the store's rows. */
 #include "broker/shell/restore.h"
 
+#include "broker/store/pools.h"
 #include "broker/store/settlements.h"
 
 /* A list ends at the first row that the core refuses, which must not pass for its end. */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What was booked under each pool: written with the shares that it counts, so that it never says
  * more or less than they do (check.c). */
+#include "broker/store/pools.h"
+
 #include "broker/store/store_internal.h"
 
 int sl_store_apply_pool(struct sl_statements *s, const struct sl_pool_row *row,
@@ -16,8 +18,8 @@ int sl_store_apply_pool(struct sl_statements *s, const struct sl_pool_row *row,
     }
     char work[48];
     char amount[48];
-    const uint64_t counts[] = {row->accepted, row->stale, row->rejected,    row->unknown,
-                               row->duplicate, row->low,  row->unauthorised};
+    const uint64_t counts[] = {row->accepted,  row->stale, row->rejected,    row->unknown,
+                               row->duplicate, row->low,   row->unauthorised};
     sqlite3_bind_text(stmt, 1, row->name, -1, SQLITE_TRANSIENT);
     for (int i = 0; i < (int)(sizeof counts / sizeof counts[0]); i++) {
         sqlite3_bind_int64(stmt, 2 + i, (int64_t)counts[i]);

@@ -171,7 +171,8 @@ int sl_reader_settlements(struct sl_reader *r, uint64_t after, uint32_t limit, s
     sqlite3_stmt *stmt = sl_statements_get(
         &r->statements,
         "SELECT id,scope,pool,from_ms,to_ms,amount_nano,currency,rate_nano,settled_nusd,"
-        "quoted_nusd,late_nusd,actor,at_ms,only_pool FROM settlements WHERE id>?1 ORDER BY id LIMIT ?2",
+        "quoted_nusd,late_nusd,actor,at_ms,only_pool FROM settlements WHERE id>?1 ORDER BY id "
+        "LIMIT ?2",
         err);
     if (!stmt) {
         return -SL_IO;

@@ -19,8 +19,7 @@
 enum sl_op_kind {
     SL_OP_INVALID = 0,
     SL_OP_DEVICE,    /* upsert */
-    SL_OP_DIRECTIVE, /* insert; (device, epoch) is unique and epoch must exceed the stored highest
-                      */
+    SL_OP_DIRECTIVE, /* insert; (device, epoch) is unique, the epoch above the stored highest */
     SL_OP_UNIT,      /* insert, or close when unit.closed */
     SL_OP_RESULT,    /* insert; a second one for (batch, line) breaks a rule: the core dedupes */
     SL_OP_TRANSFER,  /* insert and add to both accounts' 128-bit sums */
@@ -34,7 +33,7 @@ enum sl_op_kind {
     SL_OP_PRICE,      /* insert; rows older than 30 days are pruned */
     SL_OP_AGAINST,    /* insert; rows older than 400 days are pruned */
     SL_OP_SETTLEMENT, /* insert, and its shares are marked */
-    SL_OP_POOL,       /* upsert of a pool's sums, with the shares that they count */
+    SL_OP_POOL,       /* upsert of a pool's sums */
     SL_OP_META,       /* upsert of key -> text: counters, remainders, shadow sums */
 };
 
@@ -170,8 +169,6 @@ struct sl_account_row {
 };
 int sl_reader_accounts(struct sl_reader *r, sl_row_cb cb, void *arg, struct sl_error *err);
 
-int sl_reader_pools(struct sl_reader *r, sl_row_cb cb, void *arg, struct sl_error *err);
-
 /* Share counts and work by outcome. */
 struct sl_share_totals {
     uint64_t count[SL_SHARE_UNKNOWN + 1];
@@ -181,10 +178,8 @@ struct sl_share_totals {
 int sl_reader_share_totals(struct sl_reader *r, struct sl_share_totals *ret_totals,
                            struct sl_error *err);
 struct sl_store_high { /* highest ids in use, for the core's counters */
-    uint64_t unit_id;
+    uint64_t unit_id, transfer_id, share_rows;
     uint64_t epoch_floor; /* of devices that are not in the store */
-    uint64_t transfer_id;
-    uint64_t share_rows;
 };
 int sl_reader_high(struct sl_reader *r, struct sl_store_high *ret_high, struct sl_error *err);
 struct sl_share_ref { /* tells a share that was recorded from a new one */

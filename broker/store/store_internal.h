@@ -9,8 +9,8 @@
 #include "broker/store/store.h"
 #include "proto/base/text.h"
 
-#define SL_SCHEMA_SETTLEMENTS 4         /* the step that made their table */
-#define SL_SCHEMA_POOLS 5               /* likewise */
+#define SL_SCHEMA_SETTLEMENTS 4 /* the step that made their table */
+#define SL_SCHEMA_POOLS 5       /* likewise */
 #define SL_SCHEMA_VERSION SL_SCHEMA_POOLS
 #define SL_STORE_APPLICATION 1397511491 /* "SLUC" */
 #define SL_STATEMENTS_MAX 64

@@ -53,7 +53,7 @@ struct sl_msg_report {
     struct sl_msg_pool pool;
     uint64_t results_spooled; /* waiting for an acknowledgement */
     uint64_t shares_spooled;
-    uint32_t pool_count; /* 0: an agent that knows one pool only, which is `pool` */
+    uint32_t pool_count;             /* 0: an agent that knows one pool only, which is `pool` */
     const struct sl_msg_pool *pools; /* [pool_count] in the agent's order */
 };
 

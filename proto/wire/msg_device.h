@@ -49,7 +49,7 @@ struct sl_msg_device {
 
 struct sl_msg_pool {
     char name[SL_MSG_POOL_NAME_MAX]; /* empty: an agent that knows one pool only */
-    char url[SL_MSG_TEXT_MAX]; /* no user, no password */
+    char url[SL_MSG_TEXT_MAX];       /* no user, no password */
     bool connected;
     bool has_job;
     char state[SL_MSG_TEXT_MAX]; /* why not connected, for people */
@@ -59,7 +59,7 @@ struct sl_msg_pool {
     uint64_t shares_stale;
     uint64_t shares_rejected;
     uint64_t shares_unknown;
-    uint64_t work_accepted; /* expected hashes, sum over accepted shares */
+    uint64_t work_accepted;  /* expected hashes, sum over accepted shares */
     uint32_t latency_us_p50; /* from a share's submission to its answer */
     uint32_t latency_us_p99;
     uint64_t rejected_duplicate; /* of shares_rejected, by the pool's code */

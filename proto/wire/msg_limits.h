@@ -22,8 +22,8 @@
 #define SL_MSG_INPUT_BYTES_MAX (512 * 1024) /* one text */
 #define SL_MSG_VECTOR_MAX 4096              /* floats */
 #define SL_MSG_SHARES_MAX 256
-#define SL_MSG_POOLS_MAX 8      /* of one agent */
-#define SL_MSG_POOL_NAME_MAX 32 /* with NUL */
+#define SL_MSG_POOLS_MAX 8                 /* of one agent */
+#define SL_MSG_POOL_NAME_MAX 32            /* with NUL */
 #define SL_MSG_IDS_MAX 4096                /* ids in a hello, an acknowledgement or a drain */
 #define SL_MSG_BYTES_MAX (4 * 1024 * 1024) /* one envelope */
 /* Spans and ages in ms: ten years, so that a receiver may turn them into ns in 64 bits. */

@@ -260,7 +260,8 @@ static void check_shares_of(struct reading *r, uint32_t agent, uint32_t at) {
     uint64_t most = count[SL_SHARE_ACCEPTED] + count[SL_SHARE_UNKNOWN] + view.shares_open;
     const char *name = sim_pool_names[at];
     if (count[SL_SHARE_ACCEPTED] > pool.accepted) {
-        sim_break(sim, "shares", "%s: %llu shares recorded as accepted by pool %s, it accepted %llu",
+        sim_break(sim, "shares",
+                  "%s: %llu shares recorded as accepted by pool %s, it accepted %llu",
                   sim->agents[agent].node, (unsigned long long)count[SL_SHARE_ACCEPTED], name,
                   (unsigned long long)pool.accepted);
     } else if (pool.accepted > most && !sim->restored_once) {

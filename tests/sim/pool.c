@@ -127,7 +127,8 @@ static void notify(struct sim *sim, struct sim_pool *pool, uint32_t agent, bool 
     }
     if (pool->garbage_until_ns > sim->now_ns) {
         sim_count(sim, SIM_POOL_GARBAGE);
-        say(sim, pool, agent, "\x16\x03\x01 {\"id\":null,\"method\":\"mining.notify\",\"params\":[7]}\n");
+        say(sim, pool, agent,
+            "\x16\x03\x01 {\"id\":null,\"method\":\"mining.notify\",\"params\":[7]}\n");
         return;
     }
     if (line->difficulty != line->next_difficulty) {
@@ -227,8 +228,8 @@ static bool parameter(const char *line, int n, char *out, size_t size) {
     return false;
 }
 
-static void answer(struct sim *sim, struct sim_pool *pool, uint32_t agent, long id, const char *result,
-                   const char *error) {
+static void answer(struct sim *sim, struct sim_pool *pool, uint32_t agent, long id,
+                   const char *result, const char *error) {
     char text[256];
     snprintf(text, sizeof text, "{\"id\":%ld,\"result\":%s,\"error\":%s}\n", id, result, error);
     say(sim, pool, agent, text);
@@ -280,8 +281,8 @@ static void request(struct sim *sim, struct sim_pool *pool, uint32_t agent, cons
                  0xAB000000u + line->session);
         answer(sim, pool, agent, id, out, "null");
     } else if (strstr(text, "mining.configure")) {
-        answer(sim, pool, agent, id, "{\"version-rolling\":true,\"version-rolling.mask\":\"1fffe000\"}",
-               "null");
+        answer(sim, pool, agent, id,
+               "{\"version-rolling\":true,\"version-rolling.mask\":\"1fffe000\"}", "null");
     } else if (strstr(text, "mining.authorize")) {
         bool first = !line->authorised; /* else another worker of the same connection */
         line->authorised = true;
@@ -315,8 +316,7 @@ static void from_agent(struct sim *sim, struct sim_event *event) {
     }
 }
 
-void sim_pool_input(struct sim *sim, uint32_t link, uint32_t agent, const char *data,
-                    size_t size) {
+void sim_pool_input(struct sim *sim, uint32_t link, uint32_t agent, const char *data, size_t size) {
     struct sim_pool *pool = sim->pools[link / SL_AGENT_LINKS_MAX];
     struct line *line = &pool->lines[agent];
     sim_digest(sim, 4000 + tag(pool, agent), data, size);

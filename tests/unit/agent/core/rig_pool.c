@@ -104,8 +104,7 @@ void rig_pool_obey(struct rig *rig, struct sl_agent_cmd *cmd) {
 
 void rig_pool_cut_of(struct rig *rig, uint32_t pool) {
     *(pool ? &rig->other_connected : &rig->pool_connected) = false;
-    sl_agent_pool_disconnected(rig->core, rig->now, pool * SL_AGENT_LINKS_MAX,
-                               "reset by the test");
+    sl_agent_pool_disconnected(rig->core, rig->now, pool * SL_AGENT_LINKS_MAX, "reset by the test");
     rig_pump(rig);
 }
 

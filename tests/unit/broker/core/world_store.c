@@ -157,7 +157,7 @@ static void apply_pool(struct world_store *s, const struct sl_pool_row *row) {
     while (at < s->pool_count && strcmp(s->pools[at].name, row->name) != 0) {
         at++;
     }
-    assert_true(at < 16);
+    assert_true(at < 80);
     s->pool_count += at == s->pool_count;
     s->pools[at] = *row;
 }
