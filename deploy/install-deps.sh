@@ -24,6 +24,7 @@ build=(
   "libmicrohttpd-dev:HTTP server"
   "libcurl4-openssl-dev:HTTP client of feeds and of the sluice command"
   "libjansson-dev:JSON"
+  "libgnutls28-dev:TLS with pools"
   "libyaml-dev:configuration files"
   "libjs-dygraphs:charts of the backtest's page, built in"
   "libutf8proc-dev:Unicode for the tokenizer"

@@ -29,7 +29,7 @@
 #include "proto/base/mode.h"
 
 struct sl_msg;
-struct sl_stratum_config;
+struct sl_failover_config;
 
 #define SL_AGENT_DEVICES_MAX 64
 #define SL_AGENT_MODELS_MAX 16
@@ -51,11 +51,9 @@ struct sl_agent_model {
 /* One of the pools, in the order in which they are used where the broker names none. */
 struct sl_agent_pool_config {
     const char *name; /* of letters, digits, '.', '_', '-'; unique */
-    const char *url;  /* for screens: no user, no password; may be NULL */
-    const struct sl_stratum_config *client;
+    const struct sl_failover_config *client;
     bool
         suggest_auto; /* suggest a difficulty that suits the measured rate, and again as it moves */
-    bool tls;
 };
 
 /* Copied by create, with what it points at. */
@@ -82,9 +80,10 @@ enum sl_agent_cmd_kind {
     SL_AGENT_POST,     /* `post` to device; in order, must not be lost */
     SL_AGENT_JOURNAL,  /* put (data != NULL) or delete (space, key) under `ticket` */
     SL_AGENT_TOKENIZE, /* `tokens` to the tokenizer thread, back by sl_agent_tokenized */
-    SL_AGENT_POOL_CONNECT, /* `link`: to text:port, then sl_agent_pool_connected or _disconnected */
-    SL_AGENT_POOL_SEND,    /* `link`: data[size] */
-    SL_AGENT_POOL_CLOSE,   /* `link`; no _disconnected is expected for it */
+    SL_AGENT_POOL_CONNECT, /* link: open text:port (tls), then sl_agent_pool_connected or
+                              _disconnected */
+    SL_AGENT_POOL_SEND,    /* link, data[size] */
+    SL_AGENT_POOL_CLOSE,   /* link; no _disconnected is expected for it */
     SL_AGENT_LOG,          /* event, text */
     SL_AGENT_EXIT,         /* stopped; leave with `code`, text says why. The last command */
 };
@@ -104,6 +103,7 @@ struct sl_agent_cmd {
     struct sl_agent_tokens *tokens;
     uint32_t link; /* pool x SL_AGENT_LINKS_MAX + connection of the pool */
     uint16_t port;
+    bool tls;
     int code;
     enum sl_log_level level;
     const char *event; /* static */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * One Stratum client as the core sees it: one connection for all devices of the node. A thin layer,
+ * One pool as the core sees it: for all devices of the node, at one of its addresses. A thin layer,
  * so that the client's vocabulary and the wire's stay apart. Thread: the core's. */
 #ifndef SLUICE_AGENT_CORE_POOL_H
 #define SLUICE_AGENT_CORE_POOL_H
@@ -8,13 +8,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "agent/stratum/url.h"
 #include "agent/stratum/work.h"
 #include "proto/base/clock.h"
 #include "proto/base/error.h"
 #include "proto/base/log.h"
 #include "proto/wire/msg_work.h"
 
-struct sl_stratum_config;
+struct sl_failover_config;
 struct agent_pool;
 
 /* A serial of a job names its pool in the top bits, so that a share finds back to its connection
@@ -29,9 +30,9 @@ static inline uint32_t agent_pool_of_serial(uint64_t serial) {
 
 enum agent_pool_action_kind {
     POOL_INVALID = 0,
-    POOL_CONNECT, /* text (host), port */
-    POOL_SEND,    /* data[size], borrowed until the next call */
-    POOL_CLOSE,
+    POOL_CONNECT, /* link, text (host), port, tls */
+    POOL_SEND,    /* link, data[size], borrowed until the next call */
+    POOL_CLOSE,   /* link */
     POOL_JOB,     /* job, borrowed */
     POOL_NO_WORK, /* nothing to hash until the next job */
     POOL_SHARE,   /* share_id, outcome, sent, code */
@@ -40,9 +41,11 @@ enum agent_pool_action_kind {
 
 struct agent_pool_action {
     enum agent_pool_action_kind kind;
+    uint32_t link; /* which of the pool's connections */
     const char *data;
     size_t size;
     uint16_t port;
+    bool tls;
     struct sl_job *job;
     uint64_t share_id;
     enum sl_share_outcome outcome;
@@ -57,18 +60,22 @@ struct agent_pool_status {
     bool connected; /* jobs come, shares may be sent */
     uint32_t unanswered;
     uint64_t difficulty_nano;
-    char state[256]; /* why not connected, for people; empty when it is */
+    uint32_t url_index, url_count; /* which of its addresses serves; 0 where none does */
+    bool tls;
+    char url[SL_POOL_URL_TEXT_MAX]; /* of the address that serves, else of the first */
+    char state[256];                /* why not connected, for people; empty when it is */
 };
 
-int agent_pool_create(const struct sl_stratum_config *config, uint64_t seed,
+int agent_pool_create(const struct sl_failover_config *config, uint64_t seed,
                       struct agent_pool **ret_pool, struct sl_error *err);
 void agent_pool_destroy(struct agent_pool *pool);
 void agent_pool_start(struct agent_pool *pool, struct sl_mono now);
 void agent_pool_stop(struct agent_pool *pool, struct sl_mono now);
-void agent_pool_on_connected(struct agent_pool *pool, struct sl_mono now);
-void agent_pool_on_received(struct agent_pool *pool, const void *data, size_t size,
+void agent_pool_on_connected(struct agent_pool *pool, uint32_t link, struct sl_mono now);
+void agent_pool_on_received(struct agent_pool *pool, uint32_t link, const void *data, size_t size,
                             struct sl_mono now);
-void agent_pool_on_disconnected(struct agent_pool *pool, const char *reason, struct sl_mono now);
+void agent_pool_on_disconnected(struct agent_pool *pool, uint32_t link, const char *reason,
+                                struct sl_mono now);
 void agent_pool_on_timer(struct agent_pool *pool, struct sl_mono now);
 /* -SL_AGAIN: too many are open; another failure: the share can never be sent. */
 int agent_pool_submit(struct agent_pool *pool, const struct sl_work *work, uint32_t nonce,

@@ -19,12 +19,13 @@ static void take_job(struct sl_agent_core *core, struct sl_now now, uint32_t poo
 static void handle(struct sl_agent_core *core, struct sl_now now, uint32_t pool,
                    const struct agent_pool_action *action) {
     struct sl_agent_cmd *cmd;
-    uint32_t link = pool * SL_AGENT_LINKS_MAX;
+    uint32_t link = pool * SL_AGENT_LINKS_MAX + action->link;
     switch (action->kind) {
     case POOL_CONNECT:
         cmd = agent_queue(core, SL_AGENT_POOL_CONNECT);
         cmd->link = link;
         cmd->port = action->port;
+        cmd->tls = action->tls;
         sl_text_copy(cmd->text, sizeof cmd->text, action->text);
         break;
     case POOL_SEND:
@@ -72,14 +73,13 @@ void agent_pools_drain(struct sl_agent_core *core, struct sl_now now) {
 
 static struct agent_pool *client_of(struct sl_agent_core *core, uint32_t link) {
     uint32_t pool = link / SL_AGENT_LINKS_MAX;
-    return pool < core->pool_count && link % SL_AGENT_LINKS_MAX == 0 ? core->pools[pool].client
-                                                                     : NULL;
+    return pool < core->pool_count ? core->pools[pool].client : NULL;
 }
 
 void sl_agent_pool_connected(struct sl_agent_core *core, struct sl_now now, uint32_t link) {
     struct agent_pool *client = client_of(core, link);
     if (client) {
-        agent_pool_on_connected(client, now.mono);
+        agent_pool_on_connected(client, link % SL_AGENT_LINKS_MAX, now.mono);
     }
     agent_settle(core, now);
 }
@@ -88,7 +88,7 @@ void sl_agent_pool_received(struct sl_agent_core *core, struct sl_now now, uint3
                             const void *data, size_t size) {
     struct agent_pool *client = client_of(core, link);
     if (client) {
-        agent_pool_on_received(client, data, size, now.mono);
+        agent_pool_on_received(client, link % SL_AGENT_LINKS_MAX, data, size, now.mono);
     }
     agent_settle(core, now);
 }
@@ -97,7 +97,7 @@ void sl_agent_pool_disconnected(struct sl_agent_core *core, struct sl_now now, u
                                 const char *reason) {
     struct agent_pool *client = client_of(core, link);
     if (client) {
-        agent_pool_on_disconnected(client, reason, now.mono);
+        agent_pool_on_disconnected(client, link % SL_AGENT_LINKS_MAX, reason, now.mono);
     }
     agent_settle(core, now);
 }

@@ -46,15 +46,16 @@ static void fill(const struct agent_pool_slot *slot, struct sl_now now, struct s
         .rejected_low = slot->low,
         .rejected_unauthorised = slot->unauthorised,
         .hashes_spent = slot->hashes_spent,
-        .url_count = 1,
-        .tls = slot->tls,
+        .url_index = status.url_index,
+        .url_count = status.url_count,
+        .tls = status.tls,
     };
     if (slot->answered_ns) {
         int64_t ms = (now.mono.ns - slot->answered_ns) / SL_NS_PER_MS;
         out->share_age_ms = ms > 0 ? (uint64_t)ms : 1;
     }
     sl_text_copy(out->name, sizeof out->name, slot->name);
-    sl_text_copy(out->url, sizeof out->url, slot->url);
+    sl_text_copy(out->url, sizeof out->url, status.url);
     sl_text_copy(out->state, sizeof out->state, status.state);
     fill_latency(slot, out);
 }

@@ -36,9 +36,7 @@ int agent_pools_create(struct sl_agent_core *core, const struct sl_agent_config 
             return rc;
         }
         sl_text_copy(slot->name, sizeof slot->name, from->name);
-        sl_text_copy(slot->url, sizeof slot->url, from->url ? from->url : "");
         slot->suggest_auto = from->suggest_auto;
-        slot->tls = from->tls;
         core->pool_count = i + 1;
     }
     return SL_OK;

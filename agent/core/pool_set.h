@@ -15,8 +15,6 @@
 
 struct agent_pool_slot {
     char name[SL_MSG_POOL_NAME_MAX];
-    char url[SL_MSG_TEXT_MAX];
-    bool tls;
     bool suggest_auto;
     struct agent_pool *client;
     struct sl_job *job; /* newest, a reference; NULL: no work */

@@ -9,21 +9,21 @@
 #define LOST_LOG_MS 60000
 
 static void on_pool_connected(void *context) {
-    struct sl_agent *agent = context;
-    sl_agent_pool_connected(agent->core, sl_clock_now(), 0);
-    sl_agent_carry_out(agent);
+    struct sl_agent_pool_link *pool = context;
+    sl_agent_pool_connected(pool->agent->core, sl_clock_now(), pool->index);
+    sl_agent_carry_out(pool->agent);
 }
 
 static void on_pool_received(void *context, const void *data, size_t size) {
-    struct sl_agent *agent = context;
-    sl_agent_pool_received(agent->core, sl_clock_now(), 0, data, size);
-    sl_agent_carry_out(agent);
+    struct sl_agent_pool_link *pool = context;
+    sl_agent_pool_received(pool->agent->core, sl_clock_now(), pool->index, data, size);
+    sl_agent_carry_out(pool->agent);
 }
 
 static void on_pool_disconnected(void *context, const char *reason) {
-    struct sl_agent *agent = context;
-    sl_agent_pool_disconnected(agent->core, sl_clock_now(), 0, reason);
-    sl_agent_carry_out(agent);
+    struct sl_agent_pool_link *pool = context;
+    sl_agent_pool_disconnected(pool->agent->core, sl_clock_now(), pool->index, reason);
+    sl_agent_carry_out(pool->agent);
 }
 
 const struct sl_pool_link_ops sl_agent_pool_ops = {
@@ -140,13 +140,13 @@ static void carry_out(struct sl_agent *agent, struct sl_agent_cmd *cmd) {
         } /* else more than the core ever holds; the broker issues the unit again */
         break;
     case SL_AGENT_POOL_CONNECT:
-        sl_pool_link_connect(&agent->pool, cmd->text, cmd->port);
+        sl_pool_link_connect(&agent->pool_links[cmd->link].link, cmd->text, cmd->port, cmd->tls);
         break;
     case SL_AGENT_POOL_SEND:
-        sl_pool_link_send(&agent->pool, cmd->data, cmd->size);
+        sl_pool_link_send(&agent->pool_links[cmd->link].link, cmd->data, cmd->size);
         break;
     case SL_AGENT_POOL_CLOSE:
-        sl_pool_link_close(&agent->pool);
+        sl_pool_link_close(&agent->pool_links[cmd->link].link);
         break;
     case SL_AGENT_LOG:
         sl_log(cmd->level, cmd->event, "%s", cmd->text);

@@ -1,19 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/shell/config.h"
 
-#include <errno.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
-#include "agent/stratum/client.h"
-#include "proto/base/cleanup.h"
-#include "proto/base/text.h"
+#include "agent/shell/config_pools.h"
 #include "proto/link/link.h"
 
 #define FIELD(type, member) .offset = offsetof(type, member), .size = sizeof(((type *)0)->member)
 #define AGENT(member) FIELD(struct sl_agent_options, member)
+#define AGENT_POOL(member) AGENT(pool.member)
 #define MODEL(member) FIELD(struct sl_agent_model_option, member)
 #define HOUR_MS INT64_C(3600000)
 #define WATTS_MAX_MW INT64_C(100000000)
@@ -26,6 +23,14 @@ static const struct sl_conf_option model_schema[] = {
      .fallback = "0", .help = "Longest input; 0: what the model takes."},
     {"truncate", SL_CONF_BOOL, MODEL(truncate), .fallback = "false",
      .help = "Cut longer input instead of refusing the line."},
+    {0},
+};
+
+#define POOL(member) FIELD(struct sl_agent_pool_option, pool.member)
+static const struct sl_conf_option pool_schema[] = {
+    {"name", SL_CONF_TEXT, FIELD(struct sl_agent_pool_option, name), .min = 1, .max = 31,
+     .help = "By which broker, statistics and ledger know it: letters, digits, '.', '_', '-'."},
+    SL_POOL_OPTION_ROWS("", POOL),
     {0},
 };
 
@@ -44,18 +49,13 @@ const struct sl_conf_option sl_agent_schema[] = {
      .help = "The broker's public key, as `sluice-broker keygen` printed it."},
     {"broker.key_file", SL_CONF_TEXT, AGENT(key_file), .min = 1, .max = 255,
      .help = "This agent's CURVE keys, made by `sluice-agent keygen`."},
-    {"pool.url", SL_CONF_TEXT, AGENT(pool_url), .min = 0, .max = 255, .fallback = "",
-     .help = "stratum+tcp://HOST:PORT; empty: no pool, devices never hash."},
-    {"pool.user", SL_CONF_TEXT, AGENT(pool_user), .min = 0, .max = 255, .fallback = "",
-     .help = "Account or address and worker, as the pool documents it."},
-    {"pool.password", SL_CONF_TEXT, AGENT(pool_password), .min = 0, .max = 255, .fallback = "x",
-     .help = "Most pools ignore it."},
-    {"pool.password_file", SL_CONF_TEXT, AGENT(pool_password_file), .min = 0, .max = 255,
-     .fallback = "", .help = "Its first line is the password; in place of pool.password."},
-    {"pool.extranonce_subscribe", SL_CONF_BOOL, AGENT(pool_extranonce_subscribe),
-     .fallback = "true", .help = "Some pools drop the connection when asked for it: then false."},
-    {"pool.version_rolling", SL_CONF_BOOL, AGENT(pool_version_rolling), .fallback = "true",
-     .help = "Ask for version rolling (BIP 310)."},
+    SL_POOL_OPTION_ROWS("pool.", AGENT_POOL),
+    {"pools", SL_CONF_LIST, .offset = offsetof(struct sl_agent_options, pools),
+     .size = sizeof(struct sl_agent_pool_option), .max = SL_AGENT_CONFIG_POOLS_MAX,
+     .item = pool_schema, .count_offset = offsetof(struct sl_agent_options, pool_count),
+     .fallback = "[]",
+     .help = "Several pools, best first, in place of the section pool; which one a device hashes "
+             "for is the broker's choice (pools.use of its policy), else the first that has work."},
     {"devices.cpu", SL_CONF_CHOICE, AGENT(cpu), .choices = "auto|always|never", .fallback = "auto",
      .help = "Use the CPU as a device: only where there is no GPU, always, or never."},
     {"devices.gpu", SL_CONF_BOOL, AGENT(gpu), .fallback = "true",
@@ -113,27 +113,13 @@ static int check_models(const struct sl_agent_options *options, struct sl_error 
     return SL_OK;
 }
 
-static int check_pool(const struct sl_agent_options *options, struct sl_error *err) {
-    struct sl_pool_url url;
-    if (!options->pool_url[0]) {
-        return SL_OK;
-    }
-    if (sl_pool_url_parse(options->pool_url, &url, err) != SL_OK) {
-        return sl_wrap(err, "pool.url");
-    }
-    if (!options->pool_user[0]) {
-        return sl_fail(err, SL_INVALID, "pool.user is missing: set it as the pool documents it");
-    }
-    return SL_OK;
-}
-
-static int check(const struct sl_agent_options *options, struct sl_error *err) {
+static int check(const struct sl_agent_options *options, const char *path, struct sl_error *err) {
     int rc = check_node(options->node, err);
     if (rc == SL_OK && sl_link_key_check(options->broker_key, err) != SL_OK) {
         rc = sl_wrap(err, "broker.server_key");
     }
     rc = rc ? rc : check_models(options, err);
-    rc = rc ? rc : check_pool(options, err);
+    rc = rc ? rc : sl_agent_pools_check(options, path, err);
     if (rc == SL_OK && options->cpu == 2 && !options->gpu) {
         rc = sl_fail(err, SL_INVALID, "devices.cpu and devices.gpu exclude every device");
     }
@@ -147,50 +133,9 @@ int sl_agent_options_read(const char *path, struct sl_agent_options *ret_options
     if (rc) {
         return rc;
     }
-    if (check(&options, err) != SL_OK) {
+    if (check(&options, path, err) != SL_OK) {
         return sl_wrap(err, "%s", path);
     }
     *ret_options = options;
-    return SL_OK;
-}
-
-static int read_password(const char *path, char *out, size_t out_size, struct sl_error *err) {
-    SL_AUTO_FILE FILE *file = fopen(path, "re");
-    struct stat st;
-    if (!file || fstat(fileno(file), &st) != 0) {
-        return sl_fail_errno(err, "pool.password_file %s", path);
-    }
-    if (st.st_mode & 077) {
-        return sl_fail(err, SL_DENIED, "pool.password_file %s: others may read it; chmod 600 %s",
-                       path, path);
-    }
-    if (!fgets(out, (int)out_size, file)) {
-        return sl_fail(err, SL_INVALID, "pool.password_file %s is empty", path);
-    }
-    out[strcspn(out, "\r\n")] = '\0';
-    return SL_OK;
-}
-
-int sl_agent_options_pool(const struct sl_agent_options *options,
-                          struct sl_stratum_config *ret_pool, struct sl_error *err) {
-    struct sl_stratum_config pool;
-    sl_stratum_config_defaults(&pool);
-    int rc = sl_pool_url_parse(options->pool_url, &pool.url, err);
-    if (rc) {
-        return sl_wrap(err, "pool.url");
-    }
-    sl_text_copy(pool.user, sizeof pool.user, options->pool_user);
-    sl_text_copy(pool.password, sizeof pool.password, options->pool_password);
-    if (options->pool_password_file[0]) {
-        rc = read_password(options->pool_password_file, pool.password, sizeof pool.password, err);
-        if (rc) {
-            return rc;
-        }
-    }
-    pool.extranonce_subscribe = options->pool_extranonce_subscribe;
-    if (!options->pool_version_rolling) {
-        pool.version_mask = 0;
-    }
-    *ret_pool = pool;
     return SL_OK;
 }

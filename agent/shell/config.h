@@ -6,16 +6,23 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "agent/shell/config_pool.h"
 #include "proto/base/mode.h"
 #include "proto/conf/conf.h"
 
 #define SL_AGENT_CONFIG_MODELS_MAX 16
+#define SL_AGENT_CONFIG_POOLS_MAX 8
 
 struct sl_agent_model_option {
     char id[64];
     char path[256];
     int64_t max_tokens; /* 0: what the model takes */
     bool truncate;
+};
+
+struct sl_agent_pool_option {
+    char name[32];
+    struct sl_pool_options pool;
 };
 
 struct sl_agent_options {
@@ -25,12 +32,9 @@ struct sl_agent_options {
     char broker_endpoint[128];
     char broker_key[64];
     char key_file[256];
-    char pool_url[256]; /* empty: no pool */
-    char pool_user[256];
-    char pool_password[256];
-    char pool_password_file[256];
-    bool pool_extranonce_subscribe;
-    bool pool_version_rolling;
+    struct sl_pool_options pool; /* the only one; url empty: those of `pools` */
+    struct sl_agent_pool_option pools[SL_AGENT_CONFIG_POOLS_MAX];
+    uint32_t pool_count;
     int64_t cpu; /* 0 auto, 1 always, 2 never */
     bool gpu;
     int64_t split_cpu;
@@ -51,10 +55,5 @@ extern const struct sl_conf_option sl_agent_schema[];
 /* Reads and checks; texts name file and line where there is one. */
 int sl_agent_options_read(const char *path, struct sl_agent_options *ret_options,
                           struct sl_error *err);
-
-struct sl_stratum_config;
-/* What the pool client needs; reads the password file. Only where a pool is configured. */
-int sl_agent_options_pool(const struct sl_agent_options *options,
-                          struct sl_stratum_config *ret_pool, struct sl_error *err);
 
 #endif

@@ -188,7 +188,9 @@ void sl_agent_loop_fini(struct sl_agent *agent) {
         return;
     }
     agent->loop_open = false;
-    sl_pool_link_close(&agent->pool);
+    for (uint32_t i = 0; i < SL_AGENT_POOLS_MAX * SL_AGENT_LINKS_MAX; i++) {
+        sl_pool_link_close(&agent->pool_links[i].link);
+    }
     uv_walk(&agent->loop, close_handle, NULL);
     uv_run(&agent->loop, UV_RUN_DEFAULT);
     uv_loop_close(&agent->loop);

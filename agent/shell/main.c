@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "agent/shell/agent.h"
+#include "agent/shell/pool_pin.h"
 #include "proto/base/log.h"
 #include "proto/base/thread.h"
 
@@ -16,6 +17,7 @@
 static const char usage[] =
     "Usage: sluice-agent --config FILE [--check-config | --print-config]\n"
     "       sluice-agent keygen --out FILE\n"
+    "       sluice-agent pool-pin stratum+ssl://HOST:PORT\n"
     "\n"
     "Runs this machine's devices as the broker directs: hashing for a pool, or serving inference\n"
     "batches. Without a broker it works on for a while as it was last told.\n"
@@ -133,6 +135,9 @@ static int serve(struct sl_agent *agent) {
 int main(int argc, char **argv) {
     if (argc > 1 && strcmp(argv[1], "keygen") == 0) {
         return keygen(argc, argv);
+    }
+    if (argc > 1 && strcmp(argv[1], "pool-pin") == 0) {
+        return sl_pool_pin_main(argc, argv);
     }
     struct arguments arguments = {0};
     int code = parse_arguments(argc, argv, &arguments);

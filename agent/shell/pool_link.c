@@ -9,6 +9,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "agent/shell/pool_tls.h"
+#include "agent/stratum/socks.h"
 #include "proto/base/error.h"
 
 #define READ_BYTES 65536
@@ -16,17 +18,31 @@
 #define KEEPALIVE_S 30
 #define USER_TIMEOUT_MS 60000
 
+enum stage {
+    OPENING = 1, /* resolving, connecting */
+    ASKING,      /* the proxy */
+    SHAKING,     /* hands, by TLS */
+    OPEN,
+};
+
 struct sl_pool_conn {
     struct sl_pool_link *link; /* NULL: abandoned */
+    enum stage stage;
+    char host[SL_POOL_HOST_MAX + 1]; /* the pool's, whoever is connected to */
+    uint16_t pool_port;
+    bool use_tls, use_proxy;
+    struct sl_socks socks;
+    struct sl_pool_tls *tls; /* from SHAKING on */
     uv_getaddrinfo_t resolve;
     uv_connect_t connect;
     uv_tcp_t tcp;
-    uint16_t port;
+    uint16_t port; /* that is connected to */
     bool resolving;
     bool tcp_open;
     bool closing;                  /* one socket, to try the next address */
     struct addrinfo *found, *next; /* addresses still to be tried */
     char buffer[READ_BYTES];
+    char plain[READ_BYTES];
 };
 
 struct write {
@@ -45,6 +61,7 @@ static void conn_free(struct sl_pool_conn *conn) {
     if (conn->found) {
         uv_freeaddrinfo(conn->found);
     }
+    sl_pool_tls_destroy(conn->tls);
     free(conn);
 }
 
@@ -80,16 +97,138 @@ static void on_alloc(uv_handle_t *handle, size_t wanted, uv_buf_t *ret_buf) {
     *ret_buf = uv_buf_init(conn->buffer, sizeof conn->buffer);
 }
 
+/* Ciphertext or plain text; a broken connection shows when reading. False: it was ended. */
+static bool write_raw(struct sl_pool_conn *conn, const void *data, size_t size);
+
+/* What TLS wants to say. */
+static bool flush_tls(struct sl_pool_conn *conn) {
+    struct sl_buf *out = sl_pool_tls_output(conn->tls);
+    bool good = out->len == 0 || write_raw(conn, out->data, out->len);
+    if (good) {
+        sl_buf_consume(out, out->len);
+    }
+    return good;
+}
+
+static void open_up(struct sl_pool_conn *conn) {
+    conn->stage = OPEN;
+    conn->link->ops->connected(conn->link->context);
+}
+
+static void read_tls(struct sl_pool_conn *conn) {
+    struct sl_pool_link *link = conn->link;
+    struct sl_error err;
+    /* What is told may end the connection: then the link has another one, or none. */
+    while (link->conn == conn) {
+        size_t got = 0;
+        int rc = sl_pool_tls_read(conn->tls, conn->plain, sizeof conn->plain, &got, &err);
+        if (!flush_tls(conn)) {
+            return;
+        }
+        if (rc < 0) {
+            fail(conn, err.text);
+            return;
+        }
+        if (got == 0) {
+            return;
+        }
+        link->ops->received(link->context, conn->plain, got);
+    }
+}
+
+static void shake(struct sl_pool_conn *conn) {
+    struct sl_error err;
+    struct sl_pool_link *link = conn->link;
+    int rc = sl_pool_tls_shake(conn->tls, &err);
+    if (!flush_tls(conn) || rc == -SL_AGAIN) {
+        return; /* the alert about a refused certificate goes out too */
+    }
+    if (rc < 0) {
+        fail(conn, err.text);
+        return;
+    }
+    open_up(conn);
+    if (link->conn == conn) {
+        read_tls(conn);
+    }
+}
+
+static void greet_pool(struct sl_pool_conn *conn) {
+    struct sl_error err;
+    if (!conn->use_tls) {
+        open_up(conn);
+        return;
+    }
+    if (!conn->link->trust) {
+        fail(conn, "TLS is not set up");
+        return;
+    }
+    if (sl_pool_tls_create(conn->link->trust, conn->host, &conn->tls, &err) < 0) {
+        fail(conn, err.text);
+        return;
+    }
+    conn->stage = SHAKING;
+    shake(conn);
+}
+
+/* Bytes of the peer, whatever they mean now. */
+static void take(struct sl_pool_conn *conn, const char *data, size_t size) {
+    struct sl_pool_link *link = conn->link;
+    struct sl_error err;
+    if (conn->stage == ASKING) {
+        size_t used = 0;
+        int rc = sl_socks_input(&conn->socks, data, size, &used, &err);
+        if (conn->socks.output_size > 0 &&
+            !write_raw(conn, conn->socks.output, conn->socks.output_size)) {
+            return;
+        }
+        if (rc != SL_OK) {
+            if (rc != -SL_AGAIN) {
+                fail(conn, err.text);
+            }
+            return;
+        }
+        greet_pool(conn);
+        data += used;
+        size -= used;
+    }
+    if (link->conn != conn || size == 0) {
+        return;
+    }
+    if (!conn->use_tls) {
+        link->ops->received(link->context, data, size);
+        return;
+    }
+    sl_pool_tls_feed(conn->tls, data, size);
+    if (conn->stage == SHAKING) {
+        shake(conn);
+    } else {
+        read_tls(conn);
+    }
+}
+
+static void on_end(struct sl_pool_conn *conn, ssize_t n) {
+    const char *what = n == UV_EOF ? "the pool closed the connection" : uv_strerror((int)n);
+    if (conn->stage == SHAKING && n == UV_EOF) {
+        what = "the pool closed the connection at the beginning of TLS: is this its TLS port?";
+    } else if (conn->stage == ASKING && n == UV_EOF) {
+        what = "the proxy closed the connection: is this a SOCKS5 proxy?";
+    }
+    fail(conn, what);
+}
+
+/* libuv may read on after a callback that has closed the handle; the link says whether it is ours.
+ */
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf) {
     struct sl_pool_conn *conn = stream->data;
     if (!conn->link || n == 0) {
         return;
     }
     if (n < 0) {
-        fail(conn, n == UV_EOF ? "the pool closed the connection" : uv_strerror((int)n));
+        on_end(conn, n);
         return;
     }
-    conn->link->ops->received(conn->link->context, buf->base, (size_t)n);
+    take(conn, buf->base, (size_t)n);
 }
 
 /* ---- connecting ---- */
@@ -115,7 +254,12 @@ static void on_connected(uv_connect_t *request, int status) {
         fail(conn, uv_strerror(rc));
         return;
     }
-    conn->link->ops->connected(conn->link->context);
+    if (conn->use_proxy) {
+        conn->stage = ASKING;
+        (void)write_raw(conn, conn->socks.output, conn->socks.output_size);
+    } else {
+        greet_pool(conn);
+    }
 }
 
 static int start_connect(struct sl_pool_conn *conn, const struct addrinfo *address) {
@@ -178,25 +322,45 @@ static void on_resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *
     }
     if (status < 0) {
         char text[128];
-        snprintf(text, sizeof text, "the pool's name cannot be resolved: %s", uv_strerror(status));
+        snprintf(text, sizeof text, "the %s's name cannot be resolved: %s",
+                 conn->use_proxy ? "proxy" : "pool", uv_strerror(status));
         fail(conn, text);
         return;
     }
     try_next(conn, NULL);
 }
 
-void sl_pool_link_connect(struct sl_pool_link *link, const char *host, uint16_t port) {
+/* Whom to connect to: the pool, or the proxy that is to go on from there. */
+static const char *first_hop(struct sl_pool_conn *conn,
+                             const struct sl_pool_link_options *options) {
+    conn->use_proxy = options && options->proxy.host[0];
+    conn->port = conn->use_proxy ? options->proxy.port : conn->pool_port;
+    if (!conn->use_proxy) {
+        return conn->host;
+    }
+    /* Lengths were checked with the configuration. */
+    struct sl_error err;
+    sl_assert(sl_socks_start(&conn->socks, conn->host, conn->pool_port, options->proxy_user,
+                             options->proxy_password, &err) == SL_OK);
+    return options->proxy.host;
+}
+
+void sl_pool_link_connect(struct sl_pool_link *link, const char *host, uint16_t port, bool tls) {
     sl_pool_link_close(link);
     struct sl_pool_conn *conn = calloc(1, sizeof *conn);
     sl_assert(conn);
     conn->link = link;
-    conn->port = port;
+    conn->stage = OPENING;
+    conn->use_tls = tls;
+    conn->pool_port = port;
+    sl_assert(sl_text_copy(conn->host, sizeof conn->host, host));
+    const char *hop = first_hop(conn, link->options);
     conn->resolve.data = conn;
     struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
     link->conn = conn;
     conn->resolving = true;
     /* Fails only on arguments that the pool's address cannot have, or without memory. */
-    int rc = uv_getaddrinfo(link->loop, &conn->resolve, on_resolved, host, NULL, &hints);
+    int rc = uv_getaddrinfo(link->loop, &conn->resolve, on_resolved, hop, NULL, &hints);
     sl_assert(rc == 0);
 }
 
@@ -207,21 +371,17 @@ static void on_written(uv_write_t *request, int status) {
     free(request->data);
 }
 
-void sl_pool_link_send(struct sl_pool_link *link, const void *data, size_t size) {
-    struct sl_pool_conn *conn = link->conn;
-    if (!conn || !conn->tcp_open) {
-        return;
-    }
+static bool write_raw(struct sl_pool_conn *conn, const void *data, size_t size) {
     uv_stream_t *stream = (uv_stream_t *)&conn->tcp;
     uv_buf_t buf = uv_buf_init((char *)data, (unsigned)size);
     int n = uv_try_write(stream, &buf, 1);
     size_t done = n > 0 ? (size_t)n : 0;
     if (done == size) {
-        return;
+        return true;
     }
     if (uv_stream_get_write_queue_size(stream) + size - done > BACKLOG_BYTES_MAX) {
         fail(conn, "the pool takes nothing any more");
-        return;
+        return false;
     }
     struct write *write = malloc(sizeof *write + size - done);
     sl_assert(write);
@@ -230,6 +390,22 @@ void sl_pool_link_send(struct sl_pool_link *link, const void *data, size_t size)
     buf = uv_buf_init(write->data, (unsigned)(size - done));
     if (uv_write(&write->request, stream, &buf, 1, on_written) < 0) {
         free(write);
+    }
+    return true;
+}
+
+void sl_pool_link_send(struct sl_pool_link *link, const void *data, size_t size) {
+    struct sl_pool_conn *conn = link->conn;
+    struct sl_error err;
+    if (!conn || conn->stage != OPEN) {
+        return; /* nothing of ours leaves before the way is open and the peer checked */
+    }
+    if (!conn->use_tls) {
+        (void)write_raw(conn, data, size);
+    } else if (sl_pool_tls_write(conn->tls, data, size, &err) < 0) {
+        fail(conn, err.text);
+    } else {
+        (void)flush_tls(conn);
     }
 }
 

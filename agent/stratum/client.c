@@ -108,8 +108,8 @@ void sl_stratum_destroy(struct sl_stratum *client) {
 }
 
 /* splitmix64 (Steele, Lea, Flood 2014): enough for jitter. */
-static uint64_t next_random(struct sl_stratum *client) {
-    uint64_t z = client->random += UINT64_C(0x9e3779b97f4a7c15);
+uint64_t sl_stratum_random(uint64_t *state) {
+    uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
     z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
     z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
     return z ^ z >> 31;
@@ -129,7 +129,7 @@ static int64_t backoff_ms(struct sl_stratum *client) {
     if (bound > most) {
         bound = most;
     }
-    return (int64_t)(next_random(client) % (uint64_t)(bound + 1));
+    return (int64_t)(sl_stratum_random(&client->random) % (uint64_t)(bound + 1));
 }
 
 bool sl_stratum_is_linked(const struct sl_stratum *client) {
@@ -144,6 +144,7 @@ static void connect_now(struct sl_stratum *client, struct sl_mono now) {
     struct sl_stratum_action *action = sl_stratum_queue(client, SL_STRATUM_CONNECT);
     action->host = client->next_url.host;
     action->port = client->next_url.port;
+    action->tls = client->next_url.tls;
 }
 
 void sl_stratum_start(struct sl_stratum *client, struct sl_mono now) {
@@ -195,11 +196,14 @@ void sl_stratum_drop(struct sl_stratum *client, const char *reason, struct sl_mo
 }
 
 void sl_stratum_move(struct sl_stratum *client, int64_t wait_s, struct sl_mono now) {
+    int64_t most_ms = client->config.backoff_max_ms;
     unlink_pool(client, true);
     client->failures++; /* or a pool that always sends us on would be a busy loop */
     int64_t wait_ms = backoff_ms(client);
-    wait_again(client, "the pool asks us to reconnect",
-               wait_s * 1000 > wait_ms ? wait_s * 1000 : wait_ms, now);
+    /* A pool may not send its miners to sleep for an hour. */
+    int64_t asked_ms = wait_s * 1000 < most_ms ? wait_s * 1000 : most_ms;
+    wait_again(client, "the pool asks us to reconnect", asked_ms > wait_ms ? asked_ms : wait_ms,
+               now);
 }
 
 void sl_stratum_refuse(struct sl_stratum *client, const char *text, struct sl_mono now) {
@@ -211,7 +215,7 @@ void sl_stratum_refuse(struct sl_stratum *client, const char *text, struct sl_mo
     }
     client->refusals++;
     go_home(client);
-    wait_ms += (int64_t)(next_random(client) % (uint64_t)(wait_ms / 4 + 1));
+    wait_ms += (int64_t)(sl_stratum_random(&client->random) % (uint64_t)(wait_ms / 4 + 1));
     client->state = SL_STRATUM_REFUSED;
     client->phase_end = sl_mono_after_ms(now, wait_ms);
     struct sl_stratum_action *action = sl_stratum_queue(client, SL_STRATUM_MISCONFIGURED);

@@ -85,7 +85,7 @@ void sl_share_from_work(const struct sl_work *work, uint32_t nonce, uint64_t seq
                         struct sl_share *ret_share);
 
 enum sl_stratum_action_type {
-    SL_STRATUM_CONNECT = 1, /* open TCP to host:port, then call _connected or _disconnected */
+    SL_STRATUM_CONNECT = 1, /* open host:port (tls), then call _connected or _disconnected */
     SL_STRATUM_SEND,        /* write data[0..size) */
     SL_STRATUM_CLOSE,       /* close the socket; no _disconnected is expected for it */
     SL_STRATUM_JOB,         /* hash this now; if job->clean, drop all older work */
@@ -100,6 +100,7 @@ struct sl_stratum_action {
     enum sl_stratum_action_type type;
     const char *host; /* CONNECT */
     uint16_t port;
+    bool tls;         /* only inside TLS, and only to a peer that has been checked */
     const char *data; /* SEND */
     size_t size;
     struct sl_job *job;              /* JOB */

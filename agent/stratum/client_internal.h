@@ -109,6 +109,7 @@ void sl_stratum_drop(struct sl_stratum *client, const char *reason, struct sl_mo
 void sl_stratum_refuse(struct sl_stratum *client, const char *text, struct sl_mono now);
 /* Ends it because the pool asked for it: goes to client->next_url after at least wait_s. */
 void sl_stratum_move(struct sl_stratum *client, int64_t wait_s, struct sl_mono now);
+uint64_t sl_stratum_random(uint64_t *state);
 bool sl_stratum_is_linked(const struct sl_stratum *client); /* SUBSCRIBING to READY */
 
 /* jobs.c */

@@ -92,6 +92,9 @@ static void on_authorize(struct sl_stratum *client, const struct sl_message *mes
     }
     client->state = SL_STRATUM_READY;
     client->last_notify = now;
+    if (SL_MUTANT(backoff_reset_early)) {
+        client->failures = 0;
+    }
     if (client->config.extranonce_subscribe) {
         /* The answer is ignored: pools give every kind. */
         sl_stratum_request(client, "mining.extranonce.subscribe", json_array());
@@ -195,14 +198,22 @@ static void on_reconnect(struct sl_stratum *client, const struct sl_message *mes
         sl_stratum_queue_chatter(client, SL_LOG_WARN, "ignored: %s", err.text);
         return;
     }
-    if (!sl_pool_url_may_move(client->config.url.host, url.host)) {
+    if (!sl_pool_url_may_move(client->config.url.host, url.host) &&
+        !SL_MUTANT(foreign_reconnect_obeyed)) {
         char host[80];
         sl_message_clean(url.host, host, sizeof host);
         sl_stratum_queue_chatter(client, SL_LOG_WARN,
                                  "ignored: the pool wants to send us to the foreign host %s", host);
         return;
     }
-    client->next_url = url;
+    if (!sl_pool_port_may_move(client->config.url.port, url.port)) {
+        sl_stratum_queue_chatter(client, SL_LOG_WARN,
+                                 "ignored: the pool wants to send us to port %u of %s, where pools "
+                                 "do not listen",
+                                 url.port, url.host);
+        return;
+    }
+    client->next_url = url; /* TLS stays TLS: the message cannot say otherwise */
     sl_stratum_move(client, wait_s, now);
 }
 

@@ -7,15 +7,40 @@
 #include <string.h>
 #include <strings.h>
 
+/* What a terminal obeys or a reader is deceived by: control characters (C0, C1, DEL), marks of
+ * direction, separators of lines, invisible ones (Unicode 15, chapter 23). */
+static bool is_deceiving(uint32_t c) {
+    return c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0xad || c == 0x61c ||
+           (c >= 0x200b && c <= 0x200f) || (c >= 0x2028 && c <= 0x202e) ||
+           (c >= 0x2060 && c <= 0x206f) || c == 0xfeff || (c >= 0xfff9 && c <= 0xfffb) ||
+           (c >= 0xe0000 && c <= 0xe007f);
+}
+
+/* The code point at text, of UTF-8; 0xfffd and one byte where it is none. */
+static size_t read_point(const unsigned char *text, uint32_t *ret_point) {
+    size_t size = *text < 0x80 ? 1 : *text < 0xe0 ? 2 : *text < 0xf0 ? 3 : 4;
+    uint32_t point = size == 1 ? *text : *text & (0x7fu >> size);
+    for (size_t i = 1; i < size; i++) {
+        if ((text[i] & 0xc0) != 0x80) { /* the terminating zero too */
+            *ret_point = 0xfffd;
+            return 1;
+        }
+        point = point << 6 | (text[i] & 0x3f);
+    }
+    bool none = *text >= 0xf8 || (*text >= 0x80 && *text < 0xc0);
+    *ret_point = none ? 0xfffd : point;
+    return none ? 1 : size;
+}
+
 void sl_message_clean(const char *text, char *out, size_t out_size) {
     size_t n = 0;
     for (const unsigned char *p = (const unsigned char *)text; *p && n + 1 < out_size;) {
-        size_t step = *p < 0x80 ? 1 : *p < 0xe0 ? 2 : *p < 0xf0 ? 3 : 4;
-        bool c1 = p[0] == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0;
-        if (*p < 0x20 || *p == 0x7f || c1) {
+        uint32_t point;
+        size_t step = read_point(p, &point);
+        if (point == 0xfffd || is_deceiving(point)) {
             out[n++] = '?';
         } else {
-            if (n + step >= out_size || strnlen((const char *)p, step) < step) {
+            if (n + step >= out_size) {
                 break;
             }
             memcpy(out + n, p, step);

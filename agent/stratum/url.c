@@ -3,31 +3,32 @@
 
 #include <arpa/inet.h>
 #include <ctype.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
-#define EXPECTED "expected stratum+tcp://HOST:PORT"
+#define EXPECTED "expected stratum+tcp://HOST:PORT or stratum+ssl://HOST:PORT"
 
 static bool has_prefix(const char *text, const char *prefix) {
     return strncasecmp(text, prefix, strlen(prefix)) == 0;
 }
 
-static int refuse_scheme(const char *text, struct sl_error *err) {
-    static const char *const tls[] = {"stratum+ssl://", "stratum+tls://", "stratums://", "ssl://"};
-    for (size_t i = 0; i < sizeof tls / sizeof tls[0]; i++) {
-        if (has_prefix(text, tls[i])) {
-            return sl_fail(err, SL_UNSUPPORTED,
-                           "pool address %s...: TLS is not supported yet; use the pool's plain "
-                           "port, " EXPECTED,
-                           tls[i]);
+/* What stands behind the scheme; NULL: it is none of ours. */
+static const char *skip_scheme(const char *text, bool *ret_tls) {
+    static const struct {
+        const char *text;
+        bool tls;
+    } schemes[] = {
+        {"stratum+tcp://", false}, {"stratum+ssl://", true}, {"stratum+tls://", true},
+        {"stratums://", true},     {"ssl://", true},
+    };
+    for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++) {
+        if (has_prefix(text, schemes[i].text)) {
+            *ret_tls = schemes[i].tls;
+            return text + strlen(schemes[i].text);
         }
     }
-    if (has_prefix(text, "stratum2+tcp://")) {
-        return sl_fail(
-            err, SL_UNSUPPORTED,
-            "pool address: Stratum V2 is not supported; use the pool's V1 port, " EXPECTED);
-    }
-    return sl_fail(err, SL_INVALID, "pool address: " EXPECTED);
+    return NULL;
 }
 
 static bool is_address(const char *host) {
@@ -72,46 +73,85 @@ static int read_port(const char *text, uint16_t *ret_port, const char **ret_end)
     return SL_OK;
 }
 
-int sl_pool_url_parse(const char *text, struct sl_pool_url *ret_url, struct sl_error *err) {
-    static const char scheme[] = "stratum+tcp://";
-    if (!has_prefix(text, scheme)) {
-        return refuse_scheme(text, err);
-    }
-    const char *host = text + strlen(scheme);
+/* "HOST:PORT" with an optional '/'. what: "pool address" or "proxy"; expected: for the texts. */
+static int read_host_port(const char *host, const char *what, const char *expected,
+                          struct sl_pool_url *ret_url, struct sl_error *err) {
     const char *colon;
-    struct sl_pool_url url = {{0}, 0};
+    struct sl_pool_url url = {0};
     size_t size;
-    if (*host == '[') {
+    bool bracket = *host == '[';
+    if (bracket) {
         const char *close = strchr(host, ']');
         host++;
         if (!close || close[1] != ':') {
-            return sl_fail(err, SL_INVALID, "pool address: an IPv6 address needs [ ] and a port");
+            return sl_fail(err, SL_INVALID, "%s: an IPv6 address needs [ ] and a port", what);
         }
         size = (size_t)(close - host);
         colon = close + 1;
     } else {
         colon = strchr(host, ':');
         if (!colon) {
-            return sl_fail(err, SL_INVALID, "pool address without a port: " EXPECTED);
+            return sl_fail(err, SL_INVALID, "%s without a port: %s", what, expected);
         }
         size = (size_t)(colon - host);
     }
     if (size == 0 || size > SL_POOL_HOST_MAX) {
-        return sl_fail(err, SL_INVALID, "pool address without a host: " EXPECTED);
+        return sl_fail(err, SL_INVALID, "%s without a host: %s", what, expected);
     }
     for (size_t i = 0; i < size; i++) {
         url.host[i] = (char)tolower((unsigned char)host[i]);
     }
-    if (!(host[-1] == '[' ? is_address(url.host) : is_name(url.host))) {
-        return sl_fail(err, SL_INVALID,
-                       "pool address: the host is not a name or address; " EXPECTED);
+    if (!(bracket ? is_address(url.host) : is_name(url.host))) {
+        return sl_fail(err, SL_INVALID, "%s: the host is not a name or address; %s", what,
+                       expected);
     }
     const char *end;
     if (read_port(colon + 1, &url.port, &end) < 0 || (*end && strcmp(end, "/") != 0)) {
-        return sl_fail(err, SL_INVALID, "pool address: the port must be 1 to 65535; " EXPECTED);
+        return sl_fail(err, SL_INVALID, "%s: the port must be 1 to 65535; %s", what, expected);
     }
     *ret_url = url;
     return SL_OK;
+}
+
+int sl_pool_url_parse(const char *text, struct sl_pool_url *ret_url, struct sl_error *err) {
+    bool tls = false;
+    const char *host = skip_scheme(text, &tls);
+    if (!host) {
+        return has_prefix(text, "stratum2+tcp://")
+                   ? sl_fail(err, SL_UNSUPPORTED,
+                             "pool address: Stratum V2 is not supported; use the pool's V1 "
+                             "port, " EXPECTED)
+                   : sl_fail(err, SL_INVALID, "pool address: " EXPECTED);
+    }
+    int rc = read_host_port(host, "pool address", EXPECTED, ret_url, err);
+    if (rc == SL_OK) {
+        ret_url->tls = tls;
+    }
+    return rc;
+}
+
+int sl_pool_proxy_parse(const char *text, struct sl_pool_url *ret_url, struct sl_error *err) {
+    static const char expected[] = "expected socks5://HOST:PORT";
+    const char *host = has_prefix(text, "socks5://")    ? text + strlen("socks5://")
+                       : has_prefix(text, "socks5h://") ? text + strlen("socks5h://")
+                                                        : NULL;
+    return host ? read_host_port(host, "proxy", expected, ret_url, err)
+                : sl_fail(err, SL_INVALID, "proxy: %s", expected);
+}
+
+void sl_pool_url_write(const struct sl_pool_url *url, char ret_text[SL_POOL_URL_TEXT_MAX]) {
+    bool bracket = strchr(url->host, ':') != NULL;
+    snprintf(ret_text, SL_POOL_URL_TEXT_MAX, "%s%s%s%s:%u",
+             url->tls ? "stratum+ssl://" : "stratum+tcp://", bracket ? "[" : "", url->host,
+             bracket ? "]" : "", url->port);
+}
+
+bool sl_pool_url_same(const struct sl_pool_url *a, const struct sl_pool_url *b) {
+    return a->port == b->port && a->tls == b->tls && strcmp(a->host, b->host) == 0;
+}
+
+bool sl_pool_port_may_move(uint16_t home, uint16_t port) {
+    return port == home || port >= 1024 || port == 80 || port == 443;
 }
 
 static bool ends_with_domain(const char *host, const char *domain) {

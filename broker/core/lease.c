@@ -41,7 +41,7 @@ void sl_core_lease_clear(struct sl_broker_core *core, uint32_t dev) {
     fleet->running[dev] = 0;
     fleet->cause_ns[dev] = 0;
     let_units_go(core, dev);
-    sl_core_arm(core);
+    sl_core_arm_soon(core);
 }
 
 static void send_directive(struct sl_broker_core *core, uint32_t dev, uint64_t ticket,
@@ -52,7 +52,7 @@ static void send_directive(struct sl_broker_core *core, uint32_t dev, uint64_t t
     item->epoch = fleet->epoch[dev];
     struct sl_msg_directive *out = &item->command.msg->directive;
     sl_text_copy(out->device, sizeof out->device, fleet->cold[dev].key);
-    sl_text_copy(out->reason, sizeof out->reason, fleet->cold[dev].why);
+    sl_text_copy(out->reason, sizeof out->reason, fleet->cold[dev].why ? fleet->cold[dev].why : "");
     out->epoch = fleet->epoch[dev];
     out->ttl_ms = (uint64_t)core->config.lease_ttl_ms;
     out->mode = (enum sl_mode)fleet->mode[dev];
@@ -105,8 +105,8 @@ static void set_columns(struct sl_broker_core *core, uint32_t dev, const struct 
     fleet->moved_ns[dev] = g->by_price && other_mode ? now_ns : fleet->moved_ns[dev];
     fleet->cause_ns[dev] = other_mode ? core->armed_ns : 0;
     struct sl_core_device *cold = &fleet->cold[dev];
-    sl_text_copy(cold->rule, sizeof cold->rule, g->rule);
-    sl_text_copy(cold->why, sizeof cold->why, g->why);
+    cold->rule = g->rule;
+    sl_core_device_why(core, dev, g->why);
     cold->decided = core->now.wall;
 }
 

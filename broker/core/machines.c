@@ -172,7 +172,7 @@ bool sl_core_device_step(struct sl_broker_core *core, uint32_t dev,
                     sl_core_device_state_name(state), sl_core_device_state_name(next),
                     device_event_name(event));
         fleet->state[dev] = (uint8_t)next;
-        sl_core_arm(core);
+        sl_core_arm_soon(core);
     }
     return true;
 }

@@ -181,6 +181,10 @@ void sl_core_durable(struct sl_broker_core *core, uint64_t ticket) {
     if (ticket > core->durable && ticket <= core->ticket) {
         core->durable = ticket;
         release(core);
+        if (core->grants_wait && core->waiting.count < SL_CORE_GRANTS_AT_ONCE) {
+            core->grants_wait = false;
+            sl_core_arm(core);
+        }
     }
 }
 

@@ -21,8 +21,7 @@ static bool below(const struct sl_broker_core *core, const char *class_,
 
 bool sl_core_rate_refuses(const struct sl_broker_core *core, uint32_t dev,
                           const struct sl_core_batch *batch) {
-    return core->config.policy.rate_count > 0 &&
-           below(core, core->fleet.cold[dev].report.name, batch);
+    return core->config.policy.rate_count > 0 && below(core, sl_core_class_name(core, dev), batch);
 }
 
 struct sl_core_batch *sl_core_rate_batch(const struct sl_broker_core *core, uint32_t dev,
@@ -35,7 +34,7 @@ struct sl_core_batch *sl_core_rate_batch(const struct sl_broker_core *core, uint
         struct sl_core_batch *other = core->batches[i];
         if (strcmp(other->row.model, batch->row.model) == 0 &&
             sl_core_batch_issuable(core, other) && !sl_core_rate_refuses(core, dev, other) &&
-            (!best || sl_core_batch_beats(other, best))) {
+            (!best || sl_core_batch_pays_more(other, best))) {
             best = other;
         }
     }
@@ -45,11 +44,11 @@ struct sl_core_batch *sl_core_rate_batch(const struct sl_broker_core *core, uint
 /* ---- for screens ---- */
 
 static bool same_class(const struct sl_broker_core *core, uint32_t a, uint32_t b) {
-    return strcmp(core->fleet.cold[a].report.name, core->fleet.cold[b].report.name) == 0;
+    return strcmp(sl_core_class_name(core, a), sl_core_class_name(core, b)) == 0;
 }
 
-static int model_at(const struct sl_msg_device *report, const char *model) {
-    for (uint32_t i = 0; i < report->model_count && i < SL_MSG_MODELS_MAX; i++) {
+static int model_at(const struct sl_core_report *report, const char *model) {
+    for (uint32_t i = 0; i < report->model_count; i++) {
         if (strcmp(report->models[i].id, model) == 0) {
             return (int)i;
         }
@@ -69,10 +68,10 @@ static bool is_first(const struct sl_broker_core *core, uint32_t dev, const char
 
 static void add_devices(const struct sl_broker_core *core, uint32_t first,
                         struct sl_view_rate *view) {
-    sl_i128 sum = 0;
-    uint32_t measured = 0;
+    sl_i128 sum = 0, by_length[SL_LENGTHS] = {0};
+    uint32_t measured = 0, measured_length[SL_LENGTHS] = {0};
     for (uint32_t dev = first; dev < core->fleet.count; dev++) {
-        const struct sl_msg_device *report = &core->fleet.cold[dev].report;
+        const struct sl_core_report *report = &core->fleet.cold[dev].report;
         int at = same_class(core, dev, first) ? model_at(report, view->model) : -1;
         if (at < 0) {
             continue;
@@ -80,6 +79,14 @@ static void add_devices(const struct sl_broker_core *core, uint32_t first,
         view->devices++;
         sum += report->models[at].tokens_per_s_milli;
         measured += report->models[at].tokens_per_s_milli > 0;
+        for (uint32_t k = 0; k < SL_LENGTHS; k++) {
+            by_length[k] += report->models[at].length_rates_milli[k];
+            measured_length[k] += report->models[at].length_rates_milli[k] > 0;
+        }
+    }
+    for (uint32_t k = 0; k < SL_LENGTHS; k++) {
+        view->length_s_milli[k] =
+            measured_length[k] ? (int64_t)(by_length[k] / measured_length[k]) : 0;
     }
     view->tokens_s_milli = measured ? (int64_t)(sum / measured) : 0;
 }
@@ -101,13 +108,13 @@ static void add_bids(const struct sl_broker_core *core, struct sl_view_rate *vie
 bool sl_view_rate_get(const struct sl_broker_core *core, uint32_t index,
                       struct sl_view_rate *ret_view) {
     for (uint32_t dev = 0; dev < core->fleet.count; dev++) {
-        const struct sl_msg_device *report = &core->fleet.cold[dev].report;
-        for (uint32_t m = 0; m < report->model_count && m < SL_MSG_MODELS_MAX; m++) {
+        const struct sl_core_report *report = &core->fleet.cold[dev].report;
+        for (uint32_t m = 0; m < report->model_count; m++) {
             if (!is_first(core, dev, report->models[m].id) || index-- > 0) {
                 continue;
             }
             struct sl_view_rate view = {.rate_nusd_mtok = -1, .best_nusd_mtok = -1};
-            sl_text_copy(view.class_, sizeof view.class_, report->name);
+            sl_text_copy(view.class_, sizeof view.class_, sl_core_class_name(core, dev));
             sl_text_copy(view.model, sizeof view.model, report->models[m].id);
             /* No tenant has an empty name: only rows for every tenant count. */
             const struct sl_rate *rate = rate_of(core, view.class_, view.model, "");

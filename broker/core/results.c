@@ -86,6 +86,7 @@ static void release_line(struct taking *t, uint32_t line, int64_t amount_nusd) {
 static void finish_line(struct taking *t, const struct sl_result_row *row, bool good) {
     release_line(t, row->line, row->amount_nusd);
     struct sl_core_batch *batch = t->batch;
+    sl_core_lengths_line(batch, batch->worst ? batch->worst[row->line] : 0, -1);
     batch->line_state[row->line] = good ? SL_CLINE_DONE : SL_CLINE_FAILED;
     batch->row.lines_completed += good ? 1 : 0;
     batch->row.lines_failed += good ? 0 : 1;
@@ -217,6 +218,7 @@ static void take_ok(struct taking *t, const struct sl_msg_result_line *line) {
     if (batch->worst) {
         batch->worst_done += batch->worst[line->line];
     }
+    sl_core_lengths_seen(core, batch, line);
     char ref[2 * SL_MSG_KEY_MAX];
     snprintf(ref, sizeof ref, "%s/%u", batch->row.id, line->line);
     sl_core_transfer(core, SL_TRANSFER_LINE, batch->tenant->account,

@@ -15,12 +15,11 @@
 #define SPEAK_NS (3 * SL_NS_PER_S / 2) /* an agent that hears nothing for 5 s says hello again */
 
 uint32_t sl_core_node_find(const struct sl_broker_core *core, const char *key) {
-    for (uint32_t i = 0; i < core->node_count; i++) {
-        if (strcmp(core->nodes[i].key, key) == 0) {
-            return i;
-        }
-    }
-    return SL_CORE_NONE;
+    return sl_core_index_find(core, &core->nodes_by_key, key);
+}
+
+static const char *key_at(const struct sl_broker_core *core, uint32_t node) {
+    return core->nodes[node].key;
 }
 
 uint32_t sl_core_node_add(struct sl_broker_core *core, const char *key, const char *name) {
@@ -31,6 +30,9 @@ uint32_t sl_core_node_add(struct sl_broker_core *core, const char *key, const ch
     sl_text_copy(node->name, sizeof node->name, name);
     node->state = SL_SESSION_LOST;
     node->share_restored = UINT64_MAX;
+    node->first_device = SL_CORE_NONE;
+    core->nodes_by_key.key_at = key_at;
+    sl_core_index_add(core, &core->nodes_by_key, core->node_count);
     return core->node_count++;
 }
 
@@ -146,7 +148,7 @@ static void hello(struct sl_broker_core *core, const struct sl_core_event *event
     sl_text_copy(node->version, sizeof node->version, msg->version);
     welcome(core, at, event);
     sl_core_fleet_hello(core, at, msg, new_boot);
-    sl_core_arm(core);
+    sl_core_arm_soon(core);
 }
 
 static void report(struct sl_broker_core *core, uint32_t at, const struct sl_msg_report *msg) {
@@ -156,7 +158,7 @@ static void report(struct sl_broker_core *core, uint32_t at, const struct sl_msg
     node->results_spooled = msg->results_spooled;
     node->shares_spooled = msg->shares_spooled;
     sl_core_fleet_report(core, at, msg);
-    sl_core_arm(core);
+    sl_core_arm_soon(core);
 }
 
 static void dispatch(struct sl_broker_core *core, uint32_t at, const struct sl_msg *msg) {
@@ -176,11 +178,10 @@ static void dispatch(struct sl_broker_core *core, uint32_t at, const struct sl_m
     case SL_MSG_GOODBYE:
         sl_core_session_step(core, at, SL_SEV_BYE);
         /* It has stopped its devices before it said so: nothing to wait for. */
-        for (uint32_t dev = 0; dev < core->fleet.count; dev++) {
-            if (core->fleet.node[dev] == at) {
-                sl_core_lease_clear(core, dev);
-                sl_core_unit_close_device(core, dev);
-            }
+        for (uint32_t dev = core->nodes[at].first_device; dev != SL_CORE_NONE;
+             dev = core->fleet.sibling[dev]) {
+            sl_core_lease_clear(core, dev);
+            sl_core_unit_close_device(core, dev);
         }
         sl_core_fleet_lost(core, at);
         break;

@@ -85,9 +85,7 @@ bool sl_view_node_get(const struct sl_broker_core *core, struct sl_now now, uint
     sl_text_copy(view.state, sizeof view.state, sl_session_state_name(node->state));
     sl_core_pools_node(core, index, &view.pool);
     view.report_age_ms = node->reported.ns ? ms_since(now, node->reported.ns) : -1;
-    for (uint32_t dev = 0; dev < core->fleet.count; dev++) {
-        view.device_count += core->fleet.node[dev] == index;
-    }
+    view.device_count = node->device_count;
     *ret_view = view;
     return true;
 }
@@ -109,9 +107,8 @@ static void fill_offers(const struct sl_broker_core *core, uint32_t dev,
         out->power_source = offer->power_source;
         out->power_nusd_per_hour = offer->power;
         out->net_nusd_per_hour = sl_opportunity_minus(offer->gross, offer->power);
-        uint64_t us = fleet->cold[dev].report.switch_us[present][mode];
-        out->switch_nusd =
-            sl_opportunity_switch(us > INT64_MAX ? INT64_MAX : (int64_t)us, out->net_nusd_per_hour);
+        out->switch_nusd = sl_opportunity_switch(sl_core_switch_us(core, dev, present, mode),
+                                                 out->net_nusd_per_hour);
     }
     if (offers[SL_MODE_INFER].batch) {
         sl_text_copy(view->best_batch, sizeof view->best_batch,
@@ -133,8 +130,7 @@ static void fill_reason(const struct sl_broker_core *core, uint32_t dev,
     bool ordered = rule == SL_RULE_STOP || rule == SL_RULE_DRAIN || rule == SL_RULE_FAULT ||
                    rule == SL_RULE_PIN;
     bool limited = rule == SL_RULE_CURTAIL || rule == SL_RULE_CAP;
-    if (ordered || limited || rule == SL_RULE_HOLD || rule == SL_RULE_DWELL ||
-        cold->rule[0] == '\0') {
+    if (ordered || limited || rule == SL_RULE_HOLD || rule == SL_RULE_DWELL || !cold->rule) {
         sl_text_copy(view->rule, sizeof view->rule,
                      rule == SL_RULE_INVALID ? "" : sl_rule_name(rule));
         if (rule == SL_RULE_INVALID) {
@@ -145,7 +141,7 @@ static void fill_reason(const struct sl_broker_core *core, uint32_t dev,
         return;
     }
     sl_text_copy(view->rule, sizeof view->rule, cold->rule);
-    sl_text_copy(view->why, sizeof view->why, cold->why);
+    sl_text_copy(view->why, sizeof view->why, cold->why ? cold->why : "");
 }
 
 static enum sl_override_kind override_kind(enum sl_policy_order order) {
@@ -170,8 +166,7 @@ bool sl_view_device_get(const struct sl_broker_core *core, struct sl_now now, ui
         return false;
     }
     memset(ret_view, 0, sizeof *ret_view);
-    ret_view->report = fleet->cold[index].report;
-    sl_text_copy(ret_view->report.key, sizeof ret_view->report.key, fleet->cold[index].key);
+    sl_core_report_get(core, index, &ret_view->report);
     sl_text_copy(ret_view->node, sizeof ret_view->node, core->nodes[fleet->node[index]].name);
     sl_text_copy(ret_view->state, sizeof ret_view->state,
                  sl_core_device_state_name((enum sl_core_device_state)fleet->state[index]));

@@ -34,6 +34,20 @@ static void write_watts(struct sl_json *json, const struct sl_msg_device *report
     sl_json_close(json, '}');
 }
 
+void sl_view_lengths(struct sl_json *json, const uint64_t *rates_milli) {
+    sl_json_open(json, "tokens_per_s_by_length", '{');
+    for (uint32_t k = 0; k < SL_LENGTHS; k++) {
+        char most[16] = "longer";
+        if (sl_length_most(k) > 0) {
+            snprintf(most, sizeof most, "%u", sl_length_most(k));
+        }
+        if (rates_milli[k] > 0) {
+            sl_json_decimal(json, most, rates_milli[k], 3);
+        }
+    }
+    sl_json_close(json, '}');
+}
+
 static void write_models(struct sl_json *json, const struct sl_msg_device *report) {
     sl_json_open(json, "models", '[');
     for (uint32_t i = 0; i < report->model_count; i++) {
@@ -41,6 +55,7 @@ static void write_models(struct sl_json *json, const struct sl_msg_device *repor
         sl_json_open(json, NULL, '{');
         sl_json_text(json, "id", model->id);
         sl_json_decimal(json, "tokens_per_s", model->tokens_per_s_milli, 3);
+        sl_view_lengths(json, model->length_rates_milli);
         sl_json_uint(json, "max_tokens", model->max_tokens);
         sl_json_bool(json, "truncate", model->truncate);
         sl_json_close(json, '}');

@@ -25,6 +25,9 @@ void sl_view_power_summary_json(struct sl_json *json, const struct sl_broker_cor
                                 struct sl_now now);
 void sl_view_power_metrics(struct sl_buf *buf, const struct sl_broker_core *core,
                            struct sl_now now);
+/* The key "tokens_per_s_by_length": measured classes only, by their longest text; "longer" is the
+ * class without an end. rates_milli: [SL_LENGTHS]. */
+void sl_view_lengths(struct sl_json *json, const uint64_t *rates_milli);
 void sl_view_device_json(struct sl_json *json, const struct sl_view_device *device);
 void sl_view_feed_json(struct sl_json *json, const struct sl_view_feed *feed);
 void sl_view_feeds_json(struct sl_json *json, const struct sl_broker_core *core, struct sl_now now);

@@ -90,6 +90,10 @@
     X(new_difficulty_ignored, "a later difficulty of the pool is not taken up")                    \
     X(retired_job_submitted, "shares of a job that clean_jobs ended are submitted")                \
     X(extranonce2_shared, "all devices of a node search the same extranonce2")                     \
+    X(pool_pin_ignored, "a pool with another key than the pinned one is trusted")                  \
+    X(primary_never_again, "work never returns from a backup address to the primary")              \
+    X(foreign_reconnect_obeyed, "a pool may send its miners to any host")                          \
+    X(backoff_reset_early, "a pool that only accepts connections resets the back-off")             \
     X(prompt_in_log, "a tenant's text goes into the log")                                          \
     X(password_in_log, "the pool's password goes into the log")                                    \
     X(journal_unsynced, "the journal says durable without a sync")                                 \

@@ -146,6 +146,9 @@ static int check_models(const struct check *c, const struct sl_msg_device *d) {
         const struct sl_msg_model *m = &d->models[i];
         rc = check_name(c, TEXT(m->id), "model", true);
         rc = rc ? rc : check_figure(c, "tokens per second", m->tokens_per_s_milli);
+        for (uint32_t k = 0; k < SL_LENGTHS && rc == SL_OK; k++) {
+            rc = check_figure(c, "tokens per second of a length", m->length_rates_milli[k]);
+        }
         for (uint32_t j = 0; j < i && rc == SL_OK; j++) {
             if (strcmp(m->id, d->models[j].id) == 0) {
                 rc = sl_fail(c->err, SL_INVALID, "model %s stands twice", m->id);

@@ -136,6 +136,15 @@ static void put_modes(struct scratch *s, const struct sl_msg_device *d, Sluice__
     }
 }
 
+/* Classes behind the last measured one are left out. */
+static size_t lengths_known(const struct sl_msg_model *model) {
+    size_t n = SL_LENGTHS;
+    while (n > 0 && model->length_rates_milli[n - 1] == 0) {
+        n--;
+    }
+    return n;
+}
+
 static void put_models(struct scratch *s, const struct sl_msg_device *d, Sluice__V1__Device *out) {
     out->models = take_items(s, d->model_count, sizeof **out->models);
     if (!out->models) {
@@ -149,6 +158,8 @@ static void put_models(struct scratch *s, const struct sl_msg_device *d, Sluice_
         model->tokens_per_s_milli = d->models[i].tokens_per_s_milli;
         model->max_tokens = d->models[i].max_tokens;
         model->truncate = d->models[i].truncate;
+        model->length_rates_milli = (uint64_t *)d->models[i].length_rates_milli; /* only read */
+        model->n_length_rates_milli = lengths_known(&d->models[i]);
     }
 }
 
@@ -492,4 +503,23 @@ int sl_msg_encode(const struct sl_msg *msg, struct sl_buf *out, struct sl_error 
                         : pack(&envelope, msg, out, err);
     scratch_fini(&scratch);
     return rc;
+}
+
+int sl_msg_device_pack(const struct sl_msg_device *device, struct sl_buf *out,
+                       struct sl_error *err) {
+    struct scratch scratch;
+    scratch.blocks = NULL;
+    scratch.used = 0;
+    scratch.failed = false;
+    Sluice__V1__Device packed;
+    put_device(&scratch, device, &packed);
+    char *at = NULL;
+    if (!scratch.failed) {
+        at = sl_buf_extend(out, sluice__v1__device__get_packed_size(&packed));
+    }
+    if (at) {
+        sluice__v1__device__pack(&packed, (uint8_t *)at);
+    }
+    scratch_fini(&scratch);
+    return at ? SL_OK : sl_fail(err, SL_NOMEM, "no memory to pack a device");
 }

@@ -47,9 +47,18 @@ struct sl_msg_hello {
     const uint64_t *units; /* [unit_count] ids held from before: the rest must be issued anew */
 };
 
+/* Of a message that was read: where something of it stood. */
+struct sl_msg_bytes {
+    const uint8_t *data;
+    uint32_t size;
+};
+
 struct sl_msg_report {
     uint32_t device_count;
     const struct sl_msg_device *devices;
+    /* [device_count] each device as it came, to be kept and unpacked later (codec.h); NULL in a
+     * message that was made here, and where it came in an unusual form. Not sent. */
+    const struct sl_msg_bytes *device_bytes;
     struct sl_msg_pool pool;
     uint64_t results_spooled; /* waiting for an acknowledgement */
     uint64_t shares_spooled;

@@ -173,6 +173,16 @@ class Accuracy(SiteCase):
             self.assertIn(f" {self.wanted[i]['tokens']} tokens", error["message"])
         self.check_bill(state, total)
 
+    def test_speed_is_known_for_each_length(self):
+        """Measured before the device is offered, for every length that the model takes."""
+        models = [m for d in self.site.api("GET", "/api/v1/devices")["devices"] for m in d["models"]]
+        self.assertTrue(models)
+        for model in models:
+            self.assertEqual(sorted(model["tokens_per_s_by_length"], key=int), ["16", "32", "64", "128", "256", "512"])
+            self.assertTrue(all(rate > 0 for rate in model["tokens_per_s_by_length"].values()), model)
+        shown = self.sluice("market", "rates")
+        self.assertRegex(shown, r"16: \d+, 32: \d+, 64: \d+, 128: \d+, 256: \d+, 512: \d+")
+
     def check_bill(self, state, total):
         """Each token of a good line at the bid, 1,000,000 nano-USD; of a refused line none."""
         self.assertEqual(state["usage"]["total_tokens"], total)

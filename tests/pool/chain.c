@@ -126,7 +126,10 @@ const struct sl_tp_job *sl_tp_chain_advance(struct sl_tp_chain *chain, bool clea
         chain->seen_count = 0;
         memset(chain->seen, 0, chain->seen_cap * sizeof *chain->seen);
         for (int i = 0; i < SL_TP_JOBS_MAX; i++) {
-            chain->jobs[i].retired = true;
+            if (!chain->jobs[i].retired) {
+                chain->jobs[i].retired = true;
+                chain->jobs[i].retired_at = now;
+            }
         }
     }
     struct sl_tp_job *job = &chain->jobs[++chain->last_number % SL_TP_JOBS_MAX];

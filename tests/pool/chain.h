@@ -31,6 +31,7 @@ struct sl_tp_job {
     uint32_t ntime_s;
     bool clean;
     bool retired; /* a clean job came after it */
+    struct sl_wall retired_at;
 };
 
 struct sl_tp_chain;

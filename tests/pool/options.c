@@ -18,6 +18,35 @@ static const struct {
     {"--silent", SL_TP_SILENT, "accept connections and never answer"},
     {"--no-version-rolling", SL_TP_NO_VERSION_ROLLING,
      "refuse version rolling in mining.configure"},
+    {"--misorder", SL_TP_MISORDER,
+     "send jobs before the answers to subscribe and authorize, and difficulties after jobs"},
+    {"--error-shapes", SL_TP_ERROR_SHAPES,
+     "write errors as list, map, text and bare false in turn"},
+    {"--move-extranonce", SL_TP_MOVE_EXTRANONCE,
+     "with each job a new extranonce1 for the same job id"},
+    {"--move-mask", SL_TP_MOVE_MASK, "with each job another version mask, at once"},
+    {"--send-away", SL_TP_SEND_AWAY, "with each job ask to reconnect to --reconnect-to"},
+    {"--show-messages", SL_TP_SHOW_MESSAGES, "with each job a message full of terminal escapes"},
+    {"--half-lines", SL_TP_HALF_LINES, "send the second half of what is said 30 ms later"},
+    {"--one-byte", SL_TP_ONE_BYTE, "write each byte by itself"},
+    {"--ack-twice", SL_TP_ACK_TWICE, "answer each share twice, and one that nobody sent"},
+    {"--ack-late", SL_TP_ACK_LATE, "answer shares only with the next job"},
+    {"--stale-storm", SL_TP_STALE_STORM, "call all shares of every other job stale"},
+    {"--stall", SL_TP_STALL, "after --after shares of a session: say and hear nothing more"},
+    {"--drop", SL_TP_DROP, "after so many: end the connection"},
+    {"--noise", SL_TP_NOISE, "after so many: a line that is not Stratum"},
+    {"--oversize", SL_TP_OVERSIZE, "after so many: a line of 300 KiB"},
+    {"--send-home", SL_TP_SEND_HOME, "after so many: ask to reconnect to this pool"},
+};
+
+static const struct {
+    const char *name;
+    enum sl_tp_tls_kind kind;
+} tls_kinds[] = {
+    {"valid", SL_TP_TLS_VALID},
+    {"expired", SL_TP_TLS_EXPIRED},
+    {"future", SL_TP_TLS_FUTURE},
+    {"other-name", SL_TP_TLS_OTHER_NAME},
 };
 
 enum option_id {
@@ -31,6 +60,10 @@ enum option_id {
     OPTION_EXTRANONCE2_SIZE,
     OPTION_BRANCHES,
     OPTION_SEED,
+    OPTION_AFTER,
+    OPTION_RECONNECT_TO,
+    OPTION_TLS,
+    OPTION_CA_FILE,
 };
 
 static const struct {
@@ -49,6 +82,10 @@ static const struct {
     {"--extranonce2-size", OPTION_EXTRANONCE2_SIZE, "N", "bytes, 1 to 16 (4)"},
     {"--branches", OPTION_BRANCHES, "N", "merkle branches of each job, 0 to 12 (by the seed)"},
     {"--seed", OPTION_SEED, "N", "the fake chain's content (1)"},
+    {"--after", OPTION_AFTER, "N", "accepted shares of a session before it is struck (20)"},
+    {"--reconnect-to", OPTION_RECONNECT_TO, "H:P", "where --send-away sends miners"},
+    {"--tls", OPTION_TLS, "KIND", "TLS with a certificate: valid, expired, future, other-name"},
+    {"--ca-file", OPTION_CA_FILE, "FILE", "write the certificate's authority there (PEM)"},
 };
 
 #define COUNT(table) (sizeof(table) / sizeof((table)[0]))
@@ -120,6 +157,16 @@ static int parse_span(const char *text, int64_t low_ms, int64_t high_ms, int64_t
     return SL_OK;
 }
 
+static int parse_tls(const char *text, enum sl_tp_tls_kind *ret_kind) {
+    for (size_t i = 0; i < COUNT(tls_kinds); i++) {
+        if (strcmp(text, tls_kinds[i].name) == 0) {
+            *ret_kind = tls_kinds[i].kind;
+            return SL_OK;
+        }
+    }
+    return -SL_INVALID;
+}
+
 static int set_option(enum option_id id, const char *value, struct sl_tp_options *opt) {
     uint64_t number = 0;
     int rc = SL_OK;
@@ -152,6 +199,16 @@ static int set_option(enum option_id id, const char *value, struct sl_tp_options
         return rc;
     case OPTION_SEED:
         return parse_number(value, 0, UINT64_MAX, &opt->seed);
+    case OPTION_AFTER:
+        return parse_number(value, 1, 1000000, &opt->after);
+    case OPTION_RECONNECT_TO:
+        opt->reconnect_to = value;
+        return strchr(value, ':') ? SL_OK : -SL_INVALID;
+    case OPTION_TLS:
+        return parse_tls(value, &opt->tls);
+    case OPTION_CA_FILE:
+        opt->ca_file = value;
+        return SL_OK;
     }
     return -SL_INVALID;
 }
@@ -181,6 +238,7 @@ int sl_tp_options_parse(int argc, char **argv, struct sl_tp_options *ret_options
                                 .notify_every_ms = 4000,
                                 .extranonce2_size = 4,
                                 .branches = -1,
+                                .after = 20,
                                 .seed = 1};
     for (int i = 1; i < argc; i++) {
         if (set_flag(argv[i], &opt)) {
@@ -201,6 +259,12 @@ int sl_tp_options_parse(int argc, char **argv, struct sl_tp_options *ret_options
             return sl_fail(err, SL_INVALID, "%s cannot be '%.60s': %s", options[row].name, argv[i],
                            options[row].help);
         }
+    }
+    if ((opt.behaviours & SL_TP_SEND_AWAY) && !opt.reconnect_to) {
+        return sl_fail(err, SL_INVALID, "--send-away needs --reconnect-to");
+    }
+    if (opt.ca_file && !opt.tls) {
+        return sl_fail(err, SL_INVALID, "--ca-file needs --tls");
     }
     *ret_options = opt;
     return SL_OK;

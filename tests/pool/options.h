@@ -19,6 +19,31 @@ enum sl_tp_behaviour {
     SL_TP_GARBAGE = 1 << 1,
     SL_TP_SILENT = 1 << 2,
     SL_TP_NO_VERSION_ROLLING = 1 << 3,
+    SL_TP_MISORDER = 1 << 4,
+    SL_TP_ERROR_SHAPES = 1 << 5,
+    SL_TP_MOVE_EXTRANONCE = 1 << 6,
+    SL_TP_MOVE_MASK = 1 << 7,
+    SL_TP_SEND_AWAY = 1 << 8,
+    SL_TP_SHOW_MESSAGES = 1 << 9,
+    SL_TP_HALF_LINES = 1 << 10,
+    SL_TP_ONE_BYTE = 1 << 11,
+    SL_TP_ACK_TWICE = 1 << 12,
+    SL_TP_ACK_LATE = 1 << 13,
+    SL_TP_STALE_STORM = 1 << 14,
+    /* These strike a session when the pool has accepted `after` of its shares. */
+    SL_TP_STALL = 1 << 15,
+    SL_TP_DROP = 1 << 16,
+    SL_TP_NOISE = 1 << 17,
+    SL_TP_OVERSIZE = 1 << 18,
+    SL_TP_SEND_HOME = 1 << 19,
+};
+
+enum sl_tp_tls_kind {
+    SL_TP_TLS_NONE = 0,
+    SL_TP_TLS_VALID,
+    SL_TP_TLS_EXPIRED,
+    SL_TP_TLS_FUTURE,
+    SL_TP_TLS_OTHER_NAME,
 };
 
 #define SL_TP_WORKERS_MAX 16
@@ -40,6 +65,10 @@ struct sl_tp_options {
     int branches; /* merkle branches of every job; -1: 0 to 12, by the seed */
     uint64_t seed;
     bool allow_suggest;
+    uint64_t after;           /* accepted shares of a session */
+    const char *reconnect_to; /* "HOST:PORT" of SEND_AWAY */
+    enum sl_tp_tls_kind tls;
+    const char *ca_file; /* where the authority is written; NULL: nowhere */
     unsigned behaviours;
     bool help;
 };

@@ -49,7 +49,9 @@ void sl_tp_pool_tick(struct sl_tp_pool *pool, bool clean, struct sl_wall now) {
     for (struct sl_tp_session *s = pool->sessions; s; s = next) {
         next = s->next; /* writing may end in closing */
         if (sl_tp_session_works(s)) {
+            sl_tp_mischief_before_job(s, now);
             sl_tp_session_notify(s, false);
+            sl_tp_mischief_after_job(s);
         }
     }
 }
@@ -96,12 +98,16 @@ void sl_tp_pool_log(struct sl_tp_pool *pool, const struct sl_tp_log_line *line) 
     if (line->code) {
         snprintf(code, sizeof code, "%d", line->code);
     }
+    char behind[24] = "null";
     print_difficulty(line->difficulty, difficulty);
+    if (line->behind_ms >= 0) {
+        snprintf(behind, sizeof behind, "%" PRId64, line->behind_ms);
+    }
     sl_buf_printf(&text,
                   "{\"t\":%" PRId64 ".%03" PRId64 ",\"worker\":%s,\"job\":%s,\"result\":\"%s\","
-                  "\"code\":%s,\"difficulty\":%s}\n",
+                  "\"code\":%s,\"difficulty\":%s,\"behind_ms\":%s}\n",
                   line->now.ms / 1000, line->now.ms % 1000, worker, job, line->result, code,
-                  difficulty);
+                  difficulty, behind);
     /* One write a line: appends of several processes do not mix, and a kill leaves whole lines. */
     if (text.failed || write(pool->log_fd, text.data, text.len) != (ssize_t)text.len) {
         sl_log(SL_LOG_ERROR, "pool.log", "share log cannot be written: %s", strerror(errno));

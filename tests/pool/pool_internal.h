@@ -42,6 +42,12 @@ struct sl_tp_session {
     int term_count;
     uint64_t last_job; /* newest that was sent */
     bool failed;       /* close */
+    uint64_t accepted;
+    uint32_t before_extranonce1; /* MOVE_EXTRANONCE: the one before, and until when it counts */
+    struct sl_wall moved_at;     /* ... as stale, not as wrong; MOVE_MASK likewise */
+    uint64_t turn;               /* counts what comes in turns */
+    bool stalled;
+    json_t *late; /* ACK_LATE: a list of answers */
     struct sl_buf input;
     size_t scanned;
 };
@@ -50,6 +56,7 @@ struct sl_tp_log_line {
     const char *worker, *job, *result;
     int code; /* 0: null */
     int64_t difficulty;
+    int64_t behind_ms; /* since the job was retired; negative: it is not */
     struct sl_wall now;
 };
 void sl_tp_pool_log(struct sl_tp_pool *pool, const struct sl_tp_log_line *line);
@@ -64,6 +71,21 @@ bool sl_tp_session_works(const struct sl_tp_session *session); /* subscribed and
 bool sl_tp_session_knows(const struct sl_tp_session *session, const char *worker);
 /* The difficulty under which a job was given to this session. */
 int64_t sl_tp_session_difficulty(const struct sl_tp_session *session, uint64_t job);
+
+/* mischief.c */
+/* Before and after each job that a tick sends. */
+void sl_tp_mischief_before_job(struct sl_tp_session *session, struct sl_wall now);
+void sl_tp_mischief_after_job(struct sl_tp_session *session);
+/* The answer to a share, in the way of the session. */
+void sl_tp_mischief_answer(struct sl_tp_session *session, json_t *id, json_t *result, int code,
+                           const char *text);
+/* The `error` member. */
+json_t *sl_tp_mischief_error(struct sl_tp_session *session, int code, const char *text);
+/* One more share of the session was accepted and answered. */
+void sl_tp_mischief_accepted(struct sl_tp_session *session);
+void sl_tp_session_notify_job(struct sl_tp_session *session, const struct sl_tp_job *job,
+                              bool clean);
+void sl_tp_session_set_difficulty(struct sl_tp_session *session);
 
 /* submit.c */
 void sl_tp_session_submit(struct sl_tp_session *session, json_t *id, const json_t *params,

@@ -13,7 +13,9 @@
 #include "proto/base/clock.h"
 #include "proto/base/log.h"
 #include "tests/pool/pool.h"
+#include "tests/pool/tls.h"
 
+#define HALF_MS 30
 #define CLIENTS_MAX 1024
 #define BACKLOG_MAX (1024 * 1024) /* bytes that a client has not read */
 
@@ -23,12 +25,18 @@ struct server {
     uv_timer_t clean_timer, notify_timer;
     uv_signal_t term, interrupt;
     struct sl_tp_pool *pool;
+    struct sl_tp_identity *identity; /* NULL: no TLS */
+    unsigned behaviours;
     int clients;
     bool failed;
 };
 
 struct client {
     uv_tcp_t tcp;
+    uv_timer_t pause;
+    int handles;           /* open ones of the two */
+    struct sl_tp_tls *tls; /* NULL: none */
+    struct sl_buf held;    /* the second half of what was said */
     struct server *server;
     struct sl_tp_session *session;
     char input[16384];
@@ -43,7 +51,12 @@ static void stop(struct server *server);
 
 static void on_closed(uv_handle_t *handle) {
     struct client *client = handle->data;
+    if (--client->handles > 0) {
+        return;
+    }
     sl_tp_session_destroy(client->session);
+    sl_tp_tls_destroy(client->tls);
+    sl_buf_fini(&client->held);
     client->server->clients--;
     free(client);
 }
@@ -51,6 +64,7 @@ static void on_closed(uv_handle_t *handle) {
 static void close_client(struct client *client) {
     if (!uv_is_closing((uv_handle_t *)&client->tcp)) {
         uv_close((uv_handle_t *)&client->tcp, on_closed);
+        uv_close((uv_handle_t *)&client->pause, on_closed);
     }
 }
 
@@ -59,8 +73,8 @@ static void on_written(uv_write_t *request, int status) {
     free(request);
 }
 
-static void write_client(void *context, const char *data, size_t size) {
-    struct client *client = context;
+/* One segment of its own, as far as the system can be made to. */
+static void put(struct client *client, const char *data, size_t size) {
     if (uv_is_closing((uv_handle_t *)&client->tcp)) {
         return;
     }
@@ -79,6 +93,67 @@ static void write_client(void *context, const char *data, size_t size) {
     }
 }
 
+static void on_pause(uv_timer_t *timer) {
+    struct client *client = timer->data;
+    put(client, client->held.data, client->held.len);
+    sl_buf_consume(&client->held, client->held.len);
+}
+
+/* Bytes of the wire, cut as the pool is told to. */
+static void put_cut(struct client *client, const char *data, size_t size) {
+    unsigned behaviours = client->server->behaviours;
+    if (behaviours & SL_TP_ONE_BYTE) {
+        for (size_t i = 0; i < size; i++) {
+            put(client, data + i, 1);
+        }
+    } else if (behaviours & SL_TP_HALF_LINES) {
+        size_t now = client->held.len > 0 ? 0 : size / 2;
+        if (now > 0) {
+            put(client, data, now);
+        }
+        sl_buf_append(&client->held, data + now, size - now);
+        if (!uv_is_active((uv_handle_t *)&client->pause) &&
+            !uv_is_closing((uv_handle_t *)&client->pause)) {
+            uv_timer_start(&client->pause, on_pause, HALF_MS, 0);
+        }
+    } else {
+        put(client, data, size);
+    }
+}
+
+static void flush_tls(struct client *client) {
+    struct sl_buf *out = sl_tp_tls_output(client->tls);
+    if (out->len > 0) {
+        put_cut(client, out->data, out->len);
+        sl_buf_consume(out, out->len);
+    }
+}
+
+static void write_client(void *context, const char *data, size_t size) {
+    struct client *client = context;
+    if (!client->tls) {
+        put_cut(client, data, size);
+    } else if (sl_tp_tls_write(client->tls, data, size)) {
+        flush_tls(client);
+    } else {
+        close_client(client);
+    }
+}
+
+static bool on_plain(void *context, const char *data, size_t size) {
+    struct client *client = context;
+    return sl_tp_session_input(client->session, data, size, sl_clock_wall());
+}
+
+static bool take(struct client *client, const char *data, size_t size) {
+    if (!client->tls) {
+        return on_plain(client, data, size);
+    }
+    bool good = sl_tp_tls_input(client->tls, data, size, on_plain, client);
+    flush_tls(client); /* an alert too */
+    return good;
+}
+
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf) {
     struct client *client = handle->data;
     (void)suggested;
@@ -91,7 +166,7 @@ static void on_read(uv_stream_t *stream, ssize_t got, const uv_buf_t *buf) {
         close_client(client);
         return;
     }
-    if (!sl_tp_session_input(client->session, buf->base, (size_t)got, sl_clock_wall())) {
+    if (!take(client, buf->base, (size_t)got)) {
         close_client(client);
     }
     if (!sl_tp_pool_log_ok(client->server->pool)) {
@@ -108,10 +183,14 @@ static void on_connection(uv_stream_t *listener, int status) {
     }
     client->server = server;
     uv_tcp_init(&server->loop, &client->tcp);
+    uv_timer_init(&server->loop, &client->pause);
     client->tcp.data = client;
+    client->pause.data = client;
+    client->handles = 2;
     server->clients++;
     if (uv_accept(listener, (uv_stream_t *)&client->tcp) < 0 || server->clients > CLIENTS_MAX ||
-        sl_tp_session_create(server->pool, write_client, client, &client->session, NULL) < 0) {
+        sl_tp_session_create(server->pool, write_client, client, &client->session, NULL) < 0 ||
+        (server->identity && sl_tp_tls_create(server->identity, &client->tls, NULL) < 0)) {
         close_client(client);
         return;
     }
@@ -139,7 +218,7 @@ static void close_any(uv_handle_t *handle, void *context) {
     if (uv_is_closing(handle)) {
         return;
     }
-    uv_close(handle, handle->data == context ? NULL : on_closed);
+    uv_close(handle, handle->data == context ? NULL : on_closed); /* both of a client's */
 }
 
 static void stop(struct server *server) {
@@ -179,7 +258,8 @@ static int listen_on(struct server *server, const struct sl_tp_options *options,
                        options->port, uv_strerror(rc));
     }
     int port = ntohs(bound.sin_port);
-    sl_log(SL_LOG_INFO, "pool.listen", "url=stratum+tcp://127.0.0.1:%d", port);
+    sl_log(SL_LOG_INFO, "pool.listen", "url=stratum+%s://127.0.0.1:%d",
+           server->identity ? "ssl" : "tcp", port);
     return options->port_file ? write_port_file(options->port_file, port, err) : SL_OK;
 }
 
@@ -219,6 +299,28 @@ static int serve(struct server *server, const struct sl_tp_options *options, str
     return rc;
 }
 
+static int write_ca(const char *path, const char *pem, struct sl_error *err) {
+    FILE *file = fopen(path, "w");
+    if (!file) {
+        return sl_fail_errno(err, "%s cannot be written", path);
+    }
+    fputs(pem, file);
+    return fclose(file) == 0 ? SL_OK : sl_fail_errno(err, "%s cannot be written", path);
+}
+
+/* A new key and authority with each start: who has pinned the old one sees another. */
+static int open_tls(struct server *server, const struct sl_tp_options *options,
+                    struct sl_error *err) {
+    if (options->tls == SL_TP_TLS_NONE) {
+        return SL_OK;
+    }
+    int rc = sl_tp_identity_create(options->tls, "127.0.0.1", &server->identity, err);
+    if (rc == SL_OK && options->ca_file) {
+        rc = write_ca(options->ca_file, sl_tp_identity_ca(server->identity), err);
+    }
+    return rc;
+}
+
 int sl_tp_server_run(const struct sl_tp_options *options, struct sl_error *err) {
     struct server server = {0};
     SL_AUTO_FD int log_fd = -1;
@@ -229,8 +331,11 @@ int sl_tp_server_run(const struct sl_tp_options *options, struct sl_error *err) 
             return sl_fail_errno(err, "share log %s cannot be opened", options->log_file);
         }
     }
-    int rc = sl_tp_pool_create(options, log_fd, sl_clock_wall(), &server.pool, err);
+    server.behaviours = options->behaviours;
+    int rc = open_tls(&server, options, err);
+    rc = rc < 0 ? rc : sl_tp_pool_create(options, log_fd, sl_clock_wall(), &server.pool, err);
     if (rc < 0) {
+        sl_tp_identity_destroy(server.identity);
         return rc;
     }
     uv_loop_init(&server.loop);
@@ -239,5 +344,6 @@ int sl_tp_server_run(const struct sl_tp_options *options, struct sl_error *err) 
     sl_log(SL_LOG_INFO, "pool.end", "accepted=%" PRIu64 " stale=%" PRIu64 " rejected=%" PRIu64,
            counts.accepted, counts.stale, counts.rejected);
     sl_tp_pool_destroy(server.pool);
+    sl_tp_identity_destroy(server.identity);
     return rc;
 }

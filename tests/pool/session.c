@@ -34,6 +34,7 @@ void sl_tp_session_destroy(struct sl_tp_session *session) {
         link = &(*link)->next;
     }
     *link = session->next;
+    json_decref(session->late);
     sl_buf_fini(&session->input);
     free(session);
 }
@@ -54,6 +55,11 @@ bool sl_tp_session_knows(const struct sl_tp_session *session, const char *worker
 void sl_tp_session_send(struct sl_tp_session *session, json_t *message) {
     char *text = message ? json_dumps(message, JSON_COMPACT) : NULL;
     sl_assert(text);
+    if (session->stalled) {
+        free(text);
+        json_decref(message);
+        return;
+    }
     size_t size = strlen(text);
     char *line = realloc(text, size + 2);
     sl_assert(line);
@@ -65,7 +71,7 @@ void sl_tp_session_send(struct sl_tp_session *session, json_t *message) {
 
 void sl_tp_session_reply(struct sl_tp_session *session, json_t *id, json_t *result, int code,
                          const char *text) {
-    json_t *error = code ? json_pack("[i,s,n]", code, text) : json_null();
+    json_t *error = code ? sl_tp_mischief_error(session, code, text) : json_null();
     sl_tp_session_send(session,
                        json_pack("{s:O,s:o,s:o}", "id", id, "result", result, "error", error));
 }
@@ -109,6 +115,25 @@ static void send_garbage(struct sl_tp_session *session) {
     session->write(session->context, line, strlen(line));
 }
 
+void sl_tp_session_set_difficulty(struct sl_tp_session *session) {
+    sl_tp_session_send(session,
+                       json_pack("{s:n,s:s,s:[o]}", "id", "method", "mining.set_difficulty",
+                                 "params", difficulty_number(session->difficulty)));
+}
+
+void sl_tp_session_notify_job(struct sl_tp_session *session, const struct sl_tp_job *job,
+                              bool clean) {
+    json_t *branches = json_array();
+    for (int i = 0; i < job->branch_count; i++) {
+        json_array_append_new(branches, json_string(job->branches[i]));
+    }
+    session->last_job = job->number;
+    sl_tp_session_send(session,
+                       json_pack("{s:n,s:s,s:[s,s,s,s,o,s,s,s,b]}", "id", "method", "mining.notify",
+                                 "params", job->id, job->prevhash, job->coinb1, job->coinb2,
+                                 branches, job->version, job->nbits, job->ntime, clean));
+}
+
 void sl_tp_session_notify(struct sl_tp_session *session, bool first) {
     const struct sl_tp_job *job = sl_tp_chain_newest(session->pool->chain);
     if (session->pool->options.behaviours & SL_TP_GARBAGE) {
@@ -116,24 +141,20 @@ void sl_tp_session_notify(struct sl_tp_session *session, bool first) {
         return;
     }
     int64_t held = sl_tp_session_difficulty(session, UINT64_MAX);
-    if (session->term_count == 0 || held != session->difficulty) {
+    bool late = session->pool->options.behaviours & SL_TP_MISORDER;
+    bool set = session->term_count == 0 || held != session->difficulty;
+    if (set) {
         hold_terms(session, job->number);
-        sl_tp_session_send(session,
-                           json_pack("{s:n,s:s,s:[o]}", "id", "method", "mining.set_difficulty",
-                                     "params", difficulty_number(session->difficulty)));
     }
-    json_t *branches = json_array();
-    for (int i = 0; i < job->branch_count; i++) {
-        json_array_append_new(branches, json_string(job->branches[i]));
+    if (set && !late) {
+        sl_tp_session_set_difficulty(session);
     }
     /* A resumed session may go on with its work, so its first job is no cleaner than the chain's.
      */
-    bool clean = job->clean || (first && !session->resumed);
-    session->last_job = job->number;
-    sl_tp_session_send(session,
-                       json_pack("{s:n,s:s,s:[s,s,s,s,o,s,s,s,b]}", "id", "method", "mining.notify",
-                                 "params", job->id, job->prevhash, job->coinb1, job->coinb2,
-                                 branches, job->version, job->nbits, job->ntime, clean));
+    sl_tp_session_notify_job(session, job, job->clean || (first && !session->resumed));
+    if (set && late) {
+        sl_tp_session_set_difficulty(session);
+    }
 }
 
 static void on_configure(struct sl_tp_session *session, json_t *id, const json_t *params) {
@@ -203,6 +224,10 @@ static void on_subscribe(struct sl_tp_session *session, json_t *id, const json_t
         session->subscribed = true;
     }
     session_id(pool, session->extranonce1, sid);
+    if (pool->options.behaviours & SL_TP_MISORDER) {
+        session->difficulty = pool->options.difficulty;
+        sl_tp_session_notify(session, true);
+    }
     snprintf(extranonce1, sizeof extranonce1, "%08" PRIx32, session->extranonce1);
     sl_tp_session_reply(session, id,
                         json_pack("[[[s,s],[s,s]],s,i]", "mining.set_difficulty", sid,
@@ -241,8 +266,12 @@ static void on_authorize(struct sl_tp_session *session, json_t *id, const json_t
     if (first && session->difficulty == 0) {
         session->difficulty = configured_difficulty(options, worker);
     }
+    bool misorder = options->behaviours & SL_TP_MISORDER;
+    if (first && misorder) {
+        sl_tp_session_notify(session, false);
+    }
     sl_tp_session_reply(session, id, json_true(), 0, NULL);
-    if (first) {
+    if (first && !misorder) {
         sl_tp_session_notify(session, true);
     }
 }
@@ -272,7 +301,9 @@ static void on_request(struct sl_tp_session *session, const char *method, json_t
     } else if (strcmp(method, "mining.suggest_difficulty") == 0) {
         on_suggest(session, id, params);
     } else if (strcmp(method, "mining.extranonce.subscribe") == 0) {
-        sl_tp_session_reply(session, id, json_true(), 0, NULL);
+        bool odd = session->pool->options.behaviours & SL_TP_ERROR_SHAPES;
+        sl_tp_session_reply(session, id, odd ? json_null() : json_true(), odd ? 20 : 0,
+                            "Unsupported");
     } else if (strcmp(method, "mining.ping") == 0) {
         sl_tp_session_reply(session, id, json_string("pong"), 0, NULL);
     } else {
@@ -295,7 +326,7 @@ static void handle_line(struct sl_tp_session *session, const char *line, size_t 
 
 bool sl_tp_session_input(struct sl_tp_session *session, const char *data, size_t size,
                          struct sl_wall now) {
-    if (session->pool->options.behaviours & SL_TP_SILENT) {
+    if (session->stalled || (session->pool->options.behaviours & SL_TP_SILENT)) {
         return true;
     }
     sl_buf_append(&session->input, data, size);

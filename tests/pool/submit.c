@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * mining.submit: the share is checked, logged and answered, in this order. */
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,10 +13,14 @@ struct judged {
     int code; /* 0: accepted */
     const char *text;
     int64_t difficulty;
+    int64_t behind_ms; /* since the work was retired; negative: it is not */
 };
 
+/* So long after a change of terms, shares under the old ones are stale rather than wrong. */
+#define GRACE_MS 2000
+
 static struct judged verdict(int code, const char *text, int64_t difficulty) {
-    return (struct judged){code, text, difficulty};
+    return (struct judged){code, text, difficulty, -1};
 }
 
 static bool is_hex(const char *text, size_t digits) {
@@ -57,7 +63,26 @@ static const char *read_fields(const struct sl_tp_session *session, const json_t
     return NULL;
 }
 
-static struct judged judge(struct sl_tp_session *session, const json_t *params) {
+static struct judged stale(const char *text, int64_t difficulty, struct sl_wall since,
+                           struct sl_wall now) {
+    return (struct judged){21, text, difficulty, now.ms - since.ms};
+}
+
+static bool changed_lately(const struct sl_tp_session *session, struct sl_wall now) {
+    return session->moved_at.ms > 0 && now.ms - session->moved_at.ms < GRACE_MS;
+}
+
+static bool of_old_extranonce(const struct sl_tp_session *session, const struct sl_tp_job *job,
+                              struct sl_tp_submit submit, int64_t difficulty, struct sl_wall now) {
+    char extranonce1[2 * SL_TP_EXTRANONCE1_SIZE + 1];
+    snprintf(extranonce1, sizeof extranonce1, "%08" PRIx32, session->before_extranonce1);
+    submit.extranonce1 = extranonce1;
+    return changed_lately(session, now) &&
+           sl_tp_chain_check(session->pool->chain, job, &submit, difficulty) == SL_TP_GOOD;
+}
+
+static struct judged judge(struct sl_tp_session *session, const json_t *params,
+                           struct sl_wall now) {
     const char *worker = json_string_value(json_array_get(params, 0));
     const char *job_id = json_string_value(json_array_get(params, 1));
     size_t count = json_array_size(params);
@@ -77,22 +102,25 @@ static struct judged judge(struct sl_tp_session *session, const json_t *params) 
     }
     difficulty = sl_tp_session_difficulty(session, job->number);
     if (job->retired) {
-        return verdict(21, "Stale share", difficulty);
+        return stale("Stale share", difficulty, job->retired_at, now);
+    }
+    if ((session->pool->options.behaviours & SL_TP_STALE_STORM) && job->number % 2 == 0) {
+        return verdict(21, "Job not found", difficulty);
     }
     char extranonce1[2 * SL_TP_EXTRANONCE1_SIZE + 1];
-    uint8_t raw[SL_TP_EXTRANONCE1_SIZE];
-    for (int i = 0; i < SL_TP_EXTRANONCE1_SIZE; i++) {
-        raw[i] = (uint8_t)(session->extranonce1 >> (24 - 8 * i));
-    }
-    sl_hex_encode(raw, sizeof raw, extranonce1);
+    snprintf(extranonce1, sizeof extranonce1, "%08" PRIx32, session->extranonce1);
     struct sl_tp_submit submit = {.extranonce1 = extranonce1};
     const char *wrong = read_fields(session, params, job, &submit);
     if (wrong) {
-        return verdict(20, wrong, difficulty);
+        return changed_lately(session, now) && strstr(wrong, "mask")
+                   ? stale("Stale version mask", difficulty, session->moved_at, now)
+                   : verdict(20, wrong, difficulty);
     }
     switch (sl_tp_chain_check(session->pool->chain, job, &submit, difficulty)) {
     case SL_TP_LOW:
-        return verdict(23, "Low difficulty share", difficulty);
+        return of_old_extranonce(session, job, submit, difficulty, now)
+                   ? stale("Stale extranonce", difficulty, session->moved_at, now)
+                   : verdict(23, "Low difficulty share", difficulty);
     case SL_TP_DUPLICATE:
         return verdict(22, "Duplicate share", difficulty);
     case SL_TP_GOOD:
@@ -105,14 +133,20 @@ void sl_tp_session_submit(struct sl_tp_session *session, json_t *id, const json_
                           struct sl_wall now) {
     const char *worker = json_string_value(json_array_get(params, 0));
     const char *job_id = json_string_value(json_array_get(params, 1));
-    struct judged judged = judge(session, params);
+    struct judged judged = judge(session, params, now);
     struct sl_tp_log_line line = {.worker = worker ? worker : "",
                                   .job = job_id ? job_id : "",
                                   .code = judged.code,
                                   .difficulty = judged.difficulty,
+                                  .behind_ms = judged.behind_ms,
                                   .now = now};
     line.result = judged.code == 0 ? "accepted" : judged.code == 21 ? "stale" : "rejected";
     sl_tp_pool_log(session->pool, &line);
-    sl_tp_session_reply(session, id, judged.code ? json_null() : json_true(), judged.code,
-                        judged.text);
+    /* In the odd shapes the result says no too: an error may be missing. */
+    bool odd = session->pool->options.behaviours & SL_TP_ERROR_SHAPES;
+    json_t *no = odd ? json_false() : json_null();
+    sl_tp_mischief_answer(session, id, judged.code ? no : json_true(), judged.code, judged.text);
+    if (judged.code == 0) {
+        sl_tp_mischief_accepted(session);
+    }
 }

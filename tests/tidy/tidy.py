@@ -63,6 +63,7 @@ THIRD_PARTY = {
     r"microhttpd\.h": ["broker/http", "tests"],
     r"curl/": ["broker/feeds", "broker/cli", "tests"],
     r"yaml\.h": ["proto/conf", "tests"],
+    r"gnutls/": ["agent/shell", "tests"],
     r"utf8proc\.h": ["agent/models", "tests"],
     r"uv\.h": ["broker/shell", "agent/shell", "tests"],
 }

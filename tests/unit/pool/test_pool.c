@@ -329,7 +329,7 @@ static void the_log_has_one_line_for_each_share(void **state) {
         assert_int_equal(json_integer_value(json_object_get(entry, "code")), i == 0 ? 0 : 22);
         assert_int_equal(json_is_null(json_object_get(entry, "code")), i == 0);
         assert_true(json_number_value(json_object_get(entry, "difficulty")) == 1e-7);
-        assert_int_equal(json_object_size(entry), 6);
+        assert_int_equal(json_object_size(entry), 7);
         json_decref(entry);
     }
     assert_null(fgets(line, sizeof line, file));

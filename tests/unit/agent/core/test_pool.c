@@ -10,16 +10,17 @@
 #include <string.h>
 
 #include "agent/core/pool.h"
-#include "agent/stratum/client.h"
+#include "agent/stratum/failover.h"
 
 static void a_refused_authorisation_is_an_error_for_people(void **state) {
     (void)state;
-    struct sl_stratum_config config;
-    sl_stratum_config_defaults(&config);
-    strcpy(config.url.host, "p.test");
-    config.url.port = 3333;
-    config.version_mask = 0;
-    strcpy(config.user, "nobody");
+    struct sl_failover_config config;
+    sl_failover_config_defaults(&config);
+    config.url_count = 1;
+    strcpy(config.urls[0].host, "p.test");
+    config.urls[0].port = 3333;
+    config.client.version_mask = 0;
+    strcpy(config.client.user, "nobody");
     struct agent_pool *pool = NULL;
     assert_int_equal(agent_pool_create(&config, 1, &pool, NULL), 0);
     struct sl_mono now = {SL_NS_PER_S};
@@ -29,14 +30,16 @@ static void a_refused_authorisation_is_an_error_for_people(void **state) {
     assert_true(agent_pool_take(pool, &action));
     assert_int_equal(action.kind, POOL_CONNECT);
     assert_string_equal(action.text, "p.test");
-    agent_pool_on_connected(pool, now);
+    assert_int_equal(action.link, 0);
+    assert_false(action.tls);
+    agent_pool_on_connected(pool, 0, now);
     agent_pool_get_status(pool, &status);
     assert_false(status.connected);
     assert_true(status.state[0] != '\0');
     static const char subscribe[] = "{\"id\":1,\"result\":[[],\"ab\",4],\"error\":null}\n";
     static const char refuse[] = "{\"id\":2,\"result\":false,\"error\":[24,\"who?\",null]}\n";
-    agent_pool_on_received(pool, subscribe, strlen(subscribe), now);
-    agent_pool_on_received(pool, refuse, strlen(refuse), now);
+    agent_pool_on_received(pool, 0, subscribe, strlen(subscribe), now);
+    agent_pool_on_received(pool, 0, refuse, strlen(refuse), now);
     bool error = false;
     while (agent_pool_take(pool, &action)) {
         error |= action.kind == POOL_LOG && action.level == SL_LOG_ERROR &&

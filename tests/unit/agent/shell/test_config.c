@@ -10,11 +10,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "agent/shell/config.h"
-#include "agent/stratum/client.h"
 
 #define HEAD                                                                                       \
     "node: n1\ndata_dir: /tmp/x\nbroker:\n  server_key: "                                          \
@@ -56,7 +54,7 @@ static void defaults_and_figures(void **state) {
     assert_int_equal(options.rated_mw[SL_MODE_HASH], 65500);
     assert_true(options.rated_mw[SL_MODE_IDLE] < 0); /* not rated is unknown, never zero */
     assert_int_equal(options.split_cpu, 2);
-    assert_string_equal(options.pool_url, "");
+    assert_string_equal(options.pool.url, "");
 }
 
 static void mistakes_are_named(void **state) {
@@ -70,7 +68,7 @@ static void mistakes_are_named(void **state) {
         {HEAD "devices:\n  gpu: maybe\n", ":7: "},
         {HEAD "launch: 80x\n", ":6: "},
         {HEAD "lunch: 50ms\n", "lunch"},
-        {HEAD "pool:\n  url: stratum+ssl://a:1\n  user: u\n", "pool.url"},
+        {HEAD "pool:\n  url: stratum2+tcp://a:1\n  user: u\n", "pool.url"},
         {HEAD "pool:\n  url: stratum+tcp://a:1\n", "pool.user"},
         {HEAD "devices:\n  gpu: false\n  cpu: never\n", "every device"},
         {HEAD "models:\n  - id: a\n    path: /x\n  - id: a\n    path: /y\n", "two models"},
@@ -92,37 +90,11 @@ static void mistakes_are_named(void **state) {
     }
 }
 
-static void the_password_may_come_from_a_file_of_ours_alone(void **state) {
-    (void)state;
-    struct sl_agent_options options;
-    struct sl_error err = {0};
-    struct sl_stratum_config pool;
-    char path[] = "/tmp/sluice-agent-pass-XXXXXX";
-    int fd = mkstemp(path);
-    assert_int_equal(write(fd, "secret\nrest\n", 12), 12);
-    close(fd);
-    char text[1024];
-    snprintf(text, sizeof text, "%s%s%s%s", HEAD,
-             "pool:\n  url: stratum+tcp://a.test:3333\n  user: u\n  version_rolling: false\n",
-             "  password_file: ", path);
-    assert_int_equal(read_text(text, &options, &err), 0);
-    assert_int_equal(sl_agent_options_pool(&options, &pool, &err), 0);
-    assert_string_equal(pool.password, "secret");
-    assert_string_equal(pool.url.host, "a.test");
-    assert_int_equal(pool.version_mask, 0);
-    assert_int_equal(chmod(path, 0644), 0);
-    assert_int_equal(sl_agent_options_pool(&options, &pool, &err), -SL_DENIED);
-    assert_non_null(strstr(err.text, "chmod 600"));
-    unlink(path);
-    assert_true(sl_agent_options_pool(&options, &pool, &err) < 0);
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_sample_is_sound),
         cmocka_unit_test(defaults_and_figures),
         cmocka_unit_test(mistakes_are_named),
-        cmocka_unit_test(the_password_may_come_from_a_file_of_ours_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -88,7 +88,7 @@ static void there_and_back_and_the_end(void **state) {
     (void)state;
     struct fixture f;
     set_up(&f);
-    sl_pool_link_connect(&f.link, "127.0.0.1", f.port);
+    sl_pool_link_connect(&f.link, "127.0.0.1", f.port, false);
     run_until(&f, &f.connected, 1);
     int peer = accept(f.listener, NULL, NULL);
     assert_true(peer >= 0);
@@ -113,10 +113,10 @@ static void refused_and_unknown_names(void **state) {
     set_up(&f);
     close(f.listener);
     f.listener = -1;
-    sl_pool_link_connect(&f.link, "127.0.0.1", f.port);
+    sl_pool_link_connect(&f.link, "127.0.0.1", f.port, false);
     run_until(&f, &f.disconnected, 1);
     assert_non_null(strstr(f.reason, "refused"));
-    sl_pool_link_connect(&f.link, "no.such.host.invalid", 1);
+    sl_pool_link_connect(&f.link, "no.such.host.invalid", 1, false);
     run_until(&f, &f.disconnected, 2);
     assert_non_null(strstr(f.reason, "resolved"));
     assert_int_equal(f.connected, 0);
@@ -128,7 +128,7 @@ static void every_address_of_a_name_is_tried(void **state) {
     struct fixture f;
     set_up(&f);
     /* localhost is ::1 and 127.0.0.1 on most machines; we listen on the latter only. */
-    sl_pool_link_connect(&f.link, "localhost", f.port);
+    sl_pool_link_connect(&f.link, "localhost", f.port, false);
     run_until(&f, &f.connected, 1);
     assert_int_equal(f.disconnected, 0);
     tear_down(&f);
@@ -139,7 +139,7 @@ static void abandoned_at_any_moment_nothing_is_heard(void **state) {
     for (int turns = 0; turns < 6; turns++) {
         struct fixture f;
         set_up(&f);
-        sl_pool_link_connect(&f.link, "127.0.0.1", f.port);
+        sl_pool_link_connect(&f.link, "127.0.0.1", f.port, false);
         for (int i = 0; i < turns; i++) {
             uv_run(&f.loop, UV_RUN_NOWAIT);
         }
@@ -159,7 +159,7 @@ static void a_peer_that_reads_nothing_is_given_up(void **state) {
     (void)state;
     struct fixture f;
     set_up(&f);
-    sl_pool_link_connect(&f.link, "127.0.0.1", f.port);
+    sl_pool_link_connect(&f.link, "127.0.0.1", f.port, false);
     run_until(&f, &f.connected, 1);
     static char block[65536];
     for (int i = 0; i < 1000 && f.disconnected == 0; i++) {

@@ -92,7 +92,13 @@ static void text_for_logs_is_cleaned(void **state) {
         {"\xc2\x9b"
          "1m",
          20, "?1m"},
-        {"\xc3\xa4\xc3\xb6", 4, "\xc3\xa4"}, /* a character is not cut in two */
+        {"a\xe2\x80\xae"
+         "b\xe2\x81\xa6"
+         "c\xd8\x9c",
+         20, "a?b?c?"}, /* right to left */
+        {"\xef\xbb\xbfx\xe2\x80\xa8y\xe2\x80\x8bz", 20, "?x?y?z"},
+        {"\xf3\xa0\x81\x81z\xff\xe2\x82", 20, "?z???"}, /* tags; broken UTF-8 */
+        {"\xc3\xa4\xc3\xb6", 4, "\xc3\xa4"},            /* a character is not cut in two */
         {"\xf0\x9f\x98\x80x", 4, ""},
         {"\xf0\x9f\x98\x80x", 6, "\xf0\x9f\x98\x80x"},
         {"abcdef", 4, "abc"},

@@ -22,9 +22,12 @@ static void addresses_are_read_strictly(void **state) {
         {"stratum+tcp://127.0.0.1:1", SL_OK, "127.0.0.1", 1},
         {"stratum+tcp://[::1]:65535", SL_OK, "::1", 65535},
         {"stratum+tcp://h_1-x:80", SL_OK, "h_1-x", 80},
-        {"stratum+ssl://pool.example:443", -SL_UNSUPPORTED, NULL, 0},
-        {"stratum+tls://pool.example:443", -SL_UNSUPPORTED, NULL, 0},
-        {"stratums://pool.example:443", -SL_UNSUPPORTED, NULL, 0},
+        {"stratum+ssl://pool.example:443", SL_OK, "pool.example", 443},
+        {"Stratum+TLS://pool.example:443/", SL_OK, "pool.example", 443},
+        {"stratums://[::1]:443", SL_OK, "::1", 443},
+        {"ssl://pool.example:443", SL_OK, "pool.example", 443},
+        {"stratum+ssl://pool.example", -SL_INVALID, NULL, 0},
+        {"stratum+tsl://pool.example:443", -SL_INVALID, NULL, 0},
         {"stratum2+tcp://pool.example:443/key", -SL_UNSUPPORTED, NULL, 0},
         {"http://pool.example:80", -SL_INVALID, NULL, 0},
         {"pool.example:3333", -SL_INVALID, NULL, 0},
@@ -48,11 +51,12 @@ static void addresses_are_read_strictly(void **state) {
         {"stratum+tcp://[pool]:3333", -SL_INVALID, NULL, 0},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        struct sl_pool_url url = {"untouched", 9};
+        struct sl_pool_url url = {"untouched", 9, false};
         struct sl_error err = {0};
         assert_int_equal(sl_pool_url_parse(cases[i].text, &url, &err), cases[i].rc);
         assert_string_equal(url.host, cases[i].host ? cases[i].host : "untouched");
         assert_int_equal(url.port, cases[i].host ? cases[i].port : 9);
+        assert_int_equal(url.tls, strcasestr(cases[i].text, "tcp") == NULL && cases[i].host);
         assert_true(cases[i].rc == SL_OK || strstr(err.text, "pool address"));
     }
     char text[400] = "stratum+tcp://";
@@ -95,10 +99,60 @@ static void a_pool_may_only_move_its_miners_within_its_domain(void **state) {
     }
 }
 
+static void what_is_read_can_be_written(void **state) {
+    (void)state;
+    static const char *const texts[] = {"stratum+tcp://pool.example:3333",
+                                        "stratum+ssl://[2001:db8::1]:443"};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        struct sl_pool_url url, again;
+        char text[SL_POOL_URL_TEXT_MAX];
+        assert_int_equal(sl_pool_url_parse(texts[i], &url, NULL), SL_OK);
+        sl_pool_url_write(&url, text);
+        assert_string_equal(text, texts[i]);
+        assert_int_equal(sl_pool_url_parse(text, &again, NULL), SL_OK);
+        assert_true(sl_pool_url_same(&url, &again));
+        again.tls = !again.tls; /* plain and TLS are two addresses */
+        assert_false(sl_pool_url_same(&url, &again));
+    }
+}
+
+static void a_proxy_has_a_name_and_a_port(void **state) {
+    (void)state;
+    struct sl_pool_url url;
+    struct sl_error err = {0};
+    assert_int_equal(sl_pool_proxy_parse("socks5://127.0.0.1:1080", &url, &err), SL_OK);
+    assert_string_equal(url.host, "127.0.0.1");
+    assert_int_equal(url.port, 1080);
+    assert_int_equal(sl_pool_proxy_parse("SOCKS5H://p.test:9/", &url, &err), SL_OK);
+    static const char *const bad[] = {"",
+                                      "p.test:1080",
+                                      "http://p.test:8080",
+                                      "socks4://p.test:1",
+                                      "socks5://p.test",
+                                      "socks5://u:p@p.test:1080"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        assert_int_equal(sl_pool_proxy_parse(bad[i], &url, &err), -SL_INVALID);
+        assert_non_null(strstr(err.text, "socks5://HOST:PORT"));
+    }
+}
+
+static void a_pool_sends_to_ports_of_pools(void **state) {
+    (void)state;
+    assert_true(sl_pool_port_may_move(3333, 3334));
+    assert_true(sl_pool_port_may_move(3333, 443));
+    assert_true(sl_pool_port_may_move(3333, 80));
+    assert_true(sl_pool_port_may_move(25, 25));
+    assert_false(sl_pool_port_may_move(3333, 25));
+    assert_false(sl_pool_port_may_move(3333, 22));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(addresses_are_read_strictly),
         cmocka_unit_test(a_pool_may_only_move_its_miners_within_its_domain),
+        cmocka_unit_test(what_is_read_can_be_written),
+        cmocka_unit_test(a_proxy_has_a_name_and_a_port),
+        cmocka_unit_test(a_pool_sends_to_ports_of_pools),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

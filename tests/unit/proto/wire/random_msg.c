@@ -164,6 +164,9 @@ static void device(struct random_msg *r, struct sl_msg_device *d, uint32_t index
         d->models[i].tokens_per_s_milli = figure(r);
         d->models[i].max_tokens = (uint32_t)figure(r);
         d->models[i].truncate = coin(r);
+        for (uint32_t k = 0; k < SL_LENGTHS; k++) {
+            d->models[i].length_rates_milli[k] = coin(r) ? figure(r) : 0;
+        }
     }
 }
 
@@ -458,6 +461,7 @@ static bool same_rest(const struct sl_msg *a, const struct sl_msg *b) {
     if (a->kind == SL_MSG_REPORT) {
         x.report.devices = y.report.devices = NULL;
         x.report.pools = y.report.pools = NULL;
+        x.report.device_bytes = y.report.device_bytes = NULL;
         return same_bytes(&x.report, &y.report, sizeof x.report);
     }
     if (a->kind == SL_MSG_DRAIN) {

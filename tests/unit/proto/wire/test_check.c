@@ -135,6 +135,8 @@ static void rules_of_devices(void **state) {
          strcpy(s.devices[0].models[1].id, "model-a"));
     RULE(REPORT, SL_LIMIT, "tokens per second",
          s.devices[0].models[1].tokens_per_s_milli = UINT64_MAX);
+    RULE(REPORT, SL_LIMIT, "tokens per second of a length",
+         s.devices[0].models[1].length_rates_milli[7] = UINT64_MAX);
     RULE(REPORT, SL_LIMIT, "accepted work", m->report.pool.work_accepted = UINT64_MAX);
     RULE(REPORT, SL_LIMIT, "health is longer",
          memset(s.devices[0].health, 'a', sizeof s.devices[0].health));
