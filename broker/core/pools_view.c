@@ -98,3 +98,12 @@ bool sl_view_pool_get(const struct sl_broker_core *core, struct sl_now now, uint
     }
     return true;
 }
+
+bool sl_view_node_pool_get(const struct sl_broker_core *core, uint32_t node, uint32_t index,
+                           struct sl_msg_pool *ret_pool) {
+    if (node >= core->node_count || index >= core->nodes[node].pool_count) {
+        return false;
+    }
+    *ret_pool = core->nodes[node].pools[index].said;
+    return true;
+}

@@ -133,6 +133,10 @@ struct sl_view_pool {
 bool sl_view_pool_get(const struct sl_broker_core *core, struct sl_now now, uint32_t index,
                       struct sl_view_pool *ret_view);
 
+/* Of the node, in its own order; false past the end. */
+bool sl_view_node_pool_get(const struct sl_broker_core *core, uint32_t node, uint32_t index,
+                           struct sl_msg_pool *ret_pool);
+
 struct sl_view_batch {
     char id[SL_ID_MAX];
     char tenant[SL_TENANT_MAX];

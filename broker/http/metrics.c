@@ -20,8 +20,7 @@ static void usd(struct sl_buf *buf, const char *name, const char *label, sl_i128
     sl_buf_printf(buf, "%s%s %s\n", name, label, sl_nusd_format(nusd, text));
 }
 
-/* A label's value: quotes, backslashes and line ends are escaped. */
-static void label_value(struct sl_buf *buf, const char *text) {
+void sl_view_metric_label(struct sl_buf *buf, const char *text) {
     for (const char *c = text; *c; c++) {
         if (*c == '"' || *c == '\\') {
             sl_buf_append(buf, "\\", 1);
@@ -98,7 +97,7 @@ static void write_feeds(struct sl_buf *buf, const struct sl_broker_core *core, s
     for (uint32_t i = 0; sl_view_feed_get(core, now, i, &feed); i++) {
         if (feed.known && feed.age_ms >= 0) {
             sl_buf_printf(buf, "sluice_feed_age_seconds{feed=\"");
-            label_value(buf, feed.feed.id);
+            sl_view_metric_label(buf, feed.feed.id);
             sl_buf_printf(buf, "\"} %" PRId64 ".%03d\n", feed.age_ms / 1000,
                           (int)(feed.age_ms % 1000));
         }
@@ -107,7 +106,7 @@ static void write_feeds(struct sl_buf *buf, const struct sl_broker_core *core, s
                         "1: too old to decide by, prices cause no move.");
     for (uint32_t i = 0; sl_view_feed_get(core, now, i, &feed); i++) {
         sl_buf_printf(buf, "sluice_feed_stale{feed=\"");
-        label_value(buf, feed.feed.id);
+        sl_view_metric_label(buf, feed.feed.id);
         sl_buf_printf(buf, "\"} %d\n", feed.stale || !feed.known ? 1 : 0);
     }
 }
@@ -120,5 +119,6 @@ void sl_view_metrics_text(struct sl_buf *buf, const struct sl_broker_core *core,
     write_work(buf, &status);
     write_money(buf, &status.money);
     write_feeds(buf, core, now);
+    sl_view_pools_metrics(buf, core, now);
     sl_view_power_metrics(buf, core, now);
 }

@@ -28,6 +28,12 @@ void sl_view_power_metrics(struct sl_buf *buf, const struct sl_broker_core *core
 /* The key "tokens_per_s_by_length": measured classes only, by their longest text; "longer" is the
  * class without an end. rates_milli: [SL_LENGTHS]. */
 void sl_view_lengths(struct sl_json *json, const uint64_t *rates_milli);
+void sl_view_pools_json(struct sl_json *json, const struct sl_broker_core *core, struct sl_now now);
+/* One agent's connection to one pool; node NULL: not named. */
+void sl_view_pool_json(struct sl_json *json, const char *key, const char *node,
+                       const struct sl_msg_pool *pool);
+void sl_view_pools_metrics(struct sl_buf *buf, const struct sl_broker_core *core,
+                           struct sl_now now);
 void sl_view_device_json(struct sl_json *json, const struct sl_view_device *device);
 void sl_view_feed_json(struct sl_json *json, const struct sl_view_feed *feed);
 void sl_view_feeds_json(struct sl_json *json, const struct sl_broker_core *core, struct sl_now now);
@@ -38,6 +44,8 @@ int sl_view_stress_json(struct sl_json *json, const struct sl_broker_core *core,
 void sl_view_rates_json(struct sl_json *json, const struct sl_broker_core *core, struct sl_now now);
 /* What stands before the values of a metric. */
 void sl_view_metric_head(struct sl_buf *buf, const char *name, const char *type, const char *help);
+/* A label's value: quotes, backslashes and line ends are escaped. */
+void sl_view_metric_label(struct sl_buf *buf, const char *text);
 void sl_view_metrics_text(struct sl_buf *buf, const struct sl_broker_core *core, struct sl_now now);
 
 #endif
