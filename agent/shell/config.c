@@ -134,7 +134,7 @@ int sl_agent_options_read(const char *path, struct sl_agent_options *ret_options
         return rc;
     }
     if (check(&options, path, err) != SL_OK) {
-        return sl_wrap(err, "%s", path);
+        return strstr(err->text, path) ? err->status : sl_wrap(err, "%s", path);
     }
     *ret_options = options;
     return SL_OK;

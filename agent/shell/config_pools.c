@@ -100,7 +100,7 @@ static int check_user(const struct sl_agent_options *options, const struct sl_po
         return SL_OK;
     }
     int line = line_of(path, pool->user);
-    return line ? sl_wrap(err, "line %d: %s", line, section) : sl_wrap(err, "%s", section);
+    return line ? sl_wrap(err, "%s:%d: %s", path, line, section) : sl_wrap(err, "%s", section);
 }
 
 static int check_name(const struct sl_agent_options *options, uint32_t at, const char *section,

@@ -440,12 +440,12 @@ static void test_pools(void **state) {
     assert_string_equal(json_string_value(json_object_get(one, "state")), "fallback");
     assert_string_equal(json_string_value(json_object_get(one, "quoted_usd")), "0.05");
     json_t *rejected = json_object_get(one, "rejected");
-    assert_int_equal(json_integer_value(json_object_get(rejected, "duplicate")), 1);
-    assert_int_equal(json_integer_value(json_object_get(rejected, "low_difficulty")), 2);
-    assert_int_equal(json_integer_value(json_object_get(rejected, "unauthorised")), 3);
-    assert_int_equal(json_integer_value(json_object_get(rejected, "other")), 4);
+    assert_int_equal((int)json_number_value(json_object_get(rejected, "duplicate")), 1);
+    assert_int_equal((int)json_number_value(json_object_get(rejected, "low_difficulty")), 2);
+    assert_int_equal((int)json_number_value(json_object_get(rejected, "unauthorised")), 3);
+    assert_int_equal((int)json_number_value(json_object_get(rejected, "other")), 4);
     json_t *window = json_object_get(one, "window");
-    assert_int_equal(json_integer_value(json_object_get(window, "measured_hs")), 1000);
+    assert_int_equal((int)json_number_value(json_object_get(window, "measured_hs")), 1000);
     assert_true(json_real_value(json_object_get(window, "effective")) == 0.95);
     assert_true(json_is_null(json_object_get(window, "refused")));
     assert_int_equal(json_array_size(json_object_get(root, "connections")), 1);
