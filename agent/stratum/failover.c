@@ -22,8 +22,9 @@ struct member {
     struct sl_stratum *client;
     enum phase phase;
     int64_t at_ns;
-    bool in_trouble; /* what its machine says: waiting or refused; seen by the last turn */
-    uint32_t tries;  /* that failed since the last accepted share */
+    int64_t not_before_ns; /* RESTING: its own back-off, which is not forgotten */
+    bool in_trouble;       /* what its machine says: waiting or refused; seen by the last turn */
+    uint32_t tries;        /* that failed since the last accepted share */
     uint64_t accepted;
 };
 
@@ -114,8 +115,11 @@ static void begin(struct member *member, struct sl_mono now) {
 }
 
 static void rest(struct member *member, int64_t at_ns, struct sl_mono now) {
+    bool backs_off =
+        member->client->state == SL_STRATUM_WAITING || member->client->state == SL_STRATUM_REFUSED;
     member->phase = RESTING;
-    member->at_ns = at_ns;
+    member->not_before_ns = backs_off ? member->client->phase_end.ns : 0;
+    member->at_ns = at_ns > member->not_before_ns ? at_ns : member->not_before_ns;
     member->in_trouble = false;
     sl_stratum_stop(member->client, now);
 }
@@ -237,10 +241,14 @@ static void try_another(struct sl_failover *pool, struct sl_mono now) {
     }
     pool->next_ns = NEVER_NS;
     for (uint32_t i = 0; i < pool->count; i++) {
-        if (pool->members[i].phase == RESTING) {
-            begin(&pool->members[i], now);
+        struct member *member = &pool->members[i];
+        if (member->phase == RESTING && now.ns >= member->not_before_ns) {
+            begin(member, now);
             pool->next_ns = sl_mono_after_ms(now, pool->config.head_start_ms).ns;
             return;
+        }
+        if (member->phase == RESTING && member->not_before_ns < pool->next_ns) {
+            pool->next_ns = member->not_before_ns;
         }
     }
 }
@@ -382,7 +390,8 @@ static bool pass(struct sl_failover *pool, uint32_t link, struct sl_stratum_acti
     case SL_STRATUM_MISCONFIGURED:
         if (pool->count > 1) {
             sl_pool_url_write(&pool->config.urls[link], url);
-            snprintf(text, sizeof text, "%.60s: %.*s", url, SL_STRATUM_TEXT_MAX - 62, action->text);
+            int n = snprintf(text, sizeof text, "%.60s: ", url);
+            sl_message_clean(action->text, text + n, sizeof text - (size_t)n);
             memcpy(action->text, text, sizeof text);
         }
         return true;

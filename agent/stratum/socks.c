@@ -170,6 +170,12 @@ int sl_socks_input(struct sl_socks *socks, const void *data, size_t size, size_t
                                                 : on_connect(socks, err);
             socks->reply_size = 0;
         }
+        if (rc == -SL_AGAIN && socks->output_size > 0 && used < size) {
+            rc = sl_fail(err, SL_IO, "this is no SOCKS5 proxy: it answers before it is asked");
+        }
+    }
+    if (rc != -SL_AGAIN) {
+        socks->output_size = 0;
     }
     *ret_used = used;
     return rc;

@@ -91,7 +91,11 @@
     X(MOVED, "moved", "a device changed its mode because of prices")                               \
     X(POWER_CURTAILED, "power-curtailed", "a strike price set a device to idle")                   \
     X(POWER_SHED, "power-shed", "a cap set a device to idle")                                      \
-    X(POWER_WAITED, "power-waited", "a device waited until others had made room under a cap")
+    X(POWER_WAITED, "power-waited", "a device waited until others had made room under a cap")      \
+    X(ADDRESS_CHANGED, "address-changed", "work went on at another address of a pool")             \
+    X(ADDRESS_RETURNED, "address-returned", "work returned to a better address of a pool")         \
+    X(IMPOSTOR_MET, "impostor-met", "a pool showed another key than the pinned one")               \
+    X(SENT_AWAY, "sent-away", "a pool wanted to send its miners to a foreign host")
 
 enum sim_fault {
 #define SIM_ENUM(id, name, text) SIM_##id,

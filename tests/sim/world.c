@@ -6,6 +6,7 @@
 
 #include <sqlite3.h>
 
+#include "tests/sim/addresses.h"
 #include "tests/sim/internal.h"
 
 /* After the faults everything must be at work again in so long: the longest back-offs are a minute
@@ -328,6 +329,19 @@ static void live_until(struct sim *sim, int64_t end_ns) {
     sim->now_ns = sim->over ? sim->now_ns : end_ns;
 }
 
+/* The world of addresses, of the same seed. */
+static void run_addresses(struct sim *sim) {
+    struct sim_addresses world;
+    sim_addresses_run(sim->options.seed, &world);
+    sim->result->counts[SIM_ADDRESS_CHANGED] += world.changes;
+    sim->result->counts[SIM_ADDRESS_RETURNED] += world.returns;
+    sim->result->counts[SIM_IMPOSTOR_MET] += world.impostors;
+    sim->result->counts[SIM_SENT_AWAY] += world.sent_away;
+    if (world.rule[0]) {
+        sim_break(sim, world.rule, "%s", world.text);
+    }
+}
+
 void sim_run(const struct sim_options *options, struct sim_result *ret_result) {
     struct sim *sim = calloc(1, sizeof *sim);
     sl_assert(sim);
@@ -336,6 +350,7 @@ void sim_run(const struct sim_options *options, struct sim_result *ret_result) {
     sim->result = ret_result;
     sim->options = *options;
     create(sim);
+    run_addresses(sim);
     live_until(sim, sim->span_ns);
     if (!sim->over) {
         sim_story(sim, "-- the faults are over --");

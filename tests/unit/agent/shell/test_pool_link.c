@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -16,6 +17,8 @@
 #include <unistd.h>
 
 #include "agent/shell/pool_link.h"
+#include "agent/shell/pool_tls.h"
+#include "tests/pool/tls.h"
 
 struct fixture {
     uv_loop_t loop;
@@ -170,6 +173,158 @@ static void a_peer_that_reads_nothing_is_given_up(void **state) {
     tear_down(&f);
 }
 
+/* The peer side of one exchange; blocking, since the other side has sent already. */
+static void expect_bytes(struct fixture *f, int peer, const char *bytes, size_t size) {
+    char got[64];
+    size_t done = 0;
+    assert_true(size <= sizeof got);
+    while (done < size) {
+        ssize_t n = recv(peer, got + done, size - done, MSG_DONTWAIT);
+        if (n > 0) {
+            done += (size_t)n;
+        } else {
+            uv_run(&f->loop, UV_RUN_NOWAIT);
+        }
+    }
+    assert_memory_equal(got, bytes, size);
+}
+
+static int accept_now(struct fixture *f) {
+    int peer;
+    assert_int_equal(fcntl(f->listener, F_SETFL, O_NONBLOCK), 0);
+    while ((peer = accept(f->listener, NULL, NULL)) < 0) {
+        uv_run(&f->loop, UV_RUN_NOWAIT);
+    }
+    return peer;
+}
+
+static void a_proxy_comes_first(void **state) {
+    (void)state;
+    struct fixture f;
+    struct sl_pool_link_options options = {.proxy_user = "me", .proxy_password = "secret"};
+    set_up(&f);
+    strcpy(options.proxy.host, "127.0.0.1");
+    options.proxy.port = f.port;
+    f.link.options = &options;
+    sl_pool_link_connect(&f.link, "pool.test", 3333, false);
+    int peer = accept_now(&f);
+    expect_bytes(&f, peer, "\x05\x02\x00\x02", 4);
+    sl_pool_link_send(&f.link, "too early\n", 10); /* goes nowhere */
+    assert_int_equal(send(peer, "\x05\x02", 2, 0), 2);
+    expect_bytes(&f, peer, "\x01\x02me\x06secret", 11);
+    assert_int_equal(send(peer, "\x01\x00", 2, 0), 2);
+    expect_bytes(&f, peer, "\x05\x01\x00\x03\x09pool.test\x0d\x05", 16);
+    assert_int_equal(f.connected, 0);
+    /* The first bytes of the pool in the same segment as the proxy's last. */
+    assert_int_equal(send(peer, "\x05\x00\x00\x01\x00\x00\x00\x00\x00\x00hello\n", 16, 0), 16);
+    while (f.got_size < 6) {
+        uv_run(&f.loop, UV_RUN_ONCE);
+    }
+    assert_int_equal(f.connected, 1);
+    assert_memory_equal(f.got, "hello\n", 6);
+    close(peer);
+    tear_down(&f);
+}
+
+static void a_proxy_that_refuses_is_quoted(void **state) {
+    (void)state;
+    struct fixture f;
+    struct sl_pool_link_options options = {0};
+    set_up(&f);
+    strcpy(options.proxy.host, "127.0.0.1");
+    options.proxy.port = f.port;
+    f.link.options = &options;
+    sl_pool_link_connect(&f.link, "pool.test", 3333, false);
+    int peer = accept_now(&f);
+    expect_bytes(&f, peer, "\x05\x01\x00", 3);
+    assert_int_equal(send(peer, "\x05\xff", 2, 0), 2);
+    run_until(&f, &f.disconnected, 1);
+    assert_non_null(strstr(f.reason, "proxy_user"));
+    assert_int_equal(f.connected, 0);
+    close(peer);
+    tear_down(&f);
+}
+
+/* The peer's side of TLS, on the same loop's time. */
+struct tls_peer {
+    struct fixture *f;
+    int fd;
+    struct sl_tp_tls *tls;
+    char heard[64];
+    size_t heard_size;
+};
+
+static bool on_heard(void *context, const char *data, size_t size) {
+    struct tls_peer *peer = context;
+    assert_true(peer->heard_size + size < sizeof peer->heard);
+    memcpy(peer->heard + peer->heard_size, data, size);
+    peer->heard_size += size;
+    return true;
+}
+
+static void serve_tls(struct tls_peer *peer) {
+    char data[4096];
+    uv_run(&peer->f->loop, UV_RUN_NOWAIT);
+    ssize_t n = recv(peer->fd, data, sizeof data, MSG_DONTWAIT);
+    if (n > 0) {
+        (void)sl_tp_tls_input(peer->tls, data, (size_t)n, on_heard, peer);
+    }
+    struct sl_buf *out = sl_tp_tls_output(peer->tls);
+    if (out->len > 0) {
+        assert_int_equal(send(peer->fd, out->data, out->len, MSG_NOSIGNAL), out->len);
+        sl_buf_consume(out, out->len);
+    }
+}
+
+static void tls_opens_for_the_pinned_key_alone(void **state) {
+    (void)state;
+    for (int good = 0; good < 2; good++) {
+        struct fixture f;
+        struct tls_peer peer = {.f = &f};
+        struct sl_tp_identity *identity = NULL;
+        struct sl_pool_trust *trust = NULL;
+        struct sl_pool_pins pins = {.count = 1};
+        set_up(&f);
+        assert_int_equal(sl_tp_identity_create(SL_TP_TLS_VALID, "x", &identity, NULL), SL_OK);
+        sl_tp_identity_key(identity, pins.keys[0]);
+        pins.keys[0][0] ^= good ? 0 : 1;
+        assert_int_equal(sl_pool_trust_create(&pins, "", &trust, NULL), SL_OK);
+        assert_int_equal(sl_tp_tls_create(identity, &peer.tls, NULL), SL_OK);
+        f.link.trust = trust;
+        sl_pool_link_connect(&f.link, "127.0.0.1", f.port, true);
+        peer.fd = accept_now(&f);
+        while (f.connected + f.disconnected == 0) {
+            serve_tls(&peer);
+        }
+        assert_int_equal(f.connected, good);
+        sl_pool_link_send(&f.link, "user and password", 17);
+        for (int i = 0; i < 200 && peer.heard_size < 17; i++) {
+            serve_tls(&peer);
+        }
+        assert_int_equal(peer.heard_size, good ? 17 : 0);
+        assert_true(good || strstr(f.reason, "none of tls_pins"));
+        close(peer.fd);
+        tear_down(&f);
+        sl_tp_tls_destroy(peer.tls);
+        sl_pool_trust_destroy(trust);
+        sl_tp_identity_destroy(identity);
+    }
+}
+
+static void tls_never_becomes_plain_text(void **state) {
+    (void)state;
+    struct fixture f;
+    set_up(&f);
+    sl_pool_link_connect(&f.link, "127.0.0.1", f.port, true); /* no trust was made */
+    run_until(&f, &f.disconnected, 1);
+    assert_non_null(strstr(f.reason, "TLS"));
+    int peer = accept_now(&f);
+    char data[8];
+    assert_int_equal(recv(peer, data, sizeof data, MSG_DONTWAIT), 0); /* nothing, and the end */
+    close(peer);
+    tear_down(&f);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(there_and_back_and_the_end),
@@ -177,6 +332,10 @@ int main(void) {
         cmocka_unit_test(every_address_of_a_name_is_tried),
         cmocka_unit_test(abandoned_at_any_moment_nothing_is_heard),
         cmocka_unit_test(a_peer_that_reads_nothing_is_given_up),
+        cmocka_unit_test(a_proxy_comes_first),
+        cmocka_unit_test(a_proxy_that_refuses_is_quoted),
+        cmocka_unit_test(tls_opens_for_the_pinned_key_alone),
+        cmocka_unit_test(tls_never_becomes_plain_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,583 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * A small world beside the site, of the same seed: one pool with three addresses (the second by TLS
+ * with a pinned key), which die, hang, fall silent, refuse, kick, storm, send miners away or are
+ * somebody else; and the real machine that chooses between them. An hour of it. Rules:
+ *  "hosts": connections go to the addresses that are configured, wherever a pool sends us.
+ *  "pins": nobody with another key is spoken to.
+ *  "busy": an address that gives no accepted share is not connected to again and again.
+ *  "wasted": a second after a new block was heard, devices have no job from before it; nor, a
+ * second after a connection was lost, one of that connection. "served": while one address is well
+ * for longer than any back-off, devices have a job. "return": while the first is well for long
+ * enough, the job is its job. "shares": each has one outcome; recorded accepted <= the pool's count
+ * <= accepted + unknown; none that could have been sent is dropped. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/stratum/failover.h"
+#include "agent/stratum/pin.h"
+#include "proto/base/text.h"
+#include "tests/sim/addresses.h"
+#include "tests/sim/rng.h"
+
+#define LINKS 3
+#define SPAN_NS (3600 * SL_NS_PER_S)
+#define RETRY_MS 60000
+#define WELL_NS (150 * SL_NS_PER_S)   /* the longest back-off, a head start, and room */
+#define RETURN_NS (330 * SL_NS_PER_S) /* twice RETRY_MS, and all of the above */
+#define CONNECTS_MAX 80               /* a minute; up to 3 s apart where nobody listens */
+#define OPENINGS_MAX 30               /* a minute */
+#define EVENTS_MAX 8192
+#define SHARES_MAX 4096
+
+enum mood {
+    WELL,
+    DOWN,
+    HANGS,
+    SILENT,
+    KICKS,
+    STORMS,
+    SENDS_AWAY,
+    SENDS_HOME,
+    IMPOSTOR,
+    REFUSES,
+    MOODS
+};
+enum kind { TO_AGENT = 1, TO_POOL, REACHED, NEW_JOB, STRIKE, SHARE, CHECK_JOB };
+
+struct event {
+    int64_t at_ns;
+    enum kind kind;
+    uint32_t link;
+    uint64_t tag; /* connection; CHECK_JOB: the oldest job that may be worked on */
+    char *text;
+};
+
+struct address {
+    enum mood mood;
+    int64_t mood_until_ns, well_since_ns;
+    uint64_t connection; /* number of the newest attempt */
+    bool open, authorised;
+    int64_t up_ns, down_ns;
+    uint64_t number, retired_below; /* jobs */
+    uint64_t heard_clean;           /* by the agent */
+    int64_t connects_ns[CONNECTS_MAX], openings_ns[OPENINGS_MAX];
+    uint32_t connects, openings; /* since the last accepted share */
+    struct sl_buf input;
+};
+
+struct share {
+    bool ended, could; /* could: the address took shares when it was found */
+    uint32_t link;
+};
+
+struct world {
+    struct sim_addresses *result;
+    struct sim_rng rng;
+    int64_t now_ns;
+    struct sl_failover *pool;
+    struct sl_pool_pins pins;
+    struct address addresses[LINKS];
+    struct event events[EVENTS_MAX];
+    size_t event_count;
+    struct sl_job *job; /* that devices have */
+    int64_t idle_since_ns;
+    struct share shares[SHARES_MAX];
+    uint32_t share_count;
+    uint64_t outcomes[5], pool_accepted;
+};
+
+static const char *const hosts[LINKS] = {"a.pool.test", "b.pool.test", "10.0.0.3"};
+
+static void broken(struct world *world, const char *rule, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static void broken(struct world *world, const char *rule, const char *format, ...) {
+    if (world->result->rule[0]) {
+        return;
+    }
+    va_list args;
+    va_start(args, format);
+    vsnprintf(world->result->text, sizeof world->result->text, format, args);
+    va_end(args);
+    sl_text_copy(world->result->rule, sizeof world->result->rule, rule);
+}
+
+static struct sl_mono mono(const struct world *world) {
+    return (struct sl_mono){world->now_ns};
+}
+
+static void at(struct world *world, int64_t at_ns, enum kind kind, uint32_t link, uint64_t tag,
+               char *text) {
+    sl_assert(world->event_count < EVENTS_MAX);
+    world->events[world->event_count++] = (struct event){at_ns, kind, link, tag, text};
+}
+
+static int64_t latency(struct world *world) {
+    return sim_range(&world->rng, 2, 40) * SL_NS_PER_MS;
+}
+
+/* ---- the pool's side ---- */
+
+static void say(struct world *world, uint32_t link, const char *text) {
+    struct address *address = &world->addresses[link];
+    if (!address->open || address->mood == SILENT) {
+        return;
+    }
+    int64_t when = world->now_ns + latency(world);
+    address->down_ns = when > address->down_ns ? when : address->down_ns + 1;
+    at(world, address->down_ns, TO_AGENT, link, address->connection, strdup(text));
+}
+
+static void notify(struct world *world, uint32_t link, bool clean) {
+    struct address *address = &world->addresses[link];
+    char line[1024];
+    if (!address->authorised || address->mood == REFUSES) {
+        return;
+    }
+    snprintf(line, sizeof line,
+             "{\"id\":null,\"method\":\"mining.notify\",\"params\":[\"%llu\",\"%064llx\","
+             "\"01000000010000000000000000000000000000000000000000000000000000000000000000ffffffff"
+             "2d02e80300049795026b0405e676240c\","
+             "\"0a636b706f6f6c2d6c6872062f746573742fffffffff02205fa012000000001976a91477bff20c60e5"
+             "22dfaa3350c39b030a5d004e839a88ac0000000000000000266a24aa21a9ede2f61c3f71d1defd3fa999"
+             "dfa36953755c690689799962b48bebd836974e8cf900000000\",[],\"20000000\",\"1d00ffff\","
+             "\"6b029597\",%s]}\n",
+             (unsigned long long)address->number, (unsigned long long)address->retired_below,
+             clean ? "true" : "false");
+    say(world, link, line);
+    if (address->mood == SENDS_AWAY) {
+        say(world, link,
+            "{\"method\":\"client.reconnect\",\"params\":[\"evil.example\",3333,0]}\n");
+        world->result->sent_away++;
+    } else if (address->mood == SENDS_HOME) {
+        say(world, link, "{\"method\":\"client.reconnect\",\"params\":[]}\n");
+    }
+}
+
+static void new_job(struct world *world, uint32_t link) {
+    struct address *address = &world->addresses[link];
+    bool storm = address->mood == STORMS;
+    bool clean = storm || sim_chance(&world->rng, 300000);
+    address->number++;
+    if (clean) {
+        address->retired_below = address->number;
+    }
+    notify(world, link, clean);
+    int64_t span_ms =
+        storm ? sim_range(&world->rng, 200, 2000) : sim_range(&world->rng, 8000, 40000);
+    at(world, world->now_ns + span_ms * SL_NS_PER_MS, NEW_JOB, link, 0, NULL);
+}
+
+static void hang_up(struct world *world, uint32_t link, const char *reason) {
+    struct address *address = &world->addresses[link];
+    if (address->open) {
+        address->open = false;
+        sl_failover_disconnected(world->pool, link, reason, mono(world));
+        at(world, world->now_ns + SL_NS_PER_S, CHECK_JOB, link, UINT64_MAX, NULL);
+    }
+}
+
+static void judge(struct world *world, uint32_t link, long id, const char *line) {
+    struct address *address = &world->addresses[link];
+    char text[128];
+    /* [user, job, ...]: the job is the second text. */
+    const char *params = strstr(line, "\"params\":[\"u\",\"");
+    uint64_t number = params ? strtoull(params + 15, NULL, 10) : 0;
+    bool good = number > 0 && number <= address->number && number >= address->retired_below;
+    world->pool_accepted += good;
+    snprintf(text, sizeof text, "{\"id\":%ld,\"result\":%s,\"error\":%s}\n", id,
+             good ? "true" : "null", good ? "null" : "[21,\"Job not found\",null]");
+    say(world, link, text);
+}
+
+static void request(struct world *world, uint32_t link, const char *line) {
+    struct address *address = &world->addresses[link];
+    const char *id_at = strstr(line, "\"id\":");
+    long id = id_at ? strtol(id_at + 5, NULL, 10) : 0;
+    char text[256];
+    if (strstr(line, "mining.submit")) {
+        judge(world, link, id, line);
+        return;
+    }
+    bool no = strstr(line, "mining.authorize") && address->mood == REFUSES;
+    char subscribed[128];
+    snprintf(subscribed, sizeof subscribed, "[[[\"mining.notify\",\"s\"]],\"%u%07llx\",4]", link,
+             (unsigned long long)(address->connection / 2)); /* every other one is resumed */
+    snprintf(text, sizeof text, "{\"id\":%ld,\"result\":%s,\"error\":null}\n", id,
+             strstr(line, "mining.subscribe") ? subscribed
+             : no                             ? "false"
+                                              : "true");
+    say(world, link, text);
+    if (strstr(line, "mining.authorize") && !no) {
+        address->authorised = true;
+        notify(world, link, true);
+    }
+}
+
+static void to_pool(struct world *world, const struct event *event) {
+    struct address *address = &world->addresses[event->link];
+    char *save = NULL;
+    if (!address->open || address->connection != event->tag || address->mood == SILENT) {
+        return;
+    }
+    for (char *line = strtok_r(event->text, "\n", &save); line;
+         line = strtok_r(NULL, "\n", &save)) {
+        request(world, event->link, line);
+    }
+    if (address->mood == KICKS && address->authorised) {
+        /* A job comes before the end. */
+        at(world, address->down_ns + SL_NS_PER_MS, TO_AGENT, event->link, address->connection,
+           NULL);
+    }
+}
+
+/* ---- the agent's side ---- */
+
+static void note_heard(struct world *world, uint32_t link, const char *text) {
+    static const char head[] = "{\"id\":null,\"method\":\"mining.notify\",\"params\":[\"";
+    if (strncmp(text, head, sizeof head - 1) == 0 && strstr(text, "true]}")) {
+        uint64_t number = strtoull(text + sizeof head - 1, NULL, 10);
+        world->addresses[link].heard_clean = number;
+        at(world, world->now_ns + SL_NS_PER_S, CHECK_JOB, link, number, NULL);
+    }
+}
+
+static void to_agent(struct world *world, const struct event *event) {
+    struct address *address = &world->addresses[event->link];
+    if (!address->open || address->connection != event->tag) {
+        return;
+    }
+    if (!event->text) {
+        hang_up(world, event->link, "kicked");
+        return;
+    }
+    note_heard(world, event->link, event->text);
+    sl_failover_received(world->pool, event->link, event->text, strlen(event->text), mono(world));
+}
+
+/* The limit-th time ago; false: not so often yet. */
+static bool too_often(int64_t *ring, uint32_t limit, uint32_t *count, int64_t now_ns) {
+    bool full = *count >= limit;
+    int64_t oldest_ns = ring[*count % limit];
+    ring[(*count)++ % limit] = now_ns;
+    return full && now_ns - oldest_ns < 60 * SL_NS_PER_S;
+}
+
+static void connect_to(struct world *world, uint32_t link, const struct sl_stratum_action *action) {
+    struct address *address = &world->addresses[link];
+    if (strcmp(action->host, hosts[link]) != 0 || action->port != 3333 ||
+        action->tls != (link == 1)) {
+        broken(world, "hosts", "the agent goes to %s:%u", action->host, action->port);
+    }
+    if (too_often(address->connects_ns, CONNECTS_MAX, &address->connects, world->now_ns)) {
+        broken(world, "busy", "%u attempts in a minute at %s", CONNECTS_MAX, hosts[link]);
+    }
+    address->open = false;
+    address->connection++;
+    at(world, world->now_ns + latency(world), REACHED, link, address->connection, NULL);
+}
+
+/* What the shell does: TCP, and for TLS the peer's key against the pins. */
+static void reached(struct world *world, const struct event *event) {
+    struct address *address = &world->addresses[event->link];
+    uint8_t key[SL_POOL_PIN_BYTES] = {1};
+    if (address->connection != event->tag || address->mood == HANGS) {
+        return;
+    }
+    if (address->mood == DOWN) {
+        sl_failover_disconnected(world->pool, event->link, "connection refused", mono(world));
+        return;
+    }
+    key[0] = address->mood == IMPOSTOR ? 2 : 1;
+    if (event->link == 1 && !sl_pool_pins_hold(&world->pins, key)) {
+        world->result->impostors++;
+        sl_failover_disconnected(world->pool, event->link, "another key", mono(world));
+        return;
+    }
+    if (event->link == 1 && address->mood == IMPOSTOR) {
+        broken(world, "pins", "somebody with another key is trusted");
+    }
+    if (too_often(address->openings_ns, OPENINGS_MAX, &address->openings, world->now_ns)) {
+        broken(world, "busy", "%u connections in a minute to %s", OPENINGS_MAX, hosts[event->link]);
+    }
+    address->open = true;
+    address->authorised = false;
+    address->heard_clean = 0;
+    sl_failover_connected(world->pool, event->link, mono(world));
+}
+
+static void send_up(struct world *world, uint32_t link, const char *data, size_t size) {
+    struct address *address = &world->addresses[link];
+    int64_t when = world->now_ns + latency(world);
+    address->up_ns = when > address->up_ns ? when : address->up_ns + 1;
+    at(world, address->up_ns, TO_POOL, link, address->connection, strndup(data, size));
+}
+
+static void settle_share(struct world *world, uint32_t link,
+                         const struct sl_stratum_action *action) {
+    struct share *share = &world->shares[action->share_seq];
+    if (share->ended) {
+        broken(world, "shares", "share %llu ends twice", (unsigned long long)action->share_seq);
+    }
+    if (action->outcome == SL_ANSWER_STALE && !action->sent && share->could) {
+        broken(world, "shares", "share %llu could have been sent: %s",
+               (unsigned long long)action->share_seq, action->text);
+    }
+    share->ended = true;
+    world->outcomes[action->outcome]++;
+    if (action->outcome == SL_ANSWER_ACCEPTED) {
+        world->addresses[link].connects = 0;
+        world->addresses[link].openings = 0;
+    }
+}
+
+static void take_job(struct world *world, struct sl_job *job) {
+    int before = world->job ? (int)(world->job->serial >> 56) : world->result->last_link;
+    int now = job ? (int)(job->serial >> 56) : before;
+    world->result->changes += now > before;
+    world->result->returns += now < before;
+    world->result->last_link = now;
+    world->idle_since_ns = world->job ? world->now_ns : world->idle_since_ns;
+    sl_job_unref(world->job);
+    world->job = job ? sl_job_ref(job) : NULL;
+}
+
+static void obey(struct world *world) {
+    struct sl_failover_action next;
+    while (sl_failover_take(world->pool, &next)) {
+        const struct sl_stratum_action *action = &next.action;
+        switch (action->type) {
+        case SL_STRATUM_CONNECT:
+            connect_to(world, next.link, action);
+            break;
+        case SL_STRATUM_SEND:
+            send_up(world, next.link, action->data, action->size);
+            break;
+        case SL_STRATUM_CLOSE:
+            world->addresses[next.link].open = false;
+            world->addresses[next.link].connection++;
+            break;
+        case SL_STRATUM_JOB:
+            take_job(world, action->job);
+            break;
+        case SL_STRATUM_NO_WORK:
+            take_job(world, NULL);
+            break;
+        case SL_STRATUM_SHARE:
+            settle_share(world, next.link, action);
+            break;
+        case SL_STRATUM_DIFFICULTY:
+        case SL_STRATUM_MISCONFIGURED:
+        case SL_STRATUM_LOG:
+            break;
+        }
+    }
+}
+
+static void find_share(struct world *world) {
+    struct sl_work_cursor cursor;
+    struct sl_work work;
+    struct sl_share share;
+    at(world, world->now_ns + sim_range(&world->rng, 1000, 9000) * SL_NS_PER_MS, SHARE, 0, 0, NULL);
+    if (!world->job || world->share_count == SHARES_MAX) {
+        return;
+    }
+    uint32_t link = (uint32_t)(world->job->serial >> 56);
+    const struct address *address = &world->addresses[link];
+    sl_assert(sl_work_cursor_init(&cursor, 0, 1, NULL) == SL_OK &&
+              sl_work_next(&cursor, world->job, &work, NULL) == SL_OK);
+    sl_share_from_work(&work, world->share_count, world->share_count, &share);
+    world->shares[world->share_count] =
+        (struct share){.link = link,
+                       .could = address->open && address->authorised && address->heard_clean > 0 &&
+                                strtoull(world->job->id, NULL, 10) >= address->heard_clean};
+    world->share_count++;
+    if (sl_failover_submit(world->pool, &share, mono(world), NULL) != SL_OK) {
+        broken(world, "shares", "a share of the present job is refused");
+    }
+}
+
+/* ---- faults and rules ---- */
+
+static void strike(struct world *world) {
+    uint32_t link = (uint32_t)sim_range(&world->rng, 0, LINKS - 1);
+    enum mood mood = (enum mood)sim_range(&world->rng, DOWN, MOODS - 1);
+    bool all = mood != IMPOSTOR && mood != REFUSES && sim_chance(&world->rng, 250000);
+    int64_t until_ns = world->now_ns + sim_span(&world->rng, 1000, 600000) * SL_NS_PER_MS;
+    at(world, world->now_ns + sim_span(&world->rng, 5000, 500000) * SL_NS_PER_MS, STRIKE, 0, 0,
+       NULL);
+    link = mood == IMPOSTOR ? 1 : mood == REFUSES ? 2 : link;
+    for (uint32_t i = 0; i < LINKS; i++) {
+        struct address *address = &world->addresses[i];
+        if (i != link && !all) {
+            continue;
+        }
+        address->mood = mood;
+        address->mood_until_ns = until_ns;
+        if (mood == DOWN || mood == HANGS || mood == IMPOSTOR || mood == REFUSES) {
+            hang_up(world, i, "reset by the pool");
+        }
+        if (mood == STORMS) {
+            new_job(world, i);
+        }
+    }
+}
+
+static void cheer_up(struct world *world) {
+    for (uint32_t i = 0; i < LINKS; i++) {
+        struct address *address = &world->addresses[i];
+        if (address->mood != WELL && address->mood_until_ns <= world->now_ns) {
+            address->mood = WELL;
+        }
+        /* Storms and wishes to send us away cost no service. */
+        bool well = address->mood == WELL || address->mood == STORMS || address->mood == SENDS_AWAY;
+        address->well_since_ns = well ? address->well_since_ns : world->now_ns;
+    }
+}
+
+static void check_served(struct world *world) {
+    const struct address *first = &world->addresses[0];
+    const struct address *second = &world->addresses[1];
+    int64_t since_ns =
+        first->well_since_ns < second->well_since_ns ? first->well_since_ns : second->well_since_ns;
+    since_ns = since_ns > world->idle_since_ns ? since_ns : world->idle_since_ns;
+    if (!world->job && world->now_ns - since_ns > WELL_NS) {
+        broken(world, "served", "no work, though an address has been well for %lld s",
+               (long long)((world->now_ns - since_ns) / SL_NS_PER_S));
+    }
+    if (world->job && world->job->serial >> 56 != 0 &&
+        world->now_ns - first->well_since_ns > RETURN_NS) {
+        broken(world, "return", "%s serves, though the first has been well for %lld s",
+               hosts[world->job->serial >> 56],
+               (long long)((world->now_ns - first->well_since_ns) / SL_NS_PER_S));
+    }
+}
+
+static void check_job(struct world *world, const struct event *event) {
+    if (!world->job || world->job->serial >> 56 != event->link) {
+        return;
+    }
+    if (event->tag == UINT64_MAX) {
+        if (!world->addresses[event->link].open) {
+            broken(world, "wasted", "work for %s a second after its connection was lost",
+                   hosts[event->link]);
+        }
+    } else if (world->addresses[event->link].heard_clean >= event->tag &&
+               strtoull(world->job->id, NULL, 10) < event->tag) {
+        broken(world, "wasted", "job %s of %s is worked on a second after job %llu began a block",
+               world->job->id, hosts[event->link], (unsigned long long)event->tag);
+    }
+}
+
+static void run_event(struct world *world, const struct event *event) {
+    switch (event->kind) {
+    case TO_AGENT:
+        to_agent(world, event);
+        break;
+    case TO_POOL:
+        to_pool(world, event);
+        break;
+    case REACHED:
+        reached(world, event);
+        break;
+    case NEW_JOB:
+        new_job(world, event->link);
+        break;
+    case STRIKE:
+        strike(world);
+        break;
+    case SHARE:
+        find_share(world);
+        break;
+    case CHECK_JOB:
+        check_job(world, event);
+        break;
+    }
+}
+
+/* The next event, or the machine's own deadline, whichever comes first. */
+static bool turn(struct world *world) {
+    size_t next = 0;
+    struct sl_mono when;
+    for (size_t i = 1; i < world->event_count; i++) {
+        next = world->events[i].at_ns < world->events[next].at_ns ? i : next;
+    }
+    int64_t event_ns = world->events[next].at_ns;
+    if (sl_failover_deadline(world->pool, &when) && when.ns <= event_ns) {
+        world->now_ns = when.ns > world->now_ns ? when.ns : world->now_ns;
+        cheer_up(world);
+        sl_failover_timer(world->pool, mono(world));
+    } else {
+        struct event event = world->events[next];
+        world->events[next] = world->events[--world->event_count];
+        world->now_ns = event.at_ns;
+        cheer_up(world);
+        run_event(world, &event);
+        free(event.text);
+    }
+    obey(world);
+    cheer_up(world); /* a strike counts from now */
+    check_served(world);
+    return world->now_ns < SPAN_NS && !world->result->rule[0];
+}
+
+static void begin(struct world *world, uint64_t seed) {
+    struct sl_failover_config config;
+    world->rng = sim_rng_of(seed, 90);
+    world->pins.count = 1;
+    world->pins.keys[0][0] = 1;
+    sl_failover_config_defaults(&config);
+    config.url_count = LINKS;
+    config.retry_ms = RETRY_MS;
+    config.client.extranonce_subscribe = false;
+    config.client.version_mask = 0;
+    strcpy(config.client.user, "u");
+    for (uint32_t i = 0; i < LINKS; i++) {
+        sl_text_copy(config.urls[i].host, sizeof config.urls[i].host, hosts[i]);
+        config.urls[i].port = 3333;
+        config.urls[i].tls = i == 1;
+        world->addresses[i].number = world->addresses[i].retired_below = 1;
+        at(world, sim_range(&world->rng, 1, 20) * SL_NS_PER_S, NEW_JOB, i, 0, NULL);
+    }
+    sl_assert(sl_failover_create(&config, sim_next(&world->rng), &world->pool, NULL) == SL_OK);
+    at(world, sim_range(&world->rng, 1, 100) * SL_NS_PER_S, STRIKE, 0, 0, NULL);
+    at(world, SL_NS_PER_S, SHARE, 0, 0, NULL);
+    sl_failover_start(world->pool, mono(world));
+    obey(world);
+}
+
+static void end(struct world *world) {
+    sl_failover_stop(world->pool, mono(world));
+    obey(world);
+    for (uint32_t i = 0; i < world->share_count; i++) {
+        if (!world->shares[i].ended) {
+            broken(world, "shares", "share %u has no outcome", i);
+        }
+    }
+    uint64_t accepted = world->outcomes[SL_ANSWER_ACCEPTED];
+    uint64_t unknown = world->outcomes[SL_ANSWER_UNKNOWN];
+    if (accepted > world->pool_accepted || world->pool_accepted > accepted + unknown) {
+        broken(world, "shares", "recorded %llu accepted and %llu unknown, the pool accepted %llu",
+               (unsigned long long)accepted, (unsigned long long)unknown,
+               (unsigned long long)world->pool_accepted);
+    }
+    world->result->shares = world->share_count;
+    for (size_t i = 0; i < world->event_count; i++) {
+        free(world->events[i].text);
+    }
+    sl_failover_destroy(world->pool);
+    sl_job_unref(world->job);
+}
+
+void sim_addresses_run(uint64_t seed, struct sim_addresses *ret_result) {
+    struct world *world = calloc(1, sizeof *world);
+    sl_assert(world);
+    *ret_result = (struct sim_addresses){.last_link = 0};
+    world->result = ret_result;
+    begin(world, seed);
+    while (turn(world)) {}
+    end(world);
+    free(world);
+}
