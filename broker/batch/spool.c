@@ -13,6 +13,9 @@
 #include "broker/batch/spool_file.h"
 #include "proto/base/text.h"
 
+#define LET_GO_BYTES ((size_t)4 * 1024 * 1024)
+#define PAGE_BYTES ((size_t)4096)
+
 struct sl_spool {
     const uint8_t *data; /* mapped: the pages come and go with the page cache */
     size_t size;
@@ -228,11 +231,23 @@ int sl_spool_inputs(struct sl_spool *spool, uint32_t line, struct sl_msg_input *
     return SL_OK;
 }
 
+/* What was read once is not needed soon: it stays in the system's cache, not in this process. */
+static size_t let_go(const struct sl_spool *spool, size_t from, size_t read_to) {
+    if (read_to - from < LET_GO_BYTES) {
+        return from;
+    }
+    size_t bytes = (read_to < spool->size ? read_to : spool->size) - from;
+    bytes -= read_to < spool->size ? bytes % PAGE_BYTES : 0;
+    (void)madvise((void *)(uintptr_t)(spool->data + from), bytes, MADV_DONTNEED);
+    return from + bytes;
+}
+
 int sl_spool_verify(struct sl_spool *spool, uint32_t **ret_worst_tokens, struct sl_error *err) {
     uint32_t *worst = calloc(spool->header.count, sizeof *worst);
     if (!worst) {
         return sl_fail(err, SL_NOMEM, "reading a spool");
     }
+    size_t kept_from = 0;
     for (uint32_t i = 0; i < spool->header.count; i++) {
         struct parts parts;
         int rc = find_record(spool, i, &parts, &worst[i], err);
@@ -240,7 +255,9 @@ int sl_spool_verify(struct sl_spool *spool, uint32_t **ret_worst_tokens, struct 
             free(worst);
             return rc;
         }
+        kept_from = let_go(spool, kept_from, (size_t)(parts.texts - (const char *)spool->data));
     }
+    let_go(spool, kept_from, spool->size + LET_GO_BYTES);
     *ret_worst_tokens = worst;
     return SL_OK;
 }

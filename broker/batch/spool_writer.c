@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <zlib.h>
 
 #include "broker/batch/spool_file.h"
 #include "proto/base/text.h"
@@ -21,19 +22,7 @@ struct sl_spool_writer {
 };
 
 uint32_t sl_spool_crc(uint32_t crc, const void *data, size_t n) {
-    /* Half a byte at a time: 16 entries instead of 256, and still faster than any disk here. */
-    static const uint32_t table[16] = {0x00000000, 0x1DB71064, 0x3B6E20C8, 0x26D930AC,
-                                       0x76DC4190, 0x6B6B51F4, 0x4DB26158, 0x5005713C,
-                                       0xEDB88320, 0xF00F9344, 0xD6D6A3E8, 0xCB61B38C,
-                                       0x9B64C2B0, 0x86D3D2D4, 0xA00AE278, 0xBDBDF21C};
-    const uint8_t *bytes = data;
-    crc = ~crc;
-    for (size_t i = 0; i < n; i++) {
-        crc ^= bytes[i];
-        crc = crc >> 4 ^ table[crc & 15];
-        crc = crc >> 4 ^ table[crc & 15];
-    }
-    return ~crc;
+    return (uint32_t)crc32_z(crc, data, n);
 }
 
 static int open_file(struct sl_spool_writer *writer, const char *batch_id, struct sl_error *err) {

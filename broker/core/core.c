@@ -9,6 +9,7 @@
 
 #define SWEEP_MS_MAX 250
 #define SWEEP_MS_MIN 5
+#define LAZY_BYTES ((size_t)256 * 1024)
 #define TICK_AT_ONCE 64
 #define TICK_NS_A_DEVICE 5000 /* several times what a device takes in a tick */
 
@@ -32,8 +33,16 @@ void sl_core_grow(void *array_ptr, uint32_t count, uint32_t *cap, size_t size) {
     sl_assert(wanted > *cap);
     void *old = NULL;
     memcpy(&old, array_ptr, sizeof old); /* a pointer of any type */
-    void *grown = must_have(realloc(old, (size_t)wanted * size));
-    memset((char *)grown + (size_t)*cap * size, 0, (size_t)(wanted - *cap) * size);
+    void *grown = NULL;
+    if ((size_t)wanted * size >= LAZY_BYTES) {
+        /* Fresh pages are zero already, and those behind the last row are never touched. */
+        grown = must_have(calloc(wanted, size));
+        memcpy(grown, old, (size_t)*cap * size);
+        free(old);
+    } else {
+        grown = must_have(realloc(old, (size_t)wanted * size));
+        memset((char *)grown + (size_t)*cap * size, 0, (size_t)(wanted - *cap) * size);
+    }
     memcpy(array_ptr, &grown, sizeof grown);
     *cap = wanted;
     /* cppcheck-suppress memleak ; it went into *array_ptr */
@@ -216,6 +225,7 @@ static void sweep(struct sl_broker_core *core) {
     int64_t every_ms = core->config.lease_ttl_ms / 8;
     every_ms = every_ms > SWEEP_MS_MAX ? SWEEP_MS_MAX : every_ms;
     every_ms = every_ms < SWEEP_MS_MIN ? SWEEP_MS_MIN : every_ms;
+    every_ms = core->renewals_wait ? 1 : every_ms;
     core->sweep_ns = core->now.mono.ns + every_ms * SL_NS_PER_MS;
     /* Ages, dwell times and deadlines pass without any event. */
     sl_core_arm_soon(core);

@@ -195,13 +195,11 @@ static void reserve(struct sl_broker_core *core) {
     struct sl_switching_device *remembered = core->switching;
     free(core->input_memory);
     free(core->plan_memory);
-    free(core->switching_before);
     free(core->decided);
     free(core->tick_batch);
     core->input_memory = sl_core_calloc(1, sl_policy_input_bytes(cap));
     core->plan_memory = sl_core_calloc(1, sl_plan_bytes(cap));
     core->switching = sl_core_calloc(cap, sizeof core->switching[0]);
-    core->switching_before = sl_core_calloc(cap, sizeof core->switching[0]);
     core->decided = sl_core_calloc(cap, sizeof core->decided[0]);
     if (remembered) {
         memcpy(core->switching, remembered, core->tick_cap * sizeof core->switching[0]);
@@ -294,7 +292,7 @@ static void add_bytes(void *arg, const void *bytes, size_t size) {
 static void record(const struct sl_broker_core *core, uint32_t row, struct sl_core_grant *grant) {
     uint32_t dev = core->input.id[row];
     const struct sl_switching_device *device =
-        core->input.span_ms[row] > 0 && !SL_MUTANT(state_recorded_late)
+        core->input.span_ms[row] > 0 && core->switching_before && !SL_MUTANT(state_recorded_late)
             ? &core->switching_before[dev]
             : &core->switching[dev];
     struct sl_decision decision;
@@ -439,4 +437,6 @@ void sl_core_tick(struct sl_broker_core *core) {
     sl_core_pools_tick(core);
     apply(core);
     sl_core_pools_send(core);
+    free(core->switching_before);
+    core->switching_before = NULL;
 }

@@ -170,6 +170,9 @@ static void note_judged(struct sl_broker_core *core, const char *name,
         sl_text_copy(op.audit.detail, sizeof op.audit.detail, "tried again, figures begin anew");
     }
     op.audit.at = core->now.wall;
+    sl_core_event_note(core, SL_SEVERITY_WARN,
+                       health->why == SL_POOLS_GOOD ? "pool.retry" : "pool.left", SL_CORE_NONE,
+                       SL_CORE_NONE, "%s: %s", name, op.audit.detail);
     sl_core_log(core, SL_LOG_WARN, health->why == SL_POOLS_GOOD ? "pool.retry" : "pool.left",
                 "pool=%s %s", name, op.audit.detail);
     sl_core_op(core, &op);

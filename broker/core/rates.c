@@ -44,7 +44,7 @@ struct sl_core_batch *sl_core_rate_batch(const struct sl_broker_core *core, uint
 /* ---- for screens ---- */
 
 static bool same_class(const struct sl_broker_core *core, uint32_t a, uint32_t b) {
-    return strcmp(sl_core_class_name(core, a), sl_core_class_name(core, b)) == 0;
+    return core->fleet.cold[a].report.name == core->fleet.cold[b].report.name; /* kept once */
 }
 
 static int model_at(const struct sl_core_report *report, const char *model) {
@@ -56,14 +56,19 @@ static int model_at(const struct sl_core_report *report, const char *model) {
     return -1;
 }
 
-/* The first device that shows this pair of class and model. */
-static bool is_first(const struct sl_broker_core *core, uint32_t dev, const char *model) {
-    for (uint32_t other = 0; other < dev; other++) {
-        if (same_class(core, other, dev) && model_at(&core->fleet.cold[other].report, model) >= 0) {
+/* Pairs of class and model, in the order in which devices show them. */
+#define PAIRS_MAX 256
+struct pair {
+    const char *name, *model; /* each text is kept once: compared by address */
+};
+
+static bool is_new(const struct pair *pairs, uint32_t count, const struct pair *pair) {
+    for (uint32_t i = 0; i < count; i++) {
+        if (pairs[i].name == pair->name && pairs[i].model == pair->model) {
             return false;
         }
     }
-    return true;
+    return count < PAIRS_MAX;
 }
 
 static void add_devices(const struct sl_broker_core *core, uint32_t first,
@@ -107,10 +112,17 @@ static void add_bids(const struct sl_broker_core *core, struct sl_view_rate *vie
 
 bool sl_view_rate_get(const struct sl_broker_core *core, uint32_t index,
                       struct sl_view_rate *ret_view) {
+    struct pair pairs[PAIRS_MAX];
+    uint32_t count = 0;
     for (uint32_t dev = 0; dev < core->fleet.count; dev++) {
         const struct sl_core_report *report = &core->fleet.cold[dev].report;
         for (uint32_t m = 0; m < report->model_count; m++) {
-            if (!is_first(core, dev, report->models[m].id) || index-- > 0) {
+            struct pair pair = {report->name, report->models[m].id};
+            if (!is_new(pairs, count, &pair)) {
+                continue;
+            }
+            pairs[count++] = pair;
+            if (index-- > 0) {
                 continue;
             }
             struct sl_view_rate view = {.rate_nusd_mtok = -1, .best_nusd_mtok = -1};

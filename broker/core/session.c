@@ -154,6 +154,7 @@ static void hello(struct sl_broker_core *core, const struct sl_core_event *event
 static void report(struct sl_broker_core *core, uint32_t at, const struct sl_msg_report *msg) {
     struct sl_core_node *node = &core->nodes[at];
     node->has_reported = true;
+    core->reports++;
     sl_core_pools_report(core, at, msg);
     node->results_spooled = msg->results_spooled;
     node->shares_spooled = msg->shares_spooled;

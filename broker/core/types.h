@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "broker/core/decided.h"
+#include "broker/core/event_row.h"
 #include "broker/core/pool_state.h"
 #include "broker/core/settlement.h"
 #include "proto/base/clock.h"

@@ -59,6 +59,7 @@ struct sl_http {
     uint32_t host_count;
     char hosts[SL_HTTP_HOSTS_MAX][128];
     struct sl_wall started;
+    struct sl_log_ring *log_ring; /* NULL: none; not owned */
 
     struct MHD_Daemon *daemon;
     uint16_t port;
@@ -169,6 +170,8 @@ enum sl_step sl_h_ledger(struct sl_http_call *call, struct sl_reader *reader);
 enum sl_step sl_h_settle(struct sl_http_call *call, struct sl_reader *reader);
 enum sl_step sl_h_settlements(struct sl_http_call *call, struct sl_reader *reader);
 enum sl_step sl_h_audit(struct sl_http_call *call, struct sl_reader *reader);
+enum sl_step sl_h_events(struct sl_http_call *call, struct sl_reader *reader);
+enum sl_step sl_h_logs(struct sl_http_call *call, struct sl_reader *reader);
 enum sl_step sl_h_order(struct sl_http_call *call, struct sl_reader *reader);
 enum sl_step sl_h_keys_list(struct sl_http_call *call, struct sl_reader *reader);
 enum sl_step sl_h_keys_create(struct sl_http_call *call, struct sl_reader *reader);

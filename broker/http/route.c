@@ -49,6 +49,8 @@ static const struct sl_route routes[] = {
     {"POST", "/api/v1/settlements", OPERATOR, sl_h_settle},
     {"GET", "/api/v1/settlements", OPERATOR, sl_h_settlements},
     {"GET", "/api/v1/audit", OPERATOR, sl_h_audit},
+    {"GET", "/api/v1/events", OPERATOR, sl_h_events},
+    {"GET", "/api/v1/logs", OPERATOR | QUICK, sl_h_logs},
     {"GET", "/api/v1/keys", OPERATOR, sl_h_keys_list},
     {"POST", "/api/v1/keys", OPERATOR, sl_h_keys_create},
     {"DELETE", "/api/v1/keys/*", OPERATOR, sl_h_keys_revoke},

@@ -233,6 +233,7 @@ static void copy_config(struct sl_http *http, const struct sl_http_config *confi
     sl_text_copy(http->data_dir, sizeof http->data_dir, config->data_dir);
     sl_text_copy(http->store_path, sizeof http->store_path, config->store_path);
     http->store = config->store;
+    http->log_ring = config->log_ring;
     http->started = sl_clock_wall();
     http->model_count = config->model_count;
     for (uint32_t i = 0; i < config->model_count; i++) {

@@ -44,7 +44,9 @@ struct sl_broker {
     struct sl_mailbox *fatal;       /* of char[SL_ERROR_TEXT_MAX] */
     struct sl_open_spool spools[SL_BROKER_SPOOLS_MAX];
     FILE *decisions; /* their log, when it is wanted */
+    struct sl_log_ring *log_ring;
     uint64_t turn;
+    int64_t trimmed_ns;
     uv_loop_t loop;
     uv_timer_t timer;
     uv_prepare_t prepare;

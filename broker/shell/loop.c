@@ -2,6 +2,7 @@
  * The turn of the loop: inputs, timers, one step of the core each, outputs at once. ZMQ_FD is
  * edge-triggered: the link is therefore read until it is empty before every sleep, not only when
  * its descriptor says so. */
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,6 +12,8 @@
 
 /* So many messages a turn; then the timers and mailboxes have theirs. */
 #define MESSAGES_PER_TURN 256
+#define TRIM_EVERY_NS (10 * SL_NS_PER_S)
+#define TRIM_BYTES ((size_t)32 * 1024 * 1024)
 
 void sl_broker_step(struct sl_broker *broker, struct sl_core_event *event) {
     sl_broker_core_step(broker->core, event, sl_clock_now());
@@ -49,8 +52,21 @@ static bool read_messages(struct sl_broker *broker) {
     return left == 0;
 }
 
+/* After a burst (a site that came back, a large batch) the heap keeps what was freed; where that is
+ * much, the system gets it back. */
+static void give_back_memory(struct sl_broker *broker) {
+    int64_t now_ns = sl_clock_mono().ns;
+    if (now_ns - broker->trimmed_ns > TRIM_EVERY_NS) {
+        broker->trimmed_ns = now_ns;
+        if (mallinfo2().fordblks > TRIM_BYTES) {
+            malloc_trim(0);
+        }
+    }
+}
+
 static void on_timer(uv_timer_t *timer) {
     struct sl_broker *broker = timer->data;
+    give_back_memory(broker);
     struct sl_core_event event = {.kind = SL_CEV_TIMER};
     sl_broker_step(broker, &event);
 }

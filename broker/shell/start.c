@@ -84,6 +84,7 @@ static int open_http(struct sl_broker *broker, struct sl_error *err) {
         .data_dir = broker->config.data_dir,
         .store_path = broker->store_path,
         .store = broker->store,
+        .log_ring = broker->log_ring,
         .model_count = broker->config.model_count,
         .tenant_count = broker->config.tenant_count,
         .host_count = broker->config.http_host_name[0] ? 1 : 0,

@@ -85,6 +85,15 @@ static const char step_4[] =
     "ALTER TABLE shares ADD COLUMN settlement INTEGER NOT NULL DEFAULT 0;"
     "CREATE INDEX shares_unsettled ON shares(at_ms) WHERE settlement = 0 AND outcome = 1;";
 
+/* What happened, for people and scripts that follow it; and which devices are not trusted, why. */
+static const char step_events[] =
+    "CREATE TABLE events(id INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, node TEXT NOT NULL,"
+    " device TEXT NOT NULL, kind TEXT NOT NULL, severity INTEGER NOT NULL, text TEXT NOT NULL);"
+    "CREATE TABLE device_health(device TEXT PRIMARY KEY, uuid TEXT NOT NULL,"
+    " state INTEGER NOT NULL, cause INTEGER NOT NULL, code INTEGER NOT NULL, text TEXT NOT NULL,"
+    " since_ms INTEGER NOT NULL, incidents INTEGER NOT NULL, incident_ms INTEGER NOT NULL,"
+    " rma INTEGER NOT NULL, seen TEXT NOT NULL) WITHOUT ROWID;";
+
 /* A share knows its pool; each pool has its sums (128 bits, as decimal texts). A settlement may be
  * about one pool's shares only (empty: about all). */
 static const char step_pools[] =
@@ -101,7 +110,8 @@ static const char step_pools[] =
     " printf('%.0f', total(CASE WHEN outcome=1 THEN work_hashes ELSE 0 END)),"
     " CAST(sum(amount_nusd) AS TEXT), max(at_ms) FROM shares HAVING count(*)>0;";
 
-static const char *const steps[SL_SCHEMA_VERSION] = {step_1, step_2, step_3, step_4, step_pools};
+static const char *const steps[SL_SCHEMA_VERSION] = {step_1, step_2,      step_3,
+                                                     step_4, step_events, step_pools};
 
 int sl_store_int(sqlite3 *db, const char *sql, int64_t *ret_value, struct sl_error *err) {
     sqlite3_stmt *stmt = NULL;

@@ -96,6 +96,7 @@ struct sl_zmq_client_config {
     const char *endpoint;
     struct sl_link_keys keys;
     char server_key[SL_LINK_KEY_MAX];
+    void *context; /* a ZeroMQ context of the caller, which outlives the link; NULL: its own */
 };
 /* Connects in the background and reconnects by itself with jittered back-off, as long as the owner
  * goes on trying to send (it notices by that when libzmq gave up). */

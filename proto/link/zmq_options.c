@@ -43,8 +43,10 @@ int sl_zmq_set_common(void *socket, int hwm, struct sl_error *err) {
         {ZMQ_HEARTBEAT_IVL, 2000, "ZMQ_HEARTBEAT_IVL"},
         {ZMQ_HEARTBEAT_TIMEOUT, 6000, "ZMQ_HEARTBEAT_TIMEOUT"},
         {ZMQ_HEARTBEAT_TTL, 6000, "ZMQ_HEARTBEAT_TTL"},
-        /* Half-open handshakes are cheap to make and cost memory. */
-        {ZMQ_HANDSHAKE_IVL, 5000, "ZMQ_HANDSHAKE_IVL"},
+        /* Half-open handshakes are cheap to make and cost memory. Not shorter: where thousands come
+         * at once to a busy machine, each takes as long as all of them, and if all gave up in the
+         * middle and began anew, none would ever end. */
+        {ZMQ_HANDSHAKE_IVL, 20000, "ZMQ_HANDSHAKE_IVL"},
         /* Long enough for a goodbye to leave, short enough not to hold up an end. */
         {ZMQ_LINGER, 200, "ZMQ_LINGER"},
         {ZMQ_IPV6, 1, "ZMQ_IPV6"},

@@ -188,7 +188,8 @@ static int set_options(struct zmq_server *s, const struct sl_zmq_server_config *
         {ZMQ_ROUTER_MANDATORY, 1, "ZMQ_ROUTER_MANDATORY"},
         {ZMQ_ROUTER_HANDOVER, 0, "ZMQ_ROUTER_HANDOVER"},
         {ZMQ_CURVE_SERVER, 1, "ZMQ_CURVE_SERVER"},
-        {ZMQ_BACKLOG, 256, "ZMQ_BACKLOG"},
+        /* A whole site may come back at once; the kernel cuts it to net.core.somaxconn. */
+        {ZMQ_BACKLOG, 4096, "ZMQ_BACKLOG"},
     };
     int rc = sl_zmq_set_common(s->router, config->hwm, err);
     rc = rc ? rc : sl_zmq_set(s->router, options, sizeof options / sizeof options[0], err);

@@ -46,6 +46,10 @@ struct world_store {
     uint32_t pool_count;
     uint64_t transfer_id;
     uint32_t audits;
+    uint32_t event_count; /* the newest are kept */
+    struct sl_event_row events[64];
+    uint32_t health_count;
+    struct sl_health_row health[64];
     uint32_t prices;
     sl_i128 line_postings, share_postings;
 };

@@ -137,6 +137,16 @@ static void apply_override(struct world_store *s, const struct sl_override_row *
     s->overrides[at] = *row;
 }
 
+static void apply_health(struct world_store *s, const struct sl_health_row *row) {
+    uint32_t at = 0;
+    while (at < s->health_count && strcmp(s->health[at].device, row->device) != 0) {
+        at++;
+    }
+    assert_true(at < 64);
+    s->health_count += at == s->health_count;
+    s->health[at] = *row;
+}
+
 static void apply_meta(struct world_store *s, const struct sl_op_meta *row) {
     bool listed = false;
     for (const char *const *key = sl_broker_core_meta_keys(); *key; key++) {
@@ -197,6 +207,12 @@ static void apply(struct world_store *s, const struct sl_op *op) {
         break;
     case SL_OP_PRICE:
         s->prices++;
+        break;
+    case SL_OP_EVENT:
+        s->events[s->event_count++ % 64] = op->event;
+        break;
+    case SL_OP_HEALTH:
+        apply_health(s, &op->health);
         break;
     case SL_OP_AGAINST:
         break; /* nothing is read from it at a start */

@@ -14,10 +14,7 @@
 #include "broker/core/stress.h"
 #include "broker/http/views.h"
 
-/* The core's side of view.h, with figures that must all be told apart. */
-struct sl_broker_core {
-    bool fresh; /* nothing was ever measured */
-};
+#include "tests/unit/broker/http/fake_pools.h"
 
 void sl_view_shadow_get(const struct sl_broker_core *core, uint32_t index,
                         struct sl_view_shadow *ret_view) {
@@ -101,40 +98,6 @@ bool sl_view_node_get(const struct sl_broker_core *core, struct sl_now now, uint
     return index == 0;
 }
 
-bool sl_view_pool_get(const struct sl_broker_core *core, struct sl_now now, uint32_t index,
-                      struct sl_view_pool *ret_view) {
-    (void)now;
-    *ret_view = (struct sl_view_pool){
-        .row = {.name = "a\"b",
-                .accepted = 11,
-                .stale = 12,
-                .rejected = 10,
-                .unknown = 13,
-                .duplicate = 1,
-                .low = 2,
-                .unauthorised = 3,
-                .work = (sl_i128)INT64_MAX * 2,
-                .amount_nusd = 50000000},
-        .url = "stratum+tcp://a:1",
-        .nodes = 2,
-        .nodes_working = 2,
-        .fallbacks = 1,
-        .share_age_ms = core->fresh ? -1 : 5,
-        .latency_us_p50 = 1500,
-        .latency_us_p99 = 2000000,
-        .measured_hs = core->fresh ? -1 : 1000,
-        .effective_hs = core->fresh ? -1 : 950,
-        .figures = {.effective_permille = core->fresh ? -1 : 950, .reject_permille = -1}};
-    return index == 0;
-}
-
-bool sl_view_node_pool_get(const struct sl_broker_core *core, uint32_t node, uint32_t index,
-                           struct sl_msg_pool *ret_pool) {
-    (void)core;
-    *ret_pool = (struct sl_msg_pool){.name = "a\"b", .connected = true, .url_index = 1};
-    return node == 0 && index == 0;
-}
-
 bool sl_view_device_get(const struct sl_broker_core *core, struct sl_now now, uint32_t index,
                         struct sl_view_device *ret_view) {
     (void)now;
@@ -156,6 +119,39 @@ bool sl_view_device_get(const struct sl_broker_core *core, struct sl_now now, ui
     strcpy(ret_view->offers[SL_MODE_INFER].missing, "bid");
     strcpy(ret_view->rule, "threshold");
     return index < 2;
+}
+
+uint32_t sl_view_device_count(const struct sl_broker_core *core) {
+    (void)core;
+    return 2;
+}
+
+uint32_t sl_view_device_find(const struct sl_broker_core *core, const char *key) {
+    (void)core;
+    return strcmp(key, "n1/pocl:0") == 0 ? 0 : strcmp(key, "n1/pocl:1") == 0 ? 1 : UINT32_MAX;
+}
+
+/* The first device alone is of node n1. */
+uint32_t sl_view_node_first(const struct sl_broker_core *core, const char *node) {
+    (void)core;
+    return strcmp(node, "n1") == 0 ? 0 : UINT32_MAX;
+}
+
+uint32_t sl_view_node_next(const struct sl_broker_core *core, uint32_t index) {
+    (void)core;
+    (void)index;
+    return UINT32_MAX;
+}
+
+uint32_t sl_view_models_get(const struct sl_broker_core *core, const char **ids, uint32_t max) {
+    (void)core;
+    (void)max;
+    ids[0] = "m";
+    return 1;
+}
+
+uint64_t sl_view_token_rate(const struct sl_broker_core *core) {
+    return core->fresh ? 0 : 4000000;
 }
 
 bool sl_view_feed_get(const struct sl_broker_core *core, struct sl_now now, uint32_t index,
@@ -433,30 +429,6 @@ static void test_rates(void **state) {
     json_decref(root);
 }
 
-static void test_pools(void **state) {
-    (void)state;
-    json_t *root = view(false, SL_HTTP_VIEW_POOLS, "");
-    json_t *one = json_array_get(json_object_get(root, "pools"), 0);
-    assert_string_equal(json_string_value(json_object_get(one, "state")), "fallback");
-    assert_string_equal(json_string_value(json_object_get(one, "quoted_usd")), "0.05");
-    json_t *rejected = json_object_get(one, "rejected");
-    assert_int_equal((int)json_number_value(json_object_get(rejected, "duplicate")), 1);
-    assert_int_equal((int)json_number_value(json_object_get(rejected, "low_difficulty")), 2);
-    assert_int_equal((int)json_number_value(json_object_get(rejected, "unauthorised")), 3);
-    assert_int_equal((int)json_number_value(json_object_get(rejected, "other")), 4);
-    json_t *window = json_object_get(one, "window");
-    assert_int_equal((int)json_number_value(json_object_get(window, "measured_hs")), 1000);
-    assert_true(json_real_value(json_object_get(window, "effective")) == 0.95);
-    assert_true(json_is_null(json_object_get(window, "refused")));
-    assert_int_equal(json_array_size(json_object_get(root, "connections")), 1);
-    json_decref(root);
-    root = view(true, SL_HTTP_VIEW_POOLS, "");
-    one = json_array_get(json_object_get(root, "pools"), 0);
-    assert_true(json_is_null(json_object_get(one, "latency_us_p50")));
-    assert_true(json_is_null(json_object_get(json_object_get(one, "window"), "measured_hs")));
-    json_decref(root);
-}
-
 static void test_a_device_that_is_not_there(void **state) {
     (void)state;
     struct sl_broker_core core = {false};
@@ -544,22 +516,14 @@ static void test_metrics(void **state) {
     struct sl_broker_core core = {false};
     int status = 0;
     char *text = sl_http_view_text(&core, now, SL_HTTP_VIEW_METRICS, "", &status);
-    static const char *const lines[] = {
-        "\nsluice_devices{mode=\"infer\"} 5\n",
-        "\nsluice_shares_total{outcome=\"accepted\"} 6\n",
-        "\nsluice_switch_seconds{quantile=\"0.5\"} 0.001500\n",
-        "\nsluice_feed_age_seconds{feed=\"hp\\\"x\"} 1.234\n",
-        "\nsluice_energy_kwh_total{mode=\"hash\"} 1.00\n",
-        "\nsluice_power_cap_watts 1500.500\n",
-        "\nsluice_carbon_grams_total 0.80\n",
-        "\nsluice_revenue_usd_total{mode=\"lease\"} 0.05\n",
-        "\nsluice_pool_rejected_total{pool=\"a\\\"b\",reason="
-        "\"other\"} 4\n",
-        "\nsluice_pool_latency_seconds{pool=\"a\\\"b\",quantile="
-        "\"0.99\"} 2.000000\n",
-        "\nsluice_pool_effective_hashes_per_second{pool=\"a\\\"b\"} "
-        "950\n",
-        "\nsluice_pool_left{pool=\"a\\\"b\"} 0\n"};
+    static const char *const lines[] = {"\nsluice_devices{mode=\"infer\"} 5\n",
+                                        "\nsluice_shares_total{outcome=\"accepted\"} 6\n",
+                                        "\nsluice_switch_seconds{quantile=\"0.5\"} 0.001500\n",
+                                        "\nsluice_feed_age_seconds{feed=\"hp\\\"x\"} 1.234\n",
+                                        "\nsluice_energy_kwh_total{mode=\"hash\"} 1.00\n",
+                                        "\nsluice_power_cap_watts 1500.500\n",
+                                        "\nsluice_carbon_grams_total 0.80\n",
+                                        "\nsluice_revenue_usd_total{mode=\"lease\"} 0.05\n"};
     for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
         if (!strstr(text, lines[i])) {
             fail_msg("%s is not in\n%s", lines[i], text);
@@ -570,21 +534,58 @@ static void test_metrics(void **state) {
     text = sl_http_view_text(&core, now, SL_HTTP_VIEW_METRICS, "", &status);
     assert_null(strstr(text, "sluice_switch_seconds{"));
     assert_null(strstr(text, "sluice_feed_age_seconds{"));
-    assert_null(strstr(text, "sluice_pool_latency_seconds{"));
-    assert_null(strstr(text, "sluice_pool_measured_hashes_per_second{"));
     assert_non_null(strstr(text, "sluice_feed_stale{feed=\"hp\\\"x\"} 1\n"));
+    free(text);
+}
+
+static void check_page(const char *arg, size_t count, const char *next) {
+    json_t *root = view(false, SL_HTTP_VIEW_DEVICES, arg);
+    json_t *power = view(false, SL_HTTP_VIEW_POWER, arg);
+    assert_int_equal(json_array_size(json_object_get(root, "devices")), count);
+    assert_int_equal((int)json_number_value(json_object_get(root, "total")), 2);
+    if (next) {
+        assert_string_equal(json_string_value(json_object_get(root, "next")), next);
+    } else {
+        assert_true(json_is_null(json_object_get(root, "next")));
+    }
+    assert_true(json_object_get(power, "next") != NULL);
+    json_decref(root);
+    json_decref(power);
+}
+
+static void test_devices_come_in_pages(void **state) {
+    (void)state;
+    check_page("", 2, NULL);
+    check_page("1 \n", 1, "n1/pocl:0");
+    check_page("2 \n", 2, NULL);
+    check_page("5 n1/pocl:0\n", 1, NULL);
+    check_page("5 n1/pocl:1\n", 0, NULL);
+    check_page("5 \nn1", 1, NULL);
+    check_page("5 n1/pocl:0\nn1", 0, NULL);
+    check_page("5 \nnobody", 0, NULL);
+    struct sl_broker_core core = {0};
+    int status = SL_OK;
+    char *text = sl_http_view_text(&core, now, SL_HTTP_VIEW_DEVICES, "5 gone\n", &status);
+    assert_int_equal(status, -SL_NOTFOUND);
+    assert_non_null(strstr(text, "gone"));
+    free(text);
+    text = sl_http_view_text(&core, now, SL_HTTP_VIEW_DEVICE, "n1/pocl:1", &status);
+    assert_int_equal(status, SL_OK);
+    free(text);
+    text = sl_http_view_text(&core, now, SL_HTTP_VIEW_DEVICE, "n1", &status);
+    assert_int_equal(status, -SL_NOTFOUND);
     free(text);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_devices_come_in_pages),
         cmocka_unit_test(test_every_view_is_json),
         cmocka_unit_test(test_unknown_is_null),
         cmocka_unit_test(test_power),
         cmocka_unit_test(test_stress),
         cmocka_unit_test(test_stress_of_all),
         cmocka_unit_test(test_rates),
-        cmocka_unit_test(test_pools),
         cmocka_unit_test(test_a_device_that_is_not_there),
         cmocka_unit_test(test_a_tenant_sees_its_own_batches),
         cmocka_unit_test(test_prices_and_votes),

@@ -2,6 +2,7 @@
  * What was booked under each pool: written, read back, and made up for a store of before. */
 #include "broker/store/pools.h"
 
+#include "broker/store/store_internal.h"
 #include "tests/unit/broker/store/rig.h"
 
 static int keep(void *arg, const void *row) {
@@ -20,8 +21,21 @@ static int list(struct fixture *f, struct sl_pool_row rows[4], struct sl_error *
     return sl_reader_pools(r, keep, rows, err);
 }
 
-static void run(struct fixture *f, const char *sql) {
+/* Takes the step that made the table back. */
+static void undo(sqlite3 *db) {
+    char sql[256];
+    snprintf(sql, sizeof sql,
+             "DROP TABLE pools; ALTER TABLE shares DROP COLUMN pool;"
+             "ALTER TABLE settlements DROP COLUMN only_pool; PRAGMA user_version=%d",
+             SL_SCHEMA_POOLS - 1);
+    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+}
+
+static void run(struct fixture *f, bool before, const char *sql) {
     sqlite3 *db = open_raw(f->path);
+    if (before) {
+        undo(db);
+    }
     char *why = NULL;
     if (sqlite3_exec(db, sql, NULL, NULL, &why) != SQLITE_OK) {
         fail_msg("%s: %s", sql, why);
@@ -62,7 +76,7 @@ static void rows_read_back(void **state) {
     assert_int_equal(rows[0].unauthorised, 7);
     assert_int_equal(rows[0].last_share.ms, 8);
     assert_true(rows[0].work == a.work && rows[0].amount_nusd == a.amount_nusd);
-    run(f, "UPDATE pools SET work='much' WHERE name='a'");
+    run(f, false, "UPDATE pools SET work='much' WHERE name='a'");
     assert_int_equal(list(f, rows, &err), -SL_CORRUPT);
     assert_non_null(strstr(err.text, "'pools'"));
 }
@@ -74,15 +88,14 @@ static void a_store_of_before_has_one_pool(void **state) {
     struct sl_pool_row rows[4];
     sl_store_close(f->store);
     f->store = NULL;
-    run(f, "DROP TABLE pools; ALTER TABLE shares DROP COLUMN pool;"
-           "ALTER TABLE settlements DROP COLUMN only_pool; PRAGMA user_version=4;"
-           "INSERT INTO shares(node_key,share_id,device,outcome,code,work_hashes,difficulty_nano,"
-           "price_nusd_per_ph_day,amount_nusd,at_ms) VALUES('k',1,'d',1,0,4295032833000,1,1,70,5),"
-           "('k',2,'d',1,0,4295032833000,1,1,30,9),('k',3,'d',3,22,7,1,0,0,6),"
-           "('k',4,'d',3,23,7,1,0,0,6),('k',5,'d',2,21,7,1,0,0,6),('k',6,'d',4,0,7,1,0,0,6);"
-           "INSERT INTO transfers VALUES(1,2,'receivable:pool','revenue:hash',70,'k/1',5),"
-           "(2,2,'receivable:pool','revenue:hash',30,'k/2',9);"
-           "INSERT INTO accounts VALUES('receivable:pool','100','0'),('revenue:hash','0','100');");
+    run(f, true,
+        "INSERT INTO shares(node_key,share_id,device,outcome,code,work_hashes,difficulty_nano,"
+        "price_nusd_per_ph_day,amount_nusd,at_ms) VALUES('k',1,'d',1,0,4295032833000,1,1,70,5),"
+        "('k',2,'d',1,0,4295032833000,1,1,30,9),('k',3,'d',3,22,7,1,0,0,6),"
+        "('k',4,'d',3,23,7,1,0,0,6),('k',5,'d',2,21,7,1,0,0,6),('k',6,'d',4,0,7,1,0,0,6);"
+        "INSERT INTO transfers VALUES(1,2,'receivable:pool','revenue:hash',70,'k/1',5),"
+        "(2,2,'receivable:pool','revenue:hash',30,'k/2',9);"
+        "INSERT INTO accounts VALUES('receivable:pool','100','0'),('revenue:hash','0','100');");
     assert_int_equal(open_again(f, &err), SL_OK);
     assert_int_equal(list(f, rows, &err), SL_OK);
     assert_string_equal(rows[0].name, SL_POOL_UNNAMED);
@@ -107,8 +120,7 @@ static void an_empty_store_of_before_has_none(void **state) {
     struct sl_pool_row rows[4];
     sl_store_close(f->store);
     f->store = NULL;
-    run(f, "DROP TABLE pools; ALTER TABLE shares DROP COLUMN pool;"
-           "ALTER TABLE settlements DROP COLUMN only_pool; PRAGMA user_version=4;");
+    run(f, true, "SELECT 1");
     assert_int_equal(open_again(f, &err), SL_OK);
     assert_int_equal(list(f, rows, &err), SL_OK);
     assert_string_equal(rows[0].name, "");
