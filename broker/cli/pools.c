@@ -10,7 +10,8 @@ static void set_text(json_t *object, const char *key, const struct sl_buf *text)
 }
 
 static long long count(const json_t *pool, const char *path) {
-    return (long long)json_integer_value(sl_cli_find(pool, path));
+    /* A work of more than 2^63 hashes in the answer makes every figure of it a real. */
+    return (long long)json_number_value(sl_cli_find(pool, path));
 }
 
 /* "3" or "3 (2 duplicate, 1 low difficulty)". */
@@ -49,7 +50,7 @@ static void add_nodes(json_t *pool) {
 /* Median and 99th of a hundred. */
 static void add_latency(json_t *pool) {
     SL_AUTO_BUF struct sl_buf text = {0};
-    if (json_is_integer(sl_cli_find(pool, "latency_us_p50"))) {
+    if (json_is_number(sl_cli_find(pool, "latency_us_p50"))) {
         sl_buf_printf(&text, "%.1f / %.1f ms", (double)count(pool, "latency_us_p50") / 1000,
                       (double)count(pool, "latency_us_p99") / 1000);
     } else {

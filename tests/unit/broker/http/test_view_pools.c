@@ -24,7 +24,7 @@ static json_t *view(bool fresh) {
     struct sl_broker_core core = {fresh};
     struct sl_json json = {0};
     sl_view_pools_json(&json, &core, (struct sl_now){0});
-    json_t *root = json_loads(json.buf.data, 0, NULL);
+    json_t *root = json_loads(json.buf.data, JSON_DECODE_INT_AS_REAL, NULL);
     assert_non_null(root);
     sl_json_fini(&json);
     return root;
