@@ -113,6 +113,8 @@ bool agent_live(const struct sl_agent_core *core);
 bool agent_send(struct sl_agent_core *core, struct sl_msg *msg);
 /* Sends the report if something asked for one and the last is not too fresh. */
 void agent_report_flush(struct sl_agent_core *core, struct sl_now now);
+/* rotate.c */
+void agent_on_rotate(struct sl_agent_core *core, const struct sl_msg_rotate *msg);
 /* report.c */
 void agent_report_fill(struct sl_agent_core *core);
 void agent_report_send(struct sl_agent_core *core, struct sl_now now);
@@ -142,5 +144,8 @@ void agent_pools_report(struct sl_agent_core *core, struct sl_now now,
                         struct sl_msg_report *report);
 /* A device's rate has moved: perhaps another difficulty suits its pool. */
 void agent_pools_suggest(struct sl_agent_core *core, struct sl_now now);
+/* A device began with a job: says how long after its coming that was. */
+void agent_pool_job_started(struct sl_agent_core *core, const struct agent_device *device,
+                            const struct sl_device_event *event);
 
 #endif

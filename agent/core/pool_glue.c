@@ -4,11 +4,24 @@
 
 #include "agent/core/core_internal.h"
 
+void agent_pool_job_started(struct sl_agent_core *core, const struct agent_device *device,
+                            const struct sl_device_event *event) {
+    uint32_t pool = agent_pool_of_serial(event->unit_id);
+    const struct agent_pool_slot *slot = &core->pools[pool % SL_AGENT_POOLS_MAX];
+    if (slot->job && agent_pool_serial(pool, slot->job->serial) == event->unit_id) {
+        agent_log(core, SL_LOG_DEBUG, "pool.job_started",
+                  "device=%u pool=%s job=%llu clean=%d after_us=%lld", device->index, slot->name,
+                  (unsigned long long)slot->job->serial, slot->job->clean,
+                  (long long)(event->at.ns - slot->job_at.ns) / 1000);
+    }
+}
+
 static void take_job(struct sl_agent_core *core, struct sl_now now, uint32_t pool,
                      struct sl_job *job) {
     struct agent_pool_slot *slot = &core->pools[pool];
     sl_job_unref(slot->job);
     slot->job = job ? sl_job_ref(job) : NULL;
+    slot->job_at = now.mono;
     for (uint32_t i = 0; i < core->config.device_count; i++) {
         struct agent_device *device = &core->devices[i];
         /* Those that had its job get the new one, or another pool's; others may come (back). */

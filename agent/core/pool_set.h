@@ -17,8 +17,9 @@ struct agent_pool_slot {
     char name[SL_MSG_POOL_NAME_MAX];
     bool suggest_auto;
     struct agent_pool *client;
-    struct sl_job *job; /* newest, a reference; NULL: no work */
-    double suggested;   /* difficulty; 0: none yet */
+    struct sl_job *job;    /* newest, a reference; NULL: no work */
+    struct sl_mono job_at; /* when it came */
+    double suggested;      /* difficulty; 0: none yet */
     int64_t suggested_ns;
     /* Of this process. */
     uint64_t submitted, accepted, stale, rejected, unknown;

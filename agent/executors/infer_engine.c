@@ -81,9 +81,7 @@ static const char *attention_source(const struct sl_infer_engine *e) {
 }
 
 void sl_infer_engine_save(struct sl_infer_engine *e) {
-    sl_cl_program_save(e->cl, e->tiled ? "gemm_f32_gpu" : "gemm_f32_cpu",
-                       e->tiled ? sl_kernel_gemm_f32_gpu : sl_kernel_gemm_f32_cpu, e->gemm.options,
-                       e->gemm.program);
+    sl_gemm_save(&e->gemm);
     sl_cl_program_save(e->cl, rows_name(e), rows_source(e), e->rows_options, e->rows_program);
     for (uint32_t i = 0; i < e->attention_count; i++) {
         sl_cl_program_save(e->cl, attention_name(e), attention_source(e), e->attention[i].options,
@@ -162,6 +160,14 @@ static int open_model(struct sl_infer_engine *e, const struct sl_model *model, u
         return sl_fail(err, SL_NOMEM, "model '%s'", model->id);
     }
     int rc = find_attention(e, c->n_embd / c->n_head, vector, &m->attention, err);
+    const uint32_t products[][2] = {/* n, k */
+                                    {3 * c->n_embd, c->n_embd},
+                                    {c->n_embd, c->n_embd},
+                                    {c->n_ff, c->n_embd},
+                                    {c->n_embd, c->n_ff}};
+    for (size_t i = 0; rc == SL_OK && i < sizeof products / sizeof *products; i++) {
+        rc = sl_gemm_use(&e->gemm, SL_WEIGHT_F32, products[i][0], products[i][1], err);
+    }
     for (size_t t = 1; rc == SL_OK && t < SL_EMBED_TENSORS; t++) {
         rc = upload(e->cl, &model->embed[t], &m->embed[t], err);
     }
@@ -197,7 +203,7 @@ static int open_activations(struct sl_infer_engine *e, const struct sl_model_set
         rc = sl_cl_buffer(e->cl, plane * 3, CL_MEM_READ_WRITE, &e->qkv, err);
     }
     if (rc == SL_OK) {
-        rc = sl_cl_buffer(e->cl, row * ff, CL_MEM_READ_WRITE, &e->wide, err);
+        rc = sl_cl_buffer(e->cl, row * sl_gemm_stride(ff), CL_MEM_READ_WRITE, &e->wide, err);
     }
     return rc;
 }

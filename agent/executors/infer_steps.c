@@ -57,7 +57,8 @@ static bool step_product(const struct sl_infer_engine *engine, const struct sl_i
                          struct step step, struct sl_gemm_call *ret_call) {
     const struct sl_bert_config *c = &shape->model->model->bert->config;
     cl_mem *layer = shape->model->layers[step.layer];
-    struct sl_gemm_call call = {.rows = shape->rows, .n = c->n_embd, .k = c->n_embd};
+    struct sl_gemm_call call = {
+        .rows = shape->rows, .n = c->n_embd, .k = c->n_embd, .weights = SL_WEIGHT_F32};
     switch (step.kind) {
     case STEP_QKV:
         call.a = engine->hidden;
@@ -81,6 +82,7 @@ static bool step_product(const struct sl_infer_engine *engine, const struct sl_i
         call.bias = layer[SL_LAYER_UP_B];
         call.residual = call.c = engine->wide;
         call.n = c->n_ff;
+        call.c_stride = sl_gemm_stride(c->n_ff);
         call.epilogue = SL_GEMM_GELU;
         break;
     case STEP_DOWN:
@@ -90,6 +92,7 @@ static bool step_product(const struct sl_infer_engine *engine, const struct sl_i
         call.residual = engine->hidden;
         call.c = engine->sum;
         call.k = c->n_ff;
+        call.a_stride = sl_gemm_stride(c->n_ff);
         call.epilogue = SL_GEMM_RESIDUAL;
         break;
     case STEP_INVALID:
@@ -113,7 +116,7 @@ uint32_t sl_infer_step_groups(const struct sl_infer_engine *engine,
     struct step step = step_at(shape->model->model, number);
     struct sl_gemm_call call;
     if (step_product(engine, shape, step, &call)) {
-        return sl_gemm_groups(&engine->gemm, call.rows, call.n, call.k);
+        return sl_gemm_groups(&engine->gemm, &call);
     }
     if (step.kind == STEP_ATTENTION) {
         return shape->tasks * shape->model->model->bert->config.n_head;

@@ -65,13 +65,13 @@ static void layer_sources(const struct sl_bert_config *c, const struct sl_bert_l
 
 static size_t source_floats(const struct source *s) {
     uint32_t n = s->parts * s->n;
-    return s->k ? sl_gemm_packed_floats(n, s->k) : sl_gemm_padded(n);
+    return s->k ? sl_gemm_packed_bytes(SL_WEIGHT_F32, n, s->k) / sizeof(float) : sl_gemm_padded(n);
 }
 
 static void source_pack(const struct source *s, float *out) {
     for (uint32_t i = 0; i < s->parts; i++) {
         if (s->k) {
-            sl_gemm_pack(s->part[i], s->n, s->k, i * s->n, out);
+            sl_gemm_pack(SL_WEIGHT_F32, s->part[i], s->n, s->k, i * s->n, out);
         } else {
             memcpy(out + (size_t)i * s->n, s->part[i], s->n * sizeof *out);
         }

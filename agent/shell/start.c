@@ -40,7 +40,7 @@ static int open_journal(struct sl_agent *agent, struct sl_error *err) {
     return rc;
 }
 
-static int open_link(struct sl_agent *agent, struct sl_error *err) {
+int sl_agent_open_link(struct sl_agent *agent, struct sl_error *err) {
     struct sl_zmq_client_config config = {.endpoint = agent->options.broker_endpoint,
                                           .keys = agent->keys};
     sl_text_copy(config.server_key, sizeof config.server_key, agent->options.broker_key);
@@ -84,7 +84,7 @@ int sl_agent_start_up(struct sl_agent *agent, struct sl_error *err) {
     rc = rc ? rc : sl_msg_arena_create(ARENA_BYTES, &agent->arena, err);
     rc = rc ? rc : sl_journal_start(agent->journal, agent->durable, true, err);
     rc = rc ? rc : sl_tokenizer_start(agent->models, &agent->tokenizer, err);
-    rc = rc ? rc : open_link(agent, err);
+    rc = rc ? rc : sl_agent_open_link(agent, err);
     rc = rc ? rc : open_loop(agent, err);
     rc = rc ? rc : sl_agent_create_devices(agent, err);
     if (rc == SL_OK) {

@@ -144,6 +144,7 @@ int sl_cli_settle(struct sl_cli *cli, struct sl_error *err);
 int sl_cli_events(struct sl_cli *cli, struct sl_error *err);
 int sl_cli_logs(struct sl_cli *cli, struct sl_error *err);
 int sl_cli_top(struct sl_cli *cli, struct sl_error *err);
+int sl_cli_agents(struct sl_cli *cli, struct sl_error *err);
 int sl_cli_keys(struct sl_cli *cli, struct sl_error *err);
 int sl_cli_decisions(struct sl_cli *cli, struct sl_error *err);
 int sl_cli_replay(struct sl_cli *cli, struct sl_error *err); /* --file asks no broker */

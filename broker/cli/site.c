@@ -157,7 +157,7 @@ int sl_cli_nodes(struct sl_cli *cli, struct sl_error *err) {
         add_pool_cell(json_array_get(nodes, i));
     }
     sl_cli_table(cli, nodes, columns,
-                 "No agent was here yet. Its public key must stand in the broker's allowed_file.");
+                 "No agent was here yet: `sluice agents enroll NAME` makes a token for one.");
     return SL_OK;
 }
 

@@ -158,6 +158,7 @@ int sl_broker_core_create(const struct sl_core_config *config, struct sl_broker_
     core->policy = sl_policy_at((size_t)filled.policy.policy);
     sl_policy_document_version(&filled.policy, core->policy_version);
     sl_core_power_create(core);
+    sl_core_agents_create(core);
     sl_core_names_create(core);
     sl_core_fleet_create(core);
     for (uint32_t i = 0; i < filled.feed_count; i++) {
@@ -191,6 +192,7 @@ void sl_broker_core_destroy(struct sl_broker_core *core) {
         free(core->tenants[i]);
     }
     sl_core_power_destroy(core);
+    sl_core_agents_destroy(core);
     sl_core_fleet_destroy(core);
     sl_core_names_destroy(core);
     sl_core_index_fini(&core->nodes_by_key);
@@ -217,6 +219,7 @@ void sl_broker_core_destroy(struct sl_broker_core *core) {
 
 static void sweep(struct sl_broker_core *core) {
     sl_core_session_sweep(core);
+    sl_core_rotate_sweep(core);
     sl_core_lease_sweep(core);
     sl_core_unit_sweep(core);
     sl_core_batch_sweep(core);
@@ -268,6 +271,12 @@ static void handle(struct sl_broker_core *core, struct sl_core_event *event) {
     case SL_CEV_OVERRIDE:
         sl_core_override(core, event);
         break;
+    case SL_CEV_AGENT:
+        sl_core_agent_order(core, event);
+        break;
+    case SL_CEV_JOIN:
+        sl_core_join(core, event->join);
+        break;
     case SL_CEV_SETTLE:
         sl_core_settle(core, event);
         break;
@@ -285,6 +294,7 @@ static void handle(struct sl_broker_core *core, struct sl_core_event *event) {
 /* What the store said is whole now: go on where the last process stopped. */
 static void start(struct sl_broker_core *core) {
     core->started = true;
+    sl_core_tokens_start(core);
     bool complete = core->share_rows_restored >= core->share_rows;
     for (uint32_t i = 0; i < core->node_count; i++) {
         struct sl_core_node *node = &core->nodes[i];

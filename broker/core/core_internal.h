@@ -103,6 +103,7 @@ struct sl_broker_core {
     int64_t shadow_ns, shadow_stored_ns;
     bool shadow_dirty;
     struct sl_core_power *power;                                   /* power.h */
+    struct sl_core_agents *agents;                                 /* agents.h */
     struct sl_core_shadow_slot shadow_slots[SL_CORE_SHADOW_SLOTS]; /* as restored */
 };
 
@@ -189,6 +190,7 @@ void sl_core_device_why(struct sl_broker_core *core, uint32_t dev, const char *w
 void sl_core_fleet_create(struct sl_broker_core *core);
 void sl_core_fleet_destroy(struct sl_broker_core *core);
 
+#include "broker/core/agents.h"
 #include "broker/core/core_health.h"
 #include "broker/core/core_work.h"
 

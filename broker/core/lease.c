@@ -219,7 +219,11 @@ void sl_core_lease_ack(struct sl_broker_core *core, uint32_t node, const struct 
         0, SL_DEV_RUN_IDLE, SL_DEV_RUN_HASH, SL_DEV_RUN_INFER};
     struct sl_core_fleet *fleet = &core->fleet;
     uint32_t dev = sl_core_device_find(core, ack->device);
-    if (dev == SL_CORE_NONE || fleet->node[dev] != node || ack->epoch != fleet->epoch[dev] ||
+    if (dev != SL_CORE_NONE && fleet->node[dev] != node) {
+        sl_core_foreign(core, node, "lease", ack->device, fleet->node[dev]);
+        return;
+    }
+    if (dev == SL_CORE_NONE || ack->epoch != fleet->epoch[dev] ||
         fleet->mode[dev] == SL_MODE_INVALID) {
         return; /* of an older directive: overtaken */
     }

@@ -47,6 +47,8 @@ void sl_core_command_fini(struct sl_core_command *command) {
     free(command->msg);
     sl_txn_destroy(command->txn);
     free(command->line);
+    free(command->join);
+    command->join = NULL;
     command->line = NULL;
     command->msg = NULL;
     command->txn = NULL;

@@ -43,6 +43,8 @@ struct sl_http_config {
     int64_t coin_max_ppm, tenant_max_ppm;
     const char *policy_version;   /* NULL: none */
     struct sl_log_ring *log_ring; /* the log's newest lines, borrowed; NULL: none are shown */
+    /* What tokens name; NULL or empty: none can be made. */
+    const char *join_endpoint, *agents_endpoint, *server_key;
 };
 
 enum sl_http_request_kind {
@@ -69,6 +71,7 @@ enum sl_http_view {
     SL_HTTP_VIEW_METRICS, /* Prometheus text */
     SL_HTTP_VIEW_STRESS,  /* arg: the shock as sl_h_stress writes it */
     SL_HTTP_VIEW_RATES,
+    SL_HTTP_VIEW_AGENTS,
 };
 
 struct sl_http_request {

@@ -247,6 +247,9 @@ static int render(struct sl_json *json, const struct sl_broker_core *core, struc
     case SL_HTTP_VIEW_RATES:
         sl_view_rates_json(json, core, now);
         return SL_OK;
+    case SL_HTTP_VIEW_AGENTS:
+        sl_view_agents_json(json, core, now);
+        return SL_OK;
     case SL_HTTP_VIEW_INVALID:
     default:
         return -SL_UNSUPPORTED;

@@ -60,6 +60,8 @@ void sl_view_feeds_json(struct sl_json *json, const struct sl_broker_core *core,
 int sl_view_stress_json(struct sl_json *json, const struct sl_broker_core *core, struct sl_now now,
                         const char *arg);
 void sl_view_rates_json(struct sl_json *json, const struct sl_broker_core *core, struct sl_now now);
+void sl_view_agents_json(struct sl_json *json, const struct sl_broker_core *core,
+                         struct sl_now now);
 /* What stands before the values of a metric. */
 void sl_view_metric_head(struct sl_buf *buf, const char *name, const char *type, const char *help);
 /* A label's value: quotes, backslashes and line ends are escaped. */

@@ -8,6 +8,7 @@
 
 #include "broker/http/views.h"
 #include "broker/shell/broker.h"
+#include "broker/shell/join.h"
 #include "proto/base/log.h"
 
 /* So many messages a turn; then the timers and mailboxes have theirs. */
@@ -36,6 +37,10 @@ static bool read_message(struct sl_broker *broker) {
         if (rc == -SL_STALE) {
             sl_broker_refuse_version(broker, &peer);
         }
+        return true;
+    }
+    if (msg.kind == SL_MSG_ROTATE_KEY && sl_link_key_check(msg.rotate_key.public_key, &err)) {
+        sl_log(SL_LOG_WARN, "wire.bad", "agent=%s new key: %s", peer.key, err.text);
         return true;
     }
     struct sl_core_event event = {
@@ -91,6 +96,12 @@ static void on_link(uv_poll_t *poll, int status, int events) {
     (void)status;
     (void)events;
     read_messages(poll->data);
+}
+
+static void on_join(uv_poll_t *poll, int status, int events) {
+    (void)status;
+    (void)events;
+    sl_broker_read_joins(poll->data);
 }
 
 static void on_durable_fd(uv_poll_t *poll, int status, int events) {
@@ -225,7 +236,9 @@ int sl_broker_loop_init(struct sl_broker *broker, struct sl_error *err) {
             return rc;
         }
     }
-    return SL_OK;
+    return broker->join
+               ? watch(broker, &broker->join_poll, sl_join_server_fd(broker->join), on_join, err)
+               : SL_OK;
 }
 
 int sl_broker_loop_run(struct sl_broker *broker) {

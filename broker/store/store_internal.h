@@ -10,7 +10,7 @@
 #include "proto/base/text.h"
 
 #define SL_SCHEMA_SETTLEMENTS 4 /* the step that made their table */
-#define SL_SCHEMA_POOLS 6       /* likewise */
+#define SL_SCHEMA_POOLS 7       /* likewise */
 #define SL_SCHEMA_VERSION SL_SCHEMA_POOLS
 #define SL_STORE_APPLICATION 1397511491 /* "SLUC" */
 #define SL_STATEMENTS_MAX 64
@@ -89,6 +89,10 @@ int sl_store_apply_settlement(struct sl_statements *s, const struct sl_settlemen
                               struct sl_error *err); /* settlements.c */
 int sl_store_apply_pool(struct sl_statements *s, const struct sl_pool_row *row,
                         struct sl_error *err); /* pools.c */
+int sl_store_apply_enrolment(struct sl_statements *s, const struct sl_enrolment_row *row,
+                             struct sl_error *err); /* agents.c */
+int sl_store_apply_agent(struct sl_statements *s, const struct sl_agent_row *row,
+                         struct sl_error *err); /* agents.c */
 int sl_store_apply_event(struct sl_statements *s, const struct sl_event_row *row,
                          struct sl_error *err); /* events.c */
 int sl_store_apply_health(struct sl_statements *s, const struct sl_health_row *row,

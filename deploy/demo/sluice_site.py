@@ -140,6 +140,7 @@ agents:
   listen: tcp://127.0.0.1:{self.agents_port}
   key_file: {self.path('broker.key')}
   allowed_file: {self.path('allowed-agents')}
+  join_listen: tcp://127.0.0.1:{o.get('join_port', 0)}
   lease_ttl: {o.get('ttl', '5s')}
   safe_mode: {o.get('safe_mode', 'hash')}
 http:

@@ -408,6 +408,30 @@ static int check_drain(const struct check *c, const struct sl_msg_drain *m) {
     return rc ? rc : check_ids(c, "unit id", m->units, m->unit_count);
 }
 
+/* Its characters are the link's business: they are looked at when the key is used. */
+static int check_curve_key(const struct check *c, const char *key, bool wanted) {
+    int rc = check_name(c, key, SL_MSG_CURVE_KEY_MAX, "public key", wanted);
+    if (rc == SL_OK && key[0] && strlen(key) != SL_MSG_CURVE_KEY_MAX - 1) {
+        rc =
+            sl_fail(c->err, SL_INVALID, "a public key has %d characters", SL_MSG_CURVE_KEY_MAX - 1);
+    }
+    return rc;
+}
+
+static int check_rotate(const struct check *c, const struct sl_msg_rotate *m) {
+    int rc = check_id(c, "rotation", m->rotation);
+    rc = rc ? rc : check_curve_key(c, m->public_key, false);
+    if (rc == SL_OK && m->overlap_ms > SL_MSG_SPAN_MS_MAX) {
+        rc = sl_fail(c->err, SL_LIMIT, "overlap of more than ten years");
+    }
+    return rc;
+}
+
+static int check_rotate_key(const struct check *c, const struct sl_msg_rotate_key *m) {
+    int rc = check_id(c, "rotation", m->rotation);
+    return rc ? rc : check_curve_key(c, m->public_key, true);
+}
+
 static int check_body(const struct check *c, const struct sl_msg *msg) {
     switch (msg->kind) {
     case SL_MSG_HELLO:
@@ -432,6 +456,10 @@ static int check_body(const struct check *c, const struct sl_msg *msg) {
         return check_drain(c, &msg->drain);
     case SL_MSG_GOODBYE:
         return check_people(c, TEXT(msg->goodbye.reason), "reason");
+    case SL_MSG_ROTATE:
+        return check_rotate(c, &msg->rotate);
+    case SL_MSG_ROTATE_KEY:
+        return check_rotate_key(c, &msg->rotate_key);
     case SL_MSG_INVALID:
     default:
         return sl_fail(c->err, SL_INVALID, "message kind %u is unknown", (unsigned)msg->kind);
@@ -441,6 +469,9 @@ static int check_body(const struct check *c, const struct sl_msg *msg) {
 int sl_msg_check(const struct sl_msg *msg, bool sending, struct sl_error *err) {
     struct check c = {sending, err};
     int rc = check_body(&c, msg);
+    if (rc == SL_OK && msg->kind >= SL_MSG_ROTATE && msg->version < 2) {
+        rc = sl_fail(err, SL_INVALID, "version 1 has no such message");
+    }
     if (rc) {
         sl_wrap(err, "%s", sl_msg_kind_name(msg->kind));
     }

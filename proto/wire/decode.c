@@ -373,6 +373,19 @@ static int get_goodbye(const struct reader *r, const Sluice__V1__Goodbye *in,
     return get_text(r, in->reason, TEXT(m->reason), "reason");
 }
 
+static int get_rotate(const struct reader *r, const Sluice__V1__Rotate *in,
+                      struct sl_msg_rotate *m) {
+    m->rotation = in->rotation;
+    m->overlap_ms = in->overlap_ms;
+    return get_text(r, in->public_key, TEXT(m->public_key), "public key");
+}
+
+static int get_rotate_key(const struct reader *r, const Sluice__V1__RotateKey *in,
+                          struct sl_msg_rotate_key *m) {
+    m->rotation = in->rotation;
+    return get_text(r, in->public_key, TEXT(m->public_key), "public key");
+}
+
 static int get_body(const struct reader *r, const Sluice__V1__Envelope *e, struct sl_msg *msg) {
 #define BODY(kind_, name)                                                                          \
     case SLUICE__V1__ENVELOPE__BODY_##kind_:                                                       \
@@ -390,6 +403,8 @@ static int get_body(const struct reader *r, const Sluice__V1__Envelope *e, struc
         BODY(RESULT_ACK, result_ack);
         BODY(DRAIN, drain);
         BODY(GOODBYE, goodbye);
+        BODY(ROTATE, rotate);
+        BODY(ROTATE_KEY, rotate_key);
     case SLUICE__V1__ENVELOPE__BODY__NOT_SET:
     case _SLUICE__V1__ENVELOPE__BODY__CASE_IS_INT_SIZE:
     default:

@@ -439,6 +439,28 @@ static void put_goodbye(struct scratch *s, const struct sl_msg_goodbye *m,
     out->retry = m->retry;
 }
 
+static void put_rotate(struct scratch *s, const struct sl_msg_rotate *m, Sluice__V1__Envelope *e) {
+    Sluice__V1__Rotate *out = e->rotate = take(s, sizeof *out);
+    if (!out) {
+        return;
+    }
+    sluice__v1__rotate__init(out);
+    out->rotation = m->rotation;
+    out->public_key = text_of(m->public_key);
+    out->overlap_ms = m->overlap_ms;
+}
+
+static void put_rotate_key(struct scratch *s, const struct sl_msg_rotate_key *m,
+                           Sluice__V1__Envelope *e) {
+    Sluice__V1__RotateKey *out = e->rotate_key = take(s, sizeof *out);
+    if (!out) {
+        return;
+    }
+    sluice__v1__rotate_key__init(out);
+    out->rotation = m->rotation;
+    out->public_key = text_of(m->public_key);
+}
+
 static void put_body(struct scratch *s, const struct sl_msg *msg, Sluice__V1__Envelope *e) {
 #define BODY(kind, name)                                                                           \
     case SL_MSG_##kind:                                                                            \
@@ -457,6 +479,8 @@ static void put_body(struct scratch *s, const struct sl_msg *msg, Sluice__V1__En
         BODY(RESULT_ACK, result_ack);
         BODY(DRAIN, drain);
         BODY(GOODBYE, goodbye);
+        BODY(ROTATE, rotate);
+        BODY(ROTATE_KEY, rotate_key);
     case SL_MSG_INVALID:
     default:
         sl_assert_failed("a checked message has a kind", __FILE__, __LINE__);

@@ -7,10 +7,10 @@
 
 #include <stdint.h>
 
-#define SL_WIRE_VERSION 1
+#define SL_WIRE_VERSION 2
 /* The one before is understood too, so that brokers and agents can be upgraded one after another. A
  * broker answers in the version of its agent; an agent whose hello is refused speaks the broker's.
- * There has been no other version than 1 yet. */
+ * Version 2 added the kinds Rotate and RotateKey, which nobody sends to a peer of version 1. */
 #define SL_WIRE_VERSION_OLDEST(newest) ((newest) > 1 ? (newest)-1 : 1)
 #define SL_MSG_DEVICES_MAX 64
 #define SL_MSG_MODELS_MAX 16
@@ -24,6 +24,7 @@
 #define SL_MSG_SHARES_MAX 256
 #define SL_MSG_POOLS_MAX 8                 /* of one agent */
 #define SL_MSG_POOL_NAME_MAX 32            /* with NUL */
+#define SL_MSG_CURVE_KEY_MAX 41            /* Z85, with NUL */
 #define SL_MSG_IDS_MAX 4096                /* ids in a hello, an acknowledgement or a drain */
 #define SL_MSG_BYTES_MAX (4 * 1024 * 1024) /* one envelope */
 /* Spans and ages in ms: ten years, so that a receiver may turn them into ns in 64 bits. */

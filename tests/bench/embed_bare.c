@@ -145,6 +145,7 @@ static void take_event(struct bench *b) {
     case SL_DEVEV_CANDIDATE:
     case SL_DEVEV_UNIT_DONE:
     case SL_DEVEV_STATS:
+    case SL_DEVEV_JOB_STARTED:
     case SL_DEVEV_INVALID:
         break;
     }

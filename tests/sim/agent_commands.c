@@ -182,6 +182,8 @@ static void obey(struct sim *sim, uint32_t i, struct sl_agent_cmd *cmd) {
         agent->leaves = true;
         sim->hosts[i + 1].doomed = true;
         break;
+    case SL_AGENT_MAKE_KEY:
+    case SL_AGENT_USE_KEY:
     case SL_AGENT_CMD_INVALID:
         break;
     }

@@ -177,6 +177,8 @@ static void carry_out(struct sim *sim, struct sl_core_command *command) {
     case SL_CCMD_LOG:
         log_line(sim, command);
         break;
+    case SL_CCMD_ADMIT:
+    case SL_CCMD_JOIN_REPLY:
     case SL_CCMD_DECISION:
     case SL_CCMD_FORGET: /* texts here are made anew each time */
     case SL_CCMD_INVALID:

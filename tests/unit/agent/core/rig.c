@@ -271,6 +271,8 @@ static void obey(struct rig *rig, struct sl_agent_cmd *cmd) {
         rig->exited = true;
         rig->exit_code = cmd->code;
         break;
+    case SL_AGENT_MAKE_KEY:
+    case SL_AGENT_USE_KEY:
     case SL_AGENT_LOG:
     case SL_AGENT_CMD_INVALID:
         break;

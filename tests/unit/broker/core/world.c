@@ -245,8 +245,7 @@ void world_report(struct world *w, const char *key, uint32_t devices) {
 }
 
 static void key_of_device(const char *device, char key[SL_LINK_KEY_MAX]) {
-    sl_text_copy(key, SL_LINK_KEY_MAX, device);
-    *strchr(key, '/') = '\0';
+    snprintf(key, SL_LINK_KEY_MAX, "%.*s", (int)strcspn(device, "/"), device);
 }
 
 void world_running(struct world *w, const char *device, int64_t started_ns) {

@@ -36,6 +36,12 @@ struct world_store {
     uint32_t account_count;
     struct sl_override_row overrides[64];
     uint32_t override_count;
+    struct sl_enrolment_row tokens[64];
+    uint32_t token_count;
+    struct sl_agent_row agents[64];
+    uint32_t agent_count;
+    struct sl_retired_row retired[64];
+    uint32_t retired_count;
     struct sl_op_meta metas[64];
     uint32_t meta_count;
     struct sl_file_row files[64];

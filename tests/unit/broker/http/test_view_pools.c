@@ -10,15 +10,7 @@
 #include <string.h>
 
 #include "broker/http/views.h"
-#include "tests/unit/broker/http/fake_pools.h"
-
-bool sl_view_node_get(const struct sl_broker_core *core, struct sl_now now, uint32_t index,
-                      struct sl_view_node *ret_view) {
-    (void)core;
-    (void)now;
-    *ret_view = (struct sl_view_node){.node = "n1"};
-    return index == 0;
-}
+#include "tests/unit/broker/http/made_up_core.h"
 
 static json_t *view(bool fresh) {
     struct sl_broker_core core = {fresh};

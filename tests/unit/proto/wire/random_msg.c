@@ -344,6 +344,12 @@ static void unit(struct random_msg *r, struct sl_msg_unit *m) {
     m->lines = lines;
 }
 
+static void public_key(struct random_msg *r, char out[SL_MSG_CURVE_KEY_MAX]) {
+    for (int i = 0; i < SL_MSG_CURVE_KEY_MAX - 1; i++) {
+        out[i] = (char)('!' + random_msg_below(r, 90));
+    }
+}
+
 const struct sl_msg *random_msg_next(struct random_msg *r, enum sl_msg_kind kind, bool big) {
     forget(r);
     r->big = big;
@@ -389,6 +395,17 @@ const struct sl_msg *random_msg_next(struct random_msg *r, enum sl_msg_kind kind
     case SL_MSG_GOODBYE:
         TEXT(r, m->goodbye.reason, 0);
         m->goodbye.retry = coin(r);
+        break;
+    case SL_MSG_ROTATE:
+        m->rotate.rotation = id(r);
+        m->rotate.overlap_ms = random_msg_below(r, 1000000);
+        if (coin(r)) {
+            public_key(r, m->rotate.public_key);
+        }
+        break;
+    case SL_MSG_ROTATE_KEY:
+        m->rotate_key.rotation = id(r);
+        public_key(r, m->rotate_key.public_key);
         break;
     case SL_MSG_INVALID:
     default:
