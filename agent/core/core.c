@@ -50,7 +50,7 @@ static void copy_config(struct sl_agent_core *core, const struct sl_agent_config
     }
     core->config.models = NULL;
     core->config.devices = NULL;
-    core->config.pool = NULL;
+    core->config.pools = NULL;
     core->session.safe_mode = config->safe_mode;
     core->session.safe_mode_max_ms = config->safe_mode_max_ms;
     core->session.state = SESSION_BOOTING;
@@ -74,9 +74,7 @@ int sl_agent_core_create(const struct sl_agent_config *config, struct sl_agent_c
     }
     copy_config(core, config);
     rc = sl_msg_arena_create(ARENA_BYTES, &core->arena, err);
-    if (rc == SL_OK && config->pool) {
-        rc = agent_pool_create(config->pool, agent_random(core), &core->pool, err);
-    }
+    rc = rc ? rc : agent_pools_create(core, config, err);
     if (rc) {
         return rc;
     }
@@ -94,8 +92,7 @@ void sl_agent_core_destroy(struct sl_agent_core *core) {
     agent_results_free(&core->results);
     agent_shares_free(&core->shares);
     agent_outbox_free(&core->outbox);
-    agent_pool_destroy(core->pool);
-    sl_job_unref(core->job);
+    agent_pools_destroy(core);
     sl_msg_arena_destroy(core->arena);
     sl_buf_fini(&core->encoded);
     free(core->inventory);
@@ -209,7 +206,7 @@ void sl_agent_start(struct sl_agent_core *core, struct sl_now now) {
               core->config.node, core->config.device_count, core->config.model_count,
               (unsigned long long)core->results.count, shares);
     agent_shares_start(core, now);
-    agent_pool_begin(core, now);
+    agent_pools_begin(core, now);
     agent_settle(core, now);
 }
 
@@ -295,25 +292,18 @@ void sl_agent_timer(struct sl_agent_core *core, struct sl_now now) {
         agent_results_pump(core, now);
     }
     agent_shares_timer(core, now);
-    struct sl_mono when;
-    if (core->pool && agent_pool_deadline(core->pool, &when) && when.ns <= now.mono.ns) {
-        agent_pool_on_timer(core->pool, now.mono);
-    }
+    agent_pools_timer(core, now);
     agent_settle(core, now);
 }
 
 struct sl_mono sl_agent_deadline(const struct sl_agent_core *core) {
-    struct sl_mono pool = {AGENT_NEVER};
-    if (core->pool && !agent_pool_deadline(core->pool, &pool)) {
-        pool.ns = AGENT_NEVER;
-    }
     const int64_t all[] = {
         agent_devices_deadline(core),
         agent_units_deadline(core),
         agent_session_deadline(core),
         agent_results_deadline(core),
         agent_shares_deadline(core),
-        pool.ns,
+        agent_pools_deadline(core),
         core->stopping && !core->pool_stopped ? core->answers_by_ns : AGENT_NEVER,
         core->stopping ? core->stop_by_ns : AGENT_NEVER,
     };
@@ -367,10 +357,7 @@ static void advance_stop(struct sl_agent_core *core, struct sl_now now) {
     bool answered = core->shares.open.count == 0 || now.mono.ns >= core->answers_by_ns;
     if (!core->pool_stopped && (answered || late)) {
         core->pool_stopped = true;
-        if (core->pool) {
-            agent_pool_stop(core->pool, now.mono);
-            agent_pool_drain(core, now);
-        }
+        agent_pools_stop(core, now);
     }
     bool stored = core->durable >= core->ticket && core->shares.open.count == 0;
     if (core->pool_stopped && ((stored && !units_open(core)) || late)) {
@@ -379,7 +366,7 @@ static void advance_stop(struct sl_agent_core *core, struct sl_now now) {
 }
 
 void agent_settle(struct sl_agent_core *core, struct sl_now now) {
-    agent_pool_drain(core, now);
+    agent_pools_drain(core, now);
     if (core->stopping && !core->outbox.ended) {
         advance_stop(core, now);
     }

@@ -34,6 +34,8 @@ struct sl_msg_telemetry;
 
 #define SL_AGENT_DEVICES_MAX 64
 #define SL_AGENT_MODELS_MAX 16
+#define SL_AGENT_POOLS_MAX 8
+#define SL_AGENT_LINKS_MAX 8 /* connections of one pool */
 #define SL_AGENT_TEXT_MAX 400
 
 struct sl_agent_device_config {
@@ -45,6 +47,14 @@ struct sl_agent_model {
     char id[64];
     uint32_t max_tokens;
     bool truncate;
+};
+
+/* One of the pools, in the order in which they are used where the broker names none. */
+struct sl_agent_pool_config {
+    const char *name; /* of letters, digits, '.', '_', '-'; unique */
+    const struct sl_failover_config *client;
+    bool
+        suggest_auto; /* suggest a difficulty that suits the measured rate, and again as it moves */
 };
 
 /* Copied by create, with what it points at. */
@@ -60,8 +70,9 @@ struct sl_agent_config {
     uint32_t device_count;
     const struct sl_agent_device_config *devices; /* [device_count] */
     uint32_t model_count;
-    const struct sl_agent_model *models;   /* [model_count] */
-    const struct sl_failover_config *pool; /* NULL: no pool, so hashing is refused */
+    const struct sl_agent_model *models;      /* [model_count] */
+    uint32_t pool_count;                      /* 0: no pool, so hashing is refused */
+    const struct sl_agent_pool_config *pools; /* [pool_count] */
 };
 
 enum sl_agent_cmd_kind {
@@ -94,7 +105,7 @@ struct sl_agent_cmd {
     uint8_t *data;
     size_t size;
     struct sl_agent_tokens *tokens;
-    uint32_t link; /* which connection to the pool; below SL_FAILOVER_URLS_MAX */
+    uint32_t link; /* pool x SL_AGENT_LINKS_MAX + connection of the pool */
     uint16_t port;
     uint64_t number;
     bool tls;
@@ -167,6 +178,7 @@ struct sl_agent_device_view {
     uint64_t epoch_max;
     uint32_t units;
     uint64_t edges_refused; /* events that the table does not list for the state */
+    const char *pool;       /* whose job it has; "": none */
 };
 void sl_agent_device_get(const struct sl_agent_core *core, uint32_t device,
                          struct sl_agent_device_view *ret_view);

@@ -6,7 +6,7 @@
 
 #include "agent/core/core.h"
 #include "agent/core/device_internal.h"
-#include "agent/core/pool.h"
+#include "agent/core/pool_set.h"
 #include "agent/core/spool_internal.h"
 #include "agent/core/unit_internal.h"
 #include "proto/base/text.h"
@@ -62,11 +62,11 @@ struct sl_agent_core {
     struct agent_device *devices; /* [config.device_count] */
     struct agent_results results;
     struct agent_shares shares;
-    struct agent_pool *pool;               /* NULL: none */
-    struct sl_job *job;                    /* newest of the pool, a reference */
-    struct sl_mono job_at;                 /* when it came */
-    struct sl_msg_arena *arena;            /* for results that are sent again */
-    struct sl_buf encoded;                 /* scratch */
+    struct agent_pool_slot pools[SL_AGENT_POOLS_MAX];
+    uint32_t pool_count;
+    struct sl_msg_pool pool_reports[SL_AGENT_POOLS_MAX]; /* scratch of the report */
+    struct sl_msg_arena *arena;                          /* for results that are sent again */
+    struct sl_buf encoded;                               /* scratch */
     struct sl_msg_device *inventory;       /* [device_count] scratch of hello and report */
     uint64_t finished[AGENT_FINISHED_MAX]; /* ring of unit ids */
     uint32_t finished_next;
@@ -117,12 +117,33 @@ void agent_report_flush(struct sl_agent_core *core, struct sl_now now);
 void agent_on_rotate(struct sl_agent_core *core, const struct sl_msg_rotate *msg);
 /* report.c */
 void agent_report_fill(struct sl_agent_core *core);
-void agent_report_send(struct sl_agent_core *core);
-/* pool_glue.c */
-void agent_pool_begin(struct sl_agent_core *core, struct sl_now now);
-/* Takes what the pool client wants done. */
-void agent_pool_drain(struct sl_agent_core *core, struct sl_now now);
-void agent_pool_post_job(struct sl_agent_core *core, struct agent_device *device);
+void agent_report_send(struct sl_agent_core *core, struct sl_now now);
+/* pool_set.c */
+int agent_pools_create(struct sl_agent_core *core, const struct sl_agent_config *config,
+                       struct sl_error *err);
+void agent_pools_destroy(struct sl_agent_core *core);
+void agent_pools_begin(struct sl_agent_core *core, struct sl_now now);
+void agent_pools_stop(struct sl_agent_core *core, struct sl_now now);
+void agent_pools_timer(struct sl_agent_core *core, struct sl_now now);
+int64_t agent_pools_deadline(const struct sl_agent_core *core);
+/* SL_AGENT_POOLS_MAX: there is none of this name. */
+uint32_t agent_pool_find(const struct sl_agent_core *core, const char *name);
+/* Which pool a directive named, from now on ("": none); posts a job if that changes. */
+void agent_pool_ask(struct sl_agent_core *core, struct sl_now now, struct agent_device *device,
+                    const char *name);
+/* The job of the pool that the device is to hash for now, if it has another or `again`. */
+void agent_pool_post_job(struct sl_agent_core *core, struct sl_now now, struct agent_device *device,
+                         bool again);
+/* The device has hashed so much since it was last heard: on the jobs that it had. */
+void agent_pool_spent(struct sl_agent_core *core, struct sl_now now, struct agent_device *device,
+                      uint64_t hashes);
+/* pool_glue.c: takes what the pool clients want done. */
+void agent_pools_drain(struct sl_agent_core *core, struct sl_now now);
+/* pool_report.c */
+void agent_pools_report(struct sl_agent_core *core, struct sl_now now,
+                        struct sl_msg_report *report);
+/* A device's rate has moved: perhaps another difficulty suits its pool. */
+void agent_pools_suggest(struct sl_agent_core *core, struct sl_now now);
 /* A device began with a job: says how long after its coming that was. */
 void agent_pool_job_started(struct sl_agent_core *core, const struct agent_device *device,
                             const struct sl_device_event *event);

@@ -44,6 +44,7 @@ struct agent_lease {
     uint64_t epoch;
     enum sl_mode mode;
     char model[SL_MSG_NAME_MAX];
+    const char *pool; /* named by the directive; during the step only */
     int64_t expires_ns;
     uint64_t ticket; /* of the epoch's journal record */
     bool halting;    /* a halt was asked for */
@@ -83,7 +84,11 @@ struct agent_device {
     int64_t safe_until_ns;
     uint64_t edges_refused;
     struct agent_sensed sensed;
-    struct agent_unit *units; /* in order of arrival */
+    uint32_t pool_asked;  /* by the newest directive: index + 1; 0: none */
+    uint32_t pool_posted; /* whose job the device has: index + 1; 0: none */
+    int64_t pool_since_ns;
+    int64_t pool_span_ns[SL_AGENT_POOLS_MAX]; /* with each one's job, since it was last heard */
+    struct agent_unit *units;                 /* in order of arrival */
     uint32_t unit_count;
 };
 

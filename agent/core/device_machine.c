@@ -69,7 +69,7 @@ static void enter_safe(struct sl_agent_core *core, struct agent_device *device, 
                   "device=%s epoch=%llu not renewed in time, safe mode %s from now on",
                   device->info.key, (unsigned long long)device->lease.epoch, sl_mode_name(mode));
     }
-    if (mode == SL_MODE_HASH && !core->pool) {
+    if (mode == SL_MODE_HASH && core->pool_count == 0) {
         mode = SL_MODE_IDLE; /* nothing to hash for */
     }
     if (device->sensed.unfit) {
@@ -87,7 +87,7 @@ static void be_ready(struct sl_agent_core *core, struct agent_device *device, st
     agent_log(core, SL_LOG_INFO, "device.ready", "device=%s hash_rate_hs=%llu models=%u",
               device->info.key, (unsigned long long)device->stats.hash_rate_hs,
               device->stats.model_count);
-    agent_pool_post_job(core, device);
+    agent_pool_post_job(core, now, device, true);
     agent_health_ready(core, device, now);
     enter_safe(core, device, now, cause);
 }
@@ -115,9 +115,9 @@ static void fail(struct sl_agent_core *core, struct agent_device *device, struct
 
 static void store(struct sl_agent_core *core, struct agent_device *device, struct sl_now now,
                   const struct agent_cause *cause) {
-    (void)now;
     bool halting = is_halted(device); /* by an earlier directive */
     device->lease = *cause->lease;
+    device->lease.pool = NULL;
     device->lease.halting = halting;
     if (device->mode != device->lease.mode && !halting) {
         device->lease.halting = true;
@@ -133,13 +133,17 @@ static void store(struct sl_agent_core *core, struct agent_device *device, struc
     if (SL_MUTANT(epoch_not_durable)) {
         agent_device_step(core, device, now, &(struct agent_cause){.kind = DEVC_DURABLE});
     }
+    if (device->lease.mode == SL_MODE_HASH) {
+        agent_pool_ask(core, now, device, cause->lease->pool);
+    }
 }
 
 static void renew(struct sl_agent_core *core, struct agent_device *device, struct sl_now now,
                   const struct agent_cause *cause) {
-    (void)core;
-    (void)now;
     device->lease.expires_ns = cause->lease->expires_ns;
+    if (device->lease.mode == SL_MODE_HASH) {
+        agent_pool_ask(core, now, device, cause->lease->pool);
+    }
 }
 
 static void post(struct sl_agent_core *core, struct agent_device *device, struct sl_now now,

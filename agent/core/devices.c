@@ -82,12 +82,17 @@ void agent_devices_stop(struct sl_agent_core *core, struct sl_now now) {
     step_all(core, now, DEVC_STOP);
 }
 
-static void take_report(struct agent_device *device, const struct sl_device_report *report) {
+static void take_report(struct sl_agent_core *core, struct sl_now now, struct agent_device *device,
+                        const struct sl_device_report *report) {
+    uint64_t before = device->has_stats ? device->stats.hashes_total : 0;
+    uint64_t total = report->stats.hashes_total;
+    agent_pool_spent(core, now, device, total > before ? total - before : 0);
     device->stats = report->stats;
     if (device->stats.model_count > SL_DEVICE_MODELS_MAX) {
         device->stats.model_count = SL_DEVICE_MODELS_MAX;
     }
     device->has_stats = true;
+    agent_pools_suggest(core, now);
 }
 
 static void handle(struct sl_agent_core *core, struct sl_now now, struct agent_device *device,
@@ -95,7 +100,7 @@ static void handle(struct sl_agent_core *core, struct sl_now now, struct agent_d
     struct agent_cause cause = {.at_ns = event->at.ns, .text = ""};
     switch (event->kind) {
     case SL_DEVEV_READY:
-        take_report(device, event->report);
+        take_report(core, now, device, event->report);
         cause.kind = DEVC_READY;
         break;
     case SL_DEVEV_FAILED:
@@ -128,7 +133,7 @@ static void handle(struct sl_agent_core *core, struct sl_now now, struct agent_d
         agent_health_canary(core, device, now, event->text);
         break;
     case SL_DEVEV_STATS:
-        take_report(device, event->report);
+        take_report(core, now, device, event->report);
         break;
     case SL_DEVEV_JOB_STARTED:
         agent_pool_job_started(core, device, event);
@@ -159,5 +164,6 @@ void sl_agent_device_get(const struct sl_agent_core *core, uint32_t index,
         .epoch_max = device->epoch_durable,
         .units = device->unit_count,
         .edges_refused = device->edges_refused,
+        .pool = device->pool_posted ? core->pools[device->pool_posted - 1].name : "",
     };
 }

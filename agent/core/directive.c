@@ -35,7 +35,7 @@ static bool must_refuse(const struct sl_agent_core *core, const struct agent_dev
                !SL_MUTANT(lower_epoch_accepted)) {
         snprintf(why, why_size, "epoch %llu is over: the highest here is %llu, grant a higher one",
                  (unsigned long long)directive->epoch, (unsigned long long)device->epoch_asked);
-    } else if (directive->mode == SL_MODE_HASH && !core->pool) {
+    } else if (directive->mode == SL_MODE_HASH && core->pool_count == 0) {
         snprintf(why, why_size, "no pool is configured here");
     } else if (directive->mode == SL_MODE_INFER &&
                !agent_device_has_model(device, directive->model)) {
@@ -63,6 +63,7 @@ void agent_on_directive(struct sl_agent_core *core, struct sl_now now, struct sl
         .mode = directive->mode,
         .expires_ns = agent_lease_clock(now, sl_mono_after_ms(received, ttl_ms).ns),
         .received_ns = received.ns,
+        .pool = directive->pool,
     };
     sl_text_copy(lease.model, sizeof lease.model, directive->model);
     struct agent_cause cause = {.kind = DEVC_RENEW, .lease = &lease};

@@ -61,10 +61,17 @@ void agent_pool_on_timer(struct agent_pool *pool, struct sl_mono now) {
 }
 
 int agent_pool_submit(struct agent_pool *pool, const struct sl_work *work, uint32_t nonce,
-                      uint64_t share_id, struct sl_mono now, struct sl_error *err) {
+                      uint64_t share_id, uint32_t worker, struct sl_mono now,
+                      struct sl_error *err) {
     struct sl_share share;
     sl_share_from_work(work, nonce, share_id, &share);
+    share.job_serial &= (UINT64_C(1) << AGENT_POOL_SERIAL_SHIFT) - 1; /* the client's own number */
+    share.worker = worker;
     return sl_failover_submit(pool->client, &share, now, err);
+}
+
+void agent_pool_suggest(struct agent_pool *pool, double difficulty) {
+    sl_failover_suggest(pool->client, difficulty);
 }
 
 static enum agent_pool_action_kind kind_of(enum sl_stratum_action_type type) {
@@ -126,6 +133,8 @@ bool agent_pool_take(struct agent_pool *pool, struct agent_pool_action *ret_acti
         .outcome = outcome_of(action->outcome),
         .sent = action->sent,
         .code = action->code,
+        .latency_us =
+            action->sent && action->outcome != SL_ANSWER_UNKNOWN ? action->latency_us : -1,
         .level = action->type == SL_STRATUM_MISCONFIGURED ? SL_LOG_ERROR : action->level,
     };
     sl_text_copy(ret_action->text, sizeof ret_action->text,
@@ -146,6 +155,9 @@ void agent_pool_get_status(const struct agent_pool *pool, struct agent_pool_stat
         .unanswered = status.unanswered,
     };
     sl_pool_url_write(both.url, ret_status->url);
+    ret_status->tls = both.url->tls;
+    ret_status->url_index = both.serving > 0 ? (uint32_t)both.serving : 0;
+    ret_status->url_count = both.urls;
     /* For display: a rounded figure. */
     double nano = sl_difficulty_to_double(status.difficulty) * 1e9;
     ret_status->difficulty_nano = nano < 9e18 ? (uint64_t)nano : 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The pool as the core sees it: one for all devices of the node, at one of its addresses. A thin
- * layer, so that the client's vocabulary and the wire's stay apart. Thread: the core's. */
+ * One pool as the core sees it: for all devices of the node, at one of its addresses. A thin layer,
+ * so that the client's vocabulary and the wire's stay apart. Thread: the core's. */
 #ifndef SLUICE_AGENT_CORE_POOL_H
 #define SLUICE_AGENT_CORE_POOL_H
 
@@ -17,6 +17,16 @@
 
 struct sl_failover_config;
 struct agent_pool;
+
+/* A serial of a job names its pool in the top bits, so that a share finds back to its connection
+ * and a device never takes the jobs of two pools for one. */
+#define AGENT_POOL_SERIAL_SHIFT 60
+static inline uint64_t agent_pool_serial(uint32_t pool, uint64_t serial) {
+    return (uint64_t)pool << AGENT_POOL_SERIAL_SHIFT | serial;
+}
+static inline uint32_t agent_pool_of_serial(uint64_t serial) {
+    return (uint32_t)(serial >> AGENT_POOL_SERIAL_SHIFT);
+}
 
 enum agent_pool_action_kind {
     POOL_INVALID = 0,
@@ -41,6 +51,7 @@ struct agent_pool_action {
     enum sl_share_outcome outcome;
     bool sent;
     int code;
+    int64_t latency_us; /* SHARE: from its submission to the answer; < 0: none came */
     enum sl_log_level level;
     char text[256];
 };
@@ -49,6 +60,8 @@ struct agent_pool_status {
     bool connected; /* jobs come, shares may be sent */
     uint32_t unanswered;
     uint64_t difficulty_nano;
+    uint32_t url_index, url_count; /* which of its addresses serves; 0 where none does */
+    bool tls;
     char url[SL_POOL_URL_TEXT_MAX]; /* of the address that serves, else of the first */
     char state[256];                /* why not connected, for people; empty when it is */
 };
@@ -66,7 +79,8 @@ void agent_pool_on_disconnected(struct agent_pool *pool, uint32_t link, const ch
 void agent_pool_on_timer(struct agent_pool *pool, struct sl_mono now);
 /* -SL_AGAIN: too many are open; another failure: the share can never be sent. */
 int agent_pool_submit(struct agent_pool *pool, const struct sl_work *work, uint32_t nonce,
-                      uint64_t share_id, struct sl_mono now, struct sl_error *err);
+                      uint64_t share_id, uint32_t worker, struct sl_mono now, struct sl_error *err);
+void agent_pool_suggest(struct agent_pool *pool, double difficulty);
 bool agent_pool_take(struct agent_pool *pool, struct agent_pool_action *ret_action);
 bool agent_pool_deadline(const struct agent_pool *pool, struct sl_mono *ret_when);
 void agent_pool_get_status(const struct agent_pool *pool, struct agent_pool_status *ret_status);

@@ -6,7 +6,7 @@
 #include "agent/core/core_internal.h"
 
 /* u64 work, u64 difficulty, u8 outcome (0: none yet), i32 code, i64 settled, u8 n, n bytes of the
- * device's key. */
+ * device's key; then, missing in records of older programs, u8 n, n bytes of the pool's name. */
 #define SHARE_HEAD (8 + 8 + 1 + 4 + 8 + 1)
 
 size_t agent_share_encode(const struct agent_share *share, uint8_t *out) {
@@ -18,7 +18,11 @@ size_t agent_share_encode(const struct agent_share *share, uint8_t *out) {
     agent_put_le(out + 21, (uint64_t)share->settled_ms, 8);
     out[29] = (uint8_t)n;
     memcpy(out + SHARE_HEAD, share->device, n);
-    return SHARE_HEAD + n;
+    size_t at = SHARE_HEAD + n;
+    size_t m = strlen(share->pool);
+    out[at] = (uint8_t)m;
+    memcpy(out + at + 1, share->pool, m);
+    return at + 1 + m;
 }
 
 bool agent_share_decode(const uint8_t *value, size_t size, struct agent_share *ret_share) {
@@ -33,5 +37,14 @@ bool agent_share_decode(const uint8_t *value, size_t size, struct agent_share *r
     ret_share->settled_ms = (int64_t)agent_get_le(value + 21, 8);
     memset(ret_share->device, 0, sizeof ret_share->device);
     memcpy(ret_share->device, value + SHARE_HEAD, value[29]);
+    memset(ret_share->pool, 0, sizeof ret_share->pool);
+    size_t at = (size_t)SHARE_HEAD + value[29];
+    if (at == size) {
+        return true;
+    }
+    if (value[at] >= SL_MSG_POOL_NAME_MAX || size < at + 1 + value[at]) {
+        return false;
+    }
+    memcpy(ret_share->pool, value + at + 1, value[at]);
     return true;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The absolute state of all devices and of the pool, for hello and report. */
+ * The absolute state of all devices and of the pools, for hello and report. */
 #include <string.h>
 
 #include "agent/core/core_internal.h"
@@ -82,7 +82,7 @@ void agent_report_fill(struct sl_agent_core *core) {
     }
 }
 
-void agent_report_send(struct sl_agent_core *core) {
+void agent_report_send(struct sl_agent_core *core, struct sl_now now) {
     agent_report_fill(core);
     struct sl_msg msg = {.kind = SL_MSG_REPORT};
     struct sl_msg_report *report = &msg.report;
@@ -90,23 +90,6 @@ void agent_report_send(struct sl_agent_core *core) {
     report->devices = core->inventory;
     report->results_spooled = core->results.count;
     report->shares_spooled = core->shares.open.count + core->shares.settled.count;
-    struct sl_msg_pool *pool = &report->pool;
-    if (core->pool) {
-        struct agent_pool_status status;
-        agent_pool_get_status(core->pool, &status);
-        sl_text_copy(pool->url, sizeof pool->url, status.url);
-        pool->connected = status.connected;
-        pool->difficulty_nano = status.difficulty_nano;
-        sl_text_copy(pool->state, sizeof pool->state, status.state);
-    } else {
-        sl_text_copy(pool->state, sizeof pool->state, "no pool is configured");
-    }
-    pool->has_job = core->job != NULL;
-    pool->shares_submitted = core->shares.submitted;
-    pool->shares_accepted = core->shares.accepted;
-    pool->shares_stale = core->shares.stale;
-    pool->shares_rejected = core->shares.rejected;
-    pool->shares_unknown = core->shares.unknown;
-    pool->work_accepted = core->shares.work_accepted;
+    agent_pools_report(core, now, report);
     agent_send(core, &msg);
 }

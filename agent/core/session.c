@@ -213,5 +213,5 @@ void agent_report_flush(struct sl_agent_core *core, struct sl_now now) {
     session->report_wanted = false;
     session->report_sent_ns = now.mono.ns;
     session->report_due_ns = sl_mono_after_ms(now.mono, session->report_ms).ns;
-    agent_report_send(core);
+    agent_report_send(core, now);
 }

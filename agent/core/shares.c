@@ -59,8 +59,9 @@ void agent_share_found(struct sl_agent_core *core, struct sl_now now,
                        const struct agent_device *device,
                        const struct sl_device_candidate *candidate) {
     struct agent_shares *shares = &core->shares;
-    const char *why = !core->pool          ? "there is no pool"
-                      : core->pool_stopped ? "the agent stops"
+    uint32_t pool = agent_pool_of_serial(candidate->work.job_serial);
+    const char *why = pool >= core->pool_count ? "there is no such pool"
+                      : core->pool_stopped     ? "the agent stops"
                       : shares->open.count + shares->settled.count >= SHARES_MAX
                           ? "a million wait for the broker"
                           : NULL;
@@ -71,6 +72,8 @@ void agent_share_found(struct sl_agent_core *core, struct sl_now now,
     struct agent_share *share = agent_alloc(sizeof *share);
     share->id = shares->next_id++;
     sl_text_copy(share->device, sizeof share->device, device->info.key);
+    sl_text_copy(share->pool, sizeof share->pool, core->pools[pool].name);
+    share->worker = device->index;
     share->state = SHARE_STORING;
     share->work_hashes = candidate->work.hashes_per_share;
     share->difficulty_nano = difficulty_nano(share->work_hashes);
@@ -87,7 +90,8 @@ void agent_share_found(struct sl_agent_core *core, struct sl_now now,
 
 /* Moves the share from open to settled; its journal record gets the outcome. */
 static void settle(struct sl_agent_core *core, struct sl_now now, struct agent_share *share,
-                   enum sl_share_outcome outcome, int32_t code) {
+                   enum sl_share_outcome outcome, int32_t code, int64_t latency_us) {
+    uint32_t pool = agent_pool_find(core, share->pool);
     struct agent_shares *shares = &core->shares;
     free(share->find);
     share->find = NULL;
@@ -97,11 +101,9 @@ static void settle(struct sl_agent_core *core, struct sl_now now, struct agent_s
     share->settled_ms = now.wall.ms;
     journal_share(core, share, false);
     append(&shares->settled, share);
-    shares->accepted += outcome == SL_SHARE_ACCEPTED;
-    shares->stale += outcome == SL_SHARE_STALE;
-    shares->rejected += outcome == SL_SHARE_REJECTED;
-    shares->unknown += outcome == SL_SHARE_UNKNOWN;
-    shares->work_accepted += outcome == SL_SHARE_ACCEPTED ? share->work_hashes : 0;
+    if (pool < core->pool_count) { /* else of a pool that was configured before a restart */
+        agent_pool_count(&core->pools[pool], now, outcome, code, share->work_hashes, latency_us);
+    }
     int64_t soon = sl_mono_after_ms(now.mono, BATCH_MS).ns;
     if (shares->send_ns == 0 || shares->send_ns > soon) {
         shares->send_ns = soon;
@@ -112,28 +114,34 @@ static void settle(struct sl_agent_core *core, struct sl_now now, struct agent_s
 static void submit_stored(struct sl_agent_core *core, struct sl_now now) {
     struct agent_shares *shares = &core->shares;
     shares->retry_ns = 0;
+    uint32_t full = 0; /* pools that take no more for now */
     for (struct agent_share *share = shares->open.first, *next; share; share = next) {
         next = share->next;
         if (share->state != SHARE_STORED) {
             continue;
         }
+        uint32_t pool = agent_pool_of_serial(share->find->work.job_serial);
+        if (full & 1u << pool) {
+            continue;
+        }
         struct sl_error err;
         share->state = SHARE_SUBMITTED;
-        int rc = agent_pool_submit(core->pool, &share->find->work, share->find->nonce, share->id,
-                                   now.mono, &err);
+        int rc = agent_pool_submit(core->pools[pool].client, &share->find->work, share->find->nonce,
+                                   share->id, share->worker, now.mono, &err);
         if (rc == -SL_AGAIN) {
             share->state = SHARE_STORED;
             shares->retry_ns = sl_mono_after_ms(now.mono, RETRY_MS).ns;
-            return;
+            full |= 1u << pool;
+            continue;
         }
         if (rc != SL_OK) {
             agent_log(core, SL_LOG_WARN, "share.unsent", "share=%llu %s",
                       (unsigned long long)share->id, err.text);
             take_out(&shares->open, share->id);
-            settle(core, now, share, SL_SHARE_STALE, 0);
+            settle(core, now, share, SL_SHARE_STALE, 0, -1);
             continue;
         }
-        shares->submitted++;
+        core->pools[pool].submitted++;
         free(share->find);
         share->find = NULL;
     }
@@ -152,13 +160,17 @@ void agent_shares_durable(struct sl_agent_core *core, struct sl_now now) {
     }
 }
 
-void agent_share_settled(struct sl_agent_core *core, struct sl_now now, uint64_t id,
-                         enum sl_share_outcome outcome, bool sent, int32_t code) {
-    struct agent_share *share = take_out(&core->shares.open, id);
-    if (share) {
-        core->shares.submitted -= sent ? 0 : 1;
-        settle(core, now, share, outcome, code);
+void agent_share_settled(struct sl_agent_core *core, struct sl_now now,
+                         const struct agent_pool_action *action) {
+    struct agent_share *share = take_out(&core->shares.open, action->share_id);
+    if (!share) {
+        return;
     }
+    uint32_t pool = agent_pool_find(core, share->pool);
+    if (!action->sent && pool < core->pool_count) {
+        core->pools[pool].submitted--;
+    }
+    settle(core, now, share, action->outcome, action->code, action->latency_us);
 }
 
 int agent_share_replay(struct sl_agent_core *core, struct sl_now now, uint64_t id,
@@ -182,7 +194,7 @@ void agent_shares_start(struct sl_agent_core *core, struct sl_now now) {
         enum sl_share_outcome outcome =
             SL_MUTANT(unknown_share_accepted) ? SL_SHARE_ACCEPTED : SL_SHARE_UNKNOWN;
         outcome = SL_MUTANT(unknown_share_stale) ? SL_SHARE_STALE : outcome;
-        settle(core, now, share, outcome, 0);
+        settle(core, now, share, outcome, 0, -1);
     }
 }
 
@@ -229,6 +241,7 @@ static bool send_batch(struct sl_agent_core *core, struct sl_now now) {
                                                  : (uint64_t)age,
         };
         sl_text_copy(to->device, sizeof to->device, share->device);
+        sl_text_copy(to->pool, sizeof to->pool, share->pool);
         share->sent_ns = now.mono.ns;
     }
     if (msg.shares.share_count > 0) {

@@ -53,6 +53,8 @@ struct agent_share {
     struct agent_share *next;
     uint64_t id;
     char device[SL_MSG_KEY_MAX];
+    char pool[SL_MSG_POOL_NAME_MAX];
+    uint32_t worker; /* index of its device */
     uint64_t ticket;
     enum agent_share_state state;
     enum sl_share_outcome outcome;
@@ -80,16 +82,15 @@ struct agent_shares {
     uint64_t next_id;
     int64_t retry_ns; /* some wait because the pool client was full; 0: none */
     int64_t send_ns;  /* when to look at the settled ones next */
-    uint64_t submitted, accepted, stale, rejected, unknown; /* of this process */
-    uint64_t work_accepted;
 };
 
 void agent_share_found(struct sl_agent_core *core, struct sl_now now,
                        const struct agent_device *device,
                        const struct sl_device_candidate *candidate);
 void agent_shares_durable(struct sl_agent_core *core, struct sl_now now);
-void agent_share_settled(struct sl_agent_core *core, struct sl_now now, uint64_t id,
-                         enum sl_share_outcome outcome, bool sent, int32_t code);
+struct agent_pool_action;
+void agent_share_settled(struct sl_agent_core *core, struct sl_now now,
+                         const struct agent_pool_action *action);
 int agent_share_replay(struct sl_agent_core *core, struct sl_now now, uint64_t id,
                        const uint8_t *value, size_t size, struct sl_error *err);
 /* Shares without an answer from before the restart are unknown now. */

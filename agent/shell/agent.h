@@ -33,7 +33,7 @@ struct sl_held_posts {
     struct sl_held_post *first, **last;
 };
 
-/* One address of the pool. */
+/* One address of one pool. */
 struct sl_agent_pool_link {
     struct sl_agent *agent;
     uint32_t index; /* by which the core names it */
@@ -61,9 +61,9 @@ struct sl_agent {
     struct sl_device *devices[SL_AGENT_DEVICES_MAX];
     struct sl_held_posts held[SL_AGENT_DEVICES_MAX];
     uint32_t held_count;
-    struct sl_agent_pool_link pool_links[SL_FAILOVER_URLS_MAX];
-    struct sl_pool_link_options pool_options; /* secrets: wiped at the end */
-    struct sl_pool_trust *pool_trust;         /* NULL: no TLS */
+    struct sl_agent_pool_link pool_links[SL_AGENT_POOLS_MAX * SL_AGENT_LINKS_MAX];
+    struct sl_pool_link_options pool_options[SL_AGENT_POOLS_MAX]; /* secrets: wiped at the end */
+    struct sl_pool_trust *pool_trust[SL_AGENT_POOLS_MAX];         /* NULL: no TLS */
     uint64_t sends_lost;
     struct sl_mono lost_logged; /* when the last warning about it was written */
     uv_loop_t loop;

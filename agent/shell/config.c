@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/shell/config_pools.h"
 #include "proto/link/link.h"
 
 #define FIELD(type, member) .offset = offsetof(type, member), .size = sizeof(((type *)0)->member)
@@ -27,6 +28,14 @@ static const struct sl_conf_option model_schema[] = {
     {0},
 };
 
+#define POOL(member) FIELD(struct sl_agent_pool_option, pool.member)
+static const struct sl_conf_option pool_schema[] = {
+    {"name", SL_CONF_TEXT, FIELD(struct sl_agent_pool_option, name), .min = 1, .max = 31,
+     .help = "By which broker, statistics and ledger know it: letters, digits, '.', '_', '-'."},
+    SL_POOL_OPTION_ROWS("", POOL),
+    {0},
+};
+
 const struct sl_conf_option sl_agent_schema[] = {
     {"node", SL_CONF_TEXT, AGENT(node), .min = 1, .max = 31,
      .help = "Name of this machine: letters, digits, '.', '_', '-'. Part of its CPU devices' "
@@ -43,6 +52,12 @@ const struct sl_conf_option sl_agent_schema[] = {
     {"broker.key_file", SL_CONF_TEXT, AGENT(key_file), .min = 1, .max = 255,
      .help = "This agent's CURVE keys, made by `sluice-agent keygen`."},
     SL_POOL_OPTION_ROWS("pool.", AGENT_POOL),
+    {"pools", SL_CONF_LIST, .offset = offsetof(struct sl_agent_options, pools),
+     .size = sizeof(struct sl_agent_pool_option), .max = SL_AGENT_CONFIG_POOLS_MAX,
+     .item = pool_schema, .count_offset = offsetof(struct sl_agent_options, pool_count),
+     .fallback = "[]",
+     .help = "Several pools, best first, in place of the section pool; which one a device hashes "
+             "for is the broker's choice (pools.use of its policy), else the first that has work."},
     {"devices.cpu", SL_CONF_CHOICE, AGENT(cpu), .choices = "auto|always|never", .fallback = "auto",
      .help = "Use the CPU as a device: only where there is no GPU, always, or never."},
     {"devices.gpu", SL_CONF_BOOL, AGENT(gpu), .fallback = "true",
@@ -114,15 +129,13 @@ static int check_models(const struct sl_agent_options *options, struct sl_error 
     return SL_OK;
 }
 
-static int check(const struct sl_agent_options *options, struct sl_error *err) {
+static int check(const struct sl_agent_options *options, const char *path, struct sl_error *err) {
     int rc = check_node(options->node, err);
     if (rc == SL_OK && sl_link_key_check(options->broker_key, err) != SL_OK) {
         rc = sl_wrap(err, "broker.server_key");
     }
     rc = rc ? rc : check_models(options, err);
-    if (rc == SL_OK && options->pool.url[0]) {
-        rc = sl_pool_options_check(&options->pool, "pool", err);
-    }
+    rc = rc ? rc : sl_agent_pools_check(options, path, err);
     if (rc == SL_OK && options->cpu == 2 && !options->gpu) {
         rc = sl_fail(err, SL_INVALID, "devices.cpu and devices.gpu exclude every device");
     }
@@ -136,8 +149,8 @@ int sl_agent_options_read(const char *path, struct sl_agent_options *ret_options
     if (rc) {
         return rc;
     }
-    if (check(&options, err) != SL_OK) {
-        return sl_wrap(err, "%s", path);
+    if (check(&options, path, err) != SL_OK) {
+        return strstr(err->text, path) ? err->status : sl_wrap(err, "%s", path);
     }
     *ret_options = options;
     return SL_OK;

@@ -11,6 +11,7 @@
 #include "proto/conf/conf.h"
 
 #define SL_AGENT_CONFIG_MODELS_MAX 16
+#define SL_AGENT_CONFIG_POOLS_MAX 8
 
 struct sl_agent_model_option {
     char id[64];
@@ -20,6 +21,11 @@ struct sl_agent_model_option {
     char sha256[65]; /* empty: any file will do */
 };
 
+struct sl_agent_pool_option {
+    char name[32];
+    struct sl_pool_options pool;
+};
+
 struct sl_agent_options {
     char node[64];
     char data_dir[256];
@@ -27,8 +33,10 @@ struct sl_agent_options {
     char broker_endpoint[128];
     char broker_key[64];
     char key_file[256];
-    struct sl_pool_options pool; /* url empty: none */
-    int64_t cpu;                 /* 0 auto, 1 always, 2 never */
+    struct sl_pool_options pool; /* the only one; url empty: those of `pools` */
+    struct sl_agent_pool_option pools[SL_AGENT_CONFIG_POOLS_MAX];
+    uint32_t pool_count;
+    int64_t cpu; /* 0 auto, 1 always, 2 never */
     bool gpu;
     int64_t split_cpu;
     int64_t rated_mw[SL_MODE_COUNT]; /* negative: not rated; slot 0 stays unused */

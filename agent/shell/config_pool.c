@@ -8,6 +8,7 @@
 #include "agent/shell/pool_link.h"
 #include "agent/stratum/failover.h"
 #include "proto/base/cleanup.h"
+#include "proto/base/money.h"
 #include "proto/base/text.h"
 
 static int add_url(const char *text, size_t size, struct sl_failover_config *config,
@@ -87,6 +88,10 @@ static int check_plain(const struct sl_pool_options *options, const char *sectio
     return SL_OK;
 }
 
+bool sl_pool_options_auto(const struct sl_pool_options *options) {
+    return strcmp(options->suggest, "auto") == 0;
+}
+
 int sl_pool_options_check(const struct sl_pool_options *options, const char *section,
                           struct sl_error *err) {
     struct sl_failover_config config;
@@ -95,6 +100,13 @@ int sl_pool_options_check(const struct sl_pool_options *options, const char *sec
     int rc = read_urls(options, section, &config, err);
     rc = rc ? rc : read_link(options, section, &link, err);
     rc = rc ? rc : check_plain(options, section, &config, err);
+    int64_t micro = 0;
+    if (rc == SL_OK && !sl_pool_options_auto(options) &&
+        (sl_decimal_parse(options->suggest, 6, &micro, NULL) != SL_OK || micro < 0)) {
+        rc = sl_fail(err, SL_INVALID,
+                     "%s.suggest_difficulty '%s' is neither a number from 0 nor auto", section,
+                     options->suggest);
+    }
     if (rc == SL_OK && !options->user[0]) {
         rc = sl_fail(err, SL_INVALID, "%s.user is missing: set it as the pool documents it",
                      section);
@@ -137,7 +149,10 @@ int sl_pool_options_client(const struct sl_pool_options *options, const char *se
     }
     client->extranonce_subscribe = options->extranonce_subscribe;
     client->submit_stale = options->submit_stale;
-    client->suggest_difficulty = (double)options->suggest_micro / 1e6;
+    int64_t micro = 0; /* checked before; "auto" is the core's */
+    if (sl_decimal_parse(options->suggest, 6, &micro, NULL) == SL_OK) {
+        client->suggest_difficulty = (double)micro / 1e6;
+    }
     if (!options->version_rolling) {
         client->version_mask = 0;
     }

@@ -23,7 +23,7 @@ struct sl_pool_options {
     bool extranonce_subscribe;
     bool version_rolling;
     bool submit_stale;
-    int64_t suggest_micro; /* difficulty in millionths; 0: none */
+    char suggest[32]; /* difficulty, "auto", or "0": none */
     char tls_pins[640];
     char tls_ca_file[256];
     char proxy[320]; /* empty: none */
@@ -78,13 +78,13 @@ struct sl_pool_options {
         {PREFIX "submit_stale", SL_CONF_BOOL, F(submit_stale), .fallback = "false",                \
          .help = "Send also shares of jobs that the pool has retired; a few pools pay for them."}, \
         {PREFIX "suggest_difficulty",                                                              \
-         SL_CONF_DECIMAL,                                                                          \
-         F(suggest_micro),                                                                         \
-         .digits = 6,                                                                              \
-         .min = 0,                                                                                 \
-         .max = INT64_C(1000000000000000000),                                                      \
+         SL_CONF_TEXT,                                                                             \
+         F(suggest),                                                                               \
+         .min = 1,                                                                                 \
+         .max = 31,                                                                                \
          .fallback = "0",                                                                          \
-         .help = "Difficulty to ask the pool for; 0: none."},                                      \
+         .help = "Difficulty to ask the pool for; auto: about a share in 6 s at the measured "     \
+                 "rate; 0: none."},                                                                \
         {PREFIX "tls_pins",                                                                        \
          SL_CONF_TEXT,                                                                             \
          F(tls_pins),                                                                              \
@@ -157,6 +157,8 @@ struct sl_pool_link_options;
  */
 int sl_pool_options_check(const struct sl_pool_options *options, const char *section,
                           struct sl_error *err);
+/* Whether a difficulty that suits the measured rate is to be suggested. */
+bool sl_pool_options_auto(const struct sl_pool_options *options);
 /* What the pool's state machine needs; reads the password file. */
 int sl_pool_options_client(const struct sl_pool_options *options, const char *section,
                            struct sl_failover_config *ret_config, struct sl_error *err);

@@ -7,6 +7,7 @@
 #include "agent/device/fake_device.h"
 #include "agent/executors/table.h"
 #include "agent/shell/agent.h"
+#include "agent/shell/config_pools.h"
 #include "proto/base/log.h"
 #include "proto/base/text.h"
 
@@ -155,7 +156,7 @@ static void cl_config(const struct sl_agent *agent, struct sl_cl_device_config *
         .force_no_stop_word = options->stop_word == 1,
         .sysfs_root = options->sysfs_root,
     };
-    if (options->pool.url[0]) {
+    if (sl_agent_pool_count(options) > 0) {
         ret_config->factories[ret_config->factory_count++] = sl_hash_factory();
     }
     if (sl_model_set_count(agent->models) > 0) {

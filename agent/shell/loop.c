@@ -196,7 +196,7 @@ void sl_agent_loop_fini(struct sl_agent *agent) {
         return;
     }
     agent->loop_open = false;
-    for (uint32_t i = 0; i < SL_FAILOVER_URLS_MAX; i++) {
+    for (uint32_t i = 0; i < SL_AGENT_POOLS_MAX * SL_AGENT_LINKS_MAX; i++) {
         sl_pool_link_close(&agent->pool_links[i].link);
     }
     uv_walk(&agent->loop, close_handle, NULL);

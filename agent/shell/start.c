@@ -61,12 +61,13 @@ static int open_loop(struct sl_agent *agent, struct sl_error *err) {
         return sl_fail(err, SL_IO, "no event loop: %s", uv_strerror(rc));
     }
     agent->loop_open = true;
-    for (uint32_t i = 0; i < SL_FAILOVER_URLS_MAX; i++) {
+    _Static_assert(SL_AGENT_LINKS_MAX >= SL_FAILOVER_URLS_MAX, "an address, a link");
+    for (uint32_t i = 0; i < SL_AGENT_POOLS_MAX * SL_AGENT_LINKS_MAX; i++) {
         struct sl_agent_pool_link *pool = &agent->pool_links[i];
         *pool = (struct sl_agent_pool_link){.agent = agent, .index = i};
         sl_pool_link_init(&pool->link, &agent->loop, &sl_agent_pool_ops, pool);
-        pool->link.options = &agent->pool_options;
-        pool->link.trust = agent->pool_trust;
+        pool->link.options = &agent->pool_options[i / SL_AGENT_LINKS_MAX];
+        pool->link.trust = agent->pool_trust[i / SL_AGENT_LINKS_MAX];
     }
     return sl_agent_loop_init(agent, err);
 }
@@ -133,7 +134,9 @@ void sl_agent_fini(struct sl_agent *agent) {
     sl_msg_arena_destroy(agent->arena);
     sl_discovery_destroy(agent->discovery);
     sl_model_set_destroy(agent->models);
-    sl_pool_trust_destroy(agent->pool_trust);
+    for (uint32_t i = 0; i < SL_AGENT_POOLS_MAX; i++) {
+        sl_pool_trust_destroy(agent->pool_trust[i]);
+    }
     explicit_bzero(&agent->pool_options, sizeof agent->pool_options);
     explicit_bzero(&agent->keys, sizeof agent->keys);
 }

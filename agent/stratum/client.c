@@ -79,6 +79,11 @@ int sl_stratum_create(const struct sl_stratum_config *config, uint64_t seed,
     client->next_id = 1;
     client->next_url = config->url;
     client->terms.difficulty = (struct sl_difficulty){1, 0};
+    rc = sl_stratum_workers_create(client, config, err);
+    if (rc < 0) {
+        sl_stratum_destroy(client);
+        return rc;
+    }
     *ret_client = client;
     return SL_OK;
 }
@@ -97,6 +102,7 @@ void sl_stratum_destroy(struct sl_stratum *client) {
     clear_link(client);
     sl_stratum_forget_jobs(client);
     sl_stratum_queue_clear(client);
+    sl_stratum_workers_free(client);
     sl_buf_fini(&client->input);
     free(client);
 }
@@ -228,6 +234,13 @@ void sl_stratum_stop(struct sl_stratum *client, struct sl_mono now) {
     unlink_pool(client, sl_stratum_is_linked(client) || client->state == SL_STRATUM_CONNECTING);
     sl_stratum_close_waiting(client, true, "stopped before the pool was back");
     client->state = SL_STRATUM_STOPPED;
+}
+
+void sl_stratum_suggest(struct sl_stratum *client, double difficulty) {
+    client->config.suggest_difficulty = difficulty;
+    if (client->state == SL_STRATUM_READY && difficulty > 0) {
+        sl_stratum_suggest_now(client);
+    }
 }
 
 void sl_stratum_connected(struct sl_stratum *client, struct sl_mono now) {

@@ -25,6 +25,7 @@
 #define SL_STRATUM_LINE_MAX (256 * 1024)
 #define SL_STRATUM_TEXT_MAX 200
 #define SL_STRATUM_USER_MAX 256
+#define SL_STRATUM_WORKERS_MAX 64
 #define SL_STRATUM_SHARES_MAX 1024 /* unanswered, and waiting for a connection: each */
 
 struct sl_stratum_config {
@@ -35,10 +36,14 @@ struct sl_stratum_config {
     uint32_t version_mask;                  /* to ask for; 0: no mining.configure at all */
     bool extranonce_subscribe;              /* some pools drop the connection when asked */
     bool submit_stale;                      /* send shares of retired jobs all the same */
-    double suggest_difficulty;              /* 0: do not suggest one */
-    int64_t answer_timeout_ms;              /* connect, subscribe, authorize */
-    int64_t submit_timeout_ms;              /* a share without an answer: connection is dead */
-    int64_t notify_timeout_ms;              /* no job for so long: reconnect */
+    double suggest_difficulty;              /* 0: do not suggest one; _suggest changes it */
+    /* Of one connection, in place of `user`: share.worker says which one found it; copied by
+     * create. The first one is `user`. NULL: one worker. */
+    const char *const *workers;
+    uint32_t worker_count;
+    int64_t answer_timeout_ms; /* connect, subscribe, authorize */
+    int64_t submit_timeout_ms; /* a share without an answer: connection is dead */
+    int64_t notify_timeout_ms; /* no job for so long: reconnect */
     int64_t backoff_min_ms, backoff_max_ms;
     int64_t refused_retry_ms; /* after a refused authorisation; at least 60 s */
 };
@@ -71,6 +76,7 @@ struct sl_share {
     uint64_t seq; /* the caller's (the journal's) number; comes back with the outcome */
     uint64_t job_serial;
     uint32_t session;
+    uint32_t worker; /* index into the workers; the first where the pool does not know it */
     uint32_t ntime, nonce, version_bits;
     uint8_t extranonce2_size;
     uint8_t extranonce2[SL_EXTRANONCE2_MAX];
@@ -103,6 +109,7 @@ struct sl_stratum_action {
     enum sl_share_answer outcome;
     bool sent;                          /* false: decided here, the pool never saw it */
     int code;                           /* the pool's error code, 0 if none */
+    int64_t latency_us;                 /* SHARE, sent and answered: from its submission */
     enum sl_log_level level;            /* LOG */
     char text[SL_STRATUM_TEXT_MAX + 1]; /* SHARE, MISCONFIGURED, LOG */
 };
@@ -143,6 +150,9 @@ void sl_stratum_timer(struct sl_stratum *client, struct sl_mono now);
  * session back, or reported stale. */
 int sl_stratum_submit(struct sl_stratum *client, const struct sl_share *share, struct sl_mono now,
                       struct sl_error *err);
+/* The difficulty that suits us, from now on and after every authorisation; 0: none. Only a
+ * suggestion: pools may ignore it. */
+void sl_stratum_suggest(struct sl_stratum *client, double difficulty);
 
 /* True when there was an action; the shell loops until false. */
 bool sl_stratum_take(struct sl_stratum *client, struct sl_stratum_action *ret_action);

@@ -22,8 +22,16 @@ struct sl_stratum_node {
     struct sl_job *job; /* owned reference */
 };
 
+/* Of a connection with several workers (workers.c); each authorises on its own, after the first. */
+struct sl_stratum_worker {
+    char *user;
+    int64_t authorize_id; /* -1: none under way */
+    bool known;           /* the pool said yes: shares may be submitted under it */
+};
+
 struct sl_stratum_open {
     uint64_t seq;
+    uint32_t worker; /* under which it was submitted */
     int64_t request_id;
     struct sl_mono sent_at;
 };
@@ -47,6 +55,7 @@ struct sl_stratum_link {
 
 struct sl_stratum {
     struct sl_stratum_config config;
+    struct sl_stratum_worker *workers; /* [config.worker_count] */
     uint64_t random;
     enum sl_stratum_state state;
     struct sl_mono phase_end;   /* CONNECTING, SUBSCRIBING, AUTHORIZING, WAITING, REFUSED */
@@ -126,8 +135,23 @@ void sl_stratum_close_waiting(struct sl_stratum *client, bool all, const char *w
 bool sl_stratum_share_answered(struct sl_stratum *client, const struct sl_message *message,
                                struct sl_mono now);
 
+/* workers.c */
+int sl_stratum_workers_create(struct sl_stratum *client, const struct sl_stratum_config *config,
+                              struct sl_error *err);
+void sl_stratum_workers_free(struct sl_stratum *client);
+/* READY: all but the first, which is authorised by now. */
+void sl_stratum_workers_authorize(struct sl_stratum *client);
+/* True when the message answers one of them. */
+bool sl_stratum_worker_answered(struct sl_stratum *client, const struct sl_message *message);
+/* The one to submit under: the wanted one where the pool knows it, else the first. */
+uint32_t sl_stratum_worker_for(const struct sl_stratum *client, uint32_t wanted);
+const char *sl_stratum_worker_user(const struct sl_stratum *client, uint32_t worker);
+/* The pool refused a share of it for its user. False: it is the first, so all are refused. */
+bool sl_stratum_worker_refused(struct sl_stratum *client, uint32_t worker);
+
 /* dialogue.c */
 void sl_stratum_greet(struct sl_stratum *client);
+void sl_stratum_suggest_now(struct sl_stratum *client);
 void sl_stratum_handle_line(struct sl_stratum *client, const char *line, size_t size,
                             struct sl_mono now);
 

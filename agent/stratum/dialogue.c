@@ -77,6 +77,12 @@ static void on_subscribe(struct sl_stratum *client, const struct sl_message *mes
     }
 }
 
+void sl_stratum_suggest_now(struct sl_stratum *client) {
+    /* The answer is ignored: a pool that takes it up sends mining.set_difficulty. */
+    sl_stratum_request(client, "mining.suggest_difficulty",
+                       json_pack("[f]", client->config.suggest_difficulty));
+}
+
 static void on_authorize(struct sl_stratum *client, const struct sl_message *message,
                          struct sl_mono now) {
     if (!sl_message_is_yes(message)) {
@@ -94,9 +100,9 @@ static void on_authorize(struct sl_stratum *client, const struct sl_message *mes
         sl_stratum_request(client, "mining.extranonce.subscribe", json_array());
     }
     if (client->config.suggest_difficulty > 0) {
-        sl_stratum_request(client, "mining.suggest_difficulty",
-                           json_pack("[f]", client->config.suggest_difficulty));
+        sl_stratum_suggest_now(client);
     }
+    sl_stratum_workers_authorize(client);
     sl_stratum_emit_jobs(client);
     sl_stratum_send_waiting(client, now);
 }
@@ -112,6 +118,8 @@ static void on_response(struct sl_stratum *client, const struct sl_message *mess
     } else if (id >= 0 && id == client->link.authorize_id &&
                client->state == SL_STRATUM_AUTHORIZING) {
         on_authorize(client, message, now);
+    } else if (sl_stratum_worker_answered(client, message)) {
+        return;
     } else if (id >= 0 && sl_stratum_share_answered(client, message, now)) {
         return;
     } else if (message->error.present && !message->id) {

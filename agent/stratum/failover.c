@@ -94,6 +94,12 @@ void sl_failover_destroy(struct sl_failover *pool) {
     free(pool);
 }
 
+void sl_failover_suggest(struct sl_failover *pool, double difficulty) {
+    for (uint32_t i = 0; i < pool->count; i++) {
+        sl_stratum_suggest(pool->members[i].client, difficulty);
+    }
+}
+
 /* ---- who serves ---- */
 
 static bool can_serve(const struct member *member) {
@@ -435,8 +441,10 @@ bool sl_failover_take(struct sl_failover *pool, struct sl_failover_action *ret_a
 
 void sl_failover_status(const struct sl_failover *pool, struct sl_failover_status *ret_status) {
     uint32_t shown = pool->serving < 0 ? 0 : (uint32_t)pool->serving;
-    *ret_status = (struct sl_failover_status){
-        .serving = pool->serving, .url = &pool->config.urls[shown], .changes = pool->changes};
+    *ret_status = (struct sl_failover_status){.urls = pool->count,
+                                              .serving = pool->serving,
+                                              .url = &pool->config.urls[shown],
+                                              .changes = pool->changes};
     struct sl_stratum_status *total = &ret_status->client;
     sl_stratum_status(pool->members[shown].client, total);
     for (uint32_t i = 0; i < pool->count; i++) {

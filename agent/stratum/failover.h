@@ -44,6 +44,7 @@ struct sl_failover_status {
     struct sl_stratum_status client; /* of the address that serves, else of the first; the counts
                                         of shares are those of all */
     int serving;                     /* its index; -1: none */
+    uint32_t urls;                   /* how many there are */
     const struct sl_pool_url *url;   /* that the status is about; borrowed */
     uint64_t changes;                /* of the address that serves */
 };
@@ -67,6 +68,9 @@ void sl_failover_timer(struct sl_failover *pool, struct sl_mono now);
 /* Goes to the address whose job it is, whoever serves now. */
 int sl_failover_submit(struct sl_failover *pool, const struct sl_share *share, struct sl_mono now,
                        struct sl_error *err);
+
+/* At all addresses (sl_stratum_suggest). */
+void sl_failover_suggest(struct sl_failover *pool, double difficulty);
 
 bool sl_failover_take(struct sl_failover *pool, struct sl_failover_action *ret_action);
 bool sl_failover_deadline(const struct sl_failover *pool, struct sl_mono *ret_when);

@@ -75,7 +75,7 @@ static const char *why_stale(const struct sl_stratum *client,
 }
 
 static json_t *submit_params(const struct sl_stratum *client, const struct sl_job *job,
-                             const struct sl_share *share, uint32_t bits) {
+                             const struct sl_share *share, uint32_t bits, uint32_t worker) {
     char extranonce2[2 * SL_EXTRANONCE2_MAX + 1];
     char ntime[9];
     char nonce[9];
@@ -84,8 +84,8 @@ static json_t *submit_params(const struct sl_stratum *client, const struct sl_jo
     snprintf(ntime, sizeof ntime, "%08" PRIx32, share->ntime);
     snprintf(nonce, sizeof nonce, "%08" PRIx32, share->nonce);
     snprintf(rolled, sizeof rolled, "%08" PRIx32, bits);
-    return json_pack("[s,s,s,s,s,s*]", client->config.user, job->id, extranonce2, ntime, nonce,
-                     client->terms.version_rolling ? rolled : NULL);
+    return json_pack("[s,s,s,s,s,s*]", sl_stratum_worker_user(client, worker), job->id, extranonce2,
+                     ntime, nonce, client->terms.version_rolling ? rolled : NULL);
 }
 
 /* READY only. The share ends up among the open ones or is settled as stale. */
@@ -98,10 +98,11 @@ static void send_share(struct sl_stratum *client, const struct sl_share *share,
         settle(client, share->seq, SL_ANSWER_STALE, stale);
         return;
     }
-    int64_t id =
-        sl_stratum_request(client, "mining.submit", submit_params(client, slot->job, share, bits));
-    client->open[client->open_count++] =
-        (struct sl_stratum_open){.seq = share->seq, .request_id = id, .sent_at = now};
+    uint32_t worker = sl_stratum_worker_for(client, share->worker);
+    int64_t id = sl_stratum_request(client, "mining.submit",
+                                    submit_params(client, slot->job, share, bits, worker));
+    client->open[client->open_count++] = (struct sl_stratum_open){
+        .seq = share->seq, .worker = worker, .request_id = id, .sent_at = now};
 }
 
 int sl_stratum_submit(struct sl_stratum *client, const struct sl_share *share, struct sl_mono now,
@@ -179,6 +180,8 @@ bool sl_stratum_share_answered(struct sl_stratum *client, const struct sl_messag
         settle(client, client->open[i].seq, outcome, message->error.text);
     action->sent = true;
     action->code = message->error.code;
+    action->latency_us = sl_mono_since_ns(now, client->open[i].sent_at) / 1000;
+    uint32_t worker = client->open[i].worker;
     client->open_count--;
     memmove(&client->open[i], &client->open[i + 1],
             (client->open_count - i) * sizeof client->open[0]);
@@ -186,6 +189,8 @@ bool sl_stratum_share_answered(struct sl_stratum *client, const struct sl_messag
         client->failures = 0;
         client->attempts = 0;
         client->refusals = 0;
+    } else if (message->error.code == 24 && sl_stratum_worker_refused(client, worker)) {
+        return true;
     } else if (message->error.code == 24) {
         sl_stratum_refuse(client, message->error.text, now);
     } else if (message->error.code == 25) {

@@ -127,6 +127,7 @@ int sl_cli_find_subject(const struct sl_cli *cli, const char *name, bool nodes, 
 /* ---- verbs ---- */
 int sl_cli_status(struct sl_cli *cli, struct sl_error *err);
 int sl_cli_nodes(struct sl_cli *cli, struct sl_error *err);
+int sl_cli_pools(struct sl_cli *cli, struct sl_error *err); /* pools.c */
 int sl_cli_devices(struct sl_cli *cli, struct sl_error *err);
 int sl_cli_market(struct sl_cli *cli, struct sl_error *err);
 int sl_cli_power(struct sl_cli *cli, struct sl_error *err);

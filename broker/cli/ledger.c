@@ -49,6 +49,20 @@ static void print_transfers(const struct sl_cli *cli, const json_t *transfers) {
     sl_cli_table(cli, transfers, columns, "none");
 }
 
+/* One pool is all that revenue:hash is about. */
+static void print_pools(const struct sl_cli *cli, const json_t *pools) {
+    static const struct sl_cli_column columns[] = {
+        {"pool", "name", SL_CLI_TEXT, false, false},
+        {"accepted shares", "shares_accepted", SL_CLI_NUMBER, true, false},
+        {"quoted USD", "quoted_usd", SL_CLI_USD_FULL, true, false},
+        {NULL, NULL, SL_CLI_TEXT, false, false},
+    };
+    if (json_array_size(pools) > 1) {
+        sl_cli_heading(cli, "Hash revenue by pool");
+        sl_cli_table(cli, pools, columns, "none");
+    }
+}
+
 int sl_cli_ledger(struct sl_cli *cli, struct sl_error *err) {
     const char *transfers = NULL;
     const char *against = NULL;
@@ -78,6 +92,7 @@ int sl_cli_ledger(struct sl_cli *cli, struct sl_error *err) {
         sl_cli_print_json(&answer);
     } else {
         print_accounts(cli, json_object_get(answer.json, "accounts"));
+        print_pools(cli, sl_cli_find(answer.json, "pools"));
         if (transfers) {
             print_transfers(cli, sl_cli_find(answer.json, "transfers"));
         }

@@ -19,6 +19,8 @@ struct verb {
 static const struct verb verbs[] = {
     {"status", "", "the site in one screen", sl_cli_status},
     {"nodes", "", "agents: session, pool, what waits to be sent", sl_cli_nodes},
+    {"pools", "", "pools: state, shares, latency, effective and measured rate, revenue",
+     sl_cli_pools},
     {"devices", "", "devices: mode, rates, power, what holds them", sl_cli_devices},
     {"health", "[clear DEVICE|NODE]",
      "devices that are not trusted, why, and how they come back; clear: trust it again",

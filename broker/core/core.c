@@ -186,6 +186,7 @@ void sl_broker_core_destroy(struct sl_broker_core *core) {
     }
     for (uint32_t i = 0; i < core->node_count; i++) {
         sl_core_share_windows_fini(&core->nodes[i]);
+        free(core->nodes[i].pools);
     }
     for (uint32_t i = 0; i < core->tenant_count; i++) {
         free(core->tenants[i]);
@@ -210,6 +211,9 @@ void sl_broker_core_destroy(struct sl_broker_core *core) {
     free(core->decided);
     sl_core_classes_fini(core);
     free(core->tick_batch);
+    free(core->pools.list);
+    free(core->pools.devices);
+    free(core->pools.rows);
     free(core);
 }
 

@@ -170,10 +170,10 @@ int sl_broker_core_restore_batch(struct sl_broker_core *core, const struct sl_ba
 int sl_broker_core_restore_unit(struct sl_broker_core *core, const struct sl_unit_row *row);
 int sl_broker_core_restore_result(struct sl_broker_core *core, const struct sl_result_row *row);
 int sl_broker_core_restore_share(struct sl_broker_core *core, const struct sl_share_ref *ref);
+int sl_broker_core_restore_pool(struct sl_broker_core *core, const struct sl_pool_row *row);
 int sl_broker_core_restore_account(struct sl_broker_core *core, const struct sl_account_row *row);
-/* In the order of their ids. */
 int sl_broker_core_restore_settlement(struct sl_broker_core *core,
-                                      const struct sl_settlement_row *row);
+                                      const struct sl_settlement_row *row); /* by rising id */
 int sl_broker_core_restore_meta(struct sl_broker_core *core, const char *key, const char *value);
 void sl_broker_core_restore_high(struct sl_broker_core *core, const struct sl_store_high *high);
 /* Keys under which the core keeps counters and remainders; NULL ends the list. */

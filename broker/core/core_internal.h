@@ -5,11 +5,12 @@
 #define SLUICE_BROKER_CORE_CORE_INTERNAL_H
 
 #include "broker/core/core_state.h"
+#include "broker/core/pools.h"
 #include "broker/core/power.h"
 #include "broker/core/view.h"
 
 struct sl_core_settled { /* a span that a pool has paid for */
-    char scope[SL_MSG_NAME_MAX];
+    char scope[SL_MSG_NAME_MAX], only_pool[SL_MSG_POOL_NAME_MAX];
     int64_t from_ms, to_ms;
 };
 
@@ -58,6 +59,7 @@ struct sl_broker_core {
     struct sl_core_counters counters;
     bool counters_dirty, hash_rem_dirty, power_rem_dirty;
 
+    struct sl_core_pools pools;
     struct sl_core_feed_state feeds[SL_CORE_FEEDS_MAX];
     struct sl_core_believed *believed; /* [SL_FEED_CARBON + 1]; a memory, no state */
     uint64_t price_moment;             /* rises with each step and each price */

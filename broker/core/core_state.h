@@ -59,11 +59,12 @@ struct sl_core_node {
     int64_t flips_ns[SL_CORE_BOOTS];   /* when a superseded one came back, a ring */
     uint32_t boot_count, flip_count, share_window_count;
     struct sl_mono reported;
-    bool has_reported;           /* in this session: nothing is granted before */
-    struct sl_mono said_goodbye; /* last answer to a message of no session */
-    struct sl_mono spoke;        /* last message to it */
-    struct sl_msg_pool pool;
-    struct sl_mono pool_good; /* when it last had work; ns 0: never */
+    bool has_reported;               /* in this session: nothing is granted before */
+    struct sl_mono said_goodbye;     /* last answer to a message of no session */
+    struct sl_mono spoke;            /* last message to it */
+    struct sl_core_node_pool *pools; /* [pool_count] in its order */
+    uint32_t pool_count;
+    struct sl_mono pool_good; /* when one last had work; ns 0: never */
     uint64_t results_spooled, shares_spooled;
     struct sl_core_share_window share_windows[SL_CORE_SHARE_STARTS];
     uint64_t share_floor, share_restored; /* ids below are known; lowest id restored */
@@ -104,6 +105,8 @@ enum sl_core_device_state {
     X(int64_t, left_ns)    /* it was durable and left: broker's step of a switch */                \
     X(int64_t, refused_ns) /* no grant before */                                                   \
     X(int64_t, price)      /* nUSD/Mtok of the grant */                                            \
+    X(uint8_t, pool)       /* to hash for: entry of the policy + 1; 0: its agent's choice */       \
+    X(int64_t, pool_ns)    /* since when */                                                        \
     X(struct sl_core_batch *, batch)                                                               \
     X(struct sl_core_unit *, units) /* open ones, newest first */                                  \
     X(uint32_t, open_units)         /* of the present epoch: an agent drops those of lower ones */ \

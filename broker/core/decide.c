@@ -436,7 +436,9 @@ void sl_core_tick(struct sl_broker_core *core) {
             batch->planned++;
         }
     }
+    sl_core_pools_tick(core);
     apply(core);
+    sl_core_pools_send(core);
     free(core->switching_before);
     core->switching_before = NULL;
 }

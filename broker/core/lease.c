@@ -57,6 +57,10 @@ static void send_directive(struct sl_broker_core *core, uint32_t dev, uint64_t t
     out->ttl_ms = (uint64_t)core->config.lease_ttl_ms;
     out->mode = (enum sl_mode)fleet->mode[dev];
     out->renewal = renewal;
+    if (out->mode == SL_MODE_HASH && fleet->pool[dev]) {
+        sl_text_copy(out->pool, sizeof out->pool,
+                     core->config.policy.pools.use[fleet->pool[dev] - 1].name);
+    }
     if (fleet->batch[dev]) {
         sl_text_copy(out->model, sizeof out->model, fleet->batch[dev]->row.model);
         out->price_nusd_per_mtok = (uint64_t)fleet->price[dev];

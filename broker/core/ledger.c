@@ -153,6 +153,7 @@ void sl_core_ledger_shutdown(struct sl_broker_core *core) {
 void sl_core_ledger_metas(struct sl_broker_core *core) {
     char text[48];
     sl_core_power_metas(core);
+    sl_core_pools_store(core);
     if (core->hash_rem_dirty) {
         sl_core_op_meta(core, "rem.hash", "%s", sl_i128_format(core->hash_rem.rem, text));
         core->hash_rem_dirty = false;

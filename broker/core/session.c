@@ -144,6 +144,9 @@ static void hello(struct sl_broker_core *core, const struct sl_core_event *event
         sl_core_goodbye(core, &node->peer, node->wire, true,
                         "superseded by a newer session of the same key");
     }
+    if (new_boot) {
+        sl_core_pools_boot(core, at);
+    }
     node->boot_id = msg->boot_id;
     node->wire = event->msg->version;
     sl_text_copy(node->name, sizeof node->name, msg->node);
@@ -158,12 +161,9 @@ static void report(struct sl_broker_core *core, uint32_t at, const struct sl_msg
     struct sl_core_node *node = &core->nodes[at];
     node->has_reported = true;
     core->reports++;
-    node->pool = msg->pool;
+    sl_core_pools_report(core, at, msg);
     node->results_spooled = msg->results_spooled;
     node->shares_spooled = msg->shares_spooled;
-    if (msg->pool.connected && msg->pool.has_job) {
-        node->pool_good = core->now.mono;
-    }
     sl_core_fleet_report(core, at, msg);
     sl_core_arm_soon(core);
 }

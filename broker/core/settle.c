@@ -43,6 +43,7 @@ static void note(struct sl_broker_core *core, const struct sl_settlement_row *ro
     struct sl_core_settled *span = &core->settled[core->settled_count++];
     *span = (struct sl_core_settled){.from_ms = row->from.ms, .to_ms = row->to.ms};
     sl_text_copy(span->scope, sizeof span->scope, row->scope);
+    sl_text_copy(span->only_pool, sizeof span->only_pool, row->only_pool);
     core->settlement_high = row->id;
 }
 
@@ -55,12 +56,15 @@ int sl_broker_core_restore_settlement(struct sl_broker_core *core,
     return SL_OK;
 }
 
-/* The whole site overlaps each of its nodes. */
-static bool overlap(const char *scope, int64_t from_ms, int64_t to_ms,
+/* The whole site overlaps each of its nodes, and all pools each one; two pools pay for shares of
+ * their own. */
+static bool overlap(const char *scope, const char *only_pool, int64_t from_ms, int64_t to_ms,
                     const struct sl_settlement_row *row) {
     bool same =
         strcmp(scope, row->scope) == 0 || strcmp(scope, "*") == 0 || strcmp(row->scope, "*") == 0;
-    return same && from_ms < row->to.ms && row->from.ms < to_ms;
+    bool pool =
+        only_pool[0] == '\0' || row->only_pool[0] == '\0' || strcmp(only_pool, row->only_pool) == 0;
+    return same && pool && from_ms < row->to.ms && row->from.ms < to_ms;
 }
 
 static bool is_paid(const struct sl_broker_core *core, const struct sl_core_settle *settle,
@@ -68,12 +72,13 @@ static bool is_paid(const struct sl_broker_core *core, const struct sl_core_sett
     const struct sl_settlement_row *row = &settle->rows[at];
     for (uint32_t i = 0; i < core->settled_count; i++) {
         const struct sl_core_settled *span = &core->settled[i];
-        if (overlap(span->scope, span->from_ms, span->to_ms, row)) {
+        if (overlap(span->scope, span->only_pool, span->from_ms, span->to_ms, row)) {
             return true;
         }
     }
     for (uint32_t i = 0; i < at; i++) {
-        if (overlap(settle->rows[i].scope, settle->rows[i].from.ms, settle->rows[i].to.ms, row)) {
+        const struct sl_settlement_row *before = &settle->rows[i];
+        if (overlap(before->scope, before->only_pool, before->from.ms, before->to.ms, row)) {
             return true;
         }
     }
@@ -87,6 +92,15 @@ static bool is_node(const struct sl_broker_core *core, const char *name) {
         }
     }
     return strcmp(name, "*") == 0;
+}
+
+/* Pools whose shares are to be paid. */
+static uint32_t paying_pools(const struct sl_broker_core *core) {
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < core->pools.count; i++) {
+        count += core->pools.list[i].row.accepted > 0;
+    }
+    return count;
 }
 
 /* Its value in USD; the reason why it is not taken is in *err. */
@@ -103,6 +117,12 @@ static int judge(const struct sl_broker_core *core, struct sl_core_settle *settl
     if (!is_node(core, row->scope)) {
         return sl_fail(err, SL_NOTFOUND, "there is no node '%.60s'; see `sluice nodes`",
                        row->scope);
+    }
+    if (strcmp(row->scope, "*") == 0 && row->only_pool[0] == '\0' && paying_pools(core) > 1) {
+        return sl_fail(err, SL_INVALID,
+                       "the site has shares of several pools: name the one that paid as `sluice "
+                       "pools` does, not '%.40s'",
+                       row->pool);
     }
     if (is_paid(core, settle, at)) {
         return sl_fail(err, SL_EXISTS,

@@ -13,12 +13,14 @@
 
 /* What a pool really credited for a span, in place of what its shares were quoted at. */
 struct sl_settlement_row {
-    uint64_t id;                 /* rising by one */
-    uint32_t line;               /* of the file it came from; not stored */
-    char scope[SL_MSG_NAME_MAX]; /* a node's name, or "*": the whole site */
-    char pool[64];               /* as the file named it; may be empty */
-    struct sl_wall from, to;     /* [from, to) */
-    int64_t amount_nano;         /* in `currency` x 1e9 */
+    uint64_t id;                          /* rising by one */
+    uint32_t line;                        /* of the file it came from; not stored */
+    char scope[SL_MSG_NAME_MAX];          /* a node's name, or "*": the whole site */
+    char pool[64];                        /* as the file named it; may be empty */
+    char only_pool[SL_MSG_POOL_NAME_MAX]; /* that name, if shares are booked under it: then only
+                                             those are meant; empty: all of the scope */
+    struct sl_wall from, to;              /* [from, to) */
+    int64_t amount_nano;                  /* in `currency` x 1e9 */
     char currency[8];
     int64_t rate_nano; /* USD for one of it, x 1e9, at the import */
     int64_t settled_nusd;

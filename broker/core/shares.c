@@ -123,6 +123,7 @@ static void record(struct sl_broker_core *core, uint32_t node, const struct sl_m
     struct sl_share_row *row = &op.share;
     sl_text_copy(row->node_key, sizeof row->node_key, core->nodes[node].key);
     sl_text_copy(row->device, sizeof row->device, share->device);
+    sl_text_copy(row->pool, sizeof row->pool, sl_core_pool_booking(core, share->pool));
     row->share_id = share->share_id;
     row->outcome = share->outcome;
     row->code = share->code;
@@ -134,6 +135,7 @@ static void record(struct sl_broker_core *core, uint32_t node, const struct sl_m
         credit(core, row, age_ms);
     }
     sl_core_op(core, &op);
+    sl_core_pool_booked(core, row);
     core->counters.shares[share->outcome]++;
     core->counters_dirty = true;
 }

@@ -11,6 +11,7 @@
 #include "broker/core/decided.h"
 #include "broker/core/event_row.h"
 #include "broker/core/joining.h"
+#include "broker/core/pool_state.h"
 #include "broker/core/settlement.h"
 #include "proto/base/clock.h"
 #include "proto/base/mode.h"
@@ -124,7 +125,8 @@ struct sl_transfer_row {
 };
 
 struct sl_share_row {
-    char node_key[48]; /* the agent's public key */
+    char node_key[48];               /* the agent's public key */
+    char pool[SL_MSG_POOL_NAME_MAX]; /* that it was for */
     uint64_t share_id;
     char device[SL_MSG_KEY_MAX];
     enum sl_share_outcome outcome;

@@ -79,13 +79,13 @@ bool sl_view_node_get(const struct sl_broker_core *core, struct sl_now now, uint
         return false;
     }
     const struct sl_core_node *node = &core->nodes[index];
-    struct sl_view_node view = {.pool = node->pool,
-                                .results_spooled = node->results_spooled,
+    struct sl_view_node view = {.results_spooled = node->results_spooled,
                                 .shares_spooled = node->shares_spooled};
     sl_text_copy(view.node, sizeof view.node, node->name);
     sl_text_copy(view.node_key, sizeof view.node_key, node->key);
     sl_text_copy(view.version, sizeof view.version, node->version);
     sl_text_copy(view.state, sizeof view.state, sl_session_state_name(node->state));
+    sl_core_pools_node(core, index, &view.pool);
     view.report_age_ms = node->reported.ns ? ms_since(now, node->reported.ns) : -1;
     view.device_count = node->device_count;
     *ret_view = view;

@@ -115,6 +115,32 @@ struct sl_view_status {
     struct sl_view_money money;
 };
 
+/* A pool over all nodes: counts from the store, the rest as the agents said last. */
+struct sl_view_pool {
+    struct sl_pool_row row;
+    char url[SL_MSG_TEXT_MAX];     /* of the first node that has it; empty: none has it now */
+    char state[SL_MSG_TEXT_MAX];   /* why it has no work somewhere; empty: it has */
+    uint32_t nodes, nodes_working; /* that have it in their configuration; that have work of it */
+    uint32_t devices;              /* hashing that were sent to it by the policy */
+    uint32_t fallbacks;            /* nodes that are at another address than the first */
+    bool tls;
+    uint64_t difficulty_nano; /* highest of its connections; 0: none is known */
+    uint32_t latency_us_p50;  /* highest of its nodes'; 0: no answer yet */
+    uint32_t latency_us_p99;
+    int64_t share_age_ms;   /* since a share was answered; < 0: none was */
+    int64_t share_permille; /* by the policy; 0: none, or in order */
+    bool left;              /* by the policy; why in `reason` */
+    char reason[SL_WHY_MAX];
+    struct sl_pools_figures figures;   /* of the policy's window */
+    int64_t measured_hs, effective_hs; /* in it; < 0: not known yet */
+};
+bool sl_view_pool_get(const struct sl_broker_core *core, struct sl_now now, uint32_t index,
+                      struct sl_view_pool *ret_view);
+
+/* Of the node, in its own order; false past the end. */
+bool sl_view_node_pool_get(const struct sl_broker_core *core, uint32_t node, uint32_t index,
+                           struct sl_msg_pool *ret_pool);
+
 struct sl_view_batch {
     char id[SL_ID_MAX];
     char tenant[SL_TENANT_MAX];

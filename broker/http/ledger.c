@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "broker/http/internal.h"
+#include "broker/store/pools.h"
 
 #define TRANSFERS_DEFAULT 50
 #define TRANSFERS_MAX 1000
@@ -34,6 +35,19 @@ static int list_account(void *arg, const void *row) {
     sl_json_usd(json, "balance_usd", account->debits.v - account->credits.v);
     sl_json_i128(json, "debits_nusd", account->debits.v);
     sl_json_i128(json, "credits_nusd", account->credits.v);
+    sl_json_close(json, '}');
+    return 0;
+}
+
+static int list_pool(void *arg, const void *row) {
+    struct sl_json *json = arg;
+    const struct sl_pool_row *pool = row;
+    sl_json_open(json, NULL, '{');
+    sl_json_text(json, "name", pool->name);
+    sl_json_uint(json, "shares_accepted", pool->accepted);
+    sl_json_i128(json, "work_accepted_hashes", pool->work);
+    sl_json_usd(json, "quoted_usd", pool->amount_nusd);
+    sl_json_i128(json, "quoted_nusd", pool->amount_nusd);
     sl_json_close(json, '}');
     return 0;
 }
@@ -106,6 +120,11 @@ enum sl_step sl_h_ledger(struct sl_http_call *call, struct sl_reader *reader) {
         }
         balanced = balanced && rc == SL_OK;
     }
+    sl_json_open(json, "pools", '[');
+    if (sl_reader_pools(reader, list_pool, json, &err) != SL_OK) {
+        return sl_call_trouble(call, &err);
+    }
+    sl_json_close(json, ']');
     sl_json_open(json, "hash_revenue", '{');
     sl_json_usd(json, "settled_usd", totals.settled);
     sl_json_usd(json, "estimated_usd", totals.estimated);

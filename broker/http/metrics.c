@@ -5,10 +5,6 @@
 
 #include "broker/http/views.h"
 
-void sl_view_metric_head(struct sl_buf *buf, const char *name, const char *type, const char *help) {
-    sl_buf_printf(buf, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
-}
-
 static void one(struct sl_buf *buf, const char *name, const char *type, const char *help,
                 uint64_t value) {
     sl_view_metric_head(buf, name, type, help);
@@ -18,16 +14,6 @@ static void one(struct sl_buf *buf, const char *name, const char *type, const ch
 static void usd(struct sl_buf *buf, const char *name, const char *label, sl_i128 nusd) {
     char text[64];
     sl_buf_printf(buf, "%s%s %s\n", name, label, sl_nusd_format(nusd, text));
-}
-
-/* A label's value: quotes, backslashes and line ends are escaped. */
-static void label_value(struct sl_buf *buf, const char *text) {
-    for (const char *c = text; *c; c++) {
-        if (*c == '"' || *c == '\\') {
-            sl_buf_append(buf, "\\", 1);
-        }
-        sl_buf_append(buf, *c == '\n' ? "\\n" : c, *c == '\n' ? 2 : 1);
-    }
 }
 
 static void write_fleet(struct sl_buf *buf, const struct sl_view_status *status) {
@@ -102,7 +88,7 @@ static void write_feeds(struct sl_buf *buf, const struct sl_broker_core *core, s
     for (uint32_t i = 0; sl_view_feed_get(core, now, i, &feed); i++) {
         if (feed.known && feed.age_ms >= 0) {
             sl_buf_printf(buf, "sluice_feed_age_seconds{feed=\"");
-            label_value(buf, feed.feed.id);
+            sl_view_metric_label(buf, feed.feed.id);
             sl_buf_printf(buf, "\"} %" PRId64 ".%03d\n", feed.age_ms / 1000,
                           (int)(feed.age_ms % 1000));
         }
@@ -111,7 +97,7 @@ static void write_feeds(struct sl_buf *buf, const struct sl_broker_core *core, s
                         "1: too old to decide by, prices cause no move.");
     for (uint32_t i = 0; sl_view_feed_get(core, now, i, &feed); i++) {
         sl_buf_printf(buf, "sluice_feed_stale{feed=\"");
-        label_value(buf, feed.feed.id);
+        sl_view_metric_label(buf, feed.feed.id);
         sl_buf_printf(buf, "\"} %d\n", feed.stale || !feed.known ? 1 : 0);
     }
 }
@@ -124,6 +110,7 @@ void sl_view_metrics_text(struct sl_buf *buf, const struct sl_broker_core *core,
     write_work(buf, &status);
     write_money(buf, &status.money);
     write_feeds(buf, core, now);
+    sl_view_pools_metrics(buf, core, now);
     sl_view_power_metrics(buf, core, now);
     sl_view_health_metrics(buf, core);
 }

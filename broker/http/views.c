@@ -75,26 +75,6 @@ static void write_status(struct sl_json *json, const struct sl_broker_core *core
     sl_json_close(json, '}');
 }
 
-static void write_pool(struct sl_json *json, const char *key, const char *node,
-                       const struct sl_msg_pool *pool) {
-    sl_json_open(json, key, '{');
-    if (node) {
-        sl_json_text(json, "node", node);
-    }
-    sl_json_name(json, "url", pool->url);
-    sl_json_bool(json, "connected", pool->connected);
-    sl_json_bool(json, "has_job", pool->has_job);
-    sl_json_text(json, "state", pool->state);
-    sl_json_decimal(json, "difficulty", pool->difficulty_nano, 9);
-    sl_json_uint(json, "shares_submitted", pool->shares_submitted);
-    sl_json_uint(json, "shares_accepted", pool->shares_accepted);
-    sl_json_uint(json, "shares_stale", pool->shares_stale);
-    sl_json_uint(json, "shares_rejected", pool->shares_rejected);
-    sl_json_uint(json, "shares_unknown", pool->shares_unknown);
-    sl_json_uint(json, "work_accepted_hashes", pool->work_accepted);
-    sl_json_close(json, '}');
-}
-
 static void write_nodes(struct sl_json *json, const struct sl_broker_core *core,
                         struct sl_now now) {
     struct sl_view_node node;
@@ -110,20 +90,8 @@ static void write_nodes(struct sl_json *json, const struct sl_broker_core *core,
         sl_json_uint(json, "devices", node.device_count);
         sl_json_uint(json, "results_spooled", node.results_spooled);
         sl_json_uint(json, "shares_spooled", node.shares_spooled);
-        write_pool(json, "pool", NULL, &node.pool);
+        sl_view_pool_json(json, "pool", NULL, &node.pool);
         sl_json_close(json, '}');
-    }
-    sl_json_close(json, ']');
-    sl_json_close(json, '}');
-}
-
-static void write_pools(struct sl_json *json, const struct sl_broker_core *core,
-                        struct sl_now now) {
-    struct sl_view_node node;
-    sl_json_open(json, NULL, '{');
-    sl_json_open(json, "pools", '[');
-    for (uint32_t i = 0; sl_view_node_get(core, now, i, &node); i++) {
-        write_pool(json, NULL, node.node, &node.pool);
     }
     sl_json_close(json, ']');
     sl_json_close(json, '}');
@@ -254,7 +222,7 @@ static int render(struct sl_json *json, const struct sl_broker_core *core, struc
         sl_view_feeds_json(json, core, now);
         return SL_OK;
     case SL_HTTP_VIEW_POOLS:
-        write_pools(json, core, now);
+        sl_view_pools_json(json, core, now);
         return SL_OK;
     case SL_HTTP_VIEW_MODELS:
         write_models(json, core);

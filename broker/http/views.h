@@ -35,6 +35,12 @@ void sl_view_health_json(struct sl_json *json, const struct sl_view_health *heal
 /* All that are not as they should be. */
 void sl_view_healths_json(struct sl_json *json, const struct sl_broker_core *core);
 void sl_view_health_metrics(struct sl_buf *buf, const struct sl_broker_core *core);
+void sl_view_pools_json(struct sl_json *json, const struct sl_broker_core *core, struct sl_now now);
+/* One agent's connection to one pool; node NULL: not named. */
+void sl_view_pool_json(struct sl_json *json, const char *key, const char *node,
+                       const struct sl_msg_pool *pool);
+void sl_view_pools_metrics(struct sl_buf *buf, const struct sl_broker_core *core,
+                           struct sl_now now);
 void sl_view_device_json(struct sl_json *json, const struct sl_view_device *device);
 int sl_view_device_by_key_json(struct sl_json *json, const struct sl_broker_core *core,
                                struct sl_now now, const char *key);
@@ -64,6 +70,8 @@ void sl_view_agents_json(struct sl_json *json, const struct sl_broker_core *core
                          struct sl_now now);
 /* What stands before the values of a metric. */
 void sl_view_metric_head(struct sl_buf *buf, const char *name, const char *type, const char *help);
+/* A label's value: quotes, backslashes and line ends are escaped. */
+void sl_view_metric_label(struct sl_buf *buf, const char *text);
 void sl_view_metrics_text(struct sl_buf *buf, const struct sl_broker_core *core, struct sl_now now);
 
 #endif

@@ -76,6 +76,17 @@ static const struct sl_conf_option xid_schema[] = {
                                               .help = text                                         \
     }
 
+#define POOL(member) FIELD(pools.member)
+static const struct sl_conf_option pool_schema[] = {
+    {"name", SL_CONF_TEXT, ITEM(sl_pools_entry, name), .min = 1, .max = SL_POOLS_NAME_MAX - 1,
+     .help = "Of a pool in the agents' configurations."},
+    {"share", SL_CONF_INT, ITEM(sl_pools_entry, share), .unit = "permille", .min = 0, .max = 1000,
+     .fallback = "0",
+     .help = "Of the rate that hashes; 0: only where no pool with a share has work. All 0: the "
+             "first that has work."},
+    {0},
+};
+
 static const struct sl_conf_option schema[] = {
     {"policy", SL_CONF_CHOICE, FIELD(policy), .choices = POLICIES, .fallback = "fbf",
      .help = "The rule by which prices move a device."},
@@ -177,6 +188,29 @@ static const struct sl_conf_option schema[] = {
     {"feeds.power_floor", SL_CONF_DECIMAL, QUOTE(floor_nano), .unit = "USD/kWh", .digits = 9,
      .min = 0, .max = INT64_C(1000000000), .fallback = "0.01",
      .help = "Prices of electricity no further apart than this agree, however close to zero."},
+    {"pools.use", SL_CONF_LIST, .offset = offsetof(struct sl_policy_document, pools.use),
+     .size = sizeof(struct sl_pools_entry), .max = SL_POOLS_MAX, .item = pool_schema,
+     .count_offset = offsetof(struct sl_policy_document, pools.count), .fallback = "[]",
+     .help = "Pools that devices hash for, in order or by share; empty: each agent's first one "
+             "that has work."},
+    {"pools.return", SL_CONF_SPAN_MS, POOL(return_ms), .min = 0, .max = DAY_MS, .fallback = "5s",
+     .help = "A pool has had work for so long before devices go back to it."},
+    {"pools.hold", SL_CONF_SPAN_MS, POOL(hold_ms), .min = 0, .max = DAY_MS, .fallback = "30s",
+     .help = "After a move, before the split may move the device again."},
+    {"pools.band", SL_CONF_INT, POOL(band_permille), .unit = "permille", .min = 0, .max = 1000,
+     .fallback = "50", .help = "Of the rate, by which the split may be off."},
+    {"pools.window", SL_CONF_SPAN_MS, POOL(window_ms), .min = 1000, .max = 7 * DAY_MS,
+     .fallback = "10m", .help = "Over which rates and refusals of a pool are counted."},
+    {"pools.min_shares", SL_CONF_INT, POOL(min_shares), .unit = "shares", .min = 1, .max = 1000000,
+     .fallback = "50", .help = "Below so many in the window a pool is not judged."},
+    {"pools.max_reject", SL_CONF_INT, POOL(max_reject_permille), .unit = "permille", .min = 0,
+     .max = 1000, .fallback = "1000",
+     .help = "A pool that refuses more of its answered shares is left. 1000: never."},
+    {"pools.min_effective", SL_CONF_INT, POOL(min_effective_permille), .unit = "permille", .min = 0,
+     .max = 1000, .fallback = "0",
+     .help = "A pool that credits less of the hashes spent on it is left. 0: never."},
+    {"pools.retry", SL_CONF_SPAN_MS, POOL(retry_ms), .min = 1000, .max = 400 * DAY_MS,
+     .fallback = "30m", .help = "Left for so long; then it is tried again."},
     {"settlement.weight", SL_CONF_DECIMAL, CALIBRATION(weight_ppm), .digits = 6, .min = 0,
      .max = 1000000, .fallback = "0.2",
      .help = "Of one day's settled / quoted in the factor on the quoted hashprice; the rest is the "
@@ -259,6 +293,18 @@ static const struct sl_conf_option schema[] = {
     {0},
 };
 
+static int check_pools(const struct sl_pools_params *pools, struct sl_error *err) {
+    for (uint32_t i = 0; i < pools->count; i++) {
+        for (uint32_t k = 0; k < i; k++) {
+            if (strcmp(pools->use[i].name, pools->use[k].name) == 0) {
+                return sl_fail(err, SL_INVALID, "pools.use names the pool '%s' twice",
+                               pools->use[i].name);
+            }
+        }
+    }
+    return SL_OK;
+}
+
 int sl_policy_document_read(const char *path, struct sl_policy_document *ret_document,
                             struct sl_error *err) {
     struct sl_policy_document fresh;
@@ -267,6 +313,7 @@ int sl_policy_document_read(const char *path, struct sl_policy_document *ret_doc
         return rc;
     }
     rc = sl_policy_power_check(&fresh.power, err);
+    rc = rc ? rc : check_pools(&fresh.pools, err);
     if (rc) {
         return sl_wrap(err, "%s", path);
     }

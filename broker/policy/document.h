@@ -14,6 +14,7 @@
 #include "broker/policy/power.h"
 #include "proto/base/error.h"
 #include "schedulers/calibration.h"
+#include "schedulers/pools.h"
 #include "schedulers/quote.h"
 #include "schedulers/rate_card.h"
 #include "schedulers/risk.h"
@@ -41,6 +42,7 @@ struct sl_policy_document {
     struct sl_quote_limits quote; /* which of several sources of a price is believed */
     struct sl_stress_params stress;
     struct sl_risk_params risk;
+    struct sl_pools_params pools;    /* for which pool devices hash */
     int64_t exposure_coin_max_ppm;   /* of the revenue; above it, a warning */
     int64_t exposure_tenant_max_ppm; /* likewise */
     struct sl_policy_joining joining;

@@ -5,6 +5,7 @@
 #include "broker/core/agents.h"
 #include "broker/store/agents.h"
 #include "broker/store/events.h"
+#include "broker/store/pools.h"
 #include "broker/store/settlements.h"
 
 /* A list ends at the first row that the core refuses, which must not pass for its end. */
@@ -45,6 +46,11 @@ static int restore_account(void *arg, const void *row) {
     struct restoring *r = arg;
     const struct sl_account_row *account = row;
     return fits(r, sl_broker_core_restore_account(r->core, account), "account", account->id);
+}
+static int restore_pool(void *arg, const void *row) {
+    struct restoring *r = arg;
+    const struct sl_pool_row *pool = row;
+    return fits(r, sl_broker_core_restore_pool(r->core, pool), "the pool", pool->name);
 }
 static int restore_batch(void *arg, const void *row) {
     struct restoring *r = arg;
@@ -142,6 +148,7 @@ int sl_broker_restore(struct sl_broker_core *core, struct sl_reader *reader,
     rc = rc || r.rc ? rc : sl_reader_health(reader, restore_health, &r, err);
     rc = rc || r.rc ? rc : sl_reader_overrides(reader, restore_override, &r, err);
     rc = rc || r.rc ? rc : sl_reader_accounts(reader, restore_account, &r, err);
+    rc = rc || r.rc ? rc : sl_reader_pools(reader, restore_pool, &r, err);
     rc = rc || r.rc ? rc : sl_reader_open_batches(reader, restore_batch, &r, err);
     rc = rc || r.rc ? rc : sl_reader_open_batches(reader, restore_results_of, &r, err);
     rc = rc || r.rc ? rc : sl_reader_open_units(reader, restore_unit, &r, err);

@@ -236,7 +236,8 @@ static int apply_share(struct sl_statements *s, const struct sl_share_row *row,
                        struct sl_error *err) {
     static const char sql[] =
         "INSERT INTO shares(node_key,share_id,device,outcome,code,work_hashes,difficulty_nano,"
-        "price_nusd_per_ph_day,amount_nusd,at_ms) VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10)";
+        "price_nusd_per_ph_day,amount_nusd,at_ms,pool) VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,"
+        "?11)";
     sqlite3_stmt *stmt = sl_statements_get(s, sql, err);
     if (!stmt) {
         return -SL_IO;
@@ -251,6 +252,7 @@ static int apply_share(struct sl_statements *s, const struct sl_share_row *row,
     bind_int(stmt, 8, row->price_nusd_per_ph_day);
     bind_int(stmt, 9, row->amount_nusd);
     bind_int(stmt, 10, row->at.ms);
+    bind_text(stmt, 11, row->pool[0] ? row->pool : SL_POOL_UNNAMED);
     return sl_store_run(s->db, stmt, "recording a share", err);
 }
 
@@ -482,6 +484,8 @@ int sl_store_apply(struct sl_statements *s, const struct sl_op *op, struct sl_er
         return apply_against(s, &op->against, err);
     case SL_OP_SETTLEMENT:
         return sl_store_apply_settlement(s, &op->settlement, err);
+    case SL_OP_POOL:
+        return sl_store_apply_pool(s, &op->pool, err);
     case SL_OP_ENROLMENT:
         return sl_store_apply_enrolment(s, &op->enrolment, err);
     case SL_OP_AGENT:

@@ -116,6 +116,13 @@ static int check_references(struct sl_reader *r, struct sl_error *err) {
         {"SELECT ref FROM transfers WHERE kind IN (4,5) AND NOT EXISTS (SELECT 1 FROM settlements"
          " s WHERE 'settlement/'||s.id=ref) LIMIT 1",
          "a posting for a settlement that is not there", SL_SCHEMA_SETTLEMENTS},
+        {"WITH q AS (SELECT pool, sum(outcome=1) AS a, sum(outcome=2) AS b, sum(outcome=3) AS c,"
+         " sum(outcome=4) AS d, sum(amount_nusd) AS m FROM shares GROUP BY pool)"
+         " SELECT coalesce(p.name,'') FROM pools p LEFT JOIN q ON q.pool=p.name WHERE"
+         " p.accepted<>coalesce(q.a,0) OR p.stale<>coalesce(q.b,0) OR p.rejected<>coalesce(q.c,0)"
+         " OR p.unknown<>coalesce(q.d,0) OR p.amount<>CAST(coalesce(q.m,0) AS TEXT)"
+         " UNION ALL SELECT q.pool FROM q WHERE q.pool NOT IN (SELECT name FROM pools) LIMIT 1",
+         "a pool whose sums are not those of its shares", SL_SCHEMA_POOLS},
     };
     int64_t version = 0;
     int rc = sl_store_int(r->db, "PRAGMA user_version", &version, err);

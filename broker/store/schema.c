@@ -108,8 +108,24 @@ static const char step_joining[] =
     "CREATE UNIQUE INDEX agents_by_enrolment ON agents(enrolment) WHERE enrolment <> '';"
     "CREATE TABLE retired_keys(key TEXT PRIMARY KEY, id TEXT NOT NULL) WITHOUT ROWID;";
 
-static const char *const steps[SL_SCHEMA_VERSION] = {step_1, step_2,      step_3,
-                                                     step_4, step_events, step_joining};
+/* A share knows its pool; each pool has its sums (128 bits, as decimal texts). A settlement may be
+ * about one pool's shares only (empty: about all). */
+static const char step_pools[] =
+    "ALTER TABLE shares ADD COLUMN pool TEXT NOT NULL DEFAULT 'default';"
+    "ALTER TABLE settlements ADD COLUMN only_pool TEXT NOT NULL DEFAULT '';"
+    "CREATE TABLE pools(name TEXT PRIMARY KEY, accepted INTEGER NOT NULL, stale INTEGER NOT NULL,"
+    " rejected INTEGER NOT NULL, unknown INTEGER NOT NULL, duplicate INTEGER NOT NULL,"
+    " low INTEGER NOT NULL, unauthorised INTEGER NOT NULL, work TEXT NOT NULL,"
+    " amount TEXT NOT NULL, last_share_ms INTEGER NOT NULL) WITHOUT ROWID;"
+    /* Sums of shares of one pool of a store of before: 64 bits were enough for its own totals. */
+    "INSERT INTO pools SELECT 'default', sum(outcome=1), sum(outcome=2), sum(outcome=3),"
+    " sum(outcome=4), sum(outcome=3 AND code=22), sum(outcome=3 AND code=23),"
+    " sum(outcome=3 AND code IN (24,25)),"
+    " printf('%.0f', total(CASE WHEN outcome=1 THEN work_hashes ELSE 0 END)),"
+    " CAST(sum(amount_nusd) AS TEXT), max(at_ms) FROM shares HAVING count(*)>0;";
+
+static const char *const steps[SL_SCHEMA_VERSION] = {step_1,      step_2,       step_3,    step_4,
+                                                     step_events, step_joining, step_pools};
 
 int sl_store_int(sqlite3 *db, const char *sql, int64_t *ret_value, struct sl_error *err) {
     sqlite3_stmt *stmt = NULL;

@@ -6,14 +6,15 @@
 #include "broker/store/settlements.h"
 #include "broker/store/store_internal.h"
 
-/* ?1 from, ?2 to, ?3 the highest share looked at, ?4 scope. A node is meant by its name, whatever
- * keys it had. */
+/* ?1 from, ?2 to, ?3 the highest share looked at, ?4 scope, ?6 the one pool that is meant (empty:
+ * all). A node is meant by its name, whatever keys it had. */
 #define OPEN_SHARES                                                                                \
     " settlement=0 AND outcome=1 AND seq<=?3 AND (?4='*' OR node_key IN"                           \
-    " (SELECT node_key FROM devices WHERE node=?4))"
+    " (SELECT node_key FROM devices WHERE node=?4)) AND (?6='' OR pool=?6)"
 #define OF_THE_SPAN " AND at_ms>=?1 AND at_ms<?2"
 #define LATE                                                                                       \
     " AND at_ms<?1 AND EXISTS (SELECT 1 FROM settlements s WHERE s.scope=?4 AND"                   \
+    " (s.only_pool='' OR s.only_pool=shares.pool) AND"                                             \
     " shares.at_ms>=s.from_ms AND shares.at_ms<s.to_ms)"
 
 static void bind(sqlite3_stmt *stmt, const struct sl_settlement_row *row) {
@@ -21,14 +22,15 @@ static void bind(sqlite3_stmt *stmt, const struct sl_settlement_row *row) {
     sqlite3_bind_int64(stmt, 2, row->to.ms);
     sqlite3_bind_int64(stmt, 3, (int64_t)row->share_seq);
     sqlite3_bind_text(stmt, 4, row->scope, -1, SQLITE_STATIC);
+    sqlite3_bind_text(stmt, 6, row->only_pool, -1, SQLITE_STATIC);
 }
 
 static int insert(struct sl_statements *s, const struct sl_settlement_row *row,
                   struct sl_error *err) {
     static const char sql[] =
         "INSERT INTO settlements(id,scope,pool,from_ms,to_ms,amount_nano,currency,rate_nano,"
-        "settled_nusd,quoted_nusd,late_nusd,actor,at_ms)"
-        " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13)";
+        "settled_nusd,quoted_nusd,late_nusd,actor,at_ms,only_pool)"
+        " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14)";
     sqlite3_stmt *stmt = sl_statements_get(s, sql, err);
     if (!stmt) {
         return -SL_IO;
@@ -46,6 +48,7 @@ static int insert(struct sl_statements *s, const struct sl_settlement_row *row,
     sqlite3_bind_int64(stmt, 11, row->late_nusd);
     sqlite3_bind_text(stmt, 12, row->actor, -1, SQLITE_STATIC);
     sqlite3_bind_int64(stmt, 13, row->at.ms);
+    sqlite3_bind_text(stmt, 14, row->only_pool, -1, SQLITE_STATIC);
     return sl_store_run(s->db, stmt, "recording a settlement", err);
 }
 
@@ -85,11 +88,28 @@ static int sum(struct sl_reader *r, const char *sql, const struct sl_settlement_
 
 static bool is_first_of_scope(const struct sl_settlement_row *rows, uint32_t at) {
     for (uint32_t i = 0; i < at; i++) {
-        if (strcmp(rows[i].scope, rows[at].scope) == 0) {
+        if (strcmp(rows[i].scope, rows[at].scope) == 0 &&
+            strcmp(rows[i].only_pool, rows[at].only_pool) == 0) {
             return false;
         }
     }
     return true;
+}
+
+/* A name that shares are booked under means those shares; any other text is for people. */
+static int name_pool(struct sl_reader *r, struct sl_settlement_row *row, struct sl_error *err) {
+    sqlite3_stmt *stmt =
+        sl_statements_get(&r->statements, "SELECT 1 FROM pools WHERE name=?1", err);
+    row->only_pool[0] = '\0';
+    if (!stmt) {
+        return -SL_IO;
+    }
+    sqlite3_bind_text(stmt, 1, row->pool, -1, SQLITE_STATIC);
+    if (sqlite3_step(stmt) == SQLITE_ROW && strcmp(row->scope, "*") == 0) {
+        sl_text_copy(row->only_pool, sizeof row->only_pool, row->pool);
+    }
+    sqlite3_reset(stmt);
+    return SL_OK;
 }
 
 static int fill(struct sl_reader *r, struct sl_settlement_row *rows, uint32_t count,
@@ -102,6 +122,9 @@ static int fill(struct sl_reader *r, struct sl_settlement_row *rows, uint32_t co
     int64_t seq = 0;
     int rc = sl_store_int(r->db, "SELECT coalesce(max(id),0) FROM settlements", &high, err);
     rc = rc ? rc : sl_store_int(r->db, "SELECT coalesce(max(seq),0) FROM shares", &seq, err);
+    for (uint32_t i = 0; i < count && rc == SL_OK; i++) {
+        rc = name_pool(r, &rows[i], err);
+    }
     for (uint32_t i = 0; i < count && rc == SL_OK; i++) {
         struct sl_settlement_row *row = &rows[i];
         row->share_seq = (uint64_t)seq;
@@ -139,6 +162,7 @@ static bool read_row(sqlite3_stmt *stmt, struct sl_settlement_row *row) {
     row->late_nusd = sqlite3_column_int64(stmt, 10);
     good &= sl_column_text(stmt, 11, row->actor, sizeof row->actor);
     row->at.ms = sqlite3_column_int64(stmt, 12);
+    good &= sl_column_text(stmt, 13, row->only_pool, sizeof row->only_pool);
     return good;
 }
 
@@ -147,7 +171,8 @@ int sl_reader_settlements(struct sl_reader *r, uint64_t after, uint32_t limit, s
     sqlite3_stmt *stmt = sl_statements_get(
         &r->statements,
         "SELECT id,scope,pool,from_ms,to_ms,amount_nano,currency,rate_nano,settled_nusd,"
-        "quoted_nusd,late_nusd,actor,at_ms FROM settlements WHERE id>?1 ORDER BY id LIMIT ?2",
+        "quoted_nusd,late_nusd,actor,at_ms,only_pool FROM settlements WHERE id>?1 ORDER BY id "
+        "LIMIT ?2",
         err);
     if (!stmt) {
         return -SL_IO;

@@ -37,6 +37,7 @@ enum sl_op_kind {
     SL_OP_AGENT,      /* upsert of the whole row */
     SL_OP_EVENT,      /* insert under the next id; the newest 200,000 are kept */
     SL_OP_HEALTH,     /* upsert by device */
+    SL_OP_POOL,       /* upsert of a pool's sums */
     SL_OP_META,       /* upsert of key -> text: counters, remainders, shadow sums */
 };
 
@@ -61,6 +62,7 @@ struct sl_op {
         struct sl_agent_row agent;
         struct sl_event_row event;
         struct sl_health_row health;
+        struct sl_pool_row pool;
         struct sl_op_meta meta;
     };
 };
@@ -176,10 +178,8 @@ struct sl_share_totals {
 int sl_reader_share_totals(struct sl_reader *r, struct sl_share_totals *ret_totals,
                            struct sl_error *err);
 struct sl_store_high { /* highest ids in use, for the core's counters */
-    uint64_t unit_id;
+    uint64_t unit_id, transfer_id, share_rows;
     uint64_t epoch_floor; /* of devices that are not in the store */
-    uint64_t transfer_id;
-    uint64_t share_rows;
 };
 int sl_reader_high(struct sl_reader *r, struct sl_store_high *ret_high, struct sl_error *err);
 struct sl_share_ref { /* tells a share that was recorded from a new one */

@@ -35,6 +35,8 @@
     X(share_credited_again, "a share that comes again is taken again")                             \
     X(share_at_present_price, "a share that comes late is worth the price of now")                 \
     X(share_floor_too_high, "after a restart, shares below the highest known count as known")      \
+    X(share_booked_to_wrong_pool, "a share is booked under the first pool of all")                 \
+    X(pool_split_ignored, "all devices hash for the first pool in place of a split")               \
     X(reserved_budget_spent, "what open units may cost is not held against the budget")            \
     X(budget_anew_at_restart, "after a restart, what tenants have spent is forgotten")             \
     X(reservation_kept, "a closed unit goes on holding a part of the budget")                      \

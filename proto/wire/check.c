@@ -215,18 +215,49 @@ static int check_hello(const struct check *c, const struct sl_msg_hello *m) {
     return rc ? rc : check_ids(c, "unit id", m->units, m->unit_count);
 }
 
-static int check_report(const struct check *c, const struct sl_msg_report *m) {
-    const struct sl_msg_pool *p = &m->pool;
+static int check_pool(const struct check *c, const struct sl_msg_pool *p, bool named) {
     const struct figure figures[] = {
-        {"difficulty", p->difficulty_nano},      {"shares submitted", p->shares_submitted},
-        {"shares accepted", p->shares_accepted}, {"stale shares", p->shares_stale},
-        {"rejected shares", p->shares_rejected}, {"unknown shares", p->shares_unknown},
-        {"accepted work", p->work_accepted},     {"spooled results", m->results_spooled},
+        {"difficulty", p->difficulty_nano},
+        {"shares submitted", p->shares_submitted},
+        {"shares accepted", p->shares_accepted},
+        {"stale shares", p->shares_stale},
+        {"rejected shares", p->shares_rejected},
+        {"unknown shares", p->shares_unknown},
+        {"accepted work", p->work_accepted},
+        {"duplicate shares", p->rejected_duplicate},
+        {"shares of low difficulty", p->rejected_low},
+        {"unauthorised shares", p->rejected_unauthorised},
+        {"hashes spent", p->hashes_spent},
+    };
+    int rc = check_name(c, TEXT(p->name), "pool name", named);
+    rc = rc ? rc : check_name(c, TEXT(p->url), "pool url", false);
+    rc = rc ? rc : check_people(c, TEXT(p->state), "pool state");
+    rc = rc ? rc : check_span(c, "age of a share", p->share_age_ms, 0);
+    return rc ? rc : check_figures(c, figures, sizeof figures / sizeof figures[0]);
+}
+
+/* Names are told apart by them: no two of one agent are the same. */
+static int check_pools(const struct check *c, const struct sl_msg_pool *pools, uint32_t n) {
+    int rc = check_count(c, "pools", n, 0, SL_MSG_POOLS_MAX);
+    for (uint32_t i = 0; i < n && rc == SL_OK; i++) {
+        rc = check_pool(c, &pools[i], true);
+        for (uint32_t k = 0; k < i && rc == SL_OK; k++) {
+            if (strcmp(pools[i].name, pools[k].name) == 0) {
+                rc = sl_fail(c->err, SL_INVALID, "two pools are called %s", pools[i].name);
+            }
+        }
+    }
+    return rc;
+}
+
+static int check_report(const struct check *c, const struct sl_msg_report *m) {
+    const struct figure figures[] = {
+        {"spooled results", m->results_spooled},
         {"spooled shares", m->shares_spooled},
     };
     int rc = check_devices(c, m->devices, m->device_count);
-    rc = rc ? rc : check_name(c, TEXT(p->url), "pool url", false);
-    rc = rc ? rc : check_people(c, TEXT(p->state), "pool state");
+    rc = rc ? rc : check_pool(c, &m->pool, false);
+    rc = rc ? rc : check_pools(c, m->pools, m->pool_count);
     return rc ? rc : check_figures(c, figures, sizeof figures / sizeof figures[0]);
 }
 
@@ -308,6 +339,7 @@ static int check_shares(const struct check *c, const struct sl_msg_shares *m) {
         rc = rc ? rc : check_figure(c, "work", s->work_hashes);
         rc = rc ? rc : check_figure(c, "difficulty", s->difficulty_nano);
         rc = rc ? rc : check_span(c, "age", s->age_ms, 0);
+        rc = rc ? rc : check_name(c, TEXT(s->pool), "pool", false);
         if (rc) {
             sl_wrap(c->err, "share %u", i);
         }
@@ -334,6 +366,11 @@ static int check_directive(const struct check *c, const struct sl_msg_directive 
     rc = rc ? rc : check_name(c, TEXT(m->model), "model", infers);
     rc = rc ? rc : check_figure(c, "price", m->price_nusd_per_mtok);
     rc = rc ? rc : check_people(c, TEXT(m->reason), "reason");
+    rc = rc ? rc : check_name(c, TEXT(m->pool), "pool", false);
+    if (rc == SL_OK && m->pool[0] && m->mode != SL_MODE_HASH) {
+        return sl_fail(c->err, SL_INVALID, "a pool belongs to hash, not to %s",
+                       sl_mode_name(m->mode));
+    }
     if (rc == SL_OK && !infers && (m->model[0] || m->price_nusd_per_mtok)) {
         rc = sl_fail(c->err, SL_INVALID, "model and price belong to infer, not to %s",
                      sl_mode_name(m->mode));

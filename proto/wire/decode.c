@@ -216,8 +216,32 @@ static int get_pool(const struct reader *r, const Sluice__V1__Pool *in, struct s
     p->shares_rejected = in->shares_rejected;
     p->shares_unknown = in->shares_unknown;
     p->work_accepted = in->work_accepted;
+    p->latency_us_p50 = in->latency_us_p50;
+    p->latency_us_p99 = in->latency_us_p99;
+    p->rejected_duplicate = in->rejected_duplicate;
+    p->rejected_low = in->rejected_low;
+    p->rejected_unauthorised = in->rejected_unauthorised;
+    p->hashes_spent = in->hashes_spent;
+    p->share_age_ms = in->share_age_ms;
+    p->url_index = in->url_index;
+    p->url_count = in->url_count;
+    p->tls = in->tls;
     int rc = get_text(r, in->url, TEXT(p->url), "pool url");
+    rc = rc ? rc : get_text(r, in->name, TEXT(p->name), "pool name");
     return rc ? rc : get_text(r, in->state, TEXT(p->state), "pool state");
+}
+
+static int get_pools(const struct reader *r, const Sluice__V1__Report *in,
+                     struct sl_msg_report *m) {
+    void *items = NULL;
+    int rc = get_count(r, in->n_pools, SL_MSG_POOLS_MAX, "pools", &m->pool_count);
+    rc = rc ? rc : get_items(r, m->pool_count, sizeof *m->pools, &items);
+    struct sl_msg_pool *pools = items;
+    m->pools = pools;
+    for (uint32_t i = 0; rc == SL_OK && i < m->pool_count; i++) {
+        rc = get_pool(r, in->pools[i], &pools[i]);
+    }
+    return rc;
 }
 
 static int get_report(const struct reader *r, const Sluice__V1__Report *in,
@@ -225,6 +249,7 @@ static int get_report(const struct reader *r, const Sluice__V1__Report *in,
     m->results_spooled = in->results_spooled;
     m->shares_spooled = in->shares_spooled;
     int rc = in->pool ? get_pool(r, in->pool, &m->pool) : SL_OK;
+    rc = rc ? rc : get_pools(r, in, m);
     return rc ? rc : get_devices(r, in->n_devices, in->devices, &m->devices, &m->device_count);
 }
 
@@ -297,6 +322,7 @@ static int get_shares(const struct reader *r, const Sluice__V1__Shares *in,
         shares[i].difficulty_nano = share->difficulty_nano;
         shares[i].age_ms = share->age_ms;
         rc = get_text(r, share->device, TEXT(shares[i].device), "device");
+        rc = rc ? rc : get_text(r, share->pool, TEXT(shares[i].pool), "pool");
     }
     return rc;
 }
@@ -320,6 +346,7 @@ static int get_directive(const struct reader *r, const Sluice__V1__Directive *in
     m->renewal = in->renewal;
     int rc = get_text(r, in->device, TEXT(m->device), "device");
     rc = rc ? rc : get_text(r, in->model, TEXT(m->model), "model");
+    rc = rc ? rc : get_text(r, in->pool, TEXT(m->pool), "pool");
     return rc ? rc : get_text(r, in->reason, TEXT(m->reason), "reason");
 }
 

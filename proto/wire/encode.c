@@ -260,6 +260,17 @@ static void put_pool(struct scratch *s, const struct sl_msg_pool *p, Sluice__V1_
     out->shares_rejected = p->shares_rejected;
     out->shares_unknown = p->shares_unknown;
     out->work_accepted = p->work_accepted;
+    out->name = text_of(p->name);
+    out->latency_us_p50 = p->latency_us_p50;
+    out->latency_us_p99 = p->latency_us_p99;
+    out->rejected_duplicate = p->rejected_duplicate;
+    out->rejected_low = p->rejected_low;
+    out->rejected_unauthorised = p->rejected_unauthorised;
+    out->hashes_spent = p->hashes_spent;
+    out->share_age_ms = p->share_age_ms;
+    out->url_index = p->url_index;
+    out->url_count = p->url_count;
+    out->tls = p->tls;
 }
 
 static void put_report(struct scratch *s, const struct sl_msg_report *m, Sluice__V1__Envelope *e) {
@@ -273,6 +284,11 @@ static void put_report(struct scratch *s, const struct sl_msg_report *m, Sluice_
     out->n_devices = m->device_count;
     put_pool(s, &m->pool, pool);
     out->pool = pool;
+    out->pools = take_items(s, m->pool_count, sizeof **out->pools);
+    out->n_pools = m->pool_count;
+    for (uint32_t i = 0; out->pools && i < m->pool_count; i++) {
+        put_pool(s, &m->pools[i], out->pools[i]);
+    }
     out->results_spooled = m->results_spooled;
     out->shares_spooled = m->shares_spooled;
 }
@@ -354,6 +370,7 @@ static void put_shares(struct scratch *s, const struct sl_msg_shares *m, Sluice_
         share->work_hashes = from->work_hashes;
         share->difficulty_nano = from->difficulty_nano;
         share->age_ms = from->age_ms;
+        share->pool = text_of(from->pool);
     }
 }
 
@@ -385,6 +402,7 @@ static void put_directive(struct scratch *s, const struct sl_msg_directive *m,
     out->price_nusd_per_mtok = m->price_nusd_per_mtok;
     out->reason = people_of(s, m->reason);
     out->renewal = m->renewal;
+    out->pool = text_of(m->pool);
 }
 
 static void put_unit_line(struct scratch *s, const struct sl_msg_unit_line *line,

@@ -376,6 +376,35 @@ static bool read_counts(struct in *in, uint64_t tag, struct sl_msg_pool *p) {
            read_figure(in, INT64_MAX, figures[field - 5]);
 }
 
+static bool read_part_of_pool(struct in *in, uint64_t tag, struct sl_msg_pool *p) {
+    switch (tag) {
+    case TAG(12, BYTES):
+        return read_text(in, p->name, sizeof p->name);
+    case TAG(13, VARINT):
+        return read_u32(in, &p->latency_us_p50);
+    case TAG(14, VARINT):
+        return read_u32(in, &p->latency_us_p99);
+    case TAG(15, VARINT):
+        return read_figure(in, INT64_MAX, &p->rejected_duplicate);
+    case TAG(16, VARINT):
+        return read_figure(in, INT64_MAX, &p->rejected_low);
+    case TAG(17, VARINT):
+        return read_figure(in, INT64_MAX, &p->rejected_unauthorised);
+    case TAG(18, VARINT):
+        return read_figure(in, INT64_MAX, &p->hashes_spent);
+    case TAG(19, VARINT):
+        return read_figure(in, SL_MSG_SPAN_MS_MAX, &p->share_age_ms);
+    case TAG(20, VARINT):
+        return read_u32(in, &p->url_index);
+    case TAG(21, VARINT):
+        return read_u32(in, &p->url_count);
+    case TAG(22, VARINT):
+        return read_bool(in, &p->tls);
+    default:
+        return read_counts(in, tag, p);
+    }
+}
+
 static bool read_pool(struct in in, struct sl_msg_pool *p) {
     uint64_t tag = 0;
     while (in.at < in.end) {
@@ -386,11 +415,28 @@ static bool read_pool(struct in in, struct sl_msg_pool *p) {
                     : tag == TAG(2, VARINT) ? read_bool(&in, &p->connected)
                     : tag == TAG(3, VARINT) ? read_bool(&in, &p->has_job)
                     : tag == TAG(4, BYTES)  ? read_text(&in, p->state, sizeof p->state)
-                                            : read_counts(&in, tag, p);
+                                            : read_part_of_pool(&in, tag, p);
         if (!good) {
             return false;
         }
     }
+    return true;
+}
+
+/* One of those that have a name of their own. */
+static bool read_named_pool(struct in *in, struct sl_msg_pool *pools, struct sl_msg_report *m) {
+    struct in part;
+    if (m->pool_count == SL_MSG_POOLS_MAX || !read_part(in, &part) ||
+        !read_pool(part, &pools[m->pool_count]) || pools[m->pool_count].name[0] == '\0') {
+        return false;
+    }
+    for (uint32_t i = 0; i < m->pool_count; i++) {
+        if (strcmp(pools[i].name, pools[m->pool_count].name) == 0) {
+            return false;
+        }
+    }
+    m->pool_count++;
+    m->pools = pools;
     return true;
 }
 
@@ -461,15 +507,20 @@ static bool read_report(struct in in, struct sl_msg_arena *arena, struct sl_msg_
         return false;
     }
     uint64_t tag = TAG(1, BYTES);
+    struct sl_msg_pool *pools = NULL;
     while (in.at < in.end) {
         struct in part;
-        if (!next_tag(&in, &tag, 1, 0)) {
+        if (!next_tag(&in, &tag, TAG(5, BYTES), TAG(5, BYTES))) {
             return false;
         }
-        bool good = tag == TAG(2, BYTES) ? read_part(&in, &part) && read_pool(part, &m->pool)
-                    : tag == TAG(3, VARINT)
-                        ? read_figure(&in, INT64_MAX, &m->results_spooled)
-                        : tag == TAG(4, VARINT) && read_figure(&in, INT64_MAX, &m->shares_spooled);
+        if (tag == TAG(5, BYTES) && !pools) {
+            pools = sl_msg_arena_alloc(arena, SL_MSG_POOLS_MAX * sizeof *pools);
+        }
+        bool good = tag == TAG(2, BYTES)    ? read_part(&in, &part) && read_pool(part, &m->pool)
+                    : tag == TAG(3, VARINT) ? read_figure(&in, INT64_MAX, &m->results_spooled)
+                    : tag == TAG(4, VARINT)
+                        ? read_figure(&in, INT64_MAX, &m->shares_spooled)
+                        : tag == TAG(5, BYTES) && pools && read_named_pool(&in, pools, m);
         if (!good) {
             return false;
         }

@@ -64,6 +64,8 @@ struct sl_msg_report {
     struct sl_msg_pool pool;
     uint64_t results_spooled; /* waiting for an acknowledgement */
     uint64_t shares_spooled;
+    uint32_t pool_count;             /* 0: an agent that knows one pool only, which is `pool` */
+    const struct sl_msg_pool *pools; /* [pool_count] in the agent's order */
 };
 
 enum sl_ack_outcome {
@@ -118,7 +120,8 @@ struct sl_msg_directive {
     char model[SL_MSG_NAME_MAX];  /* infer: which model stays resident; else empty */
     uint64_t price_nusd_per_mtok; /* of the grant; 0 unless infer */
     char reason[SL_MSG_TEXT_MAX];
-    bool renewal; /* same epoch as before: only the ttl is new */
+    bool renewal; /* same epoch as before: only the ttl is new, and perhaps the pool */
+    char pool[SL_MSG_POOL_NAME_MAX]; /* hash: for which pool; empty: the agent's first usable */
 };
 
 struct sl_msg_result_ack {

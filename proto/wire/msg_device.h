@@ -55,7 +55,8 @@ struct sl_msg_device {
 };
 
 struct sl_msg_pool {
-    char url[SL_MSG_TEXT_MAX]; /* no user, no password */
+    char name[SL_MSG_POOL_NAME_MAX]; /* empty: an agent that knows one pool only */
+    char url[SL_MSG_TEXT_MAX];       /* no user, no password */
     bool connected;
     bool has_job;
     char state[SL_MSG_TEXT_MAX]; /* why not connected, for people */
@@ -65,7 +66,17 @@ struct sl_msg_pool {
     uint64_t shares_stale;
     uint64_t shares_rejected;
     uint64_t shares_unknown;
-    uint64_t work_accepted; /* expected hashes, sum over accepted shares */
+    uint64_t work_accepted;  /* expected hashes, sum over accepted shares */
+    uint32_t latency_us_p50; /* from a share's submission to its answer */
+    uint32_t latency_us_p99;
+    uint64_t rejected_duplicate; /* of shares_rejected, by the pool's code */
+    uint64_t rejected_low;
+    uint64_t rejected_unauthorised;
+    uint64_t hashes_spent; /* measured, on this pool's jobs, since the agent's start */
+    uint64_t share_age_ms; /* since its last answered share; 0: none yet */
+    uint32_t url_index;    /* of its addresses, in use; 0: the first */
+    uint32_t url_count;
+    bool tls;
 };
 
 #endif

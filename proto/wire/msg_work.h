@@ -87,7 +87,8 @@ struct sl_msg_share {
     int32_t code;         /* pool's error code, 0 when accepted */
     uint64_t work_hashes; /* floor(difficulty * 2^48 / 0xffff) */
     uint64_t difficulty_nano;
-    uint64_t age_ms; /* since the pool's answer */
+    uint64_t age_ms;                 /* since the pool's answer */
+    char pool[SL_MSG_POOL_NAME_MAX]; /* empty: an agent that knows one pool only */
 };
 
 struct sl_msg_shares {

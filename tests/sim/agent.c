@@ -163,7 +163,7 @@ void sim_agent_down(struct sim *sim, uint32_t i) {
     sl_mailbox_destroy(agent->events);
     sl_mailbox_destroy(agent->journal_done);
     sl_link_destroy(agent->link);
-    sim_pool_hung_up(sim, i);
+    sim_pools_hung_up(sim, i);
     agent->core = NULL;
     agent->journal = NULL;
     agent->events = NULL;

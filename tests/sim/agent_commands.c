@@ -170,13 +170,13 @@ static void obey(struct sim *sim, uint32_t i, struct sl_agent_cmd *cmd) {
         tokenize(sim, i, cmd);
         break;
     case SL_AGENT_POOL_CONNECT:
-        sim_pool_connect(sim, i);
+        sim_pool_connect(sim, cmd->link, i);
         break;
     case SL_AGENT_POOL_SEND:
-        sim_pool_input(sim, i, (const char *)cmd->data, cmd->size);
+        sim_pool_input(sim, cmd->link, i, (const char *)cmd->data, cmd->size);
         break;
     case SL_AGENT_POOL_CLOSE:
-        sim_pool_hung_up(sim, i);
+        sim_pool_hung_up(sim, cmd->link, i);
         break;
     case SL_AGENT_LOG:
         note(sim, i, cmd);

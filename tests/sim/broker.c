@@ -92,6 +92,7 @@ static void fill_config(struct sim *sim) {
     c->model_count = 1;
     sl_text_copy(c->models[0], sizeof c->models[0], SIM_MODEL);
     sim_power_draw(sim, c);
+    sim_pools_draw(sim, c);
     sim->broker_config = c;
 }
 

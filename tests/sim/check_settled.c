@@ -105,4 +105,7 @@ void sim_check_settled(struct sim *sim) {
     }
     check_batches(sim);
     check_reservations(sim);
+    if (sim->result->ok) {
+        sim_check_pools(sim);
+    }
 }

@@ -232,13 +232,15 @@ static void check_none(struct reading *r) {
 
 /* ---- shares ---- */
 
-static void check_shares_of(struct reading *r, uint32_t agent) {
+/* Of one agent at one pool: booked there is what that pool knows of. */
+static void check_shares_of(struct reading *r, uint32_t agent, uint32_t at) {
     struct sim *sim = r->sim;
     sqlite3_stmt *stmt = ask(r, "SELECT outcome,count(*),sum(work_hashes) FROM shares WHERE"
-                                " node_key=?1 GROUP BY outcome");
+                                " node_key=?1 AND pool=?2 GROUP BY outcome");
     uint64_t count[SL_SHARE_UNKNOWN + 1] = {0};
     uint64_t work[SL_SHARE_UNKNOWN + 1] = {0};
     sqlite3_bind_text(stmt, 1, sim->agents[agent].key, -1, SQLITE_STATIC);
+    sqlite3_bind_text(stmt, 2, sim_pool_names[at], -1, SQLITE_STATIC);
     while (stmt && sqlite3_step(stmt) == SQLITE_ROW) {
         int outcome = sqlite3_column_int(stmt, 0);
         if (outcome > 0 && outcome <= SL_SHARE_UNKNOWN) {
@@ -250,23 +252,25 @@ static void check_shares_of(struct reading *r, uint32_t agent) {
     sim->result->counts[SIM_SHARE_UNKNOWN] += count[SL_SHARE_UNKNOWN];
     sim->result->counts[SIM_SHARE_STALE] += count[SL_SHARE_STALE];
     sim->result->shares += count[SL_SHARE_ACCEPTED];
-    struct sim_pool_counts pool = sim_pool_counts(sim, agent);
+    struct sim_pool_counts pool = sim_pool_counts(sim, at, agent);
     struct sl_agent_view view = {0};
     if (sim->agents[agent].core) {
         sl_agent_get(sim->agents[agent].core, &view);
     }
     uint64_t most = count[SL_SHARE_ACCEPTED] + count[SL_SHARE_UNKNOWN] + view.shares_open;
+    const char *name = sim_pool_names[at];
     if (count[SL_SHARE_ACCEPTED] > pool.accepted) {
-        sim_break(sim, "shares", "%s: %llu shares recorded as accepted, the pool accepted %llu",
-                  sim->agents[agent].node, (unsigned long long)count[SL_SHARE_ACCEPTED],
+        sim_break(sim, "shares",
+                  "%s: %llu shares recorded as accepted by pool %s, it accepted %llu",
+                  sim->agents[agent].node, (unsigned long long)count[SL_SHARE_ACCEPTED], name,
                   (unsigned long long)pool.accepted);
     } else if (pool.accepted > most && !sim->restored_once) {
-        sim_break(sim, "shares", "%s: the pool accepted %llu shares, known are %llu",
-                  sim->agents[agent].node, (unsigned long long)pool.accepted,
+        sim_break(sim, "shares", "%s: pool %s accepted %llu shares, known are %llu",
+                  sim->agents[agent].node, name, (unsigned long long)pool.accepted,
                   (unsigned long long)most);
     } else if (work[SL_SHARE_ACCEPTED] > pool.work + pool.accepted) {
-        sim_break(sim, "shares", "%s: work of %llu recorded, the pool gave credit for %llu",
-                  sim->agents[agent].node, (unsigned long long)work[SL_SHARE_ACCEPTED],
+        sim_break(sim, "shares", "%s: work of %llu recorded, pool %s gave credit for %llu",
+                  sim->agents[agent].node, (unsigned long long)work[SL_SHARE_ACCEPTED], name,
                   (unsigned long long)pool.work);
     }
 }
@@ -329,7 +333,9 @@ void sim_check_store(struct sim *sim) {
         check_none(&r);
         check_accounts(&r);
         for (uint32_t i = 0; i < sim->agent_count; i++) {
-            check_shares_of(&r, i);
+            for (uint32_t pool = 0; pool < SIM_POOLS; pool++) {
+                check_shares_of(&r, i, pool);
+            }
         }
     }
     sqlite3_close(r.db);

@@ -59,18 +59,21 @@ void sim_net_down(struct sim *sim, const struct sl_link_peer *peer, const uint8_
 uint32_t sim_agent_by_key(const struct sim *sim, const char *key);
 
 /* ---- pool.c ---- */
-struct sim_pool *sim_pool_create(struct sim *sim);
-void sim_pool_destroy(struct sim_pool *pool);
-void sim_pool_connect(struct sim *sim, uint32_t agent);
-void sim_pool_input(struct sim *sim, uint32_t agent, const char *data, size_t size);
-void sim_pool_hung_up(struct sim *sim, uint32_t agent);
+void sim_pools_create(struct sim *sim);
+void sim_pools_destroy(struct sim *sim);
+/* link: as the agent's commands name it. */
+void sim_pool_connect(struct sim *sim, uint32_t link, uint32_t agent);
+void sim_pool_input(struct sim *sim, uint32_t link, uint32_t agent, const char *data, size_t size);
+void sim_pool_hung_up(struct sim *sim, uint32_t link, uint32_t agent);
+void sim_pools_hung_up(struct sim *sim, uint32_t agent); /* its process is gone */
 void sim_pool_strike(struct sim *sim, enum sim_fault fault, int64_t until_ns);
-void sim_pool_heal(struct sim *sim);
+void sim_pools_heal(struct sim *sim);
 struct sim_pool_counts {
     uint64_t accepted, stale, rejected;
     uint64_t work; /* expected hashes of the accepted ones */
 };
-struct sim_pool_counts sim_pool_counts(const struct sim *sim, uint32_t agent);
+struct sim_pool_counts sim_pool_counts(const struct sim *sim, uint32_t pool, uint32_t agent);
+extern const char *const sim_pool_names[SIM_POOLS]; /* check_pools.c */
 
 /* ---- feeds.c, people.c, nemesis.c ---- */
 void sim_feeds_start(struct sim *sim);
@@ -151,5 +154,8 @@ void sim_sensors_forgiven(struct sim *sim, uint32_t agent);
 void sim_check_store(struct sim *sim);
 void sim_check_power_price(struct sim *sim, int64_t price_nusd_per_kwh);
 void sim_check_settled(struct sim *sim);
+/* check_pools.c: drawn for the site, and what holds at its end */
+void sim_pools_draw(struct sim *sim, struct sl_core_config *config);
+void sim_check_pools(struct sim *sim);
 
 #endif

@@ -137,6 +137,7 @@ static void read_op(struct sim *sim, const struct sl_op *op, struct saying *out)
     case SL_OP_FILE_DELETE:
     case SL_OP_KEY:
     case SL_OP_AUDIT:
+    case SL_OP_POOL: /* says what its shares say; the store's check compares them */
     case SL_OP_PRICE:
     case SL_OP_AGAINST:
     case SL_OP_SETTLEMENT:

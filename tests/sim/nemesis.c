@@ -329,7 +329,7 @@ void sim_nemesis_heal(struct sim *sim) {
         struct sim_feed *feed = &sim->feeds[i];
         feed->lie_until_ns = feed->stale_until_ns = feed->jump_until_ns = feed->future_until_ns = 0;
     }
-    sim_pool_heal(sim);
+    sim_pools_heal(sim);
     sim->broker.cut_in = -1;
     if (!sim->hosts[SIM_BROKER].up) {
         sim_broker_start(sim);

@@ -7,6 +7,7 @@
 
 struct sim_pool; /* pool.c */
 struct sim_joining;
+#define SIM_POOLS 2
 struct sim_feed {
     int64_t value_nano, base_nano;
     int64_t lie_until_ns, stale_until_ns, jump_until_ns, future_until_ns;
@@ -43,7 +44,7 @@ struct sim {
     struct sim_broker broker;
     struct sim_agent agents[SIM_AGENTS_MAX];
     struct sl_mem_hub *hub;
-    struct sim_pool *pool;
+    struct sim_pool *pools[SIM_POOLS];
     struct sim_feed feeds[SIM_FEEDS];
     int64_t market_nano; /* the hashprice that all honest sources are about */
     struct {             /* what an honest reader believed last, and a lone source's new level */

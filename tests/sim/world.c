@@ -216,7 +216,7 @@ static void create(struct sim *sim) {
     sl_assert(sl_msg_arena_create(SL_MSG_ARENA_BYTES, &sim->broker.arena, &err) == SL_OK);
     sim->broker.cut_in = -1;
     sim->broker.due_ns = INT64_MAX;
-    sim->pool = sim_pool_create(sim);
+    sim_pools_create(sim);
     sim_feeds_start(sim);
     sim_broker_start(sim);
     for (uint32_t i = 0; i < sim->agent_count; i++) {
@@ -244,7 +244,7 @@ static void destroy(struct sim *sim) {
     sl_msg_arena_destroy(sim->broker.arena);
     sl_buf_fini(&sim->broker.outgoing);
     sim_model_crashed(sim);
-    sim_pool_destroy(sim->pool);
+    sim_pools_destroy(sim);
     sl_mem_hub_destroy(sim->hub);
     while (sim->queue.count > 0) {
         struct sim_event event = pop(&sim->queue);

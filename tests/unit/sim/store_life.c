@@ -122,7 +122,16 @@ static void add_share(struct sl_txn *txn, uint64_t n, struct life_counters *c) {
     row->work_hashes = UINT64_C(1) << 42;
     row->amount_nusd = row->outcome == SL_SHARE_ACCEPTED ? 17 : 0;
     row->at = time_of(n);
+    strcpy(row->pool, "a");
     add(txn, &op);
+    struct sl_op sums = {.kind = SL_OP_POOL, .pool = c->pool};
+    strcpy(sums.pool.name, "a");
+    sums.pool.accepted += row->outcome == SL_SHARE_ACCEPTED;
+    sums.pool.rejected += row->outcome == SL_SHARE_REJECTED;
+    sums.pool.amount_nusd += row->amount_nusd;
+    sums.pool.work += (sl_i128)row->work_hashes << 30;
+    c->pool = sums.pool;
+    add(txn, &sums);
     if (row->outcome == SL_SHARE_ACCEPTED) {
         char ref[80];
         snprintf(ref, sizeof ref, "nodekey/%llu", (unsigned long long)row->share_id);

@@ -14,6 +14,7 @@ struct life_counters {
     uint64_t share;
     uint32_t line;
     int64_t billed_nusd;
+    struct sl_pool_row pool;
 };
 
 /* Transaction n; moves the counters on. It also puts n into the meta "last". */

@@ -120,6 +120,7 @@ static void shut(struct rig *rig) {
     }
     rig->tokens_count = 0;
     rig->pool_connected = false;
+    rig->other_connected = false;
     free_records(rig->queued, &rig->queued_count);
 }
 

@@ -40,6 +40,7 @@ struct rig_record {
 struct rig_options {
     uint32_t devices;
     bool no_pool;
+    bool two_pools; /* "a" and "b"; b has a worker for each device */
     bool ack_durable;
     int64_t canary_ms;            /* 0: no re-tests */
     enum sl_mode safe_mode;       /* 0: hash */
@@ -68,6 +69,10 @@ struct rig {
     bool pool_silent; /* takes shares without an answer */
     bool pool_connected;
     uint32_t pool_submits;
+    bool other_down, other_connected; /* of pool b */
+    uint32_t other_submits;
+    char submit[512]; /* newest, of either */
+    char suggested[256];
     int pool_session;
     /* Recorded. */
     struct rig_trace trace[RIG_TRACE];

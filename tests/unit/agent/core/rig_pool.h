@@ -13,6 +13,8 @@ int rig_pool_core(struct rig *rig, struct sl_agent_config *config, struct sl_err
 void rig_pool_obey(struct rig *rig, struct sl_agent_cmd *cmd);
 /* A new job; clean: the older ones are worthless. */
 void rig_pool_job(struct rig *rig, int number, bool clean);
+void rig_pool_job_of(struct rig *rig, uint32_t pool, int number, bool clean);
 void rig_pool_cut(struct rig *rig);
+void rig_pool_cut_of(struct rig *rig, uint32_t pool);
 
 #endif

@@ -19,6 +19,7 @@ static void a_share_survives_the_trip(void **state) {
                                 .difficulty_nano = 77,
                                 .settled_ms = INT64_C(1700000000123)};
     memset(share.device, 'k', SL_MSG_KEY_MAX - 1);
+    memset(share.pool, 'p', SL_MSG_POOL_NAME_MAX - 1);
     uint8_t value[AGENT_SHARE_BYTES_MAX];
     size_t size = agent_share_encode(&share, value);
     assert_true(size <= sizeof value);
@@ -29,9 +30,17 @@ static void a_share_survives_the_trip(void **state) {
     assert_int_equal(back.code, share.code);
     assert_int_equal(back.work_hashes, share.work_hashes);
     assert_int_equal(back.settled_ms, share.settled_ms);
+    assert_string_equal(back.pool, share.pool);
+    /* An older program's record ends with the device: its pool is not known. */
+    size_t older = size - SL_MSG_POOL_NAME_MAX;
     for (size_t cut = 0; cut < size; cut++) {
-        assert_false(agent_share_decode(value, cut, &back));
+        assert_true(agent_share_decode(value, cut, &back) == (cut == older));
     }
+    assert_true(agent_share_decode(value, older, &back));
+    assert_string_equal(back.pool, "");
+    value[older] = SL_MSG_POOL_NAME_MAX;
+    assert_false(agent_share_decode(value, size, &back));
+    value[older] = SL_MSG_POOL_NAME_MAX - 1;
     value[16] = 99;
     assert_false(agent_share_decode(value, size, &back));
 }

@@ -48,6 +48,8 @@ struct world_store {
     uint32_t file_count;
     struct sl_settlement_row settlements[64];
     uint32_t settlement_count;
+    struct sl_pool_row pools[80];
+    uint32_t pool_count;
     uint64_t transfer_id;
     uint32_t audits;
     uint32_t event_count; /* the newest are kept */

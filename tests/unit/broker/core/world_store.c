@@ -163,6 +163,16 @@ static void apply_meta(struct world_store *s, const struct sl_op_meta *row) {
     s->metas[at] = *row;
 }
 
+static void apply_pool(struct world_store *s, const struct sl_pool_row *row) {
+    uint32_t at = 0;
+    while (at < s->pool_count && strcmp(s->pools[at].name, row->name) != 0) {
+        at++;
+    }
+    assert_true(at < 80);
+    s->pool_count += at == s->pool_count;
+    s->pools[at] = *row;
+}
+
 static void apply_enrolment(struct world_store *s, const struct sl_enrolment_row *row) {
     uint32_t at = 0;
     while (at < s->token_count && strcmp(s->tokens[at].id, row->id) != 0) {
@@ -246,6 +256,9 @@ static void apply(struct world_store *s, const struct sl_op *op) {
         assert_int_equal(op->settlement.id, s->settlement_count + 1);
         s->settlements[s->settlement_count++] = op->settlement;
         break;
+    case SL_OP_POOL:
+        apply_pool(s, &op->pool);
+        break;
     case SL_OP_META:
         apply_meta(s, &op->meta);
         break;
@@ -305,6 +318,9 @@ void world_store_restore(const struct world_store *s, struct sl_broker_core *cor
         if (!s->units[i].closed) {
             assert_int_equal(sl_broker_core_restore_unit(core, &s->units[i]), SL_OK);
         }
+    }
+    for (uint32_t i = 0; i < s->pool_count; i++) {
+        assert_int_equal(sl_broker_core_restore_pool(core, &s->pools[i]), SL_OK);
     }
     for (uint32_t i = 0; i < s->settlement_count; i++) {
         assert_int_equal(sl_broker_core_restore_settlement(core, &s->settlements[i]), SL_OK);

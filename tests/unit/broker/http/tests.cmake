@@ -8,3 +8,4 @@ target_link_libraries(sluice_http_site PRIVATE sluice_http_testing)
 sluice_unit_tests(broker/http USES sluice_http_testing PKG jansson libsodium libmicrohttpd TSAN ALL)
 # The core's side of the views.
 target_sources(unit_broker_http_test_views PRIVATE ${CMAKE_CURRENT_LIST_DIR}/made_up_core.c)
+target_sources(unit_broker_http_test_view_pools PRIVATE ${CMAKE_CURRENT_LIST_DIR}/made_up_core.c)

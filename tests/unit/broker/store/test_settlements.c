@@ -7,6 +7,7 @@
 struct books { /* what a core would keep */
     struct fixture *f;
     uint64_t transfer, ticket;
+    struct sl_pool_row pools[2];
 };
 
 static void put(struct books *b, struct sl_op *ops, uint32_t count) {
@@ -22,9 +23,9 @@ static void device(struct books *b, const char *key, const char *node, const cha
     put(b, &op, 1);
 }
 
-static void share(struct books *b, const char *node_key, uint64_t id, int64_t at_ms,
-                  int64_t amount) {
-    struct sl_op ops[2] = {{.kind = SL_OP_SHARE}, {.kind = SL_OP_TRANSFER}};
+static void share_of(struct books *b, const char *pool, const char *node_key, uint64_t id,
+                     int64_t at_ms, int64_t amount) {
+    struct sl_op ops[3] = {{.kind = SL_OP_SHARE}, {.kind = SL_OP_TRANSFER}, {.kind = SL_OP_POOL}};
     strcpy(ops[0].share.node_key, node_key);
     ops[0].share.share_id = id;
     ops[0].share.outcome = SL_SHARE_ACCEPTED;
@@ -35,7 +36,18 @@ static void share(struct books *b, const char *node_key, uint64_t id, int64_t at
     strcpy(ops[1].transfer.debit, "receivable:pool");
     strcpy(ops[1].transfer.credit, "revenue:hash");
     snprintf(ops[1].transfer.ref, sizeof ops[1].transfer.ref, "%s/%d", node_key, (int)id);
-    put(b, ops, 2);
+    strcpy(ops[0].share.pool, pool);
+    struct sl_pool_row *sums = &b->pools[pool[0] == 'b'];
+    strcpy(sums->name, pool);
+    sums->accepted++;
+    sums->amount_nusd += amount;
+    ops[2].pool = *sums;
+    put(b, ops, 3);
+}
+
+static void share(struct books *b, const char *node_key, uint64_t id, int64_t at_ms,
+                  int64_t amount) {
+    share_of(b, "a", node_key, id, at_ms, amount);
 }
 
 static struct sl_op posting(struct books *b, enum sl_transfer_kind kind, uint64_t id,
@@ -120,6 +132,43 @@ static void a_share_is_settled_once(void **state) {
     assert_int_equal(last.quoted_nusd + last.late_nusd, 0); /* share 1 was in no settled span */
 }
 
+static void spoil(struct books *b, const char *sql) {
+    sqlite3 *db = open_raw(b->f->path);
+    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+}
+
+static void each_pool_pays_for_its_own(void **state) {
+    struct books b = {.f = *state};
+    device(&b, "one/0", "one", "K1");
+    share_of(&b, "a", "K1", 1, 1000, 1000);
+    share_of(&b, "b", "K1", 2, 1500, 300);
+    struct sl_settlement_row rows[] = {span("*", 1000, 2000), span("*", 1000, 2000)};
+    strcpy(rows[0].pool, "a");
+    strcpy(rows[1].pool, "b");
+    assert_int_equal(look(&b, rows, 2), 0);
+    assert_string_equal(rows[0].only_pool, "a");
+    assert_int_equal(rows[0].quoted_nusd, 1000);
+    assert_int_equal(rows[1].quoted_nusd, 300);
+    settle(&b, &rows[0], 1);
+    check(&b, SL_OK);
+    share_of(&b, "a", "K1", 3, 1600, 50); /* late, of a settled span */
+    share_of(&b, "b", "K1", 4, 1600, 70); /* its pool has not paid yet */
+    struct sl_settlement_row next[] = {span("*", 2000, 3000), span("*", 1000, 2000)};
+    strcpy(next[0].pool, "a");
+    strcpy(next[1].pool, "b");
+    assert_int_equal(look(&b, next, 2), 1);
+    assert_int_equal(next[0].late_nusd, 50);
+    assert_int_equal(next[1].quoted_nusd, 370);
+    assert_int_equal(next[1].late_nusd, 0);
+    settle(&b, &next[0], 2);
+    check(&b, SL_OK);
+    spoil(&b, "UPDATE pools SET amount='1' WHERE name='b'");
+    check(&b, -SL_CORRUPT);
+    spoil(&b, "DELETE FROM pools WHERE name='b'");
+    check(&b, -SL_CORRUPT);
+}
+
 static int keep_last(void *arg, const void *row) {
     *(struct sl_settlement_row *)arg = *(const struct sl_settlement_row *)row;
     return 0;
@@ -189,6 +238,7 @@ int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(a_share_is_settled_once),
+        TEST(each_pool_pays_for_its_own),
         TEST(rows_read_back),
         TEST(a_forged_settlement_is_found),
     };

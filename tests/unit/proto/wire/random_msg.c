@@ -212,19 +212,41 @@ static void hello(struct random_msg *r, struct sl_msg_hello *m) {
     m->units = ids(r, &m->unit_count);
 }
 
+static void pool(struct random_msg *r, struct sl_msg_pool *p) {
+    TEXT(r, p->url, 0);
+    p->connected = coin(r);
+    p->has_job = coin(r);
+    TEXT(r, p->state, 0);
+    p->difficulty_nano = figure(r);
+    p->shares_submitted = figure(r);
+    p->shares_accepted = figure(r);
+    p->shares_stale = figure(r);
+    p->shares_rejected = figure(r);
+    p->shares_unknown = figure(r);
+    p->work_accepted = figure(r);
+    p->latency_us_p50 = (uint32_t)figure(r);
+    p->latency_us_p99 = (uint32_t)figure(r);
+    p->rejected_duplicate = figure(r);
+    p->rejected_low = figure(r);
+    p->rejected_unauthorised = figure(r);
+    p->hashes_spent = figure(r);
+    p->share_age_ms = span(r) - 1;
+    p->url_index = (uint32_t)figure(r);
+    p->url_count = (uint32_t)figure(r);
+    p->tls = coin(r);
+}
+
 static void report(struct random_msg *r, struct sl_msg_report *m) {
     m->devices = devices(r, &m->device_count);
-    TEXT(r, m->pool.url, 0);
-    m->pool.connected = coin(r);
-    m->pool.has_job = coin(r);
-    TEXT(r, m->pool.state, 0);
-    m->pool.difficulty_nano = figure(r);
-    m->pool.shares_submitted = figure(r);
-    m->pool.shares_accepted = figure(r);
-    m->pool.shares_stale = figure(r);
-    m->pool.shares_rejected = figure(r);
-    m->pool.shares_unknown = figure(r);
-    m->pool.work_accepted = figure(r);
+    pool(r, &m->pool);
+    m->pool_count = random_msg_below(r, SL_MSG_POOLS_MAX + 1);
+    struct sl_msg_pool *pools = take(r, m->pool_count, sizeof *pools);
+    for (uint32_t i = 0; i < m->pool_count; i++) {
+        pool(r, &pools[i]);
+        snprintf(pools[i].name, sizeof pools[i].name, "%u-%llx", i,
+                 (unsigned long long)random_msg_u64(r));
+    }
+    m->pools = pools;
     m->results_spooled = figure(r);
     m->shares_spooled = figure(r);
 }
@@ -290,6 +312,7 @@ static void shares(struct random_msg *r, struct sl_msg_shares *m) {
         list[i].work_hashes = figure(r);
         list[i].difficulty_nano = figure(r);
         list[i].age_ms = span(r) - 1;
+        TEXT(r, list[i].pool, 0);
     }
     m->shares = list;
 }
@@ -312,6 +335,9 @@ static void directive(struct random_msg *r, struct sl_msg_directive *m) {
     }
     TEXT(r, m->reason, 0);
     m->renewal = coin(r);
+    if (m->mode == SL_MODE_HASH) {
+        TEXT(r, m->pool, 0);
+    }
 }
 
 static void unit_line(struct random_msg *r, struct sl_msg_unit_line *line, uint32_t index) {
@@ -485,6 +511,7 @@ static bool same_rest(const struct sl_msg *a, const struct sl_msg *b) {
     }
     if (a->kind == SL_MSG_REPORT) {
         x.report.devices = y.report.devices = NULL;
+        x.report.pools = y.report.pools = NULL;
         x.report.device_bytes = y.report.device_bytes = NULL;
         return same_bytes(&x.report, &y.report, sizeof x.report);
     }
@@ -538,7 +565,9 @@ bool msg_equal(const struct sl_msg *a, const struct sl_msg *b) {
     }
     if (a->kind == SL_MSG_REPORT) {
         return same_bytes(a->report.devices, b->report.devices,
-                          a->report.device_count * sizeof *a->report.devices);
+                          a->report.device_count * sizeof *a->report.devices) &&
+               same_bytes(a->report.pools, b->report.pools,
+                          a->report.pool_count * sizeof *a->report.pools);
     }
     return a->kind != SL_MSG_DRAIN ||
            same_bytes(a->drain.units, b->drain.units, a->drain.unit_count * sizeof *a->drain.units);

@@ -15,6 +15,7 @@ struct sample {
     struct sl_msg msg;
     struct sl_msg_device devices[2];
     struct sl_msg_share shares[2];
+    struct sl_msg_pool pools[2];
     struct sl_msg_vector vectors[2];
     struct sl_msg_result_line result_lines[2];
     struct sl_msg_input inputs[3];
@@ -68,9 +69,13 @@ static void sample_make(struct sample *s, enum sl_msg_kind kind) {
     } else if (kind == SL_MSG_REPORT) {
         m->report.device_count = 2;
         m->report.devices = s->devices;
+        strcpy(s->pools[0].name, "a");
+        strcpy(s->pools[1].name, "b");
+        m->report.pool_count = 2;
+        m->report.pools = s->pools;
     } else if (kind == SL_MSG_DIRECTIVE) {
         m->directive = (struct sl_msg_directive){
-            "gpu-0", 1, 1000, SL_MODE_INFER, "model-a", 50, "a bid pays more", false};
+            "gpu-0", 1, 1000, SL_MODE_INFER, "model-a", 50, "a bid pays more", false, ""};
     } else if (kind == SL_MSG_ACK) {
         m->ack = (struct sl_msg_ack){.device = "gpu-0", .epoch = 1, .outcome = SL_ACK_RUNNING};
     } else if (kind == SL_MSG_UNIT) {
@@ -141,6 +146,13 @@ static void rules_of_devices(void **state) {
     RULE(REPORT, SL_LIMIT, "health is longer",
          memset(s.devices[0].health, 'a', sizeof s.devices[0].health));
     RULE(REPORT, SL_INVALID, "pool url", strcpy(m->report.pool.url, "a\x1B"));
+    RULE(REPORT, SL_LIMIT, "9 pools", m->report.pool_count = 9);
+    RULE(REPORT, SL_INVALID, "pool name is empty", s.pools[1].name[0] = '\0');
+    RULE(REPORT, SL_INVALID, "two pools are called a", strcpy(s.pools[1].name, "a"));
+    RULE(REPORT, SL_INVALID, "pool name holds", strcpy(s.pools[1].name, "b\n"));
+    RULE(REPORT, SL_LIMIT, "hashes spent", s.pools[1].hashes_spent = UINT64_MAX);
+    RULE(REPORT, SL_LIMIT, "unauthorised", s.pools[0].rejected_unauthorised = UINT64_MAX);
+    RULE(REPORT, SL_LIMIT, "age of a share", s.pools[0].share_age_ms = UINT64_MAX);
 }
 
 static void rules_of_work(void **state) {
@@ -184,6 +196,7 @@ static void rules_of_work(void **state) {
     RULE(SHARES, SL_INVALID, "outcome 5", s.shares[1].outcome = (enum sl_share_outcome)5);
     RULE(SHARES, SL_INVALID, "device is empty", s.shares[1].device[0] = '\0');
     RULE(SHARES, SL_LIMIT, "work", s.shares[1].work_hashes = UINT64_MAX);
+    RULE(SHARES, SL_INVALID, "pool holds", strcpy(s.shares[1].pool, "\x01"));
 }
 
 static void rules_of_commands(void **state) {

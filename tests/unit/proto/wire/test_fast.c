@@ -51,8 +51,15 @@ static void plain(char *text) {
     }
 }
 
+static void plain_pool(struct sl_msg_pool *pool) {
+    plain(pool->name);
+    plain(pool->url);
+    plain(pool->state);
+}
+
 /* The texts of random messages are any UTF-8; those of most machines are not. */
-static void make_plain(struct sl_msg *msg, struct sl_msg_device *devices) {
+static void make_plain(struct sl_msg *msg, struct sl_msg_device *devices,
+                       struct sl_msg_pool pools[SL_MSG_POOLS_MAX]) {
     memcpy(devices, msg->report.devices, msg->report.device_count * sizeof *devices);
     for (uint32_t i = 0; i < msg->report.device_count; i++) {
         struct sl_msg_device *d = &devices[i];
@@ -64,8 +71,12 @@ static void make_plain(struct sl_msg *msg, struct sl_msg_device *devices) {
             snprintf(d->models[m].id, sizeof d->models[m].id, "model-%u", m);
         }
     }
-    plain(msg->report.pool.url);
-    plain(msg->report.pool.state);
+    plain_pool(&msg->report.pool);
+    memcpy(pools, msg->report.pools, msg->report.pool_count * sizeof *pools);
+    for (uint32_t i = 0; i < msg->report.pool_count; i++) {
+        plain_pool(&pools[i]);
+    }
+    msg->report.pools = pools;
     msg->report.devices = devices;
 }
 
@@ -78,7 +89,8 @@ static void reports_of_plain_texts_are_taken_and_equal(void **state) {
     assert_non_null(devices);
     for (int i = 0; i < 300; i++) {
         struct sl_msg msg = *random_msg_next(r, SL_MSG_REPORT, i % 50 == 0);
-        make_plain(&msg, devices);
+        struct sl_msg_pool pools[SL_MSG_POOLS_MAX];
+        make_plain(&msg, devices, pools);
         SL_AUTO_BUF struct sl_buf out = {0};
         assert_int_equal(sl_msg_encode(&msg, &out, NULL), 0);
         if (!same(&b, (const uint8_t *)out.data, out.len)) {
@@ -124,7 +136,8 @@ static void what_is_damaged_is_never_taken_for_something_else(void **state) {
     uint32_t taken = 0;
     for (int i = 0; i < 60; i++) {
         struct sl_msg msg = *random_msg_next(r, SL_MSG_REPORT, false);
-        make_plain(&msg, devices);
+        struct sl_msg_pool pools[SL_MSG_POOLS_MAX];
+        make_plain(&msg, devices, pools);
         SL_AUTO_BUF struct sl_buf out = {0};
         assert_int_equal(sl_msg_encode(&msg, &out, NULL), 0);
         for (int k = 0; k < 200; k++) {
