@@ -26,6 +26,7 @@ build=(
   "libjansson-dev:JSON"
   "libgnutls28-dev:TLS with pools"
   "libncurses-dev:the live view of the sluice command"
+  "zlib1g-dev:CRC-32 of batch spools (broker/batch), several bytes at a time"
   "libyaml-dev:configuration files"
   "libjs-dygraphs:charts of the backtest's page, built in"
   "libutf8proc-dev:Unicode for the tokenizer"

@@ -73,6 +73,8 @@ enum sl_agent_cmd_kind {
                               _disconnected */
     SL_AGENT_POOL_SEND,    /* link, data[size] */
     SL_AGENT_POOL_CLOSE,   /* link; no _disconnected is expected for it */
+    SL_AGENT_MAKE_KEY,     /* for rotation `number`: then sl_agent_key_made */
+    SL_AGENT_USE_KEY,      /* the one made whose public half is text; then sl_agent_link_renewed */
     SL_AGENT_LOG,          /* event, text */
     SL_AGENT_EXIT,         /* stopped; leave with `code`, text says why. The last command */
 };
@@ -93,6 +95,7 @@ struct sl_agent_cmd {
     uint32_t link; /* which connection to the pool; below SL_FAILOVER_URLS_MAX */
     uint16_t port;
     bool tls;
+    uint64_t number;
     int code;
     enum sl_log_level level;
     const char *event; /* static */
@@ -132,6 +135,11 @@ void sl_agent_pool_received(struct sl_agent_core *core, struct sl_now now, uint3
                             const void *data, size_t size);
 void sl_agent_pool_disconnected(struct sl_agent_core *core, struct sl_now now, uint32_t link,
                                 const char *reason);
+/* A key was made, or found, for the rotation. */
+void sl_agent_key_made(struct sl_agent_core *core, struct sl_now now, uint64_t rotation,
+                       const char *public_key);
+/* The link is another one, with the new key: hello. */
+void sl_agent_link_renewed(struct sl_agent_core *core, struct sl_now now);
 void sl_agent_timer(struct sl_agent_core *core, struct sl_now now);
 /* Devices are halted at once. code 0 (SIGTERM): what is finished is stored first, shares get a
  * second for their answers, then EXIT follows. Else (a failed journal): EXIT follows immediately.

@@ -16,10 +16,9 @@
 struct sl_cl;
 
 struct sl_hash_figures {
-    uint32_t width, local, rounds; /* the kernel's shape that the rest belongs to */
-    uint32_t reserved;
-    double ns_per_group;
-    double rate_nonces, rate_ns;
+    uint64_t shapes; /* digest of the kernels' shapes that the rest belongs to; 0: none */
+    double ns_per_group[2];
+    double rate_hashes, rate_ns;
 };
 
 struct sl_model_figures {

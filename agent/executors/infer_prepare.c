@@ -79,16 +79,11 @@ static int check_canary(const struct sl_model *m, const float *vector, const cha
     return SL_OK;
 }
 
-/* In the layers: what a rate depends on. */
-static uint64_t weights_of(const struct sl_model *m) {
-    const struct sl_bert_config *c = &m->bert->config;
-    return c->n_layer * (4 * (uint64_t)c->n_embd * c->n_embd + 2 * (uint64_t)c->n_embd * c->n_ff);
-}
-
-/* True when an earlier start measured this model on this device. */
+/* What a rate depends on is the weights' number and types: figures go by their bytes.
+ * True when an earlier start measured this model on this device. */
 static bool recall(struct sl_infer *x, uint32_t index, const struct sl_model *m) {
     const struct sl_model_figures *kept =
-        sl_figures_model(&x->base.cl->figures, m->id, weights_of(m), false);
+        sl_figures_model(&x->base.cl->figures, m->id, m->packed_bytes, false);
     if (!kept || !(kept->tokens > 0 && kept->ns > 0 && kept->ns_per_cost > 0)) {
         return false;
     }
@@ -103,7 +98,7 @@ static bool recall(struct sl_infer *x, uint32_t index, const struct sl_model *m)
 
 static void keep(struct sl_infer *x, uint32_t index, const struct sl_model *m) {
     struct sl_model_figures *kept =
-        sl_figures_model(&x->base.cl->figures, m->id, weights_of(m), true);
+        sl_figures_model(&x->base.cl->figures, m->id, m->packed_bytes, true);
     if (kept) {
         kept->tokens = x->rates[index].all.tokens;
         kept->ns = x->rates[index].all.ns;

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "agent/shell/agent.h"
+#include "agent/shell/join.h"
 #include "agent/shell/pool_pin.h"
 #include "proto/base/log.h"
 #include "proto/base/thread.h"
@@ -16,6 +17,7 @@
 
 static const char usage[] =
     "Usage: sluice-agent --config FILE [--check-config | --print-config]\n"
+    "       sluice-agent join TOKEN|FILE|- [--config FILE] [--key-file FILE] [--wait]\n"
     "       sluice-agent keygen --out FILE\n"
     "       sluice-agent pool-pin stratum+ssl://HOST:PORT\n"
     "\n"
@@ -29,6 +31,7 @@ static const char usage[] =
     "                     compute is made up\n"
     "  --version          print the version\n"
     "  --help             this text\n"
+    "  join               join a site with a one-time token; see sluice-agent join --help\n"
     "  keygen             make the CURVE keys by which the broker knows this agent; prints the\n"
     "                     public key for the broker's file of allowed agents\n"
     "\n"
@@ -138,6 +141,9 @@ int main(int argc, char **argv) {
     }
     if (argc > 1 && strcmp(argv[1], "pool-pin") == 0) {
         return sl_pool_pin_main(argc, argv);
+    }
+    if (argc > 1 && strcmp(argv[1], "join") == 0) {
+        return sl_verb_join(argc, argv);
     }
     struct arguments arguments = {0};
     int code = parse_arguments(argc, argv, &arguments);

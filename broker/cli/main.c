@@ -25,6 +25,10 @@ static const struct verb verbs[] = {
      "shadows: what other policies would have earned; rates: the rate card beside bids",
      sl_cli_market},
     {"power", "", "tariff, caps, strike prices, energy by mode", sl_cli_power},
+    {"agents",
+     "ls | enroll NAME [--ttl 15m] [--out FILE] | approve NAME|KEY | reject NAME|KEY | revoke "
+     "NAME|KEY | rotate NAME|KEY [--overlap 1h]",
+     "who is let in: one-time tokens for new nodes, approval, revocation, new keys", sl_cli_agents},
     {"explain", "DEVICE [--at TIME]",
      "why a device does what it does, or did at a time: figures and rule", sl_cli_explain},
     {"decisions", "[DEVICE] [--limit N] [--out FILE]",

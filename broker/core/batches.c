@@ -290,6 +290,7 @@ static void take_lines(struct sl_core_batch *batch, struct sl_core_event *event,
     batch->worst = event->lines.worst_tokens;
     event->lines.worst_tokens = NULL;
     batch->lines_known = true;
+    batch->tokens = event->lines.tokens;
     for (uint32_t line = 0; line < batch->row.lines_total; line++) {
         batch->worst_total += batch->worst[line];
         if (batch->line_state[line] == SL_CLINE_DONE) {

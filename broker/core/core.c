@@ -9,6 +9,7 @@
 
 #define SWEEP_MS_MAX 250
 #define SWEEP_MS_MIN 5
+#define LAZY_BYTES ((size_t)256 * 1024)
 #define TICK_AT_ONCE 64
 #define TICK_NS_A_DEVICE 5000 /* several times what a device takes in a tick */
 
@@ -32,8 +33,16 @@ void sl_core_grow(void *array_ptr, uint32_t count, uint32_t *cap, size_t size) {
     sl_assert(wanted > *cap);
     void *old = NULL;
     memcpy(&old, array_ptr, sizeof old); /* a pointer of any type */
-    void *grown = must_have(realloc(old, (size_t)wanted * size));
-    memset((char *)grown + (size_t)*cap * size, 0, (size_t)(wanted - *cap) * size);
+    void *grown = NULL;
+    if ((size_t)wanted * size >= LAZY_BYTES) {
+        /* Fresh pages are zero already, and those behind the last row are never touched. */
+        grown = must_have(calloc(wanted, size));
+        memcpy(grown, old, (size_t)*cap * size);
+        free(old);
+    } else {
+        grown = must_have(realloc(old, (size_t)wanted * size));
+        memset((char *)grown + (size_t)*cap * size, 0, (size_t)(wanted - *cap) * size);
+    }
     memcpy(array_ptr, &grown, sizeof grown);
     *cap = wanted;
     /* cppcheck-suppress memleak ; it went into *array_ptr */
@@ -149,6 +158,7 @@ int sl_broker_core_create(const struct sl_core_config *config, struct sl_broker_
     core->policy = sl_policy_at((size_t)filled.policy.policy);
     sl_policy_document_version(&filled.policy, core->policy_version);
     sl_core_power_create(core);
+    sl_core_agents_create(core);
     sl_core_names_create(core);
     sl_core_fleet_create(core);
     for (uint32_t i = 0; i < filled.feed_count; i++) {
@@ -181,6 +191,7 @@ void sl_broker_core_destroy(struct sl_broker_core *core) {
         free(core->tenants[i]);
     }
     sl_core_power_destroy(core);
+    sl_core_agents_destroy(core);
     sl_core_fleet_destroy(core);
     sl_core_names_destroy(core);
     sl_core_index_fini(&core->nodes_by_key);
@@ -204,6 +215,7 @@ void sl_broker_core_destroy(struct sl_broker_core *core) {
 
 static void sweep(struct sl_broker_core *core) {
     sl_core_session_sweep(core);
+    sl_core_rotate_sweep(core);
     sl_core_lease_sweep(core);
     sl_core_unit_sweep(core);
     sl_core_batch_sweep(core);
@@ -212,6 +224,7 @@ static void sweep(struct sl_broker_core *core) {
     int64_t every_ms = core->config.lease_ttl_ms / 8;
     every_ms = every_ms > SWEEP_MS_MAX ? SWEEP_MS_MAX : every_ms;
     every_ms = every_ms < SWEEP_MS_MIN ? SWEEP_MS_MIN : every_ms;
+    every_ms = core->renewals_wait ? 1 : every_ms;
     core->sweep_ns = core->now.mono.ns + every_ms * SL_NS_PER_MS;
     /* Ages, dwell times and deadlines pass without any event. */
     sl_core_arm_soon(core);
@@ -220,7 +233,7 @@ static void sweep(struct sl_broker_core *core) {
 static void finish_validated(struct sl_core_event *event) {
     free(event->lines.worst_tokens);
     free(event->errors);
-    event->lines = (struct sl_core_lines){0, NULL};
+    event->lines = (struct sl_core_lines){0};
     event->errors = NULL;
 }
 
@@ -254,6 +267,12 @@ static void handle(struct sl_broker_core *core, struct sl_core_event *event) {
     case SL_CEV_OVERRIDE:
         sl_core_override(core, event);
         break;
+    case SL_CEV_AGENT:
+        sl_core_agent_order(core, event);
+        break;
+    case SL_CEV_JOIN:
+        sl_core_join(core, event->join);
+        break;
     case SL_CEV_SETTLE:
         sl_core_settle(core, event);
         break;
@@ -271,6 +290,7 @@ static void handle(struct sl_broker_core *core, struct sl_core_event *event) {
 /* What the store said is whole now: go on where the last process stopped. */
 static void start(struct sl_broker_core *core) {
     core->started = true;
+    sl_core_tokens_start(core);
     bool complete = core->share_rows_restored >= core->share_rows;
     for (uint32_t i = 0; i < core->node_count; i++) {
         struct sl_core_node *node = &core->nodes[i];

@@ -20,6 +20,7 @@ struct sl_broker_core {
     bool started, armed; /* armed: something changed that a decision depends on */
     bool armed_soon;     /* in what agents report: a large fleet is looked at less often */
     bool grants_wait;    /* a tick stopped at so many; it goes on when they are durable */
+    bool renewals_wait;  /* likewise of a sweep */
     int64_t ticked_ns;
     int64_t armed_ns;   /* read_ns of the event that armed it first */
     int64_t sweep_ns;   /* next housekeeping */
@@ -30,6 +31,7 @@ struct sl_broker_core {
     struct sl_core_ring ready[SL_CORE_RANKS];
     struct sl_core_ring waiting;
     uint64_t session_high;
+    uint64_t reports;       /* taken over since the start */
     uint64_t edges_refused; /* events that a state machine does not list */
 
     struct sl_core_node *nodes; /* [node_count] */
@@ -73,7 +75,9 @@ struct sl_broker_core {
     struct sl_policy_input input;
     struct sl_plan plan;
     void *input_memory, *plan_memory;
-    struct sl_switching_device *switching, *switching_before; /* [tick_cap] by device */
+    struct sl_switching_device *switching; /* [tick_cap] by device */
+    /* The same before this tick's step; NULL where it takes none. */
+    struct sl_switching_device *switching_before;
     uint8_t (*decided)[2]; /* [tick_cap] mode and rule, before strike prices and caps */
     struct sl_core_class classes[SL_CORE_CLASSES_MAX];
     const struct sl_switching_view *class_views[SL_CORE_CLASSES_MAX];
@@ -97,6 +101,7 @@ struct sl_broker_core {
     int64_t shadow_ns, shadow_stored_ns;
     bool shadow_dirty;
     struct sl_core_power *power;                                   /* power.h */
+    struct sl_core_agents *agents;                                 /* agents.h */
     struct sl_core_shadow_slot shadow_slots[SL_CORE_SHADOW_SLOTS]; /* as restored */
 };
 
@@ -183,6 +188,7 @@ void sl_core_device_why(struct sl_broker_core *core, uint32_t dev, const char *w
 void sl_core_fleet_create(struct sl_broker_core *core);
 void sl_core_fleet_destroy(struct sl_broker_core *core);
 
+#include "broker/core/agents.h"
 #include "broker/core/core_health.h"
 #include "broker/core/core_work.h"
 

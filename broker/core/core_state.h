@@ -152,6 +152,7 @@ struct sl_core_batch {
     struct sl_batch_row row;
     struct sl_core_tenant_state *tenant;
     bool lines_known;
+    bool tokens;   /* only for agents that read token inputs */
     bool settling; /* nothing is issued any more; when no unit is open, it is finalized */
     bool sealed;   /* FINALIZE was ordered: results that come now are too late */
     uint32_t waiting, issued;

@@ -120,7 +120,9 @@ static void offer_infer(const struct sl_broker_core *core, uint32_t dev,
         struct sl_core_batch *wanted = i == 0 ? own : core->best[i - 1].batch;
         struct sl_core_batch *batch = sl_core_rate_batch(core, dev, wanted);
         if (wanted && !batch && !offer->batch && sl_core_rate_milli(report, wanted) > 0) {
-            offer->missing = "bid at the rate card's rate";
+            offer->missing = sl_core_batch_readable(core, dev, wanted)
+                                 ? "bid at the rate card's rate"
+                                 : "newer agent for token inputs";
         }
         int64_t rate = batch ? sl_core_rate_milli(report, batch) : 0;
         int64_t value = batch ? sl_opportunity_lease(batch->row.bid_nusd_per_mtok, rate) : 0;
@@ -195,13 +197,11 @@ static void reserve(struct sl_broker_core *core) {
     struct sl_switching_device *remembered = core->switching;
     free(core->input_memory);
     free(core->plan_memory);
-    free(core->switching_before);
     free(core->decided);
     free(core->tick_batch);
     core->input_memory = sl_core_calloc(1, sl_policy_input_bytes(cap));
     core->plan_memory = sl_core_calloc(1, sl_plan_bytes(cap));
     core->switching = sl_core_calloc(cap, sizeof core->switching[0]);
-    core->switching_before = sl_core_calloc(cap, sizeof core->switching[0]);
     core->decided = sl_core_calloc(cap, sizeof core->decided[0]);
     if (remembered) {
         memcpy(core->switching, remembered, core->tick_cap * sizeof core->switching[0]);
@@ -294,7 +294,7 @@ static void add_bytes(void *arg, const void *bytes, size_t size) {
 static void record(const struct sl_broker_core *core, uint32_t row, struct sl_core_grant *grant) {
     uint32_t dev = core->input.id[row];
     const struct sl_switching_device *device =
-        core->input.span_ms[row] > 0 && !SL_MUTANT(state_recorded_late)
+        core->input.span_ms[row] > 0 && core->switching_before && !SL_MUTANT(state_recorded_late)
             ? &core->switching_before[dev]
             : &core->switching[dev];
     struct sl_decision decision;
@@ -437,4 +437,6 @@ void sl_core_tick(struct sl_broker_core *core) {
         }
     }
     apply(core);
+    free(core->switching_before);
+    core->switching_before = NULL;
 }

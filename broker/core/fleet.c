@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The fleet: one row per device in columns, filled from absolute reports. A device belongs to one
- * node; another node that claims it is refused while the owner is there or its lease may run. */
+ * node; another node that claims it is refused until an operator revoked the owner and its lease
+ * has run out: a node speaks for its own devices only. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -117,8 +118,10 @@ static uint32_t adopt(struct sl_broker_core *core, uint32_t node, const char *ke
         return dev;
     }
     if (fleet->node[dev] != node) {
-        bool leased = fleet->mode[dev] != SL_MODE_INVALID;
-        if (sl_core_node_up(core, fleet->node[dev]) || leased) {
+        bool free_now =
+            sl_core_node_revoked(core, fleet->node[dev]) && fleet->mode[dev] == SL_MODE_INVALID;
+        if (!free_now && !SL_MUTANT(foreign_device_accepted)) {
+            sl_core_foreign(core, node, "device", key, fleet->node[dev]);
             return SL_CORE_NONE;
         }
         sl_core_log(core, SL_LOG_INFO, "device.moved", "device=%s from=%s to=%s", key,
@@ -249,9 +252,6 @@ static void hello_device(struct sl_broker_core *core, uint32_t node,
     struct sl_core_fleet *fleet = &core->fleet;
     uint32_t dev = adopt(core, node, report->key);
     if (dev == SL_CORE_NONE) {
-        sl_core_log(core, SL_LOG_WARN, "device.refused",
-                    "device=%s node=%s: another node has it; check for a copied configuration",
-                    report->key, core->nodes[node].name);
         return;
     }
     if (new_boot) {

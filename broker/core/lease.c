@@ -166,6 +166,8 @@ bool sl_core_lease_called_off(const struct sl_broker_core *core, uint32_t dev) {
 void sl_core_lease_sweep(struct sl_broker_core *core) {
     struct sl_core_fleet *fleet = &core->fleet;
     int64_t now_ns = core->now.mono.ns;
+    uint32_t renewed = 0;
+    core->renewals_wait = false;
     for (uint32_t dev = 0; dev < fleet->count; dev++) {
         if (fleet->mode[dev] == SL_MODE_INVALID || !fleet->sent[dev]) {
             continue;
@@ -178,6 +180,11 @@ void sl_core_lease_sweep(struct sl_broker_core *core) {
             sl_core_lease_clear(core, dev);
             sl_core_unit_close_device(core, dev);
         } else if (live && now_ns >= fleet->renew_ns[dev] && !sl_core_lease_called_off(core, dev)) {
+            /* Messages take memory until they have left: the rest go with the next sweep. */
+            if (renewed++ == SL_CORE_GRANTS_AT_ONCE) {
+                core->renewals_wait = true;
+                return;
+            }
             sl_core_lease_resend(core, dev);
         }
     }
@@ -208,7 +215,11 @@ void sl_core_lease_ack(struct sl_broker_core *core, uint32_t node, const struct 
         0, SL_DEV_RUN_IDLE, SL_DEV_RUN_HASH, SL_DEV_RUN_INFER};
     struct sl_core_fleet *fleet = &core->fleet;
     uint32_t dev = sl_core_device_find(core, ack->device);
-    if (dev == SL_CORE_NONE || fleet->node[dev] != node || ack->epoch != fleet->epoch[dev] ||
+    if (dev != SL_CORE_NONE && fleet->node[dev] != node) {
+        sl_core_foreign(core, node, "lease", ack->device, fleet->node[dev]);
+        return;
+    }
+    if (dev == SL_CORE_NONE || ack->epoch != fleet->epoch[dev] ||
         fleet->mode[dev] == SL_MODE_INVALID) {
         return; /* of an older directive: overtaken */
     }

@@ -24,16 +24,26 @@ bool sl_core_rate_refuses(const struct sl_broker_core *core, uint32_t dev,
     return core->config.policy.rate_count > 0 && below(core, sl_core_class_name(core, dev), batch);
 }
 
+bool sl_core_batch_readable(const struct sl_broker_core *core, uint32_t dev,
+                            const struct sl_core_batch *batch) {
+    return !batch->tokens || core->nodes[core->fleet.node[dev]].wire >= SL_WIRE_VERSION_TOKENS;
+}
+
+static bool may_serve(const struct sl_broker_core *core, uint32_t dev,
+                      const struct sl_core_batch *batch) {
+    return sl_core_batch_readable(core, dev, batch) && !sl_core_rate_refuses(core, dev, batch);
+}
+
 struct sl_core_batch *sl_core_rate_batch(const struct sl_broker_core *core, uint32_t dev,
                                          struct sl_core_batch *batch) {
-    if (!batch || !sl_core_rate_refuses(core, dev, batch)) {
+    if (!batch || may_serve(core, dev, batch)) {
         return batch;
     }
     struct sl_core_batch *best = NULL;
     for (uint32_t i = 0; i < core->batch_count; i++) {
         struct sl_core_batch *other = core->batches[i];
         if (strcmp(other->row.model, batch->row.model) == 0 &&
-            sl_core_batch_issuable(core, other) && !sl_core_rate_refuses(core, dev, other) &&
+            sl_core_batch_issuable(core, other) && may_serve(core, dev, other) &&
             (!best || sl_core_batch_pays_more(other, best))) {
             best = other;
         }
@@ -44,7 +54,7 @@ struct sl_core_batch *sl_core_rate_batch(const struct sl_broker_core *core, uint
 /* ---- for screens ---- */
 
 static bool same_class(const struct sl_broker_core *core, uint32_t a, uint32_t b) {
-    return strcmp(sl_core_class_name(core, a), sl_core_class_name(core, b)) == 0;
+    return core->fleet.cold[a].report.name == core->fleet.cold[b].report.name; /* kept once */
 }
 
 static int model_at(const struct sl_core_report *report, const char *model) {
@@ -56,14 +66,19 @@ static int model_at(const struct sl_core_report *report, const char *model) {
     return -1;
 }
 
-/* The first device that shows this pair of class and model. */
-static bool is_first(const struct sl_broker_core *core, uint32_t dev, const char *model) {
-    for (uint32_t other = 0; other < dev; other++) {
-        if (same_class(core, other, dev) && model_at(&core->fleet.cold[other].report, model) >= 0) {
+/* Pairs of class and model, in the order in which devices show them. */
+#define PAIRS_MAX 256
+struct pair {
+    const char *name, *model; /* each text is kept once: compared by address */
+};
+
+static bool is_new(const struct pair *pairs, uint32_t count, const struct pair *pair) {
+    for (uint32_t i = 0; i < count; i++) {
+        if (pairs[i].name == pair->name && pairs[i].model == pair->model) {
             return false;
         }
     }
-    return true;
+    return count < PAIRS_MAX;
 }
 
 static void add_devices(const struct sl_broker_core *core, uint32_t first,
@@ -107,10 +122,17 @@ static void add_bids(const struct sl_broker_core *core, struct sl_view_rate *vie
 
 bool sl_view_rate_get(const struct sl_broker_core *core, uint32_t index,
                       struct sl_view_rate *ret_view) {
+    struct pair pairs[PAIRS_MAX];
+    uint32_t count = 0;
     for (uint32_t dev = 0; dev < core->fleet.count; dev++) {
         const struct sl_core_report *report = &core->fleet.cold[dev].report;
         for (uint32_t m = 0; m < report->model_count; m++) {
-            if (!is_first(core, dev, report->models[m].id) || index-- > 0) {
+            struct pair pair = {report->name, report->models[m].id};
+            if (!is_new(pairs, count, &pair)) {
+                continue;
+            }
+            pairs[count++] = pair;
+            if (index-- > 0) {
                 continue;
             }
             struct sl_view_rate view = {.rate_nusd_mtok = -1, .best_nusd_mtok = -1};

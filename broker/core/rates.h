@@ -9,6 +9,10 @@
 
 struct sl_core_batch;
 
+/* False: the batch has token inputs, and the device's agent speaks a wire version without them. */
+bool sl_core_batch_readable(const struct sl_broker_core *core, uint32_t dev,
+                            const struct sl_core_batch *batch);
+
 bool sl_core_rate_refuses(const struct sl_broker_core *core, uint32_t dev,
                           const struct sl_core_batch *batch);
 

@@ -249,7 +249,8 @@ static void take_line(struct taking *t, const struct sl_msg_result_line *line) {
         take_ok(t, line);
         break;
     case SL_LINE_TOO_LONG:
-        take_failed(t, line, SL_LINE_TOO_LONG);
+    case SL_LINE_BAD_TOKEN:
+        take_failed(t, line, line->status);
         break;
     case SL_LINE_FAILED:
     case SL_LINE_BAD_MODEL: /* it was offered for this model: the device's fault */
@@ -268,8 +269,9 @@ void sl_core_result(struct sl_broker_core *core, uint32_t node,
         (t.unit->closed && SL_MUTANT(late_result_dropped)) ||
         (t.unit->batch->settling && SL_MUTANT(cancel_drops_results))) {
         if (t.unit && t.unit->node != node) {
-            sl_core_log(core, SL_LOG_WARN, "result.refused", "node=%s unit=%llu was never its",
-                        core->nodes[node].name, (unsigned long long)result->unit_id);
+            char unit[24];
+            snprintf(unit, sizeof unit, "%llu", (unsigned long long)result->unit_id);
+            sl_core_foreign(core, node, "unit", unit, t.unit->node);
         }
         /* Its batch is final, or it is not this agent's: in any case there is nothing to resend. */
         acknowledge(core, node, result->result_id);

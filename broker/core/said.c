@@ -75,6 +75,14 @@ static uint32_t short_us(uint64_t us) {
     return us < UINT32_MAX ? (uint32_t)us : UINT32_MAX;
 }
 
+static uint64_t token_rate(const struct sl_msg_device *report) {
+    uint64_t busy_ms = report->busy_ms[SL_MODE_INFER];
+    if (busy_ms == 0 || report->tokens_total == 0) {
+        return 0;
+    }
+    return (uint64_t)((sl_i128)report->tokens_total * 1000000 / busy_ms);
+}
+
 void sl_core_report_keep(struct sl_broker_core *core, uint32_t dev,
                          const struct sl_msg_device *report, const struct sl_msg_bytes *bytes) {
     struct sl_core_report *own = &core->fleet.cold[dev].report;
@@ -89,6 +97,7 @@ void sl_core_report_keep(struct sl_broker_core *core, uint32_t dev,
     own->safe = report->safe;
     own->mode = (uint8_t)((unsigned)report->mode < SL_MODE_COUNT ? report->mode : SL_MODE_INVALID);
     own->epoch = report->epoch;
+    own->token_rate_milli = token_rate(report);
     own->units_held = report->units_held;
     own->lines_held = report->lines_held;
     for (int m = SL_MODE_IDLE; m < SL_MODE_COUNT; m++) {

@@ -174,7 +174,8 @@ static void fill_device(struct build *b, uint32_t row, uint32_t dev) {
         if (batch == core->fleet.batch[dev] && serves(core, dev, batch)) {
             in->own[row] = c;
         }
-        bool allowed = !sl_core_rate_refuses(core, dev, batch);
+        bool allowed =
+            sl_core_batch_readable(core, dev, batch) && !sl_core_rate_refuses(core, dev, batch);
         int64_t rate = allowed ? sl_core_rate_milli(report, batch) : 0;
         in->tokens_s_milli[(uint64_t)c * in->count + row] = rate;
         lease = lease || rate > 0;

@@ -48,6 +48,7 @@ void sl_view_status_get(const struct sl_broker_core *core, struct sl_now now,
     for (uint32_t dev = 0; dev < core->fleet.count; dev++) {
         uint8_t mode = is_there(core, dev) ? core->fleet.running_mode[dev] : 0;
         view.devices_by_mode[mode]++;
+        view.devices_obeying += core->fleet.running[dev] && core->fleet.mode[dev] != 0;
         view.hash_rate_hs += mode == SL_MODE_HASH ? core->fleet.hash_rate_hs[dev] : 0;
     }
     view.batches_open = core->batch_count;
@@ -60,6 +61,7 @@ void sl_view_status_get(const struct sl_broker_core *core, struct sl_now now,
     view.shares_stale = c->shares[SL_SHARE_STALE];
     view.shares_rejected = c->shares[SL_SHARE_REJECTED];
     view.shares_unknown = c->shares[SL_SHARE_UNKNOWN];
+    view.reports = core->reports;
     view.lines_done = c->lines;
     view.tokens_done = c->tokens;
     view.hash_factor_milli = core->config.hash_factor_milli;
@@ -239,4 +241,52 @@ bool sl_view_batch_get(const struct sl_broker_core *core, struct sl_now now, uin
 const char *sl_view_policy(const struct sl_broker_core *core, const char **ret_version) {
     *ret_version = core->policy_version;
     return core->policy->name;
+}
+
+/* ---- for lists of a large site ---- */
+
+uint32_t sl_view_device_count(const struct sl_broker_core *core) {
+    return core->fleet.count;
+}
+
+uint32_t sl_view_device_find(const struct sl_broker_core *core, const char *key) {
+    return sl_core_device_find(core, key);
+}
+
+uint32_t sl_view_node_first(const struct sl_broker_core *core, const char *node) {
+    for (uint32_t i = 0; i < core->node_count; i++) {
+        if (strcmp(core->nodes[i].name, node) == 0) {
+            return core->nodes[i].first_device;
+        }
+    }
+    return SL_CORE_NONE;
+}
+
+uint32_t sl_view_node_next(const struct sl_broker_core *core, uint32_t index) {
+    return index < core->fleet.count ? core->fleet.sibling[index] : SL_CORE_NONE;
+}
+
+uint32_t sl_view_models_get(const struct sl_broker_core *core, const char **ids, uint32_t max) {
+    uint32_t count = 0;
+    for (uint32_t dev = 0; dev < core->fleet.count; dev++) {
+        const struct sl_core_report *report = &core->fleet.cold[dev].report;
+        for (uint32_t m = 0; m < report->model_count; m++) {
+            uint32_t at = 0;
+            while (at < count && ids[at] != report->models[m].id) { /* each text is kept once */
+                at++;
+            }
+            if (at == count && count < max) {
+                ids[count++] = report->models[m].id;
+            }
+        }
+    }
+    return count;
+}
+
+uint64_t sl_view_token_rate(const struct sl_broker_core *core) {
+    uint64_t rate_milli = 0;
+    for (uint32_t dev = 0; dev < core->fleet.count; dev++) {
+        rate_milli += core->fleet.cold[dev].report.token_rate_milli;
+    }
+    return rate_milli;
 }

@@ -51,6 +51,8 @@ static const struct sl_route routes[] = {
     {"GET", "/api/v1/audit", OPERATOR, sl_h_audit},
     {"GET", "/api/v1/events", OPERATOR, sl_h_events},
     {"GET", "/api/v1/logs", OPERATOR | QUICK, sl_h_logs},
+    {"GET", "/api/v1/agents", OPERATOR | QUICK, sl_h_agents},
+    {"POST", "/api/v1/agents/*", OPERATOR | QUICK, sl_h_agents_order},
     {"GET", "/api/v1/keys", OPERATOR, sl_h_keys_list},
     {"POST", "/api/v1/keys", OPERATOR, sl_h_keys_create},
     {"DELETE", "/api/v1/keys/*", OPERATOR, sl_h_keys_revoke},

@@ -247,6 +247,12 @@ static void copy_config(struct sl_http *http, const struct sl_http_config *confi
     for (uint32_t i = 0; i < config->host_count; i++) {
         sl_text_copy(http->hosts[i], sizeof http->hosts[i], config->hosts[i]);
     }
+    sl_text_copy(http->join_endpoint, sizeof http->join_endpoint,
+                 config->join_endpoint ? config->join_endpoint : "");
+    sl_text_copy(http->agents_endpoint, sizeof http->agents_endpoint,
+                 config->agents_endpoint ? config->agents_endpoint : "");
+    sl_text_copy(http->server_key, sizeof http->server_key,
+                 config->server_key ? config->server_key : "");
     sl_http_exposure_init(http, config);
 }
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "broker/http/log_ring.h"
@@ -94,10 +95,20 @@ static int parse_options(int argc, char **argv, struct options *options) {
     return -1;
 }
 
+/* A connection is a descriptor, and the usual limit of 1,024 is below what a large site has. */
+static void allow_connections(void) {
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
+        files.rlim_cur = files.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &files);
+    }
+}
+
 static int serve(struct sl_broker *broker) {
     struct sl_error err;
     sl_log_set_level((enum sl_log_level)(broker->config.log_level + 1));
     signal(SIGPIPE, SIG_IGN);
+    allow_connections();
     sl_thread_prompt(SLICE_US);
     umask(0077);
     int code = 1;

@@ -293,8 +293,31 @@ static int get_directive(const struct reader *r, const Sluice__V1__Directive *in
     return rc ? rc : get_text(r, in->reason, TEXT(m->reason), "reason");
 }
 
+static int get_token_inputs(const struct reader *r, const Sluice__V1__UnitLine *in,
+                            struct sl_msg_unit_line *line) {
+    void *items = NULL;
+    if (in->n_inputs) {
+        return sl_fail(r->err, SL_CORRUPT, "line %u has texts and token inputs", in->line);
+    }
+    int rc = get_count(r, in->n_token_inputs, SL_MSG_INPUTS_MAX, "inputs", &line->input_count);
+    rc = rc ? rc : get_items(r, line->input_count, sizeof *line->inputs, &items);
+    struct sl_msg_input *inputs = items;
+    line->inputs = inputs;
+    line->tokens = true;
+    for (uint32_t i = 0; rc == SL_OK && i < line->input_count; i++) {
+        const Sluice__V1__TokenInput *input = in->token_inputs[i];
+        rc = get_count(r, input->n_ids, SL_MSG_TOKENS_MAX, "token ids", &inputs[i].id_count);
+        inputs[i].text = "";
+        inputs[i].ids = input->ids;
+    }
+    return rc;
+}
+
 static int get_inputs(const struct reader *r, const Sluice__V1__UnitLine *in,
                       struct sl_msg_unit_line *line) {
+    if (in->n_token_inputs) {
+        return get_token_inputs(r, in, line);
+    }
     void *items = NULL;
     int rc = get_count(r, in->n_inputs, SL_MSG_INPUTS_MAX, "inputs", &line->input_count);
     rc = rc ? rc : get_items(r, line->input_count, sizeof *line->inputs, &items);
@@ -346,6 +369,19 @@ static int get_goodbye(const struct reader *r, const Sluice__V1__Goodbye *in,
     return get_text(r, in->reason, TEXT(m->reason), "reason");
 }
 
+static int get_rotate(const struct reader *r, const Sluice__V1__Rotate *in,
+                      struct sl_msg_rotate *m) {
+    m->rotation = in->rotation;
+    m->overlap_ms = in->overlap_ms;
+    return get_text(r, in->public_key, TEXT(m->public_key), "public key");
+}
+
+static int get_rotate_key(const struct reader *r, const Sluice__V1__RotateKey *in,
+                          struct sl_msg_rotate_key *m) {
+    m->rotation = in->rotation;
+    return get_text(r, in->public_key, TEXT(m->public_key), "public key");
+}
+
 static int get_body(const struct reader *r, const Sluice__V1__Envelope *e, struct sl_msg *msg) {
 #define BODY(kind_, name)                                                                          \
     case SLUICE__V1__ENVELOPE__BODY_##kind_:                                                       \
@@ -363,6 +399,8 @@ static int get_body(const struct reader *r, const Sluice__V1__Envelope *e, struc
         BODY(RESULT_ACK, result_ack);
         BODY(DRAIN, drain);
         BODY(GOODBYE, goodbye);
+        BODY(ROTATE, rotate);
+        BODY(ROTATE_KEY, rotate_key);
     case SLUICE__V1__ENVELOPE__BODY__NOT_SET:
     case _SLUICE__V1__ENVELOPE__BODY__CASE_IS_INT_SIZE:
     default:

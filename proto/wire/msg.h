@@ -33,6 +33,8 @@ enum sl_msg_kind {
     SL_MSG_RESULT_ACK, /* broker -> agent: durable now; forget */
     SL_MSG_DRAIN,      /* broker -> agent: hand back units (ids) that have not been started */
     SL_MSG_GOODBYE,    /* either way: session ends on purpose, reason */
+    SL_MSG_ROTATE,     /* broker -> agent, version 2: make a new key, or use the new one now */
+    SL_MSG_ROTATE_KEY, /* agent -> broker, version 2: the key that it made */
 };
 
 /* ---- agent -> broker ---- */
@@ -87,7 +89,18 @@ struct sl_msg_ack {
     uint64_t started_ns;
 };
 
+struct sl_msg_rotate_key {
+    uint64_t rotation;
+    char public_key[SL_MSG_CURVE_KEY_MAX];
+};
+
 /* ---- broker -> agent ---- */
+
+struct sl_msg_rotate {
+    uint64_t rotation;                     /* its number; rises per agent */
+    char public_key[SL_MSG_CURVE_KEY_MAX]; /* empty: make one and send it; else it is admitted */
+    uint64_t overlap_ms;
+};
 
 struct sl_msg_welcome {
     uint64_t session;
@@ -143,6 +156,8 @@ struct sl_msg {
         struct sl_msg_result_ack result_ack;
         struct sl_msg_drain drain;
         struct sl_msg_goodbye goodbye;
+        struct sl_msg_rotate rotate;
+        struct sl_msg_rotate_key rotate_key;
     };
 };
 

@@ -166,7 +166,11 @@ static void test_a_device_changes_its_node(void **state) {
     world_device(&d[1], "y");
     world_hello_units(&w, "b", 1, 1, &d[1], 1, NULL, 0); /* row 0: y */
     world_hello_units(&w, "a", 1, 1, d, 1, NULL, 0);     /* row 1: x */
-    world_wait(&w, 20000);                               /* both are lost, no lease runs */
+    struct sl_core_event revoke = {.kind = SL_CEV_AGENT};
+    revoke.order.verb = SL_AGENT_REVOKE;
+    strcpy(revoke.order.subject, "node-b");
+    world_step(&w, &revoke); /* only then another node may have what it had */
+    world_wait(&w, 20000);   /* both are lost, no lease runs */
     world_hello_units(&w, "a", 1, 2, d, 2, NULL, 0);
     uint32_t a = sl_core_node_find(w.core, "a");
     uint32_t b = sl_core_node_find(w.core, "b");

@@ -229,8 +229,7 @@ static void a_kept_device_is_the_reported_one(void **state) {
         SL_AUTO_BUF struct sl_buf out = {0};
         struct sl_msg back;
         assert_int_equal(sl_msg_encode(msg, &out, NULL), 0);
-        assert_int_equal(
-            sl_msg_decode((const uint8_t *)out.data, out.len, b.fast, &back, NULL), 0);
+        assert_int_equal(sl_msg_decode((const uint8_t *)out.data, out.len, b.fast, &back, NULL), 0);
         for (uint32_t d = 0; d < back.report.device_count; d++) {
             struct sl_msg one = back;
             struct sl_msg two = back;
@@ -243,9 +242,8 @@ static void a_kept_device_is_the_reported_one(void **state) {
                 assert_int_equal(bytes[d].size, packed.len);
                 assert_memory_equal(bytes[d].data, packed.data, packed.len);
             }
-            assert_int_equal(sl_msg_device_unpack((const uint8_t *)packed.data, packed.len,
-                                                  &unpacked, NULL),
-                             0);
+            assert_int_equal(
+                sl_msg_device_unpack((const uint8_t *)packed.data, packed.len, &unpacked, NULL), 0);
             one.report.device_count = two.report.device_count = 1;
             one.report.devices = &back.report.devices[d];
             two.report.devices = &unpacked;
