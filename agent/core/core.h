@@ -69,12 +69,12 @@ enum sl_agent_cmd_kind {
     SL_AGENT_POST,     /* `post` to device; in order, must not be lost */
     SL_AGENT_JOURNAL,  /* put (data != NULL) or delete (space, key) under `ticket` */
     SL_AGENT_TOKENIZE, /* `tokens` to the tokenizer thread, back by sl_agent_tokenized */
+    SL_AGENT_MAKE_KEY, /* for rotation `number`: then sl_agent_key_made */
+    SL_AGENT_USE_KEY,  /* the one made whose public half is text; then sl_agent_link_renewed */
     SL_AGENT_POOL_CONNECT, /* link: open text:port (tls), then sl_agent_pool_connected or
                               _disconnected */
     SL_AGENT_POOL_SEND,    /* link, data[size] */
     SL_AGENT_POOL_CLOSE,   /* link; no _disconnected is expected for it */
-    SL_AGENT_MAKE_KEY,     /* for rotation `number`: then sl_agent_key_made */
-    SL_AGENT_USE_KEY,      /* the one made whose public half is text; then sl_agent_link_renewed */
     SL_AGENT_LOG,          /* event, text */
     SL_AGENT_EXIT,         /* stopped; leave with `code`, text says why. The last command */
 };
@@ -94,8 +94,8 @@ struct sl_agent_cmd {
     struct sl_agent_tokens *tokens;
     uint32_t link; /* which connection to the pool; below SL_FAILOVER_URLS_MAX */
     uint16_t port;
-    bool tls;
     uint64_t number;
+    bool tls;
     int code;
     enum sl_log_level level;
     const char *event; /* static */
@@ -130,16 +130,16 @@ void sl_agent_durable(struct sl_agent_core *core, struct sl_now now, uint64_t ti
 /* Takes `tokens` over. */
 void sl_agent_tokenized(struct sl_agent_core *core, struct sl_now now,
                         struct sl_agent_tokens *tokens);
-void sl_agent_pool_connected(struct sl_agent_core *core, struct sl_now now, uint32_t link);
-void sl_agent_pool_received(struct sl_agent_core *core, struct sl_now now, uint32_t link,
-                            const void *data, size_t size);
-void sl_agent_pool_disconnected(struct sl_agent_core *core, struct sl_now now, uint32_t link,
-                                const char *reason);
 /* A key was made, or found, for the rotation. */
 void sl_agent_key_made(struct sl_agent_core *core, struct sl_now now, uint64_t rotation,
                        const char *public_key);
 /* The link is another one, with the new key: hello. */
 void sl_agent_link_renewed(struct sl_agent_core *core, struct sl_now now);
+void sl_agent_pool_connected(struct sl_agent_core *core, struct sl_now now, uint32_t link);
+void sl_agent_pool_received(struct sl_agent_core *core, struct sl_now now, uint32_t link,
+                            const void *data, size_t size);
+void sl_agent_pool_disconnected(struct sl_agent_core *core, struct sl_now now, uint32_t link,
+                                const char *reason);
 void sl_agent_timer(struct sl_agent_core *core, struct sl_now now);
 /* Devices are halted at once. code 0 (SIGTERM): what is finished is stored first, shares get a
  * second for their answers, then EXIT follows. Else (a failed journal): EXIT follows immediately.

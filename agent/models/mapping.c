@@ -56,7 +56,7 @@ static int open_regular(const char *path, int *ret_fd, struct sl_file_stamp *ret
 }
 
 int sl_mapping_open(const char *path, struct sl_mapping *ret_mapping, struct sl_error *err) {
-    struct sl_file_stamp stamp;
+    struct sl_file_stamp stamp = {0};
     SL_AUTO_FD int fd = -1;
     int rc = open_regular(path, &fd, &stamp, err);
     if (rc) {
@@ -107,7 +107,7 @@ static int read_all(int fd, const struct sl_file_stamp *stamp, uint8_t *out, siz
 
 int sl_mapping_read(const char *path, struct sl_mapping *ret_mapping,
                     struct sl_file_stamp *ret_stamp, struct sl_error *err) {
-    struct sl_file_stamp stamp;
+    struct sl_file_stamp stamp = {0};
     SL_AUTO_FD int fd = -1;
     int rc = open_regular(path, &fd, &stamp, err);
     if (rc) {
@@ -154,7 +154,7 @@ int sl_file_sha256(const char *path, char ret_hex[65], struct sl_file_stamp *ret
     uint8_t piece[PIECE_BYTES];
     uint8_t digest[crypto_hash_sha256_BYTES];
     crypto_hash_sha256_state state;
-    struct sl_file_stamp stamp;
+    struct sl_file_stamp stamp = {0};
     SL_AUTO_FD int fd = -1;
     int rc = open_regular(path, &fd, &stamp, err);
     if (rc) {

@@ -4,11 +4,12 @@
 #include "agent/shell/join.h"
 
 #include <getopt.h>
+#include <libgen.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "agent/device/discover.h"
@@ -169,6 +170,17 @@ static int read_config(struct join *join, struct sl_error *err) {
     return SL_OK;
 }
 
+/* Root makes the key for whom the folder belongs to, as whom the agent runs. */
+static int give_key(const char *path, struct sl_error *err) {
+    char copy[sizeof((struct join *)0)->key_file];
+    struct stat st;
+    sl_text_copy(copy, sizeof copy, path);
+    if (geteuid() == 0 && (stat(dirname(copy), &st) != 0 || chown(path, st.st_uid, st.st_gid))) {
+        return sl_fail_errno(err, "cannot give %s to the owner of its folder", path);
+    }
+    return SL_OK;
+}
+
 static int make_key(struct join *join, struct sl_error *err) {
     int rc = sl_link_keys_read(join->key_file, &join->keys, err);
     if (rc != -SL_NOTFOUND) {
@@ -177,7 +189,7 @@ static int make_key(struct join *join, struct sl_error *err) {
     rc = sl_link_keys_generate(&join->keys, err);
     rc = rc ? rc : sl_link_keys_write(join->key_file, &join->keys, err);
     join->key_made = rc == SL_OK;
-    return rc;
+    return rc ? rc : give_key(join->key_file, err);
 }
 
 static void add_device(struct sl_join_request *request, const struct sl_device_info *info) {

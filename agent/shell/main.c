@@ -139,11 +139,11 @@ int main(int argc, char **argv) {
     if (argc > 1 && strcmp(argv[1], "keygen") == 0) {
         return keygen(argc, argv);
     }
-    if (argc > 1 && strcmp(argv[1], "pool-pin") == 0) {
-        return sl_pool_pin_main(argc, argv);
-    }
     if (argc > 1 && strcmp(argv[1], "join") == 0) {
         return sl_verb_join(argc, argv);
+    }
+    if (argc > 1 && strcmp(argv[1], "pool-pin") == 0) {
+        return sl_pool_pin_main(argc, argv);
     }
     struct arguments arguments = {0};
     int code = parse_arguments(argc, argv, &arguments);

@@ -28,7 +28,7 @@ struct sl_core_report {
     bool ill; /* it said why it is not offered */
     uint32_t units_held, lines_held;
     uint64_t epoch;
-    uint64_t token_rate_milli; /* tokens by the time spent on leases; 0: not known */
+    uint64_t token_rate_milli;           /* tokens by the time spent on leases; 0: not known */
     int64_t watts_mw[SL_MODE_COUNT - 1]; /* of modes from idle on */
     uint8_t watts_source[SL_MODE_COUNT - 1];
     uint32_t switch_us[SL_MODE_COUNT - 1][SL_MODE_COUNT - 1]; /* [from][to] */

@@ -27,7 +27,7 @@ static int set_up(struct exchange *e, const struct sl_join_exchange *x, struct s
     const struct sl_zmq_option options[] = {
         {ZMQ_LINGER, 0, "ZMQ_LINGER"},
         {ZMQ_IMMEDIATE, 1, "ZMQ_IMMEDIATE"},
-        {ZMQ_RECONNECT_IVL, 300, "ZMQ_RECONNECT_IVL"},
+        {ZMQ_RECONNECT_IVL, 100, "ZMQ_RECONNECT_IVL"},
         {ZMQ_HANDSHAKE_IVL, 4000, "ZMQ_HANDSHAKE_IVL"},
         {ZMQ_IPV6, 1, "ZMQ_IPV6"},
     };

@@ -401,7 +401,7 @@ static int name_inner(struct sl_join_server *s, struct sl_error *err) {
 
 int sl_join_server_create(const struct sl_join_server_config *config,
                           struct sl_join_server **ret_server, struct sl_error *err) {
-    struct sl_error local;
+    struct sl_error local = {0};
     err = err ? err : &local;
     struct sl_join_server *s = calloc(1, sizeof *s);
     if (!s) {

@@ -88,7 +88,7 @@ static void note_refusal(struct sl_zap *zap, const char *key) {
         return;
     }
     sl_log(SL_LOG_WARN, "link.refused",
-           "key=%s count=%llu hint=add_its_public_key_to_the_file_of_allowed_keys",
+           "key=%s count=%llu hint=sluice_agents_ls_or_the_file_of_allowed_keys",
            key[0] ? key : "none", (unsigned long long)zap->unlogged);
     zap->logged = now;
     zap->unlogged = 0;

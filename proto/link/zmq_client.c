@@ -96,8 +96,9 @@ static int client_send(struct sl_link *link, const struct sl_link_peer *peer, co
             renew_when_stuck(c);
             return c->stuck_long
                        ? sl_fail(err, SL_AGAIN,
-                                 "no connection to the broker at %s; if it runs, see that its file "
-                                 "of allowed keys holds this agent's public key %s and that its "
+                                 "no connection to the broker at %s; if it runs, see that this "
+                                 "agent's public key %s is admitted there (`sluice agents ls`, or "
+                                 "its file of allowed keys; a revoked key never is) and that its "
                                  "own key is the one configured here",
                                  c->endpoint, c->public_key)
                        : sl_fail(err, SL_AGAIN,

@@ -166,10 +166,12 @@ static void take_event(struct bench *b) {
         b->started = true;
         b->at_ns = event.at.ns;
         break;
+    case SL_DEVEV_STATS:
+        note_times(b, event.device, &event.report->stats);
+        break;
     case SL_DEVEV_READY:
     case SL_DEVEV_CANDIDATE:
     case SL_DEVEV_UNIT_DONE:
-    case SL_DEVEV_STATS:
     case SL_DEVEV_JOB_STARTED:
     case SL_DEVEV_INVALID:
         break;

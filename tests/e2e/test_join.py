@@ -182,6 +182,8 @@ class TestLife(JoinCase):
 
 
 class TestWrong(JoinCase):
+    parts = ("broker",)
+
     def test_bad_tokens_and_names(self):
         token = self.token("wrong")
         config = self.config("wrong")
@@ -245,6 +247,8 @@ class TestWrong(JoinCase):
 
 
 class TestFlood(JoinCase):
+    parts = ("broker",)
+
     def test_flood_and_foreign_device(self):
         """Hundreds of connections a second to the joining socket: sessions stay live. Then a second agent
         that calls the first one's devices its own."""
@@ -281,7 +285,7 @@ class TestFlood(JoinCase):
             thread.start()
         pid = self.site.pid("broker")
         slowest = 0
-        until = time.monotonic() + 3
+        until = time.monotonic() + 2
         while time.monotonic() < until:
             at = time.monotonic()
             self.assertEqual(self.agent("worker")["session"], "live")
@@ -292,6 +296,7 @@ class TestFlood(JoinCase):
         for thread in threads:
             thread.join()
         self.assertGreater(made[0], 1000)
+        self.assertLess(slowest, 5, "the API was kept waiting")
         self.assertNotIn("session.silent", self.log(config))
         with open(self.site.path("logs", "broker.log")) as f:
             self.assertNotIn("suspect", f.read())

@@ -72,6 +72,7 @@ static void read_forged(struct sl_spool *spool) {
         }
         for (uint32_t k = 0; k < line.input_count; k++) {
             sink = inputs[k].bytes > 0 ? inputs[k].text[inputs[k].bytes - 1] : '\0';
+            sink = inputs[k].id_count > 0 ? (char)inputs[k].ids[inputs[k].id_count - 1] : sink;
         }
         sink = line.custom_id_bytes > 0 ? line.custom_id[line.custom_id_bytes - 1] : '\0';
     }
@@ -113,8 +114,13 @@ static void check_line(struct sl_spool *spool, uint32_t i, uint32_t worst_tokens
     if (!line.refusal) {
         fuzz_check(sl_spool_inputs(spool, i, inputs, SL_MSG_INPUTS_MAX, NULL) == SL_OK);
         for (uint32_t k = 0; k < line.input_count; k++) {
-            fuzz_check(inputs[k].bytes > 0 && inputs[k].bytes <= SL_MSG_INPUT_BYTES_MAX);
-            fuzz_check(sl_utf8_valid((const char *)inputs[k].text, inputs[k].bytes));
+            const struct sl_msg_input *in = &inputs[k];
+            fuzz_check((in->id_count > 0) == line.tokens && (in->bytes > 0) != line.tokens);
+            fuzz_check(in->id_count <= SL_MSG_TOKENS_MAX && in->bytes <= SL_MSG_INPUT_BYTES_MAX);
+            for (uint32_t n = 0; n < in->id_count; n++) {
+                fuzz_check(in->ids[n] <= SL_MSG_TOKEN_ID_MAX);
+            }
+            fuzz_check(sl_utf8_valid(in->text, in->bytes));
         }
     }
 }

@@ -139,6 +139,7 @@ void sim_broker_start(struct sim *sim) {
     if (again) {
         sim_count(sim, SIM_STORE_RECOVERED);
         sim_model_check_store(sim, sim->broker.restored);
+        sim_joining_check(sim, sim->broker.restored);
         sim->broker.restored = false;
     }
     sim->broker.due_ns = sim->now_ns;

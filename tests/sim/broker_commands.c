@@ -37,6 +37,7 @@ static void send_msg(struct sim *sim, const struct sl_link_peer *peer, const str
                   err.text);
         return;
     }
+    sim_joining_heard(sim, peer, msg);
     uint32_t agent = sim_agent_by_key(sim, peer->key);
     if (agent != SIM_NOBODY && msg->kind == SL_MSG_DIRECTIVE) {
         sim_check_grant(sim, agent, msg);
@@ -178,8 +179,10 @@ static void carry_out(struct sim *sim, struct sl_core_command *command) {
     case SL_CCMD_LOG:
         log_line(sim, command);
         break;
-    case SL_CCMD_ADMIT:
     case SL_CCMD_JOIN_REPLY:
+        sim_joining_answer(sim, command);
+        break;
+    case SL_CCMD_ADMIT: /* the core refuses by itself what the link would */
     case SL_CCMD_DECISION:
     case SL_CCMD_FORGET: /* texts here are made anew each time */
     case SL_CCMD_INVALID:

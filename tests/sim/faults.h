@@ -89,6 +89,9 @@
     X(BUDGET_HIT, "budget-hit", "a tenant's budget held a batch back")                             \
     X(ORDER_SURVIVED, "order-survived", "a person's order outlived a restart")                     \
     X(MOVED, "moved", "a device changed its mode because of prices")                               \
+    X(AGENT_JOINED, "agent-joined", "a token let a node in")                                       \
+    X(AGENT_ROTATED, "agent-rotated", "a node got a new key")                                      \
+    X(AGENT_REVOKED, "agent-revoked", "a node was revoked")                                        \
     X(POWER_CURTAILED, "power-curtailed", "a strike price set a device to idle")                   \
     X(POWER_SHED, "power-shed", "a cap set a device to idle")                                      \
     X(POWER_WAITED, "power-waited", "a device waited until others had made room under a cap")      \

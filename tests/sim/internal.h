@@ -86,6 +86,14 @@ uint32_t sim_line_text(const struct sim *sim, uint32_t batch, uint32_t line, cha
                        size_t size);
 /* A line that validation refuses: no JSON, say. */
 bool sim_line_is_refused(const struct sim *sim, uint32_t batch, uint32_t line);
+/* joining.c */
+#define SIM_JOINING_COOKIE (UINT64_C(9) << 56)
+void sim_joining_start(struct sim *sim);
+void sim_joining_reply(struct sim *sim, uint64_t cookie, int status, const char *text);
+void sim_joining_answer(struct sim *sim, const struct sl_core_command *command);
+void sim_joining_heard(struct sim *sim, const struct sl_link_peer *peer, const struct sl_msg *msg);
+void sim_joining_op(struct sim *sim, const struct sl_op *op);
+void sim_joining_check(struct sim *sim, bool restored);
 void sim_nemesis_start(struct sim *sim);
 void sim_nemesis_heal(struct sim *sim);
 

@@ -161,6 +161,7 @@ void sim_model_submitted(struct sim *sim, const struct sl_txn *txn) {
         read_op(sim, &txn->ops[i], out);
         pending->count += out->key != 0 || out->index != UINT32_MAX ? 1 : 0;
         sim_check_order_of_ops(sim, &txn->ops[i]);
+        sim_joining_op(sim, &txn->ops[i]);
     }
     struct sim_pending **end = &sim->pending;
     while (*end) {

@@ -226,6 +226,10 @@ void sim_people_calm(struct sim *sim) {
 }
 
 void sim_people_reply(struct sim *sim, uint64_t cookie, int status, const char *text) {
+    if ((cookie & SIM_JOINING_COOKIE) == SIM_JOINING_COOKIE) {
+        sim_joining_reply(sim, cookie, status, text);
+        return;
+    }
     enum asked kind = (enum asked)(cookie >> 56);
     uint32_t i = (uint32_t)(cookie >> 32) & 0xffff;
     if (kind == ASK_CREATE && status == SL_OK) {

@@ -6,6 +6,7 @@
 #include "tests/sim/host.h"
 
 struct sim_pool; /* pool.c */
+struct sim_joining;
 struct sim_feed {
     int64_t value_nano, base_nano;
     int64_t lie_until_ns, stale_until_ns, jump_until_ns, future_until_ns;
@@ -80,6 +81,7 @@ struct sim {
         int64_t ask_ns;
     } orders[SIM_AGENTS_MAX + 1];
     struct sim_power power;
+    struct sim_joining *joining; /* joining.c; NULL before the start */
 };
 
 #endif

@@ -229,6 +229,7 @@ static void create(struct sim *sim) {
         first_start(sim, i);
     }
     sim_people_start(sim);
+    sim_joining_start(sim);
     sim_nemesis_start(sim);
     sim_power_start(sim);
 }
@@ -260,6 +261,7 @@ static void destroy(struct sim *sim) {
     }
     sim_facts_destroy(sim->durable);
     sim_facts_destroy(sim->grants);
+    free(sim->joining);
     free(sim->broker_config);
     free(sim);
 }

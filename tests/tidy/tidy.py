@@ -63,8 +63,8 @@ THIRD_PARTY = {
     r"microhttpd\.h": ["broker/http", "tests"],
     r"curl/": ["broker/feeds", "broker/cli", "tests"],
     r"yaml\.h": ["proto/conf", "tests"],
-    r"gnutls/": ["agent/shell", "tests"],
     r"zlib\.h": ["broker/batch", "tests"],
+    r"gnutls/": ["agent/shell", "tests"],
     r"utf8proc\.h": ["agent/models", "tests"],
     r"uv\.h": ["broker/shell", "agent/shell", "tests"],
 }

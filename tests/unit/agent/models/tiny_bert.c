@@ -139,6 +139,8 @@ static int put_vocab(struct sl_gguf_writer *w, uint32_t count, struct sl_error *
     sl_gguf_put_text(w, "tokenizer.ggml.model", (struct sl_gguf_text){"bert", 4});
     sl_gguf_put_texts(w, "tokenizer.ggml.tokens", pieces, count);
     sl_gguf_put_i32s(w, "tokenizer.ggml.token_type", types, count);
+    sl_gguf_put_u32(w, "tokenizer.ggml.token_type_count", 2); /* llama.cpp wants these two */
+    sl_gguf_put_u32(w, "tokenizer.ggml.bos_token_id", 2);
     sl_gguf_put_u32(w, "tokenizer.ggml.padding_token_id", 0);
     sl_gguf_put_u32(w, "tokenizer.ggml.unknown_token_id", 1);
     sl_gguf_put_u32(w, "tokenizer.ggml.cls_token_id", 2);

@@ -9,7 +9,6 @@
 #include "broker/core/rates.h"
 #include "broker/core/stress.h"
 
-
 void sl_view_shadow_get(const struct sl_broker_core *core, uint32_t index,
                         struct sl_view_shadow *ret_view) {
     (void)core;
