@@ -34,6 +34,7 @@ struct sl_failover {
     struct member members[SL_FAILOVER_URLS_MAX];
     uint32_t count;
     int serving;         /* -1: nobody */
+    int served;          /* last; -1: nobody yet */
     int64_t next_ns;     /* nobody serves: when the next address gets its turn too */
     uint32_t turn;       /* next link to take actions of */
     struct sl_job *job;  /* to be told first: that of a new serving address */
@@ -63,6 +64,7 @@ int sl_failover_create(const struct sl_failover_config *config, uint64_t seed,
     pool->config = *config;
     pool->random = seed;
     pool->serving = -1;
+    pool->served = -1;
     for (uint32_t i = 0; i < config->url_count; i++) {
         struct sl_stratum_config client = config->client;
         client.url = config->urls[i];
@@ -137,13 +139,13 @@ static void tell_job(struct sl_failover *pool, const struct sl_stratum *client) 
 
 static void serve_from(struct sl_failover *pool, uint32_t index, struct sl_mono now) {
     struct member *member = &pool->members[index];
-    bool change = pool->serving >= 0;
-    if (change) {
+    if (pool->serving >= 0) {
         struct member *before = &pool->members[pool->serving];
         before->phase = LEAVING;
         before->at_ns = sl_mono_after_ms(now, pool->config.linger_ms).ns;
     }
-    pool->changes += change;
+    pool->changes += pool->served >= 0 && pool->served != (int)index;
+    pool->served = (int)index;
     pool->serving = (int)index;
     member->phase = TRYING;
     tell_job(pool, member->client);

@@ -203,6 +203,12 @@ static void pass(struct rig *rig, int64_t ms) {
     }
 }
 
+static uint64_t changes(const struct rig *rig) {
+    struct sl_failover_status status;
+    sl_failover_status(rig->pool, &status);
+    return status.changes;
+}
+
 static int serving(const struct rig *rig) {
     struct sl_failover_status status;
     sl_failover_status(rig->pool, &status);
@@ -297,7 +303,8 @@ static void work_returns_when_the_primary_gives_a_job_not_before(void **state) {
     pump(&rig);
     assert_int_equal(serving(&rig), 0);
     assert_int_equal(rig.jobs, jobs + 1);
-    assert_true(rig.job->clean); /* older work is another pool's */
+    assert_int_equal(changes(&rig), 2); /* there and back */
+    assert_true(rig.job->clean);        /* older work is another pool's */
     assert_int_equal(rig.no_work, 0);
     tear_down(&rig);
 }
