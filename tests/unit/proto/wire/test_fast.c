@@ -60,7 +60,9 @@ static void plain_pool(struct sl_msg_pool *pool) {
 /* The texts of random messages are any UTF-8; those of most machines are not. */
 static void make_plain(struct sl_msg *msg, struct sl_msg_device *devices,
                        struct sl_msg_pool pools[SL_MSG_POOLS_MAX]) {
-    memcpy(devices, msg->report.devices, msg->report.device_count * sizeof *devices);
+    if (msg->report.device_count > 0) {
+        memcpy(devices, msg->report.devices, msg->report.device_count * sizeof *devices);
+    }
     for (uint32_t i = 0; i < msg->report.device_count; i++) {
         struct sl_msg_device *d = &devices[i];
         plain(d->name);
