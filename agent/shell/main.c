@@ -15,6 +15,7 @@
 
 static const char usage[] =
     "Usage: sluice-agent --config FILE [--check-config | --print-config]\n"
+    "       sluice-agent tune --config FILE [--again]\n"
     "       sluice-agent keygen --out FILE\n"
     "\n"
     "Runs this machine's devices as the broker directs: hashing for a pool, or serving inference\n"
@@ -27,6 +28,10 @@ static const char usage[] =
     "                     compute is made up\n"
     "  --version          print the version\n"
     "  --help             this text\n"
+    "  tune               test, tune and measure the devices, print what they can do, and exit; "
+    "the\n"
+    "                     next start uses it. Needs no broker; the agent must not run\n"
+    "  --again            with tune: as if nothing had been tuned and measured before\n"
     "  keygen             make the CURVE keys by which the broker knows this agent; prints the\n"
     "                     public key for the broker's file of allowed agents\n"
     "\n"
@@ -52,6 +57,8 @@ struct arguments {
     const char *config_path;
     bool check;
     bool print;
+    bool tune;
+    bool again;
     uint32_t fake_devices;
 };
 
@@ -66,11 +73,32 @@ static bool parse_count(const char *text, uint32_t *ret_count) {
 }
 
 /* -1: go on; else the exit code. */
+static int check_arguments(const struct arguments *arguments, bool more) {
+    const char *wrong = NULL;
+    if (more) {
+        wrong = "unexpected argument";
+    } else if (!arguments->config_path) {
+        wrong = "--config FILE is needed";
+    } else if (arguments->again && !arguments->tune) {
+        wrong = "--again belongs to tune";
+    } else if (arguments->tune &&
+               (arguments->check || arguments->print || arguments->fake_devices)) {
+        wrong = "tune takes --config FILE and --again only";
+    }
+    if (wrong) {
+        fprintf(stderr, "sluice-agent: %s\n\n%s", wrong, usage);
+        return 2;
+    }
+    return -1;
+}
+
+/* -1: go on; else the exit code. */
 static int parse_arguments(int argc, char **argv, struct arguments *arguments) {
     static const struct option longs[] = {
         {"config", required_argument, NULL, 'c'},
         {"check-config", no_argument, NULL, 'k'},
         {"print-config", no_argument, NULL, 'p'},
+        {"again", no_argument, NULL, 'a'},
         {"fake-devices", required_argument, NULL, 'f'},
         {"version", no_argument, NULL, 'v'},
         {"help", no_argument, NULL, 'h'},
@@ -87,6 +115,9 @@ static int parse_arguments(int argc, char **argv, struct arguments *arguments) {
             break;
         case 'p':
             arguments->print = true;
+            break;
+        case 'a':
+            arguments->again = true;
             break;
         case 'f':
             if (!parse_count(optarg, &arguments->fake_devices)) {
@@ -106,12 +137,19 @@ static int parse_arguments(int argc, char **argv, struct arguments *arguments) {
             return 2;
         }
     }
-    if (optind < argc || !arguments->config_path) {
-        fprintf(stderr, "sluice-agent: %s\n\n%s",
-                optind < argc ? "unexpected argument" : "--config FILE is needed", usage);
-        return 2;
+    return check_arguments(arguments, optind < argc);
+}
+
+static int tune(struct sl_agent *agent) {
+    struct sl_error err;
+    sl_log_set_level((enum sl_log_level)(agent->options.log_level + 1));
+    umask(0077);
+    int rc = sl_agent_tune(agent, &err);
+    if (rc) {
+        fprintf(stderr, "sluice-agent: %s\n", err.text);
     }
-    return -1;
+    sl_agent_fini(agent);
+    return rc ? 1 : 0;
 }
 
 static int serve(struct sl_agent *agent) {
@@ -134,7 +172,12 @@ int main(int argc, char **argv) {
     if (argc > 1 && strcmp(argv[1], "keygen") == 0) {
         return keygen(argc, argv);
     }
-    struct arguments arguments = {0};
+    struct arguments arguments = {.tune = argc > 1 && strcmp(argv[1], "tune") == 0};
+    if (arguments.tune) {
+        argv[1] = argv[0];
+        argc--;
+        argv++;
+    }
     int code = parse_arguments(argc, argv, &arguments);
     if (code >= 0) {
         return code;
@@ -155,6 +198,9 @@ int main(int argc, char **argv) {
     } else if (arguments.check) {
         printf("%s: good\n", arguments.config_path);
         code = 0;
+    } else if (arguments.tune) {
+        agent->tune_again = arguments.again;
+        code = tune(agent);
     } else {
         code = serve(agent);
     }
