@@ -114,6 +114,8 @@ bool agent_live(const struct sl_agent_core *core);
 bool agent_send(struct sl_agent_core *core, struct sl_msg *msg);
 /* Sends the report if something asked for one and the last is not too fresh. */
 void agent_report_flush(struct sl_agent_core *core, struct sl_now now);
+/* rotate.c */
+void agent_on_rotate(struct sl_agent_core *core, const struct sl_msg_rotate *msg);
 /* report.c */
 void agent_report_fill(struct sl_agent_core *core);
 void agent_report_send(struct sl_agent_core *core);

@@ -19,6 +19,7 @@
 #include "agent/stratum/work.h"
 #include "proto/base/clock.h"
 #include "proto/base/error.h"
+#include "proto/base/length.h"
 #include "proto/base/mailbox.h"
 #include "proto/base/mode.h"
 
@@ -46,8 +47,9 @@ struct sl_device_info {
 };
 
 struct sl_device_model {
-    char id[64];                 /* the id under which tenants ask for it */
-    uint64_t tokens_per_s_milli; /* measured; kept up to date from work done */
+    char id[64];                             /* the id under which tenants ask for it */
+    uint64_t tokens_per_s_milli;             /* measured; kept up to date from work done */
+    uint64_t length_rates_milli[SL_LENGTHS]; /* likewise, by length of text; 0: not measured */
     uint32_t max_tokens;
 };
 

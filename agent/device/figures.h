@@ -25,6 +25,7 @@ struct sl_model_figures {
     char id[64];
     uint64_t weights; /* another model under the same id has another rate */
     double tokens, ns;
+    double length_tokens[SL_LENGTHS], length_ns[SL_LENGTHS]; /* by length of text */
     double ns_per_cost;
 };
 

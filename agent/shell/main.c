@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "agent/shell/agent.h"
+#include "agent/shell/join.h"
 #include "proto/base/log.h"
 #include "proto/base/thread.h"
 
@@ -16,6 +17,7 @@
 static const char usage[] =
     "Usage: sluice-agent --config FILE [--check-config | --print-config]\n"
     "       sluice-agent tune --config FILE [--again]\n"
+    "       sluice-agent join TOKEN|FILE|- [--config FILE] [--key-file FILE] [--wait]\n"
     "       sluice-agent keygen --out FILE\n"
     "\n"
     "Runs this machine's devices as the broker directs: hashing for a pool, or serving inference\n"
@@ -32,6 +34,7 @@ static const char usage[] =
     "the\n"
     "                     next start uses it. Needs no broker; the agent must not run\n"
     "  --again            with tune: as if nothing had been tuned and measured before\n"
+    "  join               join a site with a one-time token; see sluice-agent join --help\n"
     "  keygen             make the CURVE keys by which the broker knows this agent; prints the\n"
     "                     public key for the broker's file of allowed agents\n"
     "\n"
@@ -171,6 +174,9 @@ static int serve(struct sl_agent *agent) {
 int main(int argc, char **argv) {
     if (argc > 1 && strcmp(argv[1], "keygen") == 0) {
         return keygen(argc, argv);
+    }
+    if (argc > 1 && strcmp(argv[1], "join") == 0) {
+        return sl_verb_join(argc, argv);
     }
     struct arguments arguments = {.tune = argc > 1 && strcmp(argv[1], "tune") == 0};
     if (arguments.tune) {

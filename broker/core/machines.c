@@ -140,6 +140,26 @@ static const char *device_event_name(enum sl_core_device_event event) {
     return names[event];
 }
 
+static void note_session(struct sl_broker_core *core, uint32_t node, enum sl_session_state next,
+                         enum sl_session_event event) {
+    if (event == SL_SEV_HELLO && core->nodes[node].state == SL_SESSION_LOST) {
+        sl_core_event_note(core, SL_SEVERITY_INFO, "session.joined", node, SL_CORE_NONE,
+                           "the agent is here");
+    } else if (event == SL_SEV_BYE) {
+        sl_core_event_note(core, SL_SEVERITY_INFO, "session.left", node, SL_CORE_NONE,
+                           "the agent said goodbye");
+    } else if (event == SL_SEV_SILENT) {
+        sl_core_event_note(core, SL_SEVERITY_WARN, "session.lost", node, SL_CORE_NONE,
+                           "nothing was heard of the agent for %lld ms",
+                           (long long)core->config.session_lost_ms);
+    } else if (next == SL_SESSION_QUARANTINED) {
+        sl_core_event_note(core, SL_SEVERITY_ALERT, "session.quarantined", node, SL_CORE_NONE,
+                           "two agents use one key: give each a key of its own, then `sluice "
+                           "resume %s`",
+                           core->nodes[node].name);
+    }
+}
+
 bool sl_core_session_step(struct sl_broker_core *core, uint32_t node, enum sl_session_event event) {
     struct sl_core_node *n = &core->nodes[node];
     enum sl_session_state next = sl_session_next(n->state, event);
@@ -152,6 +172,7 @@ bool sl_core_session_step(struct sl_broker_core *core, uint32_t node, enum sl_se
         sl_core_log(core, level, "session.state", "node=%s %s->%s on %s", n->name,
                     sl_session_state_name(n->state), sl_session_state_name(next),
                     session_event_name(event));
+        note_session(core, node, next, event);
         n->state = next;
     }
     return true;
@@ -172,7 +193,7 @@ bool sl_core_device_step(struct sl_broker_core *core, uint32_t dev,
                     sl_core_device_state_name(state), sl_core_device_state_name(next),
                     device_event_name(event));
         fleet->state[dev] = (uint8_t)next;
-        sl_core_arm(core);
+        sl_core_arm_soon(core);
     }
     return true;
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/store/events.h"
 #include "broker/store/store_internal.h"
 
 /* A row that does not say what its table promises is damage; it is never guessed at. */

@@ -19,8 +19,7 @@
 enum sl_op_kind {
     SL_OP_INVALID = 0,
     SL_OP_DEVICE,    /* upsert */
-    SL_OP_DIRECTIVE, /* insert; (device, epoch) is unique and epoch must exceed the stored highest
-                      */
+    SL_OP_DIRECTIVE, /* insert; its epoch must exceed the highest stored one of the device */
     SL_OP_UNIT,      /* insert, or close when unit.closed */
     SL_OP_RESULT,    /* insert; a second one for (batch, line) breaks a rule: the core dedupes */
     SL_OP_TRANSFER,  /* insert and add to both accounts' 128-bit sums */
@@ -34,12 +33,11 @@ enum sl_op_kind {
     SL_OP_PRICE,      /* insert; rows older than 30 days are pruned */
     SL_OP_AGAINST,    /* insert; rows older than 400 days are pruned */
     SL_OP_SETTLEMENT, /* insert, and its shares are marked */
+    SL_OP_ENROLMENT,  /* upsert of a token; old ones are pruned */
+    SL_OP_AGENT,      /* upsert of the whole row */
+    SL_OP_EVENT,      /* insert under the next id; the newest 200,000 are kept */
+    SL_OP_HEALTH,     /* upsert by device */
     SL_OP_META,       /* upsert of key -> text: counters, remainders, shadow sums */
-};
-
-struct sl_op_meta {
-    char key[64];
-    char value[192];
 };
 
 struct sl_op {
@@ -59,6 +57,10 @@ struct sl_op {
         struct sl_price_row price;
         struct sl_against_row against;
         struct sl_settlement_row settlement;
+        struct sl_enrolment_row enrolment;
+        struct sl_agent_row agent;
+        struct sl_event_row event;
+        struct sl_health_row health;
         struct sl_op_meta meta;
     };
 };
@@ -158,8 +160,6 @@ int sl_reader_against(struct sl_reader *r, const char *device, uint32_t limit, s
                       void *arg, struct sl_error *err);
 int sl_reader_transfers(struct sl_reader *r, uint64_t after_id, uint32_t limit, sl_row_cb cb,
                         void *arg, struct sl_error *err);
-int sl_reader_audit(struct sl_reader *r, uint32_t limit, sl_row_cb cb, void *arg,
-                    struct sl_error *err);
 
 struct sl_account_row {
     char id[SL_TENANT_MAX + 16];
@@ -167,7 +167,6 @@ struct sl_account_row {
     struct sl_nusd_sum credits;
 };
 int sl_reader_accounts(struct sl_reader *r, sl_row_cb cb, void *arg, struct sl_error *err);
-
 /* Share counts and work by outcome. */
 struct sl_share_totals {
     uint64_t count[SL_SHARE_UNKNOWN + 1];

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "broker/shell/restore.h"
+#include "broker/store/events.h"
 #include "broker/store/page_sum.h"
 #include "tests/fuzz/store_sample.h"
 

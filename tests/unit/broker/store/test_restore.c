@@ -5,6 +5,7 @@
 
 #include <ftw.h>
 
+#include "broker/store/events.h"
 #include "tests/unit/broker/store/site_dir.h"
 
 #define LATER INT64_C(1800000060000)
