@@ -93,7 +93,9 @@ int sl_cl_open(struct sl_cl *ret_cl, const struct sl_cl_spec *spec, struct sl_er
     read_device(ret_cl);
     int rc = SL_OK;
     if (spec->figures) {
-        sl_figures_recall(ret_cl, spec->figures, spec->launch_ms);
+        if (!spec->tune_again) {
+            sl_figures_recall(ret_cl, spec->figures, spec->launch_ms);
+        }
         rc = sl_tuning_open(ret_cl->cache_dir, spec->figures, ret_cl->cache_key, &ret_cl->tuning,
                             err);
     }

@@ -36,6 +36,7 @@ struct sl_cl_device_config {
     uint32_t launch_ms; /* 0: SL_DEVICE_LAUNCH_MS */
     bool force_gpu_kernels;
     bool force_no_stop_word;
+    bool tune_again; /* what was tuned and measured at earlier starts does not count */
     int64_t rated_mw[SL_MODE_COUNT]; /* 0: not rated */
     const char *sysfs_root;          /* NULL: "/sys" */
     uint32_t hang_ms;                /* 0: 30 s */

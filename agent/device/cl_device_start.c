@@ -178,6 +178,7 @@ static int prepare(struct sl_cl_device *d, struct sl_error *err) {
                                     .cache_dir = d->cache_dir,
                                     .figures = d->found->info.key,
                                     .launch_ms = d->config.launch_ms,
+                                    .tune_again = d->config.tune_again,
                                     .force_gpu_kernels = d->config.force_gpu_kernels,
                                     .force_no_stop_word = d->config.force_no_stop_word,
                                     .index = d->base.index,

@@ -42,6 +42,7 @@ struct sl_agent_pool_link {
 
 struct sl_agent {
     struct sl_agent_options options;
+    bool tune_again;       /* what was tuned and measured earlier does not count */
     uint32_t fake_devices; /* tests: scripted devices in place of OpenCL's */
     const char *fake_gpus; /* tests: "PCI/UUID,..." makes them look like GPUs; NULL: CPUs */
     struct sl_link_keys keys;
@@ -85,6 +86,10 @@ struct sl_agent {
  * undoes it in any state: devices halted and joined, journal flushed. */
 int sl_agent_start_up(struct sl_agent *agent, struct sl_error *err);
 void sl_agent_fini(struct sl_agent *agent);
+int sl_agent_load_models(struct sl_agent *agent, struct sl_error *err);
+int sl_agent_open_journal(struct sl_agent *agent, struct sl_error *err);
+/* tune.c: prepares the devices, prints what they can do, and returns; then sl_agent_fini. */
+int sl_agent_tune(struct sl_agent *agent, struct sl_error *err);
 /* setup.c: creates the core and replays the journal into it. */
 int sl_agent_create_core(struct sl_agent *agent, const struct sl_agent_device_config *devices,
                          struct sl_error *err);

@@ -81,7 +81,7 @@ const struct sl_conf_option sl_agent_schema[] = {
     {"safe_mode_max", SL_CONF_SPAN_MS, AGENT(safe_mode_max_ms), .min = 0, .max = 30 * 24 * HOUR_MS,
      .fallback = "6h", .help = "After so long in safe mode: idle."},
     {"launch", SL_CONF_SPAN_MS, AGENT(launch_ms), .min = 1, .max = 2000, .fallback = "50ms",
-     .help = "Length of a kernel launch where the stop word works."},
+     .help = "Longest kernel launch where the stop word works."},
     {"stop_word", SL_CONF_CHOICE, AGENT(stop_word), .choices = "auto|off", .fallback = "auto",
      .help = "off: launches are kept short instead (to compare; slower)."},
     {"step_times", SL_CONF_BOOL, AGENT(step_times), .fallback = "false",

@@ -154,6 +154,7 @@ static void cl_config(const struct sl_agent *agent, struct sl_cl_device_config *
         .factory_count = 1,
         .launch_ms = (uint32_t)options->launch_ms,
         .force_no_stop_word = options->stop_word == 1,
+        .tune_again = agent->tune_again,
         .sysfs_root = options->sysfs_root,
     };
     if (sl_agent_pool_count(options) > 0) {

@@ -17,6 +17,7 @@
 
 static const char usage[] =
     "Usage: sluice-agent --config FILE [--check-config | --print-config]\n"
+    "       sluice-agent tune --config FILE [--again]\n"
     "       sluice-agent join TOKEN|FILE|- [--config FILE] [--key-file FILE] [--wait]\n"
     "       sluice-agent keygen --out FILE\n"
     "       sluice-agent pool-pin stratum+ssl://HOST:PORT\n"
@@ -32,6 +33,10 @@ static const char usage[] =
     "  --fake-gpus LIST   for tests only: those devices look like GPUs (PCI/UUID,...)\n"
     "  --version          print the version\n"
     "  --help             this text\n"
+    "  tune               test, tune and measure the devices, print what they can do, and exit; "
+    "the\n"
+    "                     next start uses it. Needs no broker; the agent must not run\n"
+    "  --again            with tune: as if nothing had been tuned and measured before\n"
     "  join               join a site with a one-time token; see sluice-agent join --help\n"
     "  keygen             make the CURVE keys by which the broker knows this agent; prints the\n"
     "                     public key for the broker's file of allowed agents\n"
@@ -58,6 +63,8 @@ struct arguments {
     const char *config_path;
     bool check;
     bool print;
+    bool tune;
+    bool again;
     uint32_t fake_devices;
     const char *fake_gpus;
 };
@@ -73,11 +80,32 @@ static bool parse_count(const char *text, uint32_t *ret_count) {
 }
 
 /* -1: go on; else the exit code. */
+static int check_arguments(const struct arguments *arguments, bool more) {
+    const char *wrong = NULL;
+    if (more) {
+        wrong = "unexpected argument";
+    } else if (!arguments->config_path) {
+        wrong = "--config FILE is needed";
+    } else if (arguments->again && !arguments->tune) {
+        wrong = "--again belongs to tune";
+    } else if (arguments->tune &&
+               (arguments->check || arguments->print || arguments->fake_devices)) {
+        wrong = "tune takes --config FILE and --again only";
+    }
+    if (wrong) {
+        fprintf(stderr, "sluice-agent: %s\n\n%s", wrong, usage);
+        return 2;
+    }
+    return -1;
+}
+
+/* -1: go on; else the exit code. */
 static int parse_arguments(int argc, char **argv, struct arguments *arguments) {
     static const struct option longs[] = {
         {"config", required_argument, NULL, 'c'},
         {"check-config", no_argument, NULL, 'k'},
         {"print-config", no_argument, NULL, 'p'},
+        {"again", no_argument, NULL, 'a'},
         {"fake-devices", required_argument, NULL, 'f'},
         {"fake-gpus", required_argument, NULL, 'g'},
         {"version", no_argument, NULL, 'v'},
@@ -95,6 +123,9 @@ static int parse_arguments(int argc, char **argv, struct arguments *arguments) {
             break;
         case 'p':
             arguments->print = true;
+            break;
+        case 'a':
+            arguments->again = true;
             break;
         case 'f':
             if (!parse_count(optarg, &arguments->fake_devices)) {
@@ -117,12 +148,19 @@ static int parse_arguments(int argc, char **argv, struct arguments *arguments) {
             return 2;
         }
     }
-    if (optind < argc || !arguments->config_path) {
-        fprintf(stderr, "sluice-agent: %s\n\n%s",
-                optind < argc ? "unexpected argument" : "--config FILE is needed", usage);
-        return 2;
+    return check_arguments(arguments, optind < argc);
+}
+
+static int tune(struct sl_agent *agent) {
+    struct sl_error err;
+    sl_log_set_level((enum sl_log_level)(agent->options.log_level + 1));
+    umask(0077);
+    int rc = sl_agent_tune(agent, &err);
+    if (rc) {
+        fprintf(stderr, "sluice-agent: %s\n", err.text);
     }
-    return -1;
+    sl_agent_fini(agent);
+    return rc ? 1 : 0;
 }
 
 static int serve(struct sl_agent *agent) {
@@ -151,7 +189,12 @@ int main(int argc, char **argv) {
     if (argc > 1 && strcmp(argv[1], "pool-pin") == 0) {
         return sl_pool_pin_main(argc, argv);
     }
-    struct arguments arguments = {0};
+    struct arguments arguments = {.tune = argc > 1 && strcmp(argv[1], "tune") == 0};
+    if (arguments.tune) {
+        argv[1] = argv[0];
+        argc--;
+        argv++;
+    }
     int code = parse_arguments(argc, argv, &arguments);
     if (code >= 0) {
         return code;
@@ -173,6 +216,9 @@ int main(int argc, char **argv) {
     } else if (arguments.check) {
         printf("%s: good\n", arguments.config_path);
         code = 0;
+    } else if (arguments.tune) {
+        agent->tune_again = arguments.again;
+        code = tune(agent);
     } else {
         code = serve(agent);
     }

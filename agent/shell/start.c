@@ -14,7 +14,7 @@
 #define DURABLE_MAX 4096
 #define ARENA_BYTES (64u << 20)
 
-static int load_models(struct sl_agent *agent, struct sl_error *err) {
+int sl_agent_load_models(struct sl_agent *agent, struct sl_error *err) {
     struct sl_model_config configs[SL_AGENT_CONFIG_MODELS_MAX] = {0};
     for (uint32_t i = 0; i < agent->options.model_count; i++) {
         const struct sl_agent_model_option *from = &agent->options.models[i];
@@ -33,7 +33,7 @@ static int load_models(struct sl_agent *agent, struct sl_error *err) {
     return rc;
 }
 
-static int open_journal(struct sl_agent *agent, struct sl_error *err) {
+int sl_agent_open_journal(struct sl_agent *agent, struct sl_error *err) {
     struct sl_journal_config config = {.dir = agent->options.data_dir,
                                        .lock_wait_ms = SL_LOCK_WAIT_MS};
     int rc = sl_journal_open(&config, &agent->journal, err);
@@ -80,8 +80,8 @@ int sl_agent_start_up(struct sl_agent *agent, struct sl_error *err) {
         return sl_fail(err, SL_NOMEM, "no memory for the devices");
     }
     int rc = sl_link_keys_read(agent->options.key_file, &agent->keys, err);
-    rc = rc ? rc : open_journal(agent, err);
-    rc = rc ? rc : load_models(agent, err);
+    rc = rc ? rc : sl_agent_open_journal(agent, err);
+    rc = rc ? rc : sl_agent_load_models(agent, err);
     rc = rc ? rc : sl_agent_find_devices(agent, devices, err);
     rc = rc ? rc : sl_agent_create_core(agent, devices, err);
     rc = rc ? rc : sl_agent_sensors_open(agent, devices, err);
