@@ -24,6 +24,8 @@ build=(
   "libmicrohttpd-dev:HTTP server"
   "libcurl4-openssl-dev:HTTP client of feeds and of the sluice command"
   "libjansson-dev:JSON"
+  "libncurses-dev:the live view of the sluice command"
+  "zlib1g-dev:CRC-32 of batch spools (broker/batch), several bytes at a time"
   "libyaml-dev:configuration files"
   "libjs-dygraphs:charts of the backtest's page, built in"
   "libutf8proc-dev:Unicode for the tokenizer"

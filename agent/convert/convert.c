@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "agent/convert/hf_folder.h"
+#include "agent/models/ggml_row.h"
 #include "agent/models/gguf_writer.h"
 #include "agent/models/safetensors.h"
 #include "agent/models/wordpiece.h"
@@ -16,33 +17,34 @@
 struct rename_row {
     const char *hf;
     const char *gguf;
+    bool small; /* a table of few rows: stays F32, as llama.cpp has it */
 };
 
 static const struct rename_row model_rows[] = {
-    {"embeddings.word_embeddings.weight", "token_embd.weight"},
-    {"embeddings.position_embeddings.weight", "position_embd.weight"},
-    {"embeddings.token_type_embeddings.weight", "token_types.weight"},
-    {"embeddings.LayerNorm.weight", "token_embd_norm.weight"},
-    {"embeddings.LayerNorm.bias", "token_embd_norm.bias"},
+    {"embeddings.word_embeddings.weight", "token_embd.weight", false},
+    {"embeddings.position_embeddings.weight", "position_embd.weight", true},
+    {"embeddings.token_type_embeddings.weight", "token_types.weight", true},
+    {"embeddings.LayerNorm.weight", "token_embd_norm.weight", false},
+    {"embeddings.LayerNorm.bias", "token_embd_norm.bias", false},
 };
 /* Below "encoder.layer.N." and "blk.N.". */
 static const struct rename_row layer_rows[] = {
-    {"attention.self.query.weight", "attn_q.weight"},
-    {"attention.self.query.bias", "attn_q.bias"},
-    {"attention.self.key.weight", "attn_k.weight"},
-    {"attention.self.key.bias", "attn_k.bias"},
-    {"attention.self.value.weight", "attn_v.weight"},
-    {"attention.self.value.bias", "attn_v.bias"},
-    {"attention.output.dense.weight", "attn_output.weight"},
-    {"attention.output.dense.bias", "attn_output.bias"},
-    {"attention.output.LayerNorm.weight", "attn_output_norm.weight"},
-    {"attention.output.LayerNorm.bias", "attn_output_norm.bias"},
-    {"intermediate.dense.weight", "ffn_up.weight"},
-    {"intermediate.dense.bias", "ffn_up.bias"},
-    {"output.dense.weight", "ffn_down.weight"},
-    {"output.dense.bias", "ffn_down.bias"},
-    {"output.LayerNorm.weight", "layer_output_norm.weight"},
-    {"output.LayerNorm.bias", "layer_output_norm.bias"},
+    {"attention.self.query.weight", "attn_q.weight", false},
+    {"attention.self.query.bias", "attn_q.bias", false},
+    {"attention.self.key.weight", "attn_k.weight", false},
+    {"attention.self.key.bias", "attn_k.bias", false},
+    {"attention.self.value.weight", "attn_v.weight", false},
+    {"attention.self.value.bias", "attn_v.bias", false},
+    {"attention.output.dense.weight", "attn_output.weight", false},
+    {"attention.output.dense.bias", "attn_output.bias", false},
+    {"attention.output.LayerNorm.weight", "attn_output_norm.weight", false},
+    {"attention.output.LayerNorm.bias", "attn_output_norm.bias", false},
+    {"intermediate.dense.weight", "ffn_up.weight", false},
+    {"intermediate.dense.bias", "ffn_up.bias", false},
+    {"output.dense.weight", "ffn_down.weight", false},
+    {"output.dense.bias", "ffn_down.bias", false},
+    {"output.LayerNorm.weight", "layer_output_norm.weight", false},
+    {"output.LayerNorm.bias", "layer_output_norm.bias", false},
 };
 #define N_MODEL_ROWS (sizeof model_rows / sizeof model_rows[0])
 #define N_LAYER_ROWS (sizeof layer_rows / sizeof layer_rows[0])
@@ -52,9 +54,46 @@ static void read_floats(const void *context, uint64_t offset, void *out, size_t 
                           n / sizeof(float), (float *)out);
 }
 
-/* A weight that is no number spoils every vector; better to say so now. */
-static int check_finite(const struct sl_safetensors_tensor *t, struct sl_error *err) {
-    float values[1024];
+/* Bytes [offset, offset + n) of the tensor as F16 or Q8_0: whole units are made, of which the first
+ * and the last may stick out. */
+static void read_encoded(const struct sl_safetensors_tensor *t, enum sl_ggml_type type,
+                         uint64_t offset, uint8_t *out, size_t n) {
+    size_t values_each = type == SL_GGML_Q8_0 ? SL_Q8_0_BLOCK : 1;
+    size_t bytes_each = type == SL_GGML_Q8_0 ? SL_Q8_0_BLOCK_BYTES : 2;
+    float values[SL_Q8_0_BLOCK];
+    uint8_t unit[SL_Q8_0_BLOCK_BYTES];
+    for (size_t done = 0; done < n;) {
+        uint64_t index = (offset + done) / bytes_each;
+        size_t skip = (size_t)((offset + done) % bytes_each);
+        size_t take = bytes_each - skip < n - done ? bytes_each - skip : n - done;
+        sl_safetensors_floats(t, index * values_each, values_each, values);
+        sl_ggml_row_encode(type, values, values_each, unit); /* checked before: it fits */
+        memcpy(out + done, unit + skip, take);
+        done += take;
+    }
+}
+
+static void read_f16(const void *context, uint64_t offset, void *out, size_t n) {
+    read_encoded(context, SL_GGML_F16, offset, out, n);
+}
+
+static void read_q8_0(const void *context, uint64_t offset, void *out, size_t n) {
+    read_encoded(context, SL_GGML_Q8_0, offset, out, n);
+}
+
+/* A weight that is no number spoils every vector; better to say so now. So does one that the wanted
+ * type cannot hold. */
+static int check_values(const struct sl_safetensors_tensor *t, enum sl_ggml_type type,
+                        struct sl_error *err) {
+    float values[1024]; /* a multiple of Q8_0's blocks */
+    uint8_t encoded[sizeof values];
+    uint64_t columns = t->shape[t->n_dims - 1];
+    if (type == SL_GGML_Q8_0 && columns % SL_Q8_0_BLOCK) {
+        return sl_fail(err, SL_UNSUPPORTED,
+                       "tensor %s has rows of %" PRIu64 ", which do not fill the blocks of %u that "
+                       "q8_0 has: use --type f16",
+                       t->name, columns, SL_Q8_0_BLOCK);
+    }
     for (uint64_t at = 0; at < t->elements; at += 1024) {
         uint64_t n = t->elements - at < 1024 ? t->elements - at : 1024;
         sl_safetensors_floats(t, at, n, values);
@@ -64,13 +103,19 @@ static int check_finite(const struct sl_safetensors_tensor *t, struct sl_error *
                                t->name);
             }
         }
+        if (!sl_ggml_row_encode(type, values, n, encoded)) {
+            return sl_fail(err, SL_UNSUPPORTED,
+                           "tensor %s holds values beyond what %s can: use --type f32", t->name,
+                           sl_ggml_type_name(type));
+        }
     }
     return SL_OK;
 }
 
+/* type: what matrices become; vectors stay F32. */
 static int add_tensor(const struct sl_safetensors *weights, const char *hf, const char *gguf,
-                      struct sl_gguf_writer *writer, uint64_t *weights_count,
-                      struct sl_error *err) {
+                      enum sl_ggml_type type, struct sl_gguf_writer *writer,
+                      uint64_t *weights_count, struct sl_error *err) {
     uint64_t dims[2];
     const struct sl_safetensors_tensor *t = sl_safetensors_find(weights, hf);
     if (!t) {
@@ -83,15 +128,19 @@ static int add_tensor(const struct sl_safetensors *weights, const char *hf, cons
         return sl_fail(err, SL_CORRUPT, "tensor %s has %" PRIu32 " dimensions; 1 or 2 are expected",
                        hf, t->n_dims);
     }
-    int rc = check_finite(t, err);
+    type = t->n_dims == 1 ? SL_GGML_F32 : type;
+    int rc = check_values(t, type, err);
     if (rc) {
         return rc;
     }
     for (uint32_t i = 0; i < t->n_dims; i++) {
         dims[i] = t->shape[t->n_dims - 1 - i];
     }
-    sl_gguf_put_tensor(writer, gguf, SL_GGML_F32, t->n_dims, dims,
-                       (struct sl_gguf_source){read_floats, t});
+    struct sl_gguf_source source = {read_floats, t};
+    if (type != SL_GGML_F32) {
+        source.read = type == SL_GGML_F16 ? read_f16 : read_q8_0;
+    }
+    sl_gguf_put_tensor(writer, gguf, type, t->n_dims, dims, source);
     *weights_count += t->elements;
     return SL_OK;
 }
@@ -139,8 +188,8 @@ static int refuse_others(const struct sl_safetensors *weights, const char *prefi
 }
 
 static int add_tensors(const struct sl_safetensors *weights, uint32_t n_layer,
-                       struct sl_gguf_writer *writer, uint64_t *weights_count,
-                       struct sl_error *err) {
+                       enum sl_ggml_type type, struct sl_gguf_writer *writer,
+                       uint64_t *weights_count, struct sl_error *err) {
     /* Models saved with a head have all encoder names below "bert.". */
     const char *prefix =
         sl_safetensors_find(weights, "bert.embeddings.word_embeddings.weight") ? "bert." : "";
@@ -149,13 +198,14 @@ static int add_tensors(const struct sl_safetensors *weights, uint32_t n_layer,
     int rc = SL_OK;
     for (size_t i = 0; i < N_MODEL_ROWS && rc == SL_OK; i++) {
         snprintf(hf, sizeof hf, "%s%s", prefix, model_rows[i].hf);
-        rc = add_tensor(weights, hf, model_rows[i].gguf, writer, weights_count, err);
+        rc = add_tensor(weights, hf, model_rows[i].gguf, model_rows[i].small ? SL_GGML_F32 : type,
+                        writer, weights_count, err);
     }
     for (uint32_t l = 0; l < n_layer && rc == SL_OK; l++) {
         for (size_t i = 0; i < N_LAYER_ROWS && rc == SL_OK; i++) {
             snprintf(hf, sizeof hf, "%sencoder.layer.%" PRIu32 ".%s", prefix, l, layer_rows[i].hf);
             snprintf(gguf, sizeof gguf, "blk.%" PRIu32 ".%s", l, layer_rows[i].gguf);
-            rc = add_tensor(weights, hf, gguf, writer, weights_count, err);
+            rc = add_tensor(weights, hf, gguf, type, writer, weights_count, err);
         }
     }
     return rc == SL_OK ? refuse_others(weights, prefix, n_layer, err) : rc;
@@ -165,10 +215,19 @@ static struct sl_gguf_text text_of(const char *text) {
     return (struct sl_gguf_text){text, strlen(text)};
 }
 
-static void put_config(struct sl_gguf_writer *w, const struct sl_bert_config *c, const char *name) {
+/* llama.cpp's numbers: what most matrices are. */
+static uint32_t file_type(enum sl_ggml_type type) {
+    if (type == SL_GGML_F16) {
+        return 1;
+    }
+    return type == SL_GGML_Q8_0 ? 7 : 0;
+}
+
+static void put_config(struct sl_gguf_writer *w, const struct sl_bert_config *c,
+                       enum sl_ggml_type type, const char *name) {
     sl_gguf_put_text(w, "general.architecture", text_of("bert"));
     sl_gguf_put_text(w, "general.name", text_of(name));
-    sl_gguf_put_u32(w, "general.file_type", 0); /* all F32 */
+    sl_gguf_put_u32(w, "general.file_type", file_type(type));
     sl_gguf_put_u32(w, "general.quantization_version", 2);
     sl_gguf_put_u32(w, "general.alignment", 32);
     sl_gguf_put_u32(w, "bert.block_count", c->n_layer);
@@ -285,11 +344,12 @@ static int build(const struct sl_convert_request *request, const struct sl_hf_vo
         rc = sl_gguf_writer_create(&writer, err);
     }
     if (rc == SL_OK) {
-        put_config(writer, &report->config, name);
+        put_config(writer, &report->config, request->type, name);
         rc = put_vocab(writer, vocab, report->config.n_types, err);
     }
     if (rc == SL_OK) {
-        rc = add_tensors(weights, report->config.n_layer, writer, &report->weights, err);
+        rc = add_tensors(weights, report->config.n_layer, request->type, writer, &report->weights,
+                         err);
     }
     return rc == SL_OK ? sl_gguf_writer_save(writer, request->out, check_result, err) : rc;
 }
@@ -299,6 +359,7 @@ int sl_convert(const struct sl_convert_request *request, struct sl_convert_repor
     struct sl_convert_report report = {.config.pooling = request->pooling};
     struct sl_hf_vocab vocab = {0};
     int rc = sl_hf_read_config(request->folder, &report.config, &report.normalizes, err);
+    rc = rc ? rc : sl_hf_read_advice(request->folder, &report.advice, err);
     if (rc == SL_OK) {
         rc = sl_hf_read_vocab(request->folder, &vocab, err);
     }

@@ -21,6 +21,21 @@
 int sl_hf_read_config(const char *folder, struct sl_bert_config *config, bool *ret_normalizes,
                       struct sl_error *err);
 
+/* What the folder says beyond the model itself: nothing of it goes into the file, since tenants
+ * send whole texts, but the operator should know. */
+#define SL_HF_PROMPTS_MAX 8
+struct sl_hf_advice {
+    uint32_t max_tokens; /* sentence_bert_config.json's max_seq_length; 0: it says none */
+    uint32_t prompt_count;
+    struct {
+        char name[48];
+        char text[256]; /* cut where it is longer */
+        bool by_default;
+    } prompts[SL_HF_PROMPTS_MAX]; /* config_sentence_transformers.json's, those that are not empty
+                                   */
+};
+int sl_hf_read_advice(const char *folder, struct sl_hf_advice *ret_advice, struct sl_error *err);
+
 struct sl_hf_vocab {
     char *text;          /* all pieces, each NUL-terminated */
     const char **pieces; /* [count], index = id */

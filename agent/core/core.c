@@ -256,6 +256,12 @@ void sl_agent_message(struct sl_agent_core *core, struct sl_now now, struct sl_m
             agent_on_drain(core, now, &msg->drain);
         }
         break;
+    case SL_MSG_ROTATE:
+        if (ours) {
+            agent_on_rotate(core, &msg->rotate);
+        }
+        break;
+    case SL_MSG_ROTATE_KEY:
     case SL_MSG_INVALID:
     case SL_MSG_HELLO:
     case SL_MSG_REPORT:

@@ -75,6 +75,8 @@ enum sl_agent_cmd_kind {
     SL_AGENT_POOL_CONNECT, /* TCP to text:port, then sl_agent_pool_connected or _disconnected */
     SL_AGENT_POOL_SEND,    /* data[size] */
     SL_AGENT_POOL_CLOSE,   /* no _disconnected is expected for it */
+    SL_AGENT_MAKE_KEY,     /* for rotation `number`: then sl_agent_key_made */
+    SL_AGENT_USE_KEY,      /* the one made whose public half is text; then sl_agent_link_renewed */
     SL_AGENT_LOG,          /* event, text */
     SL_AGENT_EXIT,         /* stopped; leave with `code`, text says why. The last command */
 };
@@ -93,6 +95,7 @@ struct sl_agent_cmd {
     size_t size;
     struct sl_agent_tokens *tokens;
     uint16_t port;
+    uint64_t number;
     int code;
     enum sl_log_level level;
     const char *event; /* static */
@@ -134,6 +137,11 @@ void sl_agent_pool_disconnected(struct sl_agent_core *core, struct sl_now now, c
 /* What a device's sensors say; about once a second. What cannot be true is left out. */
 void sl_agent_telemetry(struct sl_agent_core *core, struct sl_now now, uint32_t device,
                         const struct sl_msg_telemetry *reading);
+/* A key was made, or found, for the rotation. */
+void sl_agent_key_made(struct sl_agent_core *core, struct sl_now now, uint64_t rotation,
+                       const char *public_key);
+/* The link is another one, with the new key: hello. */
+void sl_agent_link_renewed(struct sl_agent_core *core, struct sl_now now);
 void sl_agent_timer(struct sl_agent_core *core, struct sl_now now);
 /* Devices are halted at once. code 0 (SIGTERM): what is finished is stored first, shares get a
  * second for their answers, then EXIT follows. Else (a failed journal): EXIT follows immediately.

@@ -65,6 +65,7 @@ struct sl_agent_core {
     struct agent_shares shares;
     struct agent_pool *pool;               /* NULL: none */
     struct sl_job *job;                    /* newest of the pool, a reference */
+    struct sl_mono job_at;                 /* when it came */
     struct sl_msg_arena *arena;            /* for results that are sent again */
     struct sl_buf encoded;                 /* scratch */
     struct sl_msg_device *inventory;       /* [device_count] scratch of hello and report */
@@ -113,6 +114,8 @@ bool agent_live(const struct sl_agent_core *core);
 bool agent_send(struct sl_agent_core *core, struct sl_msg *msg);
 /* Sends the report if something asked for one and the last is not too fresh. */
 void agent_report_flush(struct sl_agent_core *core, struct sl_now now);
+/* rotate.c */
+void agent_on_rotate(struct sl_agent_core *core, const struct sl_msg_rotate *msg);
 /* report.c */
 void agent_report_fill(struct sl_agent_core *core);
 void agent_report_send(struct sl_agent_core *core);
@@ -121,5 +124,8 @@ void agent_pool_begin(struct sl_agent_core *core, struct sl_now now);
 /* Takes what the pool client wants done. */
 void agent_pool_drain(struct sl_agent_core *core, struct sl_now now);
 void agent_pool_post_job(struct sl_agent_core *core, struct agent_device *device);
+/* A device began with a job: says how long after its coming that was. */
+void agent_pool_job_started(struct sl_agent_core *core, const struct agent_device *device,
+                            const struct sl_device_event *event);
 
 #endif

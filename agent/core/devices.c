@@ -130,6 +130,9 @@ static void handle(struct sl_agent_core *core, struct sl_now now, struct agent_d
     case SL_DEVEV_STATS:
         take_report(device, event->report);
         break;
+    case SL_DEVEV_JOB_STARTED:
+        agent_pool_job_started(core, device, event);
+        break;
     case SL_DEVEV_INVALID:
         break;
     }

@@ -28,6 +28,16 @@ void agent_pool_post_job(struct sl_agent_core *core, struct agent_device *device
                                        .extranonce2_slots = core->config.device_count});
 }
 
+void agent_pool_job_started(struct sl_agent_core *core, const struct agent_device *device,
+                            const struct sl_device_event *event) {
+    if (core->job && core->job->serial == event->unit_id) {
+        agent_log(core, SL_LOG_DEBUG, "pool.job_started",
+                  "device=%u job=%llu clean=%d after_us=%lld", device->index,
+                  (unsigned long long)core->job->serial, core->job->clean,
+                  (long long)(event->at.ns - core->job_at.ns) / 1000);
+    }
+}
+
 static void post_to_all(struct sl_agent_core *core) {
     for (uint32_t i = 0; i < core->config.device_count; i++) {
         struct agent_device *device = &core->devices[i];
@@ -38,9 +48,10 @@ static void post_to_all(struct sl_agent_core *core) {
     }
 }
 
-static void take_job(struct sl_agent_core *core, struct sl_job *job) {
+static void take_job(struct sl_agent_core *core, struct sl_job *job, struct sl_mono at) {
     sl_job_unref(core->job);
     core->job = job ? sl_job_ref(job) : NULL;
+    core->job_at = at;
     post_to_all(core);
 }
 
@@ -63,12 +74,12 @@ static void handle(struct sl_agent_core *core, struct sl_now now,
         agent_queue(core, SL_AGENT_POOL_CLOSE);
         break;
     case POOL_JOB:
-        take_job(core, action->job);
+        take_job(core, action->job, now.mono);
         break;
     case POOL_NO_WORK:
         /* What is hashed without a connection is nearly always stale when it is back; nobody is
          * served by its heat. */
-        take_job(core, NULL);
+        take_job(core, NULL, now.mono);
         break;
     case POOL_SHARE:
         agent_share_settled(core, now, action->share_id, action->outcome, action->sent,

@@ -43,6 +43,7 @@ static void fill_models(const struct sl_agent_core *core, const struct agent_dev
         sl_text_copy(to->id, sizeof to->id, model->id);
         to->tokens_per_s_milli = model->tokens_per_s_milli;
         to->max_tokens = model->max_tokens;
+        memcpy(to->length_rates_milli, model->length_rates_milli, sizeof to->length_rates_milli);
         for (uint32_t j = 0; j < core->config.model_count; j++) {
             if (strcmp(core->models[j].id, model->id) == 0) {
                 to->truncate = core->models[j].truncate;

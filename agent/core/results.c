@@ -60,6 +60,7 @@ static bool send_again(struct sl_agent_core *core, struct sl_now now, struct age
                   (unsigned long long)entry->id, err.text);
         return false;
     }
+    msg.version = core->session.wire; /* not the one in which it was journalled */
     msg.session = core->session.id;
     msg.sequence = ++core->session.sequence;
     msg.result.age_ms = age_ms(now, entry->finished_ms);
@@ -85,7 +86,7 @@ static void journal_result(struct sl_agent_core *core, struct agent_result *entr
 int agent_result_add(struct sl_agent_core *core, struct sl_now now, struct sl_msg_result *result,
                      struct sl_error *err) {
     bool send = agent_live(core) && core->results.in_flight_bytes < WINDOW_BYTES;
-    struct sl_msg msg = {.version = SL_WIRE_VERSION, /* in the journal; sent in the session's */
+    struct sl_msg msg = {.version = send ? core->session.wire : SL_WIRE_VERSION,
                          .kind = SL_MSG_RESULT,
                          .session = core->session.id,
                          .sequence = core->session.sequence + 1};

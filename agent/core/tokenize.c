@@ -33,8 +33,8 @@ static int encode_all(struct sl_agent_tokens *tokens, uint32_t max_tokens,
             return rc;
         }
         text->tokens = 0;
-        text->status = encode(context, tokens->model, text->text, text->bytes,
-                              encoded->ids + encoded->count, max_tokens, &text->tokens, err);
+        text->status = encode(context, tokens->model, text, encoded->ids + encoded->count,
+                              max_tokens, &text->tokens, err);
         if (text->status == -SL_NOMEM) {
             return -SL_NOMEM;
         }

@@ -123,6 +123,29 @@ static struct agent_unit *unit_create(const struct sl_msg_unit *msg) {
     return unit;
 }
 
+/* Ids of all lines go before the first text, so that they stay aligned. */
+static void copy_inputs(struct sl_agent_tokens *tokens, const struct sl_msg_unit *msg, bool ids,
+                        char **to) {
+    for (uint32_t i = 0; i < msg->line_count; i++) {
+        for (uint32_t j = 0; msg->lines[i].tokens == ids && j < msg->lines[i].input_count; j++) {
+            const struct sl_msg_input *input = &msg->lines[i].inputs[j];
+            size_t n = ids ? input->id_count * sizeof *input->ids : input->bytes;
+            struct sl_agent_text *text = &tokens->texts[tokens->text_count++];
+            *text = (struct sl_agent_text){.line = msg->lines[i].line, .input = j, .text = *to};
+            if (ids) {
+                text->ids = (const uint32_t *)(const void *)*to;
+                text->id_count = input->id_count;
+            } else {
+                text->bytes = input->bytes;
+            }
+            if (n > 0) {
+                memcpy(*to, ids ? (const void *)input->ids : input->text, n);
+            }
+            *to += n;
+        }
+    }
+}
+
 static struct sl_agent_tokens *tokens_create(const struct agent_device *device,
                                              const struct sl_msg_unit *msg) {
     size_t count = 0;
@@ -130,7 +153,8 @@ static struct sl_agent_tokens *tokens_create(const struct agent_device *device,
     for (uint32_t i = 0; i < msg->line_count; i++) {
         for (uint32_t j = 0; j < msg->lines[i].input_count; j++) {
             count++;
-            bytes += msg->lines[i].inputs[j].bytes;
+            const struct sl_msg_input *input = &msg->lines[i].inputs[j];
+            bytes += msg->lines[i].tokens ? input->id_count * sizeof *input->ids : input->bytes;
         }
     }
     size_t head = sizeof(struct sl_agent_tokens) + count * sizeof(struct sl_agent_text);
@@ -141,17 +165,8 @@ static struct sl_agent_tokens *tokens_create(const struct agent_device *device,
     tokens->device = device->index;
     sl_text_copy(tokens->model, sizeof tokens->model, msg->model);
     char *to = (char *)tokens + head;
-    for (uint32_t i = 0; i < msg->line_count; i++) {
-        for (uint32_t j = 0; j < msg->lines[i].input_count; j++) {
-            const struct sl_msg_input *input = &msg->lines[i].inputs[j];
-            tokens->texts[tokens->text_count++] = (struct sl_agent_text){
-                .line = msg->lines[i].line, .input = j, .bytes = input->bytes, .text = to};
-            if (input->bytes) {
-                memcpy(to, input->text, input->bytes);
-            }
-            to += input->bytes;
-        }
-    }
+    copy_inputs(tokens, msg, true, &to);
+    copy_inputs(tokens, msg, false, &to);
     return tokens;
 }
 
@@ -232,6 +247,9 @@ static void take_texts(struct sl_now now, struct agent_unit *unit,
         line->inputs[text->input].tokens = text->tokens;
         if (line->status == SL_LINE_INVALID && text->status == -SL_LIMIT) {
             line_finish(unit, now, line, SL_LINE_TOO_LONG, text->tokens);
+        } else if (line->status == SL_LINE_INVALID && text->status == -SL_INVALID &&
+                   text->id_count > 0) {
+            line_finish(unit, now, line, SL_LINE_BAD_TOKEN, 0);
         } else if (line->status == SL_LINE_INVALID && text->status != SL_OK) {
             line_finish(unit, now, line, SL_LINE_FAILED, 0);
         }

@@ -91,10 +91,16 @@ int sl_cl_open(struct sl_cl *ret_cl, const struct sl_cl_spec *spec, struct sl_er
                        sizeof ret_cl->cache_dir - 1, spec->cache_dir);
     }
     read_device(ret_cl);
+    int rc = SL_OK;
     if (spec->figures) {
         sl_figures_recall(ret_cl, spec->figures, spec->launch_ms);
+        rc = sl_tuning_open(ret_cl->cache_dir, spec->figures, ret_cl->cache_key, &ret_cl->tuning,
+                            err);
     }
-    int rc = open_queues(ret_cl, err);
+    if (rc == SL_OK && spec->tune_again && ret_cl->tuning) {
+        sl_tuning_forget(ret_cl->tuning);
+    }
+    rc = rc == SL_OK ? open_queues(ret_cl, err) : rc;
     if (rc == SL_OK) {
         rc = sl_cl_clock_sync(ret_cl, true, err);
     }
@@ -126,6 +132,8 @@ void sl_cl_close(struct sl_cl *cl) {
     if (cl->context) {
         clReleaseContext(cl->context);
     }
+    sl_tuning_close(cl->tuning);
+    cl->tuning = NULL;
     cl->transfer = NULL;
     cl->queue = NULL;
     cl->context = NULL;

@@ -18,6 +18,7 @@
 
 #include "agent/device/device.h"
 #include "agent/device/figures.h"
+#include "agent/device/tuning.h"
 #include "proto/base/error.h"
 
 struct sl_cl {
@@ -50,8 +51,11 @@ struct sl_cl {
     uint32_t stop_us_p50; /* measured: stop word set -> queue of two launches empty */
     uint32_t stop_us_max;
     const atomic_bool *closing; /* set: the loop takes no more events; drop them. May be NULL */
-    struct sl_figures figures;  /* what was measured, now or at an earlier start */
-    bool figures_new;           /* some of it now */
+    /* What was tuned for this device (tuning.h); NULL where it has no name or there is no memory.
+     */
+    struct sl_tuning *tuning;
+    struct sl_figures figures; /* what was measured, now or at an earlier start */
+    bool figures_new;          /* some of it now */
 };
 
 /* Kernel argument 0 is always the stop word. */

@@ -135,6 +135,39 @@ static bool offers(const struct sl_cl_device *d, enum sl_mode mode) {
     return false;
 }
 
+/* What is queued for the job before is worthless with this one (as take_job in hash.c judges). */
+static bool ends_job(const struct sl_cl_device *d, const struct sl_job *job) {
+    return d->posted && (!job || job->clean || job->session != d->posted_session ||
+                         memcmp(job->prevhash, d->posted_prevhash, sizeof job->prevhash) != 0);
+}
+
+static void note_job(struct sl_cl_device *d, const struct sl_job *job) {
+    d->posted = job != NULL;
+    if (job) {
+        d->posted_session = job->session;
+        memcpy(d->posted_prevhash, job->prevhash, sizeof d->posted_prevhash);
+    }
+}
+
+/* The thread may be waiting for a launch, so a job that ends the one before sets the stop word from
+ * here. After the command is in the box: a cut without its job would only be a pause. */
+static int post_job(struct sl_cl_device *d, struct sl_device_cmd *cmd) {
+    struct sl_job *job = cmd->job;
+    bool ends = ends_job(d, job);
+    struct sl_job kept = job ? *job : (struct sl_job){0}; /* the thread may free it at once */
+    pthread_mutex_lock(&d->lock);
+    int rc = sl_mailbox_put(d->commands, cmd);
+    if (rc == SL_OK && ends && d->word_open && d->hashing) {
+        d->cuts++;
+        sl_cl_stop_set(&d->cl, true);
+    }
+    pthread_mutex_unlock(&d->lock);
+    if (rc == SL_OK) {
+        note_job(d, job ? &kept : NULL);
+    }
+    return rc;
+}
+
 static int cl_device_post(struct sl_device *device, struct sl_device_cmd *cmd) {
     struct sl_cl_device *d = of(device);
     if (cmd->kind == SL_DEVCMD_INVALID) {
@@ -143,7 +176,7 @@ static int cl_device_post(struct sl_device *device, struct sl_device_cmd *cmd) {
     if (cmd->kind == SL_DEVCMD_MODE && !offers(d, cmd->mode)) {
         return -SL_UNSUPPORTED;
     }
-    int rc = sl_mailbox_put(d->commands, cmd);
+    int rc = cmd->kind == SL_DEVCMD_JOB ? post_job(d, cmd) : sl_mailbox_put(d->commands, cmd);
     if (rc == SL_OK) {
         memset(cmd, 0, sizeof *cmd);
     }

@@ -56,6 +56,14 @@ struct sl_cl_device {
     uint64_t halts_done;
     int64_t halt_ns; /* when the first halt that is not done was asked for */
     bool word_open;  /* in service: a halt may set the stop word */
+    bool hashing;    /* what runs is pool work */
+    uint64_t cuts;   /* of pool work: asked for */
+    uint64_t cuts_done;
+
+    /* Of the loop's thread: the job that was posted last. */
+    bool posted;
+    uint32_t posted_session;
+    uint8_t posted_prevhash[32];
 
     struct sl_cl cl;
     bool cl_open;

@@ -87,8 +87,24 @@ static void finish_halts(struct sl_cl_device *d, int64_t *ret_asked_ns, int64_t 
     *ret_empty_ns = sl_clock_mono().ns;
     *ret_asked_ns = d->halts != d->halts_done ? d->halt_ns : 0;
     d->halts_done = d->halts;
+    d->cuts_done = d->cuts;
+    d->hashing = false; /* until a mode says so */
     sl_cl_stop_set(&d->cl, false);
     pthread_mutex_unlock(&d->lock);
+}
+
+static void set_hashing(struct sl_cl_device *d, bool hashing) {
+    pthread_mutex_lock(&d->lock);
+    d->hashing = hashing;
+    pthread_mutex_unlock(&d->lock);
+}
+
+/* The loop has set the stop word because a new job makes the old one worthless. */
+static bool cut_wanted(struct sl_cl_device *d) {
+    pthread_mutex_lock(&d->lock);
+    bool wanted = d->cuts != d->cuts_done;
+    pthread_mutex_unlock(&d->lock);
+    return wanted;
 }
 
 static int do_halt(struct sl_cl_device *d, struct sl_error *err) {
@@ -109,11 +125,12 @@ static int do_halt(struct sl_cl_device *d, struct sl_error *err) {
 }
 
 /* Work of the same mode goes on; only what is queued is worthless. A halt that comes meanwhile
- * keeps the word set. */
+ * keeps the word set; a cut is done with, as the queue is empty. */
 static int do_cut(struct sl_cl_device *d, struct sl_error *err) {
     set_word(d);
     int rc = empty_queue(d, err);
     pthread_mutex_lock(&d->lock);
+    d->cuts_done = d->cuts;
     if (rc == SL_OK && d->halts == d->halts_done) {
         sl_cl_stop_set(&d->cl, false);
     }
@@ -168,6 +185,7 @@ static int do_mode(struct sl_cl_device *d, struct sl_error *err) {
         }
     }
     d->state = SL_STATE_RUNNING;
+    set_hashing(d, d->next_mode == SL_MODE_HASH);
     d->started_wanted = true;
     d->sample_good = true;
     if (d->next_mode == SL_MODE_IDLE) {
@@ -333,7 +351,7 @@ static int turn(struct sl_cl_device *d, struct sl_error *err) {
         if (tested != SL_OK || sl_cl_device_halt_wanted(d)) {
             return tested;
         }
-        if (d->now->cut) {
+        if (d->now->cut || cut_wanted(d)) {
             int rc = do_cut(d, err);
             if (rc != SL_OK || sl_cl_device_halt_wanted(d)) {
                 return rc;

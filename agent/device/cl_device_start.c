@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "agent/device/cl_device_internal.h"
+#include "proto/base/log.h"
 
 #define PREPARE_LIMIT_NS (600 * SL_NS_PER_S) /* compilers may take minutes */
 #define SAMPLES 5
@@ -198,6 +199,11 @@ static int prepare(struct sl_cl_device *d, struct sl_error *err) {
         return rc;
     }
     sl_figures_keep(&d->cl, d->found->info.key, d->config.launch_ms);
+    if (sl_tuning_save(d->cl.tuning, err) != SL_OK) {
+        sl_log(SL_LOG_WARN, "device.tuning",
+               "device=%s: %s; it will be tuned again at the next start", d->found->info.key,
+               err->text);
+    }
     rate_watts(d);
     /* The measuring belongs to no mode. */
     memset(d->stats.busy_ns, 0, sizeof d->stats.busy_ns);

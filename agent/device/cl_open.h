@@ -14,6 +14,7 @@ struct sl_cl_spec {
     const char *cache_dir; /* NULL or empty: programs are not kept on disk */
     const char *figures;   /* the device's key: take over what was measured (figures.h); or NULL */
     uint32_t launch_ms;    /* with it */
+    bool tune_again;       /* with it: what was tuned earlier does not count */
     bool force_gpu_kernels;
     bool force_no_stop_word; /* as if no way to a running kernel had been found */
     uint32_t index;

@@ -27,6 +27,7 @@ void sl_device_event_fini(struct sl_device_event *event) {
     case SL_DEVEV_CANDIDATE:
     case SL_DEVEV_UNIT_DONE:
     case SL_DEVEV_NEED_WORK:
+    case SL_DEVEV_JOB_STARTED:
         break;
     }
     memset(event, 0, sizeof *event);

@@ -20,6 +20,7 @@
 #include "agent/stratum/work.h"
 #include "proto/base/clock.h"
 #include "proto/base/error.h"
+#include "proto/base/length.h"
 #include "proto/base/mailbox.h"
 #include "proto/base/mode.h"
 
@@ -48,8 +49,9 @@ struct sl_device_info {
 };
 
 struct sl_device_model {
-    char id[64];                 /* the id under which tenants ask for it */
-    uint64_t tokens_per_s_milli; /* measured; kept up to date from work done */
+    char id[64];                             /* the id under which tenants ask for it */
+    uint64_t tokens_per_s_milli;             /* measured; kept up to date from work done */
+    uint64_t length_rates_milli[SL_LENGTHS]; /* likewise, by length of text; 0: not measured */
     uint32_t max_tokens;
 };
 
@@ -120,12 +122,13 @@ enum sl_device_event_kind {
     SL_DEVEV_FAILED,  /* text says why; the device is not offered (any more) */
     SL_DEVEV_HALTED,  /* the queue is empty after a halt; at = when. One for all halts till then */
     SL_DEVEV_STARTED, /* first kernel of (epoch, mode) started at `at` and has finished */
-    SL_DEVEV_CANDIDATE, /* a nonce that the host has re-hashed and found at or below the target */
-    SL_DEVEV_LINE,      /* one input of a unit is done */
-    SL_DEVEV_UNIT_DONE, /* all lines of the unit have been reported */
-    SL_DEVEV_NEED_WORK, /* infer mode, queue of units is (nearly) empty */
-    SL_DEVEV_CANARY,    /* text empty: passed; else what was wrong */
-    SL_DEVEV_STATS,     /* about once a second while something runs, and on change */
+    SL_DEVEV_CANDIDATE,   /* a nonce that the host has re-hashed and found at or below the target */
+    SL_DEVEV_LINE,        /* one input of a unit is done */
+    SL_DEVEV_UNIT_DONE,   /* all lines of the unit have been reported */
+    SL_DEVEV_NEED_WORK,   /* infer mode, queue of units is (nearly) empty */
+    SL_DEVEV_CANARY,      /* text empty: passed; else what was wrong */
+    SL_DEVEV_JOB_STARTED, /* first launch of a pool job, unit_id = its serial, started at `at` */
+    SL_DEVEV_STATS,       /* about once a second while something runs, and on change */
 };
 
 /* sl_job's reference count is plain, so no job crosses to the loop: serial and session in the flat

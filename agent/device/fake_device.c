@@ -214,10 +214,13 @@ static bool is_inferring(const struct fake *f) {
     return f->phase == PHASE_RUNNING && f->stats.mode == SL_MODE_INFER && f->unit_count > 0;
 }
 
-static uint64_t model_rate_milli(const struct fake *f, const char *id) {
+/* Of a text of so many tokens, where the script says so, else of any text. */
+static uint64_t model_rate_milli(const struct fake *f, const char *id, uint64_t tokens) {
     for (uint32_t i = 0; i < f->script.model_count; i++) {
-        if (strcmp(f->script.models[i].id, id) == 0) {
-            return f->script.models[i].tokens_per_s_milli;
+        const struct sl_device_model *model = &f->script.models[i];
+        if (strcmp(model->id, id) == 0) {
+            uint64_t of_length = model->length_rates_milli[sl_length_class(tokens)];
+            return of_length ? of_length : model->tokens_per_s_milli;
         }
     }
     return 0;
@@ -225,8 +228,8 @@ static uint64_t model_rate_milli(const struct fake *f, const char *id) {
 
 static void begin_line(struct fake *f) {
     const struct sl_device_unit *unit = f->units[0];
-    uint64_t milli = model_rate_milli(f, unit->model);
     uint64_t tokens = f->line_at < unit->n_lines ? unit->lines[f->line_at].n_ids : 0;
+    uint64_t milli = model_rate_milli(f, unit->model, tokens);
     f->line_begun = true;
     f->line_left_ns = milli > 0 ? (int64_t)((double)tokens * 1e12 / (double)milli) : 0;
 }
@@ -241,7 +244,8 @@ static void finish_line(struct fake *f) {
         event.line.input = line->input;
         event.line.tokens = line->n_ids;
         event.line.dim = f->script.dim ? f->script.dim : 384;
-        bool bad = f->script.failure == SL_FAKE_BAD_VECTOR || model_rate_milli(f, unit->model) == 0;
+        bool bad = f->script.failure == SL_FAKE_BAD_VECTOR ||
+                   model_rate_milli(f, unit->model, line->n_ids) == 0;
         event.line.vector = bad ? NULL : malloc(event.line.dim * sizeof(float));
         event.line.status = event.line.vector ? SL_OK : -SL_DEVICE;
         if (event.line.vector) {

@@ -27,7 +27,7 @@ struct sl_fake_script {
     uint64_t hash_rate_hs;
     uint32_t model_count;
     struct sl_device_model
-        models[SL_DEVICE_MODELS_MAX]; /* with the rate that lines are worked at */
+        models[SL_DEVICE_MODELS_MAX]; /* with the rates that lines are worked at */
     uint32_t dim;                     /* of vectors; 0: 384 */
     struct sl_watts watts[SL_MODE_COUNT];
     uint64_t ready_us;           /* creation to READY (or FAILED) */

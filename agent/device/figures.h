@@ -16,16 +16,16 @@
 struct sl_cl;
 
 struct sl_hash_figures {
-    uint32_t width, local, rounds; /* the kernel's shape that the rest belongs to */
-    uint32_t reserved;
-    double ns_per_group;
-    double rate_nonces, rate_ns;
+    uint64_t shapes; /* digest of the kernels' shapes that the rest belongs to; 0: none */
+    double ns_per_group[2];
+    double rate_hashes, rate_ns;
 };
 
 struct sl_model_figures {
     char id[64];
     uint64_t weights; /* another model under the same id has another rate */
     double tokens, ns;
+    double length_tokens[SL_LENGTHS], length_ns[SL_LENGTHS]; /* by length of text */
     double ns_per_cost;
 };
 

@@ -82,6 +82,7 @@ struct sl_model_config {
     char path[256];      /* GGUF */
     uint32_t max_tokens; /* 0: the model's context length */
     bool truncate;       /* cut over-long input instead of refusing the line */
+    char sha256[65];     /* hex; empty: any file will do */
 };
 struct sl_model_set; /* agent/executors/model_set.h: loaded models, shared read-only by devices */
 int sl_infer_executor_create(struct sl_cl *cl, const struct sl_model_set *models,

@@ -13,19 +13,20 @@
 /* A launch finds this many times fewer candidates than the ring holds, on average. */
 #define RING_MARGIN 8
 
-uint32_t sl_hash_launch_groups(const struct sl_hash_executor *hash, uint32_t top) {
-    const double per_group = sl_hash_nonces_per_group(&hash->kernel);
-    double groups = (double)hash->launch_ms * 1e6 / hash->ns_per_group;
-    double most =
-        (double)(SL_HASH_RING - 64) / RING_MARGIN * (double)WORDS / ((double)top + 1.0) / per_group;
+uint32_t sl_hash_launch_groups(const struct sl_hash_executor *hash, uint32_t which, uint32_t top) {
+    const struct sl_hash_kernel *kernel = &hash->kernels[which];
+    double groups = hash->launch_ms * 1e6 / hash->ns_per_group[which];
+    double most = (double)(SL_HASH_RING - 64) / RING_MARGIN * (double)WORDS / ((double)top + 1.0) /
+                  sl_hash_hashes_per_group(kernel);
     groups = fmin(groups, most);
-    groups = fmin(groups, (double)WORDS / per_group);
+    groups = fmin(groups, (double)WORDS / sl_hash_nonces_per_group(kernel));
     return groups < 1.0 ? 1 : (uint32_t)groups;
 }
 
 static void drop_job(struct sl_hash_executor *hash) {
     sl_job_unref(hash->job);
     hash->job = NULL;
+    hash->taken.count = 0;
     hash->has_work = false;
     hash->exhausted = false;
 }
@@ -58,6 +59,41 @@ static void hash_command(struct sl_executor *ex, struct sl_device_cmd *cmd) {
     }
 }
 
+/* Refills `taken`: one header, or as many as kernels[1] takes while the cursor stays at one root.
+ */
+static bool take_headers(struct sl_hash_executor *hash) {
+    struct sl_hash_batch *taken = &hash->taken;
+    const uint32_t most = hash->kernels[hash->kernel_count - 1].shape.mids;
+    taken->count = 0;
+    hash->taken_at = 0;
+    while (taken->count < most && (taken->count == 0 || sl_work_same_root(&hash->cursor))) {
+        if (sl_work_next(&hash->cursor, hash->job, &taken->works[taken->count], NULL) != SL_OK) {
+            break;
+        }
+        taken->count++;
+    }
+    return taken->count > 0;
+}
+
+/* The next of the headers taken, or all of them. */
+static void enter_headers(struct sl_hash_executor *hash) {
+    const struct sl_hash_batch *taken = &hash->taken;
+    struct sl_hash_batch *batch = &hash->batch;
+    bool together =
+        hash->kernel_count > 1 && taken->count == hash->kernels[1].shape.mids && !hash->taken_at;
+    hash->which = together ? 1 : 0;
+    batch->count = together ? taken->count : 1;
+    memcpy(batch->works, taken->works + hash->taken_at, batch->count * sizeof batch->works[0]);
+    hash->taken_at += batch->count;
+    const struct sl_work *work = batch->works;
+    sl_hash_input_make(work->midstate, work->header + 64, &work->target, &hash->input);
+    for (uint32_t i = 1; i < batch->count; i++) {
+        sl_hash_input_add(&hash->input, work[i].midstate);
+    }
+    hash->has_work = true;
+    hash->next_word = 0;
+}
+
 /* False when there is nothing to hash. */
 static bool next_input(struct sl_hash_executor *hash) {
     if (hash->has_work && hash->next_word < WORDS) {
@@ -70,16 +106,13 @@ static bool next_input(struct sl_hash_executor *hash) {
     if (!hash->job || hash->exhausted) {
         return false;
     }
-    if (sl_work_next(&hash->cursor, hash->job, &hash->work, NULL) != SL_OK) {
+    if (hash->taken_at >= hash->taken.count && !take_headers(hash)) {
         /* Used up until the next job; the pool sends one at least every few minutes. */
         hash->exhausted = true;
         hash->has_work = false;
         return false;
     }
-    sl_hash_input_make(hash->work.midstate, hash->work.header + 64, &hash->work.target,
-                       &hash->input);
-    hash->has_work = true;
-    hash->next_word = 0;
+    enter_headers(hash);
     return true;
 }
 
@@ -89,18 +122,20 @@ static int hash_enqueue(struct sl_executor *ex, struct sl_launch *ret_launch,
     if (hash->flight_count == SL_HASH_AHEAD || !next_input(hash)) {
         return 0;
     }
-    const uint32_t per_group = sl_hash_nonces_per_group(&hash->kernel);
+    struct sl_hash_kernel *kernel = &hash->kernels[hash->which];
+    const uint32_t per_group = sl_hash_nonces_per_group(kernel);
     uint64_t left = (WORDS - hash->next_word) / per_group;
-    uint64_t groups = sl_hash_launch_groups(hash, hash->input.top);
+    uint64_t groups = sl_hash_launch_groups(hash, hash->which, hash->input.top);
     groups = groups < left ? groups : left;
     uint32_t at = (hash->flight_first + hash->flight_count) % SL_HASH_AHEAD;
     struct sl_hash_flight *flight = &hash->flights[at];
-    int rc = sl_hash_kernel_enqueue(&hash->kernel, &hash->input, (uint32_t)hash->next_word,
+    int rc = sl_hash_kernel_enqueue(kernel, &hash->input, (uint32_t)hash->next_word,
                                     (uint32_t)groups, &flight->launch, err);
     if (rc != SL_OK) {
         return rc;
     }
-    flight->work = hash->work;
+    flight->batch = hash->batch;
+    flight->which = hash->which;
     flight->synthetic = hash->synthetic;
     hash->flight_count++;
     hash->next_word += groups * per_group;
@@ -138,19 +173,36 @@ static void check_candidate(struct sl_hash_executor *hash, const struct sl_work 
 }
 
 static void count_launch(struct sl_hash_executor *hash, const struct sl_launch *launch,
-                         const struct sl_hash_launch *own, uint32_t ran) {
+                         const struct sl_hash_flight *flight, uint32_t ran) {
     double ns = (double)(launch->end_ns - launch->start_ns);
-    double nonces = (double)ran * sl_hash_nonces_per_group(&hash->kernel);
+    double hashes = (double)ran * sl_hash_hashes_per_group(&hash->kernels[flight->which]);
     if (ns <= 0.0) {
         return;
     }
     double keep = exp(-ns / RATE_FADE_NS);
-    hash->rate_nonces = hash->rate_nonces * keep + nonces;
+    hash->rate_hashes = hash->rate_hashes * keep + hashes;
     hash->rate_ns = hash->rate_ns * keep + ns;
-    if (ran == own->groups) {
+    if (ran == flight->launch.groups) {
         /* Slowly, so that one disturbed launch does not change the length of all. */
-        hash->ns_per_group += (ns / ran - hash->ns_per_group) / 8;
+        double *per_group = &hash->ns_per_group[flight->which];
+        *per_group += (ns / ran - *per_group) / 8;
     }
+}
+
+/* The loop learns when the device began with a job, once for each. */
+static void report_start(struct sl_hash_executor *hash, const struct sl_hash_flight *flight,
+                         const struct sl_launch *launch) {
+    uint64_t serial = flight->batch.works[0].job_serial;
+    if (serial == hash->started_serial) {
+        return;
+    }
+    hash->started_serial = serial;
+    struct sl_device_event event = {.kind = SL_DEVEV_JOB_STARTED,
+                                    .epoch = hash->base.epoch,
+                                    .mode = SL_MODE_HASH,
+                                    .unit_id = serial,
+                                    .at = {launch->start_ns}};
+    sl_cl_emit(hash->base.cl, &event);
 }
 
 static int hash_complete(struct sl_executor *ex, struct sl_launch *launch, struct sl_error *err) {
@@ -161,18 +213,27 @@ static int hash_complete(struct sl_executor *ex, struct sl_launch *launch, struc
     sl_assert(hash->flight_count > 0 && launch->tag == hash->flight_first);
     hash->flight_first = (hash->flight_first + 1) % SL_HASH_AHEAD;
     hash->flight_count--;
-    int rc = sl_hash_kernel_collect(&hash->kernel, &own, &found, err);
+    struct sl_hash_kernel *kernel = &hash->kernels[flight->which];
+    int rc = sl_hash_kernel_collect(kernel, &own, &found, err);
     if (rc != SL_OK) {
         return rc;
     }
-    count_launch(hash, launch, &own, found.groups_ran);
+    count_launch(hash, launch, flight, found.groups_ran);
     if (flight->synthetic) {
         return SL_OK;
     }
-    hash->hashes_total += (uint64_t)found.groups_ran * sl_hash_nonces_per_group(&hash->kernel);
+    if (found.groups_ran > 0) {
+        report_start(hash, flight, launch);
+    }
+    hash->hashes_total += (uint64_t)found.groups_ran * sl_hash_hashes_per_group(kernel);
     hash->candidates_lost += found.lost;
     for (uint32_t i = 0; i < found.count; i++) {
-        check_candidate(hash, &flight->work, sl_hash_found_nonce(&found, i));
+        uint32_t mid = sl_hash_found_mid(&found, i);
+        if (mid >= flight->batch.count) {
+            hash->candidates_bad++;
+            continue;
+        }
+        check_candidate(hash, &flight->batch.works[mid], sl_hash_found_nonce(&found, i));
     }
     return SL_OK;
 }
@@ -187,7 +248,7 @@ static int hash_halted(struct sl_executor *ex, struct sl_error *err) {
 static void hash_stats(struct sl_executor *ex, struct sl_device_stats *stats) {
     const struct sl_hash_executor *hash = (const struct sl_hash_executor *)ex;
     if (hash->rate_ns > 0.0) {
-        stats->hash_rate_hs = (uint64_t)(hash->rate_nonces / hash->rate_ns * 1e9);
+        stats->hash_rate_hs = (uint64_t)(hash->rate_hashes / hash->rate_ns * 1e9);
     }
     stats->hashes_total = hash->hashes_total;
     stats->candidates_bad = hash->candidates_bad + hash->candidates_lost;
@@ -200,31 +261,40 @@ static void hash_synthetic(struct sl_executor *ex, bool on) {
     hash->synthetic = on;
     hash->has_work = on;
     hash->next_word = 0;
-    memset(&hash->work, 0, sizeof hash->work);
+    hash->taken.count = 0;
+    memset(&hash->batch, 0, sizeof hash->batch);
     if (on) {
-        sl_hash_input_make(hash->work.midstate, tail, &hash->work.target, &hash->input);
+        const struct sl_work *work = hash->batch.works;
+        hash->which = hash->kernel_count - 1;
+        hash->batch.count = hash->kernels[hash->which].shape.mids;
+        sl_hash_input_make(work->midstate, tail, &work->target, &hash->input);
+        for (uint32_t i = 1; i < hash->batch.count; i++) {
+            sl_hash_input_add(&hash->input, work->midstate);
+        }
     }
 }
 
 static int hash_canary(struct sl_executor *ex, struct sl_error *err) {
     struct sl_hash_executor *hash = (struct sl_hash_executor *)ex;
-    if (!hash->open || hash->flight_count > 0) {
+    if (hash->kernel_count == 0 || hash->flight_count > 0) {
         return -SL_AGAIN;
     }
-    return sl_hash_canary(&hash->kernel, hash->canaries++, err);
+    uint32_t turn = hash->canaries++;
+    return sl_hash_canary(&hash->kernels[turn % hash->kernel_count], turn / hash->kernel_count,
+                          err);
 }
 
 static void hash_destroy(struct sl_executor *ex) {
     struct sl_hash_executor *hash = (struct sl_hash_executor *)ex;
     struct sl_hash_found found;
     while (hash->flight_count > 0) {
-        struct sl_hash_launch *launch = &hash->flights[hash->flight_first].launch;
-        sl_hash_kernel_collect(&hash->kernel, launch, &found, NULL);
+        struct sl_hash_flight *flight = &hash->flights[hash->flight_first];
+        sl_hash_kernel_collect(&hash->kernels[flight->which], &flight->launch, &found, NULL);
         hash->flight_first = (hash->flight_first + 1) % SL_HASH_AHEAD;
         hash->flight_count--;
     }
-    if (hash->open) {
-        sl_hash_kernel_close(&hash->kernel);
+    for (uint32_t i = 0; i < hash->kernel_count; i++) {
+        sl_hash_kernel_close(&hash->kernels[i]);
     }
     drop_job(hash);
     free(hash);
@@ -254,7 +324,7 @@ int sl_hash_executor_create(struct sl_cl *cl, uint32_t launch_ms, struct sl_exec
     hash->base.ops = &hash_ops;
     hash->base.cl = cl;
     hash->launch_ms = launch_ms;
-    hash->ns_per_group = 1e5; /* until it is measured */
+    hash->ns_per_group[0] = hash->ns_per_group[1] = 1e5; /* until it is measured */
     *ret_ex = &hash->base;
     return SL_OK;
 }

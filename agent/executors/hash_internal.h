@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Between hash.c (work and candidates) and hash_prepare.c (what this device is best at, and whether
- * it computes correctly). */
+ * Between hash.c (work and candidates), hash_tune.c (what this device is best at) and
+ * hash_prepare.c (whether it computes correctly, and its rate). */
 #ifndef SLUICE_AGENT_EXECUTORS_HASH_INTERNAL_H
 #define SLUICE_AGENT_EXECUTORS_HASH_INTERNAL_H
 
@@ -8,37 +8,59 @@
 #include "agent/executors/hash_kernel.h"
 
 #define SL_HASH_AHEAD 2 /* launches queued: the second hides the first's end */
+#define SL_HASH_KERNELS 2
+
+/* Headers that one launch searches: `count` is 1, or what the kernel for several takes. */
+struct sl_hash_batch {
+    struct sl_work works[SL_HASH_MIDS_MAX];
+    uint32_t count;
+};
 
 struct sl_hash_flight {
     struct sl_hash_launch launch;
-    struct sl_work work;
+    uint32_t which; /* of the kernels */
+    struct sl_hash_batch batch;
     bool synthetic;
+};
+
+/* Two shapes of the kernel: [0] takes one header, [1] several that differ in their version only,
+ * where that is quicker; else there is no [1]. */
+struct sl_hash_choice {
+    struct sl_hash_shape shapes[SL_HASH_KERNELS];
+    uint32_t count;
+    uint64_t rate_hs; /* as timed; 0: not timed */
 };
 
 struct sl_hash_executor {
     struct sl_executor base;
-    uint32_t launch_ms;
-    struct sl_hash_kernel kernel;
-    bool open;
+    double launch_ms; /* as configured, or shorter where that is as quick */
+    struct sl_hash_kernel kernels[SL_HASH_KERNELS];
+    uint32_t kernel_count; /* open */
     /* Work. */
     struct sl_job *job; /* ours; NULL: no pool work */
     struct sl_work_cursor cursor;
     uint32_t slot;
     uint32_t slots;
-    struct sl_work work;
+    /* Headers that the cursor gave, with the same root. As many as kernels[1] takes are searched
+     * together; fewer, at the end of the version bits, one after the other. */
+    struct sl_hash_batch taken;
+    uint32_t taken_at;
+    struct sl_hash_batch batch; /* of them, searched now */
+    uint32_t which;             /* by this kernel */
     struct sl_hash_input input;
     bool has_work;
     bool exhausted;     /* this job's share of the search space is used up */
-    uint64_t next_word; /* of 2^32 in `work` */
+    uint64_t next_word; /* of 2^32 in `batch` */
     bool synthetic;
     /* In the queue, oldest first. */
     struct sl_hash_flight flights[SL_HASH_AHEAD];
     uint32_t flight_first;
     uint32_t flight_count;
     /* Measured. */
-    double ns_per_group; /* of whole launches; sizes the next ones */
-    double rate_nonces;  /* fading sums: their quotient is the reported rate */
+    double ns_per_group[SL_HASH_KERNELS]; /* of whole launches; sizes the next ones */
+    double rate_hashes;                   /* fading sums: their quotient is the reported rate */
     double rate_ns;
+    uint64_t started_serial; /* of the job whose first launch was reported */
     uint64_t hashes_total;
     uint64_t candidates_bad;
     uint32_t canaries;        /* re-tests done */
@@ -47,9 +69,14 @@ struct sl_hash_executor {
 
 /* hash_prepare.c */
 int sl_hash_prepare(struct sl_executor *ex, struct sl_error *err);
-/* The kernel in the shape that suits the device: by its native vector width on CPUs, by timing a
- * few on GPUs. */
-int sl_hash_open_best(struct sl_cl *cl, struct sl_hash_kernel *ret_kernel, struct sl_error *err);
+/* hash_tune.c: the shapes that suit the device, as kept from an earlier start (cl->tuning) or by
+ * timing; then kept. Builds what it times. -SL_DEVICE only when no shape runs.
+ */
+int sl_hash_choose(struct sl_cl *cl, struct sl_hash_choice *ret_choice, struct sl_error *err);
+/* Device time of one group, from a launch of about `want_ns`, and what a first launch puts off
+ * before. */
+int sl_hash_time_groups(struct sl_hash_kernel *kernel, int64_t want_ns, double *ret_ns_per_group,
+                        struct sl_error *err);
 /* A whole launch, waited for. The stop word must be clear. */
 int sl_hash_run(struct sl_hash_kernel *kernel, const struct sl_hash_input *input, uint32_t base,
                 uint32_t groups, struct sl_hash_found *ret_found, int64_t *ret_ns,
@@ -60,7 +87,8 @@ int sl_hash_self_test(struct sl_hash_kernel *kernel, struct sl_error *err);
 /* One of the known answers, in turn; the queue is empty. */
 int sl_hash_canary(struct sl_hash_kernel *kernel, uint32_t turn, struct sl_error *err);
 
-/* hash.c: groups of a launch that takes launch_ms and cannot overflow the ring of candidates. */
-uint32_t sl_hash_launch_groups(const struct sl_hash_executor *hash, uint32_t top);
+/* hash.c: groups of a launch of this kernel that takes launch_ms and cannot overflow the ring of
+ * candidates. */
+uint32_t sl_hash_launch_groups(const struct sl_hash_executor *hash, uint32_t which, uint32_t top);
 
 #endif

@@ -6,18 +6,19 @@
 
 #include "agent/kernels/kernels.h"
 
-#define READ_BYTES ((2 + SL_HASH_RING) * sizeof(cl_uint))
+#define READ_BYTES ((2 + 2 * SL_HASH_RING) * sizeof(cl_uint))
+#define OPTIONS_MAX 128
+#define NAME_MAX_TEXT 48
 
 enum argument {
     ARG_STOP,
     ARG_RAN,
     ARG_RESULTS,
-    ARG_HEAD,
-    ARG_MID,
     ARG_SCHED,
     ARG_BASE,
     ARG_TOP,
-    ARG_ROUNDS
+    ARG_ROUNDS,
+    ARG_MIDS /* as many as the shape has */
 };
 
 static uint32_t rotr(uint32_t x, unsigned n) {
@@ -46,24 +47,33 @@ static uint32_t read_be32(const uint8_t *at) {
     return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
 }
 
-void sl_hash_input_make(const uint32_t midstate[8], const uint8_t tail[12],
-                        const struct sl_u256 *target, struct sl_hash_input *ret_input) {
+void sl_hash_input_add(struct sl_hash_input *input, const uint32_t midstate[8]) {
     static const uint32_t k[4] = {0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5};
     uint32_t s[8];
-    const uint32_t w[3] = {read_be32(tail), read_be32(tail + 4), read_be32(tail + 8)};
+    sl_assert(input->mid_count < SL_HASH_MIDS_MAX);
     memcpy(s, midstate, sizeof s);
     /* Rounds 0 to 2, and round 3 as if its word were 0: the nonce is added to a and e alone. */
     for (int i = 0; i < 4; i++) {
-        uint32_t t1 = s[7] + big1(s[4]) + choose(s[4], s[5], s[6]) + k[i] + (i < 3 ? w[i] : 0);
+        uint32_t w = i < 3 ? input->tail[i] : 0;
+        uint32_t t1 = s[7] + big1(s[4]) + choose(s[4], s[5], s[6]) + k[i] + w;
         uint32_t t2 = big0(s[0]) + majority(s[0], s[1], s[2]);
         memmove(s + 1, s, 7 * sizeof s[0]);
         s[4] += t1;
         s[0] = t1 + t2;
     }
+    cl_uint16 *mid = &input->mids[input->mid_count++];
+    memcpy(mid->s, s, sizeof s);
+    memcpy(mid->s + 8, midstate, sizeof s);
+}
+
+void sl_hash_input_make(const uint32_t midstate[8], const uint8_t tail[12],
+                        const struct sl_u256 *target, struct sl_hash_input *ret_input) {
     struct sl_hash_input in;
     memset(&in, 0, sizeof in);
-    memcpy(in.head.s, s, sizeof s);
-    memcpy(in.mid.s, midstate, sizeof s);
+    for (int i = 0; i < 3; i++) {
+        in.tail[i] = read_be32(tail + 4 * (size_t)i);
+    }
+    const uint32_t *w = in.tail;
     /* W15 is 640, the length in bits; W4 the padding's first bit; W5 to W14 are 0. */
     uint32_t w16 = small0(w[1]) + w[0];
     uint32_t w17 = small1(640) + small0(w[2]) + w[1];
@@ -74,15 +84,39 @@ void sl_hash_input_make(const uint32_t midstate[8], const uint8_t tail[12],
     in.sched.s[4] = 640 + small0(w16);
     in.sched.s[5] = w16 + small0(w17);
     in.top = (cl_uint)(target->limb[3] >> 32);
+    sl_hash_input_add(&in, midstate);
     *ret_input = in;
 }
 
+static bool is_power_of_two(uint32_t n) {
+    return n > 0 && (n & (n - 1)) == 0;
+}
+
+bool sl_hash_shape_fits(const struct sl_cl *cl, const struct sl_hash_shape *shape) {
+    return is_power_of_two(shape->width) && shape->width <= 16 && is_power_of_two(shape->local) &&
+           shape->local <= cl->work_group_max && is_power_of_two(shape->rounds) &&
+           is_power_of_two(shape->mids) && shape->mids <= SL_HASH_MIDS_MAX &&
+           shape->logic <= SL_HASH_LOGIC_TABLE && shape->rotate <= SL_HASH_ROTATE_SHIFTS &&
+           (uint64_t)shape->local * shape->width * shape->rounds * shape->mids <= SL_HASH_RING;
+}
+
+static bool is_nvidia(const struct sl_cl *cl) {
+    char extensions[4096];
+    sl_cl_device_text(cl->device, CL_DEVICE_EXTENSIONS, extensions, sizeof extensions);
+    return strstr(extensions, "cl_nv_") != NULL;
+}
+
 static void format_options(const struct sl_hash_kernel *kernel, char *text, size_t size) {
-    snprintf(text, size, "-DVW=%u -DRING=%uu", kernel->width, (unsigned)SL_HASH_RING);
+    const struct sl_hash_shape *s = &kernel->shape;
+    bool ptx = s->logic == SL_HASH_LOGIC_TABLE && is_nvidia(kernel->cl);
+    snprintf(text, size, "-DVW=%u -DRING=%uu -DMIDS=%u -DLOGIC=%d -DROTATE=%d%s", s->width,
+             (unsigned)SL_HASH_RING, s->mids, (int)s->logic, (int)s->rotate,
+             ptx ? " -DSLUICE_PTX" : "");
 }
 
 static void format_name(const struct sl_hash_kernel *kernel, char *text, size_t size) {
-    snprintf(text, size, "sha256d-%u", kernel->width);
+    const struct sl_hash_shape *s = &kernel->shape;
+    snprintf(text, size, "sha256d-%u-%u-%d%d", s->width, s->mids, (int)s->logic, (int)s->rotate);
 }
 
 static int set_constant_args(struct sl_hash_kernel *k, struct sl_error *err) {
@@ -90,7 +124,7 @@ static int set_constant_args(struct sl_hash_kernel *k, struct sl_error *err) {
     if (status != SL_OK) {
         return status;
     }
-    cl_uint rounds = k->rounds;
+    cl_uint rounds = k->shape.rounds;
     cl_int rc = clSetKernelArg(k->kernel, ARG_RAN, sizeof(cl_mem), &k->results);
     if (rc == CL_SUCCESS) {
         rc = clSetKernelArg(k->kernel, ARG_RESULTS, sizeof(cl_mem), &k->results);
@@ -117,11 +151,11 @@ static int map_read_back(struct sl_hash_kernel *k, struct sl_error *err) {
     return SL_OK;
 }
 
-int sl_hash_kernel_open(struct sl_cl *cl, uint32_t width, uint32_t local, uint32_t rounds,
+int sl_hash_kernel_open(struct sl_cl *cl, const struct sl_hash_shape *shape,
                         struct sl_hash_kernel *ret_kernel, struct sl_error *err) {
-    struct sl_hash_kernel k = {.cl = cl, .width = width, .local = local, .rounds = rounds};
-    char options[64];
-    char name[32];
+    struct sl_hash_kernel k = {.cl = cl, .shape = *shape};
+    char options[OPTIONS_MAX];
+    char name[NAME_MAX_TEXT];
     cl_int code = CL_SUCCESS;
     format_options(&k, options, sizeof options);
     format_name(&k, name, sizeof name);
@@ -163,8 +197,8 @@ void sl_hash_kernel_close(struct sl_hash_kernel *kernel) {
 }
 
 void sl_hash_kernel_save(struct sl_hash_kernel *kernel) {
-    char options[64];
-    char name[32];
+    char options[OPTIONS_MAX];
+    char name[NAME_MAX_TEXT];
     format_options(kernel, options, sizeof options);
     format_name(kernel, name, sizeof name);
     sl_cl_program_save(kernel->cl, name, sl_kernel_sha256d, options, kernel->program);
@@ -173,14 +207,16 @@ void sl_hash_kernel_save(struct sl_hash_kernel *kernel) {
 int sl_hash_kernel_enqueue(struct sl_hash_kernel *k, const struct sl_hash_input *input,
                            uint32_t base, uint32_t groups, struct sl_hash_launch *ret_launch,
                            struct sl_error *err) {
-    const size_t local = k->local;
+    const size_t local = k->shape.local;
     const size_t global = (size_t)groups * local;
     cl_uint first = base;
     cl_event kernel = NULL;
     cl_event read = NULL;
-    cl_int rc = clSetKernelArg(k->kernel, ARG_HEAD, sizeof input->head, &input->head);
-    rc |= clSetKernelArg(k->kernel, ARG_MID, sizeof input->mid, &input->mid);
-    rc |= clSetKernelArg(k->kernel, ARG_SCHED, sizeof input->sched, &input->sched);
+    sl_assert(input->mid_count == k->shape.mids);
+    cl_int rc = clSetKernelArg(k->kernel, ARG_SCHED, sizeof input->sched, &input->sched);
+    for (uint32_t m = 0; m < input->mid_count; m++) {
+        rc |= clSetKernelArg(k->kernel, ARG_MIDS + m, sizeof input->mids[m], &input->mids[m]);
+    }
     rc |= clSetKernelArg(k->kernel, ARG_BASE, sizeof first, &first);
     rc |= clSetKernelArg(k->kernel, ARG_TOP, sizeof input->top, &input->top);
     if (rc != CL_SUCCESS) {

@@ -15,11 +15,27 @@
 
 #define SL_HASH_RING 4096 /* candidates kept between two read-backs; a power of two */
 #define SL_HASH_SLOTS 4   /* launches in flight */
+#define SL_HASH_MIDS_MAX 4
 
-/* What the kernel needs of a header, nonce-free parts worked out. */
+/* How a function of three words and a rotation are written; see sha256d.cl. */
+enum sl_hash_logic { SL_HASH_LOGIC_PLAIN, SL_HASH_LOGIC_SELECT, SL_HASH_LOGIC_TABLE };
+enum sl_hash_rotate { SL_HASH_ROTATE_PLAIN, SL_HASH_ROTATE_ALIGN, SL_HASH_ROTATE_SHIFTS };
+
+struct sl_hash_shape {
+    uint32_t width;  /* nonces in a vector: 1, 2, 4, 8 or 16 */
+    uint32_t local;  /* work-items in a group, a power of two */
+    uint32_t rounds; /* vectors per work-item, a power of two */
+    uint32_t mids;   /* midstates that share a message schedule: 1, 2 or 4 */
+    enum sl_hash_logic logic;
+    enum sl_hash_rotate rotate;
+};
+
+/* What the kernel needs of headers that have their last 16 bytes in common, nonce-free parts worked
+ * out. */
 struct sl_hash_input {
-    cl_uint8 head;
-    cl_uint8 mid;
+    cl_uint16 mids[SL_HASH_MIDS_MAX];
+    uint32_t mid_count;
+    uint32_t tail[3]; /* W0 to W2 of the second block */
     cl_uint8 sched;
     cl_uint top; /* top 32 bits of the target: the kernel's early test */
 };
@@ -28,16 +44,15 @@ struct sl_hash_kernel {
     struct sl_cl *cl;
     cl_program program;
     cl_kernel kernel;
-    cl_mem results;  /* uint [2 + SL_HASH_RING]: groups that ran, candidates, ring of nonces */
-    uint32_t width;  /* nonces in a vector */
-    uint32_t local;  /* work-items in a group */
-    uint32_t rounds; /* vectors per work-item */
+    cl_mem results; /* uint [2 + 2 * SL_HASH_RING]: groups that ran, candidates, ring of nonces and
+                       midstates */
+    struct sl_hash_shape shape;
     uint32_t groups_seen;
     uint32_t found_seen;
     uint32_t next_slot;
     cl_mem pinned; /* host memory behind read_back, mapped while open: drivers copy into pageable
                       memory only while the caller waits */
-    cl_uint *read_back; /* [SL_HASH_SLOTS][2 + SL_HASH_RING] */
+    cl_uint *read_back; /* [SL_HASH_SLOTS][2 + 2 * SL_HASH_RING] */
 };
 
 struct sl_hash_launch {
@@ -61,27 +76,41 @@ static inline uint32_t sl_hash_nonce_of_word(uint32_t word) {
 }
 /* The nonce of candidate i < found->count, as it stands in a header. */
 static inline uint32_t sl_hash_found_nonce(const struct sl_hash_found *found, uint32_t i) {
-    return sl_hash_nonce_of_word(found->ring[(found->first + i) % SL_HASH_RING]);
+    return sl_hash_nonce_of_word(found->ring[(found->first + i) % SL_HASH_RING * 2]);
+}
+/* Which of the input's midstates it belongs to: as the device wrote it, so possibly too high. */
+static inline uint32_t sl_hash_found_mid(const struct sl_hash_found *found, uint32_t i) {
+    return found->ring[(found->first + i) % SL_HASH_RING * 2 + 1];
 }
 
-/* width: 1, 2, 4, 8 or 16; local: work-items in a group, at most the device's maximum. Builds (or
- * takes from the cache), and allocates. Nothing stays open on failure. */
-int sl_hash_kernel_open(struct sl_cl *cl, uint32_t width, uint32_t local, uint32_t rounds,
+/* False when the shape is none of those above, its group larger than the device takes, or one
+ * group finds more candidates than the ring holds where every nonce is one. */
+bool sl_hash_shape_fits(const struct sl_cl *cl, const struct sl_hash_shape *shape);
+/* Builds (or takes from the cache), and allocates. The shape must fit. Nothing stays open on
+ * failure. */
+int sl_hash_kernel_open(struct sl_cl *cl, const struct sl_hash_shape *shape,
                         struct sl_hash_kernel *ret_kernel, struct sl_error *err);
 void sl_hash_kernel_close(struct sl_hash_kernel *kernel);
 /* After the first launches: what the driver specialised then goes into the cache too. */
 void sl_hash_kernel_save(struct sl_hash_kernel *kernel);
 
 static inline uint32_t sl_hash_nonces_per_group(const struct sl_hash_kernel *kernel) {
-    return kernel->local * kernel->width * kernel->rounds;
+    return kernel->shape.local * kernel->shape.width * kernel->shape.rounds;
+}
+/* Each nonce is tried with each midstate. */
+static inline uint32_t sl_hash_hashes_per_group(const struct sl_hash_kernel *kernel) {
+    return sl_hash_nonces_per_group(kernel) * kernel->shape.mids;
 }
 
-/* midstate: after header[0..63]; tail: header[64..75] (merkle root's end, time, bits). */
+/* midstate: after header[0..63]; tail: header[64..75] (merkle root's end, time, bits). One midstate
+ * then; more with the same tail are added, up to SL_HASH_MIDS_MAX. */
 void sl_hash_input_make(const uint32_t midstate[8], const uint8_t tail[12],
                         const struct sl_u256 *target, struct sl_hash_input *ret_input);
 
-/* Enqueues kernel and read-back, without waiting or flushing. At most SL_HASH_SLOTS launches may be
- * neither collected nor dropped. */
+void sl_hash_input_add(struct sl_hash_input *input, const uint32_t midstate[8]);
+
+/* Enqueues kernel and read-back, without waiting or flushing. The input has as many midstates as
+ * the kernel's shape. At most SL_HASH_SLOTS launches may be neither collected nor dropped. */
 int sl_hash_kernel_enqueue(struct sl_hash_kernel *kernel, const struct sl_hash_input *input,
                            uint32_t base, uint32_t groups, struct sl_hash_launch *ret_launch,
                            struct sl_error *err);

@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Before a device is offered: the vector width that suits it, its known-answer test, its rate. */
+ * Before a device is offered: its known-answer test, its rate, how long a launch should be. */
 #include <string.h>
 
 #include "agent/executors/hash_internal.h"
+#include "agent/kernels/kernels.h"
 #include "agent/stratum/sha256.h"
 #include "proto/base/text.h"
 
-#define CPU_LOCAL 64
-#define GPU_LOCAL 256
-#define GPU_GROUP_NS 60e3 /* a stop waits for the groups that run */
-#define GPU_ITEMS_PER_UNIT 2048
-#define TUNE_NS (40 * SL_NS_PER_MS)
+#define LENGTH_NS (40 * SL_NS_PER_MS)
+#define LENGTHS 3
+#define LENGTH_ROUNDS 3
+#define LENGTH_TUNED_MS 8 /* shorter launches are short for a reason */
+#define AS_QUICK 0.995
+#define TASK_LENGTH "sha256d.launch"
 #define MEASURE_NS (SL_NS_PER_S + SL_NS_PER_S / 10)
 #define WINDOW_GROUPS 16
 
@@ -63,6 +65,20 @@ static void known_input(const char *hex, const struct sl_u256 *target, uint8_t h
     sl_hash_input_make(midstate, header + 64, target, ret_input);
 }
 
+/* The block's midstate comes last, behind some that no header has. */
+static void fill_mids(const struct sl_hash_kernel *kernel, struct sl_hash_input *input) {
+    const cl_uint16 last = input->mids[0];
+    uint32_t other[8];
+    input->mid_count = 0;
+    while (input->mid_count + 1 < kernel->shape.mids) {
+        for (uint32_t i = 0; i < 8; i++) {
+            other[i] = last.s[8 + i] ^ (0x9e3779b9 * (input->mid_count + 1));
+        }
+        sl_hash_input_add(input, other);
+    }
+    input->mids[input->mid_count++] = last;
+}
+
 /* The winning nonce of a real block, and nothing else, in a window around it. */
 static int test_block(struct sl_hash_kernel *kernel, const char *hex, struct sl_error *err) {
     static const struct sl_u256 target = {{0, 0, 0, 0xffff0000}};
@@ -71,6 +87,7 @@ static int test_block(struct sl_hash_kernel *kernel, const char *hex, struct sl_
     struct sl_hash_found found;
     uint32_t nonce = 0;
     known_input(hex, &target, header, &input);
+    fill_mids(kernel, &input);
     memcpy(&nonce, header + 76, sizeof nonce); /* little-endian in a header and on our hosts */
     uint32_t span = WINDOW_GROUPS * sl_hash_nonces_per_group(kernel);
     uint32_t base = sl_hash_nonce_of_word(nonce) - span / 3;
@@ -81,43 +98,63 @@ static int test_block(struct sl_hash_kernel *kernel, const char *hex, struct sl_
     if (found.groups_ran != WINDOW_GROUPS) {
         return self_test_failed(err, "work-groups are missing");
     }
-    if (found.count != 1 || sl_hash_found_nonce(&found, 0) != nonce) {
+    if (found.count != 1 || sl_hash_found_nonce(&found, 0) != nonce ||
+        sl_hash_found_mid(&found, 0) != input.mid_count - 1) {
         return self_test_failed(err, "the nonce of a known block is not found");
     }
     return SL_OK;
 }
 
-/* A share difficulty far below 1: every nonce that the host finds good must be reported, and no
- * other. */
-static int test_low_difficulty(struct sl_hash_kernel *kernel, struct sl_error *err) {
-    static const struct sl_u256 target = {{0, 0, 0, UINT64_C(0x00ffffff00000000)}};
-    uint8_t header[80];
+/* Which of the span's nonces the host finds good under this version, compared with what was found.
+ */
+static int compare_low(const struct sl_hash_found *found, uint8_t header[80], uint32_t base,
+                       uint32_t span, uint32_t mid, uint32_t *expected, struct sl_error *err) {
     uint8_t digest[32];
-    struct sl_hash_input input;
-    struct sl_hash_found found;
-    uint32_t expected = 0;
-    known_input(known_headers[0], &target, header, &input);
-    uint32_t base = 0xfffff000; /* across the end of the words, where a sum must wrap */
-    uint32_t span = 2 * sl_hash_nonces_per_group(kernel);
-    int rc = sl_hash_run(kernel, &input, base, 2, &found, NULL, err);
-    if (rc != SL_OK) {
-        return rc;
-    }
     for (uint32_t i = 0; i < span; i++) {
         uint32_t nonce = sl_hash_nonce_of_word(base + i);
         memcpy(header + 76, &nonce, sizeof nonce);
-        sl_sha256d(header, sizeof header, digest);
+        sl_sha256d(header, 80, digest);
         if (digest[31] != 0) {
             continue;
         }
-        expected++;
+        ++*expected;
         bool reported = false;
-        for (uint32_t k = 0; k < found.count; k++) {
-            reported = reported || sl_hash_found_nonce(&found, k) == nonce;
+        for (uint32_t k = 0; k < found->count; k++) {
+            reported = reported || (sl_hash_found_nonce(found, k) == nonce &&
+                                    sl_hash_found_mid(found, k) == mid);
         }
         if (!reported) {
             return self_test_failed(err, "a share of low difficulty is missed");
         }
+    }
+    return SL_OK;
+}
+
+/* A share difficulty far below 1: every nonce that the host finds good must be reported, under each
+ * version, and no other. */
+static int test_low_difficulty(struct sl_hash_kernel *kernel, struct sl_error *err) {
+    static const struct sl_u256 target = {{0, 0, 0, UINT64_C(0x00ffffff00000000)}};
+    uint8_t header[80];
+    uint32_t midstate[8];
+    struct sl_hash_input input;
+    struct sl_hash_found found;
+    uint32_t expected = 0;
+    known_input(known_headers[0], &target, header, &input);
+    for (uint32_t mid = 1; mid < kernel->shape.mids; mid++) {
+        header[3] = (uint8_t)mid;
+        sl_sha256_initial(midstate);
+        sl_sha256_compress(midstate, header);
+        sl_hash_input_add(&input, midstate);
+    }
+    uint32_t base = 0xfffff000; /* across the end of the words, where a sum must wrap */
+    uint32_t span = 2 * sl_hash_nonces_per_group(kernel);
+    int rc = sl_hash_run(kernel, &input, base, 2, &found, NULL, err);
+    for (uint32_t mid = 0; rc == SL_OK && mid < kernel->shape.mids; mid++) {
+        header[3] = (uint8_t)mid;
+        rc = compare_low(&found, header, base, span, mid, &expected, err);
+    }
+    if (rc != SL_OK) {
+        return rc;
     }
     return found.count == expected ? SL_OK
                                    : self_test_failed(err, "a nonce is reported that is no share");
@@ -138,119 +175,13 @@ int sl_hash_canary(struct sl_hash_kernel *kernel, uint32_t turn, struct sl_error
     return test_block(kernel, known_headers[turn % count], err);
 }
 
-/* Device time of one group, from a launch of about TUNE_NS. */
-static int time_groups(struct sl_hash_kernel *kernel, double *ret_ns_per_group,
-                       struct sl_error *err) {
-    static const uint32_t midstate[8] = {0};
-    static const uint8_t tail[12] = {0};
-    static const struct sl_u256 target = {{0}};
-    struct sl_hash_input input;
-    struct sl_hash_found found;
-    uint32_t groups = kernel->cl->compute_units * 4;
-    uint32_t most = (uint32_t)(((uint64_t)1 << 32) / sl_hash_nonces_per_group(kernel));
-    int64_t ns = 0;
-    sl_hash_input_make(midstate, tail, &target, &input);
-    /* The first launch pays for what the driver puts off until then. */
-    int rc = sl_hash_run(kernel, &input, 0, groups, &found, &ns, err);
-    for (int i = 0; rc == SL_OK && i < 8; i++) {
-        rc = sl_hash_run(kernel, &input, 0, groups, &found, &ns, err);
-        ns = ns > 0 ? ns : 1;
-        if (rc != SL_OK || ns > TUNE_NS / 2 || groups == most) {
-            break;
-        }
-        double grow = (double)TUNE_NS / (double)ns;
-        double wanted = (double)groups * (grow > 32.0 ? 32.0 : grow);
-        groups = wanted > (double)most ? most : (uint32_t)wanted;
-    }
-    if (rc == SL_OK) {
-        *ret_ns_per_group = (double)ns / groups;
-    }
-    return rc;
-}
-
-static uint32_t native_width(const struct sl_cl *cl) {
-    uint32_t width = 16;
-    while (width > cl->vector_width_int) {
-        width /= 2;
-    }
-    return width ? width : 1;
-}
-
-static uint32_t pick_local(const struct sl_cl *cl, bool gpu) {
-    uint32_t local = gpu ? GPU_LOCAL : CPU_LOCAL;
-    while (local > cl->work_group_max) {
-        local /= 2;
-    }
-    return local;
-}
-
-/* GPUs differ in whether a work-item does better with one nonce or a few: the quickest wins. */
-static int pick_gpu_width(struct sl_cl *cl, uint32_t local, uint32_t *ret_width,
-                          double *ret_ns_per_nonce, struct sl_error *err) {
-    static const uint32_t widths[] = {1, 2, 4};
-    double best = 0.0;
-    uint32_t best_width = 0;
-    for (size_t i = 0; i < sizeof widths / sizeof widths[0]; i++) {
-        struct sl_hash_kernel kernel;
-        double ns = 0.0;
-        int rc = sl_hash_kernel_open(cl, widths[i], local, 1, &kernel, err);
-        if (rc != SL_OK) {
-            return rc;
-        }
-        rc = time_groups(&kernel, &ns, err);
-        ns /= sl_hash_nonces_per_group(&kernel);
-        sl_hash_kernel_save(&kernel);
-        sl_hash_kernel_close(&kernel);
-        if (rc != SL_OK) {
-            return rc;
-        }
-        if (best_width == 0 || ns < best) {
-            best = ns;
-            best_width = widths[i];
-        }
-    }
-    *ret_width = best_width;
-    *ret_ns_per_nonce = best;
-    return SL_OK;
-}
-
-/* Vectors per work-item, so that a group is long enough to be worth starting and short enough to
- * wait for; a power of two, and no more nonces in a group than the ring of candidates holds. */
-static uint32_t pick_rounds(const struct sl_cl *cl, uint32_t width, uint32_t local,
-                            double ns_per_nonce) {
-    double together = (double)cl->compute_units * GPU_ITEMS_PER_UNIT / local;
-    double group_ns = ns_per_nonce * width * local * together;
-    uint32_t rounds = 1;
-    while (rounds < 64 && group_ns * rounds * 2 <= GPU_GROUP_NS &&
-           rounds * 2 * width * local <= SL_HASH_RING) {
-        rounds *= 2;
-    }
-    return rounds;
-}
-
-int sl_hash_open_best(struct sl_cl *cl, struct sl_hash_kernel *ret_kernel, struct sl_error *err) {
-    bool gpu = !cl->is_cpu || cl->force_gpu_kernels;
-    uint32_t local = pick_local(cl, gpu);
-    uint32_t width = native_width(cl);
-    uint32_t rounds = 1;
-    if (gpu) {
-        double ns_per_nonce = 0.0;
-        int rc = pick_gpu_width(cl, local, &width, &ns_per_nonce, err);
-        if (rc != SL_OK) {
-            return rc;
-        }
-        rounds = pick_rounds(cl, width, local, ns_per_nonce);
-    }
-    return sl_hash_kernel_open(cl, width, local, rounds, ret_kernel, err);
-}
-
-/* As in service: two launches queued, device time by events, for at least a second. */
-static int measure(struct sl_hash_executor *hash, struct sl_error *err) {
+/* As in service: two launches queued, device time by events. */
+static int measure(struct sl_hash_executor *hash, int64_t for_ns, struct sl_error *err) {
     struct sl_executor *ex = &hash->base;
     int64_t device_ns = 0;
     int rc = SL_OK;
     ex->ops->synthetic(ex, true);
-    while (rc == SL_OK && device_ns < MEASURE_NS) {
+    while (rc == SL_OK && device_ns < for_ns) {
         struct sl_launch launches[SL_HASH_AHEAD];
         uint32_t n = 0;
         while (rc == SL_OK && n < SL_HASH_AHEAD) {
@@ -275,42 +206,141 @@ static int measure(struct sl_hash_executor *hash, struct sl_error *err) {
     return rc;
 }
 
-/* True when an earlier start measured this kernel in this shape. */
-static bool recall(struct sl_hash_executor *hash) {
-    const struct sl_hash_figures *kept = &hash->base.cl->figures.hash;
-    const struct sl_hash_kernel *kernel = &hash->kernel;
-    if (!(kept->rate_ns > 0.0 && kept->rate_nonces > 0.0 && kept->ns_per_group > 0.0) ||
-        kept->width != kernel->width || kept->local != kernel->local ||
-        kept->rounds != kernel->rounds) {
+/* Hashes per nanosecond with launches of this length. */
+static int measure_length(struct sl_hash_executor *hash, double launch_ms, double *ret_rate,
+                          struct sl_error *err) {
+    hash->launch_ms = launch_ms;
+    hash->rate_hashes = 0.0;
+    hash->rate_ns = 0.0;
+    int rc = measure(hash, MEASURE_NS / (LENGTHS * LENGTH_ROUNDS), err);
+    *ret_rate = hash->rate_ns > 0.0 ? hash->rate_hashes / hash->rate_ns : 0.0;
+    return rc;
+}
+
+static double median3(const double v[LENGTH_ROUNDS]) {
+    double low = v[0] < v[1] ? v[0] : v[1];
+    double high = v[0] < v[1] ? v[1] : v[0];
+    return v[2] < low ? low : v[2] > high ? high : v[2];
+}
+
+/* Shares are seen when their launch ends, so launches are no longer than pays: a quarter or half of
+ * what is configured, where that is as quick. In turns, since other work on the machine comes and
+ * goes. */
+static int tune_length(struct sl_hash_executor *hash, struct sl_error *err) {
+    static const double parts[LENGTHS] = {0.25, 0.5, 1.0};
+    double rates[LENGTHS][LENGTH_ROUNDS];
+    double medians[LENGTHS];
+    const double whole = hash->launch_ms;
+    double hashes = 0.0;
+    double ns = 0.0;
+    for (int round = 0; round < LENGTH_ROUNDS; round++) {
+        for (int i = 0; i < LENGTHS; i++) {
+            int rc = measure_length(hash, whole * parts[i], &rates[i][round], err);
+            if (rc != SL_OK) {
+                return rc;
+            }
+            hashes += hash->rate_hashes;
+            ns += hash->rate_ns;
+        }
+    }
+    int best = LENGTHS - 1;
+    for (int i = 0; i < LENGTHS; i++) {
+        medians[i] = median3(rates[i]);
+    }
+    for (int i = LENGTHS - 2; i >= 0; i--) {
+        best = medians[i] >= medians[LENGTHS - 1] * AS_QUICK ? i : best;
+    }
+    hash->launch_ms = whole * parts[best];
+    hash->rate_hashes = hashes;
+    hash->rate_ns = ns;
+    const struct sl_tuned tuned = {
+        .figure = (uint64_t)(medians[best] * 1e9),
+        .count = 2,
+        .values = {(uint32_t)(hash->launch_ms * 1000.0), (uint32_t)(whole * 1000.0)}};
+    return sl_tuning_put(hash->base.cl->tuning, TASK_LENGTH, sl_kernel_sha256d, &tuned);
+}
+
+/* True when an earlier start found how long launches should be, below the same limit. */
+static bool recall_length(struct sl_hash_executor *hash) {
+    struct sl_tuned tuned;
+    if (!sl_tuning_find(hash->base.cl->tuning, TASK_LENGTH, sl_kernel_sha256d, &tuned) ||
+        tuned.count != 2 || tuned.values[1] != (uint32_t)(hash->launch_ms * 1000.0) ||
+        tuned.values[0] == 0 || tuned.values[0] > tuned.values[1]) {
         return false;
     }
-    hash->ns_per_group = kept->ns_per_group;
-    hash->rate_nonces = kept->rate_nonces;
+    hash->launch_ms = tuned.values[0] / 1000.0;
+    return true;
+}
+
+/* Which shapes figures belong to. Never 0. */
+static uint64_t digest_of(const struct sl_hash_choice *choice) {
+    uint8_t digest[32];
+    uint64_t first = 0;
+    sl_sha256d(choice->shapes, choice->count * sizeof choice->shapes[0], digest);
+    memcpy(&first, digest, sizeof first);
+    return first | 1;
+}
+
+/* True when an earlier start measured these kernels. */
+static bool recall(struct sl_hash_executor *hash, const struct sl_hash_choice *choice) {
+    const struct sl_hash_figures *kept = &hash->base.cl->figures.hash;
+    if (!(kept->rate_ns > 0.0 && kept->rate_hashes > 0.0 && kept->ns_per_group[0] > 0.0 &&
+          kept->ns_per_group[1] > 0.0) ||
+        kept->shapes != digest_of(choice)) {
+        return false;
+    }
+    memcpy(hash->ns_per_group, kept->ns_per_group, sizeof hash->ns_per_group);
+    hash->rate_hashes = kept->rate_hashes;
     hash->rate_ns = kept->rate_ns;
     return true;
 }
 
-static void keep(struct sl_hash_executor *hash) {
-    hash->base.cl->figures.hash = (struct sl_hash_figures){.width = hash->kernel.width,
-                                                           .local = hash->kernel.local,
-                                                           .rounds = hash->kernel.rounds,
-                                                           .ns_per_group = hash->ns_per_group,
-                                                           .rate_nonces = hash->rate_nonces,
-                                                           .rate_ns = hash->rate_ns};
+static void keep(struct sl_hash_executor *hash, const struct sl_hash_choice *choice) {
+    struct sl_hash_figures *kept = &hash->base.cl->figures.hash;
+    memset(kept, 0, sizeof *kept);
+    kept->shapes = digest_of(choice);
+    memcpy(kept->ns_per_group, hash->ns_per_group, sizeof kept->ns_per_group);
+    kept->rate_hashes = hash->rate_hashes;
+    kept->rate_ns = hash->rate_ns;
     hash->base.cl->figures_new = true;
+}
+
+static int open_kernels(struct sl_hash_executor *hash, const struct sl_hash_choice *choice,
+                        bool known, struct sl_error *err) {
+    for (uint32_t i = 0; i < choice->count; i++) {
+        struct sl_hash_kernel *kernel = &hash->kernels[i];
+        int rc = sl_hash_kernel_open(hash->base.cl, &choice->shapes[i], kernel, err);
+        if (rc != SL_OK) {
+            return rc;
+        }
+        hash->kernel_count++;
+        rc = known ? SL_OK : sl_hash_time_groups(kernel, LENGTH_NS, &hash->ns_per_group[i], err);
+        rc = rc == SL_OK ? sl_hash_self_test(kernel, err) : rc;
+        if (rc != SL_OK) {
+            return rc;
+        }
+        if (!known) {
+            sl_hash_kernel_save(kernel);
+        }
+    }
+    return SL_OK;
 }
 
 int sl_hash_prepare(struct sl_executor *ex, struct sl_error *err) {
     struct sl_hash_executor *hash = (struct sl_hash_executor *)ex;
-    int rc = sl_hash_open_best(ex->cl, &hash->kernel, err);
-    hash->open = rc == SL_OK;
-    bool known = rc == SL_OK && recall(hash);
-    rc = rc == SL_OK && !known ? time_groups(&hash->kernel, &hash->ns_per_group, err) : rc;
-    rc = rc == SL_OK ? sl_hash_self_test(&hash->kernel, err) : rc;
-    rc = rc == SL_OK && !known ? measure(hash, err) : rc;
+    struct sl_hash_choice choice;
+    int rc = sl_hash_choose(ex->cl, &choice, err);
+    if (rc != SL_OK) {
+        return rc;
+    }
+    bool length_known = hash->launch_ms < LENGTH_TUNED_MS || recall_length(hash);
+    bool known = recall(hash, &choice) && length_known;
+    rc = open_kernels(hash, &choice, known, err);
     if (rc == SL_OK && !known) {
-        keep(hash);
-        sl_hash_kernel_save(&hash->kernel);
+        rc = length_known ? measure(hash, MEASURE_NS, err) : tune_length(hash, err);
+        if (rc == SL_OK) {
+            keep(hash, &choice);
+        }
     }
     return rc;
 }

@@ -156,8 +156,10 @@ static void stats(struct sl_executor *ex, struct sl_device_stats *stats) {
         struct sl_device_model *out = &stats->models[i];
         sl_text_copy(out->id, sizeof out->id, m->id);
         out->max_tokens = m->max_tokens;
-        out->tokens_per_s_milli =
-            x->rates[i].ns > 0 ? (uint64_t)(x->rates[i].tokens / x->rates[i].ns * 1e12) : 0;
+        out->tokens_per_s_milli = sl_infer_rate_milli(&x->rates[i].all);
+        for (uint32_t k = 0; k < SL_LENGTHS; k++) {
+            out->length_rates_milli[k] = sl_infer_rate_milli(&x->rates[i].length[k]);
+        }
     }
 }
 

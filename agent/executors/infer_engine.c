@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "agent/executors/infer_args.h"
+#include "agent/executors/model_pack.h"
 #include "agent/kernels/kernels.h"
 
 #define HEAD_MAX 256u /* private arrays of the attention kernels hold a few of these */
@@ -51,7 +52,8 @@ void sl_infer_engine_close(struct sl_infer_engine *e) {
     release(&e->qkv);
     release(&e->mixed);
     release(&e->wide);
-    cl_kernel kernels[] = {e->embed, e->norm, e->pool};
+    cl_kernel kernels[] = {e->embed[SL_EMBED_F32], e->embed[SL_EMBED_F16], e->embed[SL_EMBED_Q8_0],
+                           e->norm, e->pool};
     for (size_t i = 0; i < sizeof kernels / sizeof *kernels; i++) {
         if (kernels[i]) {
             clReleaseKernel(kernels[i]);
@@ -81,9 +83,7 @@ static const char *attention_source(const struct sl_infer_engine *e) {
 }
 
 void sl_infer_engine_save(struct sl_infer_engine *e) {
-    sl_cl_program_save(e->cl, e->tiled ? "gemm_f32_gpu" : "gemm_f32_cpu",
-                       e->tiled ? sl_kernel_gemm_f32_gpu : sl_kernel_gemm_f32_cpu, e->gemm.options,
-                       e->gemm.program);
+    sl_gemm_save(&e->gemm);
     sl_cl_program_save(e->cl, rows_name(e), rows_source(e), e->rows_options, e->rows_program);
     for (uint32_t i = 0; i < e->attention_count; i++) {
         sl_cl_program_save(e->cl, attention_name(e), attention_source(e), e->attention[i].options,
@@ -96,8 +96,10 @@ static int open_rows(struct sl_infer_engine *e, uint32_t vector, struct sl_error
              e->tiled ? "" : " -DSTOP_SINGLE");
     int rc =
         sl_cl_program(e->cl, rows_name(e), rows_source(e), e->rows_options, &e->rows_program, err);
-    if (rc == SL_OK) {
-        rc = sl_infer_kernel(e->cl, e->rows_program, "embed", &e->embed, err);
+    static const char *const embeds[SL_EMBED_TYPES] = {
+        [SL_EMBED_F32] = "embed_f32", [SL_EMBED_F16] = "embed_f16", [SL_EMBED_Q8_0] = "embed_q8_0"};
+    for (size_t i = 0; rc == SL_OK && i < SL_EMBED_TYPES; i++) {
+        rc = sl_infer_kernel(e->cl, e->rows_program, embeds[i], &e->embed[i], err);
     }
     if (rc == SL_OK) {
         rc = sl_infer_kernel(e->cl, e->rows_program, "norm", &e->norm, err);
@@ -143,13 +145,31 @@ static int upload(struct sl_cl *cl, const struct sl_model_tensor *tensor, cl_mem
         CL_MEM_READ_ONLY | (cl->is_cpu ? CL_MEM_USE_HOST_PTR : CL_MEM_COPY_HOST_PTR);
     cl_int code = CL_SUCCESS;
     /* The API wants a non-const pointer; a read-only buffer is never written. */
-    cl_mem mem = clCreateBuffer(cl->context, flags, tensor->floats * sizeof(float),
-                                (void *)(uintptr_t)tensor->data, &code);
+    cl_mem mem =
+        clCreateBuffer(cl->context, flags, tensor->bytes, (void *)(uintptr_t)tensor->data, &code);
     if (code != CL_SUCCESS) {
         return sl_cl_fail(err, code, "upload of weights");
     }
     *ret_mem = mem;
     return SL_OK;
+}
+
+/* What the products of a layer need before they can run. */
+static int use_products(struct sl_gemm *gemm, const struct sl_bert_config *c,
+                        const struct sl_model_tensor *layer, struct sl_error *err) {
+    const struct {
+        enum sl_layer_tensor matrix;
+        uint32_t n, k;
+    } products[] = {{SL_LAYER_QKV_W, 3 * c->n_embd, c->n_embd},
+                    {SL_LAYER_OUT_W, c->n_embd, c->n_embd},
+                    {SL_LAYER_UP_W, c->n_ff, c->n_embd},
+                    {SL_LAYER_DOWN_W, c->n_embd, c->n_ff}};
+    int rc = SL_OK;
+    for (size_t i = 0; rc == SL_OK && i < sizeof products / sizeof *products; i++) {
+        rc = sl_gemm_use(gemm, sl_model_weights(&layer[products[i].matrix]), products[i].n,
+                         products[i].k, err);
+    }
+    return rc;
 }
 
 static int open_model(struct sl_infer_engine *e, const struct sl_model *model, uint32_t vector,
@@ -162,6 +182,9 @@ static int open_model(struct sl_infer_engine *e, const struct sl_model *model, u
         return sl_fail(err, SL_NOMEM, "model '%s'", model->id);
     }
     int rc = find_attention(e, c->n_embd / c->n_head, vector, &m->attention, err);
+    for (uint32_t l = 0; rc == SL_OK && l < c->n_layer; l++) {
+        rc = use_products(&e->gemm, c, model->layers[l], err);
+    }
     for (size_t t = 1; rc == SL_OK && t < SL_EMBED_TENSORS; t++) {
         rc = upload(e->cl, &model->embed[t], &m->embed[t], err);
     }
@@ -197,7 +220,7 @@ static int open_activations(struct sl_infer_engine *e, const struct sl_model_set
         rc = sl_cl_buffer(e->cl, plane * 3, CL_MEM_READ_WRITE, &e->qkv, err);
     }
     if (rc == SL_OK) {
-        rc = sl_cl_buffer(e->cl, row * ff, CL_MEM_READ_WRITE, &e->wide, err);
+        rc = sl_cl_buffer(e->cl, row * sl_gemm_stride(ff), CL_MEM_READ_WRITE, &e->wide, err);
     }
     return rc;
 }

@@ -20,6 +20,15 @@
 
 #define SL_INFER_STEPS_PER_LAYER 7u
 
+/* Types of token tables, by kernel. */
+enum sl_embed_type {
+    SL_EMBED_F32 = 0,
+    SL_EMBED_F16,
+    SL_EMBED_Q8_0,
+    SL_EMBED_TYPES,
+};
+enum sl_embed_type sl_infer_embed_type(const struct sl_model *model);
+
 struct sl_infer_attention {
     uint32_t head; /* width of a head: a constant inside the kernel */
     char options[64];
@@ -38,7 +47,7 @@ struct sl_infer_engine {
     struct sl_cl *cl;
     struct sl_gemm gemm;
     cl_program rows_program;
-    cl_kernel embed, norm, pool;
+    cl_kernel embed[SL_EMBED_TYPES], norm, pool;
     char rows_options[64];
     uint32_t attention_count;
     struct sl_infer_attention attention[SL_DEVICE_MODELS_MAX];

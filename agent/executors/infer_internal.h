@@ -11,6 +11,7 @@
 #include "agent/executors/infer_batch.h"
 #include "agent/executors/infer_engine.h"
 #include "agent/executors/infer_queue.h"
+#include "agent/executors/infer_rate.h"
 
 /* Micro-batches between upload and read-back: one that ends, one that runs, one that begins. */
 #define SL_INFER_SLOTS 3u
@@ -18,12 +19,6 @@
  * bounded: kernels of one launch, and kernels queued in all. */
 #define SL_INFER_LAUNCH_KERNELS 8u
 #define SL_INFER_QUEUED_KERNELS 16u
-
-/* Moving average by decay: both are halved whenever ns passes SL_INFER_RATE_WINDOW_NS. */
-struct sl_infer_rate {
-    double tokens, ns;
-};
-#define SL_INFER_RATE_WINDOW_NS 4e9
 
 struct sl_infer {
     struct sl_executor base;
@@ -47,9 +42,10 @@ struct sl_infer {
     /* Made-up work: ids to take texts from, the model, and where the first vector goes. */
     int32_t *made_up; /* [batch_tokens] */
     uint32_t synthetic_model;
-    bool synthetic_alone;    /* the known-answer line only */
-    float *synthetic_vector; /* [width_cap] of the first line; NULL: not wanted */
-    uint32_t synthetic_done; /* micro-batches */
+    bool synthetic_alone;      /* the known-answer line only */
+    uint32_t synthetic_length; /* tokens of every text; 0: the known answer and several */
+    float *synthetic_vector;   /* [width_cap] of the first line; NULL: not wanted */
+    uint32_t synthetic_done;   /* micro-batches */
 };
 
 /* The vtable's enqueue and complete (executor.h). */

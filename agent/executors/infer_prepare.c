@@ -11,6 +11,7 @@
 #define CANARY_GAP_MAX 1e-5 /* 1 - cosine; a right device stays below 1e-7 */
 #define MEASURE_NS (1.0 * SL_NS_PER_S)
 #define MEASURE_BATCHES_MIN 3u
+#define MEASURE_LENGTH_NS (0.1 * SL_NS_PER_S)
 #define QUEUED_MAX 2u
 
 /* What the device thread does later: wait for the oldest launch, read its times, hand it back. */
@@ -33,12 +34,14 @@ static int wait_oldest(struct sl_infer *x, struct sl_launch *launches, uint32_t 
     return rc < 0 ? rc : sl_infer_complete(x, &launch, err);
 }
 
-/* Runs made-up work until at least `batches` micro-batches are done and the model's rate rests on
- * min_ns of device time. */
+/* Runs made-up work until at least `batches` micro-batches are done and the model's rate, of texts
+ * as long as the made-up ones, rests on min_ns of device time. */
 static int run_made_up(struct sl_infer *x, uint32_t batches, double min_ns, struct sl_error *err) {
     struct sl_launch launches[QUEUED_MAX];
     uint32_t count = 0;
-    const struct sl_infer_rate *rate = &x->rates[x->synthetic_model];
+    const struct sl_infer_rate *rates = &x->rates[x->synthetic_model];
+    const struct sl_infer_span_rate *rate =
+        x->synthetic_length ? &rates->length[sl_length_class(x->synthetic_length)] : &rates->all;
     int rc = SL_OK;
     x->synthetic = true;
     x->synthetic_done = 0;
@@ -76,33 +79,56 @@ static int check_canary(const struct sl_model *m, const float *vector, const cha
     return SL_OK;
 }
 
-/* In the layers: what a rate depends on. */
-static uint64_t weights_of(const struct sl_model *m) {
-    const struct sl_bert_config *c = &m->bert->config;
-    return c->n_layer * (4 * (uint64_t)c->n_embd * c->n_embd + 2 * (uint64_t)c->n_embd * c->n_ff);
-}
-
-/* True when an earlier start measured this model on this device. */
+/* What a rate depends on is the weights' number and types: figures go by their bytes.
+ * True when an earlier start measured this model on this device. */
 static bool recall(struct sl_infer *x, uint32_t index, const struct sl_model *m) {
     const struct sl_model_figures *kept =
-        sl_figures_model(&x->base.cl->figures, m->id, weights_of(m), false);
+        sl_figures_model(&x->base.cl->figures, m->id, m->packed_bytes, false);
     if (!kept || !(kept->tokens > 0 && kept->ns > 0 && kept->ns_per_cost > 0)) {
         return false;
     }
-    x->rates[index] = (struct sl_infer_rate){kept->tokens, kept->ns};
+    x->rates[index] = (struct sl_infer_rate){.all = {kept->tokens, kept->ns}};
+    for (uint32_t k = 0; k < SL_LENGTHS; k++) {
+        x->rates[index].length[k] =
+            (struct sl_infer_span_rate){kept->length_tokens[k], kept->length_ns[k]};
+    }
     x->ns_per_cost = kept->ns_per_cost;
     return true;
 }
 
 static void keep(struct sl_infer *x, uint32_t index, const struct sl_model *m) {
     struct sl_model_figures *kept =
-        sl_figures_model(&x->base.cl->figures, m->id, weights_of(m), true);
+        sl_figures_model(&x->base.cl->figures, m->id, m->packed_bytes, true);
     if (kept) {
-        kept->tokens = x->rates[index].tokens;
-        kept->ns = x->rates[index].ns;
+        kept->tokens = x->rates[index].all.tokens;
+        kept->ns = x->rates[index].all.ns;
+        for (uint32_t k = 0; k < SL_LENGTHS; k++) {
+            kept->length_tokens[k] = x->rates[index].length[k].tokens;
+            kept->length_ns[k] = x->rates[index].length[k].ns;
+        }
         kept->ns_per_cost = x->ns_per_cost;
         x->base.cl->figures_new = true;
     }
+}
+
+/* Every length that the model takes. What it costs in all stays what the mixed texts said. */
+static int measure_lengths(struct sl_infer *x, uint32_t index, const struct sl_model *m,
+                           struct sl_error *err) {
+    struct sl_infer_span_rate all = x->rates[index].all;
+    float *vector = x->synthetic_vector;
+    uint32_t most = m->max_tokens < x->batch_tokens ? m->max_tokens : x->batch_tokens;
+    int rc = SL_OK;
+    x->synthetic_vector = NULL; /* the known answer is not among these texts */
+    memset(x->rates[index].length, 0, sizeof x->rates[index].length);
+    for (uint32_t k = 0; rc == SL_OK && k <= sl_length_class(most); k++) {
+        uint32_t end = sl_length_most(k);
+        x->synthetic_length = end > 0 && end < most ? end : most;
+        rc = run_made_up(x, 2, MEASURE_LENGTH_NS, err);
+    }
+    x->synthetic_length = 0;
+    x->synthetic_vector = vector;
+    x->rates[index].all = all;
+    return rc;
 }
 
 static int prepare_model(struct sl_infer *x, uint32_t index, struct sl_error *err) {
@@ -129,6 +155,7 @@ static int prepare_model(struct sl_infer *x, uint32_t index, struct sl_error *er
     if (rc == SL_OK && !recall(x, index, m)) {
         x->rates[index] = (struct sl_infer_rate){0};
         rc = run_made_up(x, MEASURE_BATCHES_MIN, MEASURE_NS, err);
+        rc = rc ? rc : measure_lengths(x, index, m, err);
         if (rc == SL_OK) {
             keep(x, index, m);
         }

@@ -7,14 +7,16 @@
 
 #include "proto/base/cleanup.h"
 
-/* out[n][rows] = in[n][cols] w^T + b, w as in torch.nn.Linear. */
-static void linear(const double *in, uint32_t n, uint32_t cols, const float *w, const float *b,
-                   uint32_t rows, double *out) {
-    for (uint32_t t = 0; t < n; t++) {
-        for (uint32_t r = 0; r < rows; r++) {
+/* out[n][rows] = in[n][cols] w^T + b, w as in torch.nn.Linear. row: scratch [cols]. */
+static void linear(const double *in, uint32_t n, const struct sl_bert_matrix *w, const float *b,
+                   uint32_t rows, float *row, double *out) {
+    uint32_t cols = w->columns;
+    for (uint32_t r = 0; r < rows; r++) {
+        sl_bert_row(w, r, row);
+        for (uint32_t t = 0; t < n; t++) {
             double sum = 0;
             for (uint32_t c = 0; c < cols; c++) {
-                sum += in[(size_t)t * cols + c] * (double)w[(size_t)r * cols + c];
+                sum += in[(size_t)t * cols + c] * (double)row[c];
             }
             out[(size_t)t * rows + r] = sum + (double)b[r];
         }
@@ -66,30 +68,31 @@ static void attend(const double *q, const double *k, const double *v, uint32_t n
 
 struct scratch {
     double *q, *k, *v, *mixed, *wide, *weights;
+    float *row; /* of a matrix: the wider of n_embd and n_ff, three times */
 };
 
 static void run_layer(const struct sl_bert_config *c, const struct sl_bert_layer *layer, uint32_t n,
                       const struct scratch *s, double *x) {
     uint32_t width = c->n_embd, head = width / c->n_head;
-    linear(x, n, width, layer->q_w, layer->q_b, width, s->q);
-    linear(x, n, width, layer->k_w, layer->k_b, width, s->k);
-    linear(x, n, width, layer->v_w, layer->v_b, width, s->v);
+    linear(x, n, &layer->q_w, layer->q_b, width, s->row, s->q);
+    linear(x, n, &layer->k_w, layer->k_b, width, s->row, s->k);
+    linear(x, n, &layer->v_w, layer->v_b, width, s->row, s->v);
     for (uint32_t t = 0; t < n; t++) {
         for (uint32_t h = 0; h < width; h += head) {
             attend(s->q + (size_t)t * width + h, s->k + h, s->v + h, n, width, head, s->weights,
                    s->mixed + (size_t)t * width + h);
         }
     }
-    linear(s->mixed, n, width, layer->out_w, layer->out_b, width, s->q);
+    linear(s->mixed, n, &layer->out_w, layer->out_b, width, s->row, s->q);
     for (size_t i = 0; i < (size_t)n * width; i++) {
         x[i] += s->q[i];
     }
     layer_norm(x, n, width, layer->attn_norm_w, layer->attn_norm_b, (double)c->norm_eps);
-    linear(x, n, width, layer->up_w, layer->up_b, c->n_ff, s->wide);
+    linear(x, n, &layer->up_w, layer->up_b, c->n_ff, s->row, s->wide);
     for (size_t i = 0; i < (size_t)n * c->n_ff; i++) {
         s->wide[i] *= 0.5 * (1 + erf(s->wide[i] / sqrt(2)));
     }
-    linear(s->wide, n, c->n_ff, layer->down_w, layer->down_b, width, s->q);
+    linear(s->wide, n, &layer->down_w, layer->down_b, width, s->row, s->q);
     for (size_t i = 0; i < (size_t)n * width; i++) {
         x[i] += s->q[i];
     }
@@ -116,6 +119,26 @@ static int pool(const struct sl_bert_config *c, const double *x, uint32_t n, dou
     return SL_OK;
 }
 
+/* token + position + type, one row a token. */
+static int embed(const struct sl_bert_model *model, const int32_t *ids, uint32_t n, float *rows,
+                 double *x, struct sl_error *err) {
+    uint32_t width = model->config.n_embd;
+    float *token = rows, *position = rows + width, *type = rows + 2 * (size_t)width;
+    sl_bert_row(&model->type_embd, 0, type);
+    for (uint32_t t = 0; t < n; t++) {
+        if (ids[t] < 0 || (uint32_t)ids[t] >= model->config.n_vocab) {
+            return sl_fail(err, SL_INVALID, "token id %d is outside the vocabulary of %u", ids[t],
+                           model->config.n_vocab);
+        }
+        sl_bert_row(&model->token_embd, (uint32_t)ids[t], token);
+        sl_bert_row(&model->pos_embd, t, position);
+        for (uint32_t i = 0; i < width; i++) {
+            x[(size_t)t * width + i] = (double)token[i] + (double)position[i] + (double)type[i];
+        }
+    }
+    return SL_OK;
+}
+
 int sl_infer_reference(const struct sl_bert_model *model, const int32_t *ids, uint32_t n,
                        float *ret_vector, struct sl_error *err) {
     const struct sl_bert_config *c = &model->config;
@@ -125,23 +148,23 @@ int sl_infer_reference(const struct sl_bert_model *model, const int32_t *ids, ui
                        c->n_ctx);
     }
     size_t plane = (size_t)n * width;
+    size_t widest = width > c->n_ff ? width : c->n_ff;
     SL_AUTO_FREE double *all = malloc((plane * 5 + (size_t)n * c->n_ff + n) * sizeof *all);
-    if (!all) {
+    SL_AUTO_FREE float *rows = malloc(3 * widest * sizeof *rows);
+    if (!all || !rows) {
         return sl_fail(err, SL_NOMEM, "reference pass");
     }
     double *x = all;
-    struct scratch s = {all + plane,     all + plane * 2, all + plane * 3,
-                        all + plane * 4, all + plane * 5, all + plane * 5 + (size_t)n * c->n_ff};
-    for (uint32_t t = 0; t < n; t++) {
-        if (ids[t] < 0 || (uint32_t)ids[t] >= c->n_vocab) {
-            return sl_fail(err, SL_INVALID, "token id %d is outside the vocabulary of %u", ids[t],
-                           c->n_vocab);
-        }
-        for (uint32_t i = 0; i < width; i++) {
-            x[(size_t)t * width + i] = (double)model->token_embd[(size_t)ids[t] * width + i] +
-                                       (double)model->pos_embd[(size_t)t * width + i] +
-                                       (double)model->type_embd[i];
-        }
+    struct scratch s = {all + plane,
+                        all + plane * 2,
+                        all + plane * 3,
+                        all + plane * 4,
+                        all + plane * 5,
+                        all + plane * 5 + (size_t)n * c->n_ff,
+                        rows};
+    int rc = embed(model, ids, n, rows, x, err);
+    if (rc < 0) {
+        return rc;
     }
     layer_norm(x, n, width, model->embd_norm_w, model->embd_norm_b, (double)c->norm_eps);
     for (uint32_t l = 0; l < c->n_layer; l++) {

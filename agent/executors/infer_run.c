@@ -99,10 +99,14 @@ static int recover(struct sl_infer *x, struct sl_error *err) {
 static uint32_t pick_made_up(struct sl_infer *x, struct sl_infer_batch *b) {
     static const uint32_t LENGTHS[] = {16, 64, 24, 128, 8, 32, 48};
     const struct sl_model *m = sl_model_set_at(x->set, x->synthetic_model);
-    uint32_t count = 1, used = m->canary_tokens, at = 0;
-    b->picks[0] = (struct sl_infer_pick){.ids = m->canary_ids, .n_ids = m->canary_tokens};
+    uint32_t count = 0, used = 0, at = 0;
+    if (!x->synthetic_length) {
+        b->picks[count++] = (struct sl_infer_pick){.ids = m->canary_ids, .n_ids = m->canary_tokens};
+        used = m->canary_tokens;
+    }
     while (!x->synthetic_alone && count < b->lines_cap && used < x->batch_tokens) {
-        uint32_t n = LENGTHS[count % (sizeof LENGTHS / sizeof *LENGTHS)];
+        uint32_t n = x->synthetic_length ? x->synthetic_length
+                                         : LENGTHS[count % (sizeof LENGTHS / sizeof *LENGTHS)];
         n = n > m->max_tokens ? m->max_tokens : n;
         n = n > x->batch_tokens - used ? x->batch_tokens - used : n;
         b->picks[count++] = (struct sl_infer_pick){.ids = x->made_up + at, .n_ids = n};
@@ -303,14 +307,9 @@ static void count_work(struct sl_infer *x, const struct sl_infer_batch *b) {
     if (b->repeated || b->busy_ns <= 0 || (x->synthetic && x->synthetic_alone)) {
         return; /* the time of a cut micro-batch says nothing about speed */
     }
-    struct sl_infer_rate *rate = &x->rates[b->shape.model - x->engine.models];
     double ns = (double)b->busy_ns;
-    rate->tokens += b->shape.rows;
-    rate->ns += ns;
-    if (rate->ns > SL_INFER_RATE_WINDOW_NS) {
-        rate->tokens /= 2;
-        rate->ns /= 2;
-    }
+    sl_infer_rate_add(&x->rates[b->shape.model - x->engine.models],
+                      &b->shape.model->model->bert->config, b->picks, b->shape.lines, ns);
     double fresh = ns / (double)sl_infer_batch_cost(b);
     x->ns_per_cost = x->ns_per_cost > 0 ? x->ns_per_cost * 0.8 + fresh * 0.2 : fresh;
 }

@@ -4,6 +4,7 @@
 
 #include "agent/executors/infer_args.h"
 #include "agent/executors/infer_engine.h"
+#include "agent/executors/model_pack.h"
 
 /* Rows of one work-group of the CPU's row kernels: a few microseconds. */
 #define CPU_ROWS_PER_GROUP 16u
@@ -57,11 +58,13 @@ static bool step_product(const struct sl_infer_engine *engine, const struct sl_i
                          struct step step, struct sl_gemm_call *ret_call) {
     const struct sl_bert_config *c = &shape->model->model->bert->config;
     cl_mem *layer = shape->model->layers[step.layer];
+    const struct sl_model_tensor *tensors = shape->model->model->layers[step.layer];
+    enum sl_layer_tensor matrix = SL_LAYER_INVALID;
     struct sl_gemm_call call = {.rows = shape->rows, .n = c->n_embd, .k = c->n_embd};
     switch (step.kind) {
     case STEP_QKV:
         call.a = engine->hidden;
-        call.b = layer[SL_LAYER_QKV_W];
+        matrix = SL_LAYER_QKV_W;
         call.bias = layer[SL_LAYER_QKV_B];
         call.residual = call.c = engine->qkv;
         call.n = 3 * c->n_embd;
@@ -69,7 +72,7 @@ static bool step_product(const struct sl_infer_engine *engine, const struct sl_i
         break;
     case STEP_OUT:
         call.a = engine->mixed;
-        call.b = layer[SL_LAYER_OUT_W];
+        matrix = SL_LAYER_OUT_W;
         call.bias = layer[SL_LAYER_OUT_B];
         call.residual = engine->hidden;
         call.c = engine->sum;
@@ -77,19 +80,21 @@ static bool step_product(const struct sl_infer_engine *engine, const struct sl_i
         break;
     case STEP_UP:
         call.a = engine->hidden;
-        call.b = layer[SL_LAYER_UP_W];
+        matrix = SL_LAYER_UP_W;
         call.bias = layer[SL_LAYER_UP_B];
         call.residual = call.c = engine->wide;
         call.n = c->n_ff;
+        call.c_stride = sl_gemm_stride(c->n_ff);
         call.epilogue = SL_GEMM_GELU;
         break;
     case STEP_DOWN:
         call.a = engine->wide;
-        call.b = layer[SL_LAYER_DOWN_W];
+        matrix = SL_LAYER_DOWN_W;
         call.bias = layer[SL_LAYER_DOWN_B];
         call.residual = engine->hidden;
         call.c = engine->sum;
         call.k = c->n_ff;
+        call.a_stride = sl_gemm_stride(c->n_ff);
         call.epilogue = SL_GEMM_RESIDUAL;
         break;
     case STEP_INVALID:
@@ -100,6 +105,8 @@ static bool step_product(const struct sl_infer_engine *engine, const struct sl_i
     case STEP_POOL:
         return false;
     }
+    call.b = layer[matrix];
+    call.weights = sl_model_weights(&tensors[matrix]);
     *ret_call = call;
     return true;
 }
@@ -113,7 +120,7 @@ uint32_t sl_infer_step_groups(const struct sl_infer_engine *engine,
     struct step step = step_at(shape->model->model, number);
     struct sl_gemm_call call;
     if (step_product(engine, shape, step, &call)) {
-        return sl_gemm_groups(&engine->gemm, call.rows, call.n, call.k);
+        return sl_gemm_groups(&engine->gemm, &call);
     }
     if (step.kind == STEP_ATTENTION) {
         return shape->tasks * shape->model->model->bert->config.n_head;
@@ -150,12 +157,21 @@ uint64_t sl_infer_step_cost(const struct sl_infer_shape *shape, uint32_t number)
     return 0;
 }
 
+enum sl_embed_type sl_infer_embed_type(const struct sl_model *model) {
+    enum sl_ggml_type type = model->embed[SL_EMBED_TOKEN].type;
+    if (type == SL_GGML_F16) {
+        return SL_EMBED_F16;
+    }
+    return type == SL_GGML_Q8_0 ? SL_EMBED_Q8_0 : SL_EMBED_F32; /* bert_config.h knows no others */
+}
+
 static int enqueue_embed(struct sl_infer_engine *e, const struct sl_infer_shape *shape,
                          const struct sl_infer_span *span, cl_event *ret_event,
                          struct sl_error *err) {
     const struct sl_infer_model *m = shape->model;
     struct sl_infer_offsets at = sl_infer_offsets(shape);
-    struct sl_infer_args args = sl_infer_args_begin(e->cl, e->embed, span);
+    struct sl_infer_args args =
+        sl_infer_args_begin(e->cl, e->embed[sl_infer_embed_type(m->model)], span);
     sl_infer_args_mem(&args, shape->work);
     sl_infer_args_u32(&args, at.ids);
     sl_infer_args_u32(&args, at.positions);

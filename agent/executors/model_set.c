@@ -6,13 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/executors/infer_gemm.h"
 #include "agent/executors/infer_reference.h"
+#include "agent/executors/model_pack.h"
 #include "proto/base/text.h"
-
-/* Tensors start at page ends, so that a CPU device can use them in place. */
-#define ALIGN_BYTES 4096u
-#define ALIGN_FLOATS (ALIGN_BYTES / sizeof(float))
 
 struct sl_model_set {
     size_t count;
@@ -25,7 +21,6 @@ static void model_fini(struct sl_model *m) {
     free(m->layers);
     sl_bert_model_free(m->bert);
     sl_wordpiece_destroy(m->tokenizer);
-    sl_gguf_close(m->file);
 }
 
 void sl_model_set_destroy(struct sl_model_set *set) {
@@ -36,86 +31,6 @@ void sl_model_set_destroy(struct sl_model_set *set) {
         model_fini(&set->models[i]);
     }
     free(set);
-}
-
-/* One source of a packed tensor: up to three matrices side by side, or plain vectors. */
-struct source {
-    const float *part[3];
-    uint32_t parts;
-    uint32_t n; /* rows (columns of the product) of one part */
-    uint32_t k; /* 0: a vector */
-};
-
-static void layer_sources(const struct sl_bert_config *c, const struct sl_bert_layer *l,
-                          struct source out[SL_LAYER_TENSORS]) {
-    uint32_t e = c->n_embd, f = c->n_ff;
-    out[SL_LAYER_QKV_W] = (struct source){{l->q_w, l->k_w, l->v_w}, 3, e, e};
-    out[SL_LAYER_QKV_B] = (struct source){{l->q_b, l->k_b, l->v_b}, 3, e, 0};
-    out[SL_LAYER_OUT_W] = (struct source){{l->out_w}, 1, e, e};
-    out[SL_LAYER_OUT_B] = (struct source){{l->out_b}, 1, e, 0};
-    out[SL_LAYER_ATTN_NORM_W] = (struct source){{l->attn_norm_w}, 1, e, 0};
-    out[SL_LAYER_ATTN_NORM_B] = (struct source){{l->attn_norm_b}, 1, e, 0};
-    out[SL_LAYER_UP_W] = (struct source){{l->up_w}, 1, f, e};
-    out[SL_LAYER_UP_B] = (struct source){{l->up_b}, 1, f, 0};
-    out[SL_LAYER_DOWN_W] = (struct source){{l->down_w}, 1, e, f};
-    out[SL_LAYER_DOWN_B] = (struct source){{l->down_b}, 1, e, 0};
-    out[SL_LAYER_OUT_NORM_W] = (struct source){{l->out_norm_w}, 1, e, 0};
-    out[SL_LAYER_OUT_NORM_B] = (struct source){{l->out_norm_b}, 1, e, 0};
-}
-
-static size_t source_floats(const struct source *s) {
-    uint32_t n = s->parts * s->n;
-    return s->k ? sl_gemm_packed_floats(n, s->k) : sl_gemm_padded(n);
-}
-
-static void source_pack(const struct source *s, float *out) {
-    for (uint32_t i = 0; i < s->parts; i++) {
-        if (s->k) {
-            sl_gemm_pack(s->part[i], s->n, s->k, i * s->n, out);
-        } else {
-            memcpy(out + (size_t)i * s->n, s->part[i], s->n * sizeof *out);
-        }
-    }
-}
-
-static size_t aligned(size_t floats) {
-    return (floats + ALIGN_FLOATS - 1) / ALIGN_FLOATS * ALIGN_FLOATS;
-}
-
-static int pack_layers(struct sl_model *m, struct sl_error *err) {
-    const struct sl_bert_config *c = &m->bert->config;
-    struct source sources[SL_LAYER_TENSORS] = {0};
-    layer_sources(c, &m->bert->layers[0], sources);
-    size_t per_layer = 0; /* limits of bert_config.h keep these products far below 2^63 */
-    for (size_t t = 1; t < SL_LAYER_TENSORS; t++) {
-        per_layer += aligned(source_floats(&sources[t]));
-    }
-    size_t bytes = per_layer * c->n_layer * sizeof(float);
-    m->layers = calloc(c->n_layer, sizeof *m->layers);
-    m->packed = aligned_alloc(ALIGN_BYTES, bytes);
-    if (!m->layers || !m->packed) {
-        return sl_fail(err, SL_NOMEM, "packed weights need %zu MiB", bytes >> 20);
-    }
-    memset(m->packed, 0, bytes);
-    float *at = m->packed;
-    for (uint32_t l = 0; l < c->n_layer; l++) {
-        layer_sources(c, &m->bert->layers[l], sources);
-        for (size_t t = 1; t < SL_LAYER_TENSORS; t++) {
-            size_t floats = source_floats(&sources[t]);
-            source_pack(&sources[t], at);
-            m->layers[l][t] = (struct sl_model_tensor){at, floats};
-            at += aligned(floats);
-        }
-    }
-    size_t width = c->n_embd;
-    m->embed[SL_EMBED_TOKEN] =
-        (struct sl_model_tensor){m->bert->token_embd, (size_t)c->n_vocab * width};
-    m->embed[SL_EMBED_POSITION] =
-        (struct sl_model_tensor){m->bert->pos_embd, (size_t)c->n_ctx * width};
-    m->embed[SL_EMBED_TYPE] = (struct sl_model_tensor){m->bert->type_embd, width};
-    m->embed[SL_EMBED_NORM_W] = (struct sl_model_tensor){m->bert->embd_norm_w, width};
-    m->embed[SL_EMBED_NORM_B] = (struct sl_model_tensor){m->bert->embd_norm_b, width};
-    return SL_OK;
 }
 
 /* Ids spread over the vocabulary: every model has them, and no tokenizer takes part. */
@@ -132,20 +47,19 @@ static int make_canary(struct sl_model *m, struct sl_error *err) {
     return sl_infer_reference(m->bert, m->canary_ids, m->canary_tokens, m->canary_vector, err);
 }
 
-static int model_load(const struct sl_model_config *config, struct sl_model *m,
-                      struct sl_error *err) {
-    sl_text_copy(m->id, sizeof m->id, config->id);
-    m->truncate = config->truncate;
-    int rc = sl_gguf_open(config->path, &m->file, err);
-    if (rc == SL_OK) {
-        rc = sl_bert_model_load(m->file, &m->bert, err);
+static int check_pinned(const struct sl_model_config *config, const struct sl_model *m,
+                        struct sl_error *err) {
+    if (config->sha256[0] && strcasecmp(config->sha256, m->sha256) != 0) {
+        return sl_fail(err, SL_INVALID,
+                       "%s has the SHA-256 %s, but the configuration pins %s: put the right file "
+                       "there, or pin this one",
+                       config->path, m->sha256, config->sha256);
     }
-    if (rc == SL_OK) {
-        rc = sl_wordpiece_create(m->file, &m->tokenizer, err);
-    }
-    if (rc < 0) {
-        return rc;
-    }
+    return SL_OK;
+}
+
+static int check_limits(const struct sl_model_config *config, struct sl_model *m,
+                        struct sl_error *err) {
     const struct sl_bert_config *c = &m->bert->config;
     if (sl_wordpiece_vocab_size(m->tokenizer) > c->n_vocab) {
         return sl_fail(err, SL_CORRUPT, "the tokenizer has %u pieces, the model only %u rows",
@@ -156,8 +70,30 @@ static int model_load(const struct sl_model_config *config, struct sl_model *m,
         return sl_fail(err, SL_LIMIT, "max_tokens is %u, the model takes 3 to %u", m->max_tokens,
                        c->n_ctx);
     }
-    rc = pack_layers(m, err);
-    return rc < 0 ? rc : make_canary(m, err);
+    return SL_OK;
+}
+
+static int model_load(const struct sl_model_config *config, struct sl_model *m,
+                      struct sl_error *err) {
+    SL_AUTO(sl_gguf) file = NULL;
+    sl_text_copy(m->id, sizeof m->id, config->id);
+    sl_text_copy(m->path, sizeof m->path, config->path);
+    m->truncate = config->truncate;
+    int rc = sl_gguf_open(config->path, &file, err);
+    if (rc == SL_OK) {
+        m->stamp = sl_gguf_stamp(file);
+        sl_gguf_sha256(file, m->sha256);
+        rc = check_pinned(config, m, err);
+    }
+    rc = rc ? rc : sl_bert_model_load(file, &m->bert, err);
+    rc = rc ? rc : sl_wordpiece_create(file, &m->tokenizer, err);
+    rc = rc ? rc : check_limits(config, m, err);
+    rc = rc ? rc : sl_model_pack(m, err);
+    rc = rc ? rc : make_canary(m, err);
+    if (m->bert) {
+        sl_bert_model_drop_weights(m->bert); /* they lie in the file, which is closed now */
+    }
+    return rc;
 }
 
 int sl_model_set_load(const struct sl_model_config *configs, size_t count,
@@ -193,6 +129,25 @@ const struct sl_model *sl_model_set_at(const struct sl_model_set *set, size_t in
     return &set->models[index];
 }
 
+enum sl_model_file sl_model_set_look(const struct sl_model *model, enum sl_model_file before,
+                                     struct sl_file_stamp *stamp) {
+    struct sl_file_stamp now = {0};
+    char sha256[65];
+    if (sl_file_stamp_read(model->path, &now, NULL) != SL_OK) {
+        *stamp = now;
+        return SL_MODEL_FILE_GONE;
+    }
+    if (sl_file_stamp_same(&now, stamp)) {
+        return before;
+    }
+    if (sl_file_sha256(model->path, sha256, &now, NULL) != SL_OK) {
+        *stamp = (struct sl_file_stamp){0}; /* caught in the act: the next look reads it again */
+        return SL_MODEL_FILE_CHANGED;
+    }
+    *stamp = now;
+    return strcmp(sha256, model->sha256) == 0 ? SL_MODEL_FILE_SAME : SL_MODEL_FILE_CHANGED;
+}
+
 const struct sl_model *sl_model_set_find(const struct sl_model_set *set, const char *id) {
     for (size_t i = 0; i < set->count; i++) {
         if (strcmp(set->models[i].id, id) == 0) {
@@ -211,4 +166,14 @@ int sl_model_set_tokenize(const struct sl_model_set *set, const char *id, const 
     }
     struct sl_wordpiece_limit limit = {m->max_tokens, m->truncate};
     return sl_wordpiece_encode(m->tokenizer, text, n_bytes, limit, ret_ids, ret_count, err);
+}
+
+int sl_model_set_wrap(const struct sl_model_set *set, const char *id, const uint32_t *ids,
+                      uint32_t n, int32_t *ret_ids, uint32_t *ret_count, struct sl_error *err) {
+    const struct sl_model *m = sl_model_set_find(set, id);
+    if (!m) {
+        return sl_fail(err, SL_NOTFOUND, "no model '%s' is loaded", id);
+    }
+    struct sl_wordpiece_limit limit = {m->max_tokens, m->truncate};
+    return sl_wordpiece_wrap(m->tokenizer, ids, n, limit, ret_ids, ret_count, err);
 }

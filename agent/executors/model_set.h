@@ -2,9 +2,11 @@
  * The models that an agent offers, loaded once and shared read-only by all its devices: checked
  * GGUF, tokenizer, weights packed for the engine's matrix products, and a known answer.
  *
- * Loading reads every weight and computes the known answer in double precision on the host, which
- * takes a moment (MiniLM: under a second). Each model needs its file's mapping plus one packed copy
- * of the layers' weights; CPU devices use both in place, others copy them to their memory.
+ * Loading reads the whole file and computes the known answer in double precision on the host, which
+ * takes a moment (MiniLM: under a second). What stays is one packed copy of the weights, in the
+ * types of the file; CPU devices use it in place, others copy it to their memory. Nothing points
+ * into the file any more, so whatever happens to it later changes no result: sl_model_set_look
+ * tells that something did, and docs/models.md what then.
  *
  * Thread: constant after load; any number of threads may tokenise and read. */
 #ifndef SLUICE_AGENT_EXECUTORS_MODEL_SET_H
@@ -17,6 +19,7 @@
 #include "agent/executors/executor.h"
 #include "agent/models/bert_config.h"
 #include "agent/models/gguf.h"
+#include "agent/models/mapping.h"
 #include "agent/models/wordpiece.h"
 #include "proto/base/cleanup.h"
 #include "proto/base/error.h"
@@ -44,15 +47,16 @@ enum sl_embed_tensor {
     SL_EMBED_INVALID = 0,
     SL_EMBED_TOKEN,
     SL_EMBED_POSITION,
-    SL_EMBED_TYPE, /* row 0 only */
+    SL_EMBED_TYPE, /* row 0 only; as positions always F32 */
     SL_EMBED_NORM_W,
     SL_EMBED_NORM_B,
 };
 #define SL_EMBED_TENSORS 6
 
 struct sl_model_tensor {
-    const float *data;
-    size_t floats;
+    const void *data;
+    size_t bytes;
+    enum sl_ggml_type type;
 };
 
 #define SL_CANARY_TOKENS 24u
@@ -61,12 +65,15 @@ struct sl_model {
     char id[64];
     uint32_t max_tokens; /* of one line, [CLS] and [SEP] included; <= config.n_ctx */
     bool truncate;
-    struct sl_gguf *file;
+    char path[256];
+    char sha256[65];            /* of the file as it was loaded */
+    struct sl_file_stamp stamp; /* likewise */
     struct sl_wordpiece *tokenizer;
-    struct sl_bert_model *bert;
+    struct sl_bert_model *bert; /* only its config: weights were dropped after packing */
     struct sl_model_tensor embed[SL_EMBED_TENSORS];
     struct sl_model_tensor (*layers)[SL_LAYER_TENSORS]; /* [n_layer] */
-    float *packed;                                      /* what layers point into, page-aligned */
+    unsigned char *packed; /* what embed and layers point into, page-aligned */
+    size_t packed_bytes;
     /* Known answer: the vector of these ids by the host's own double precision pass. */
     uint32_t canary_tokens;
     int32_t canary_ids[SL_CANARY_TOKENS];
@@ -83,6 +90,18 @@ SL_DEFINE_AUTO(sl_model_set, sl_model_set_destroy)
 
 size_t sl_model_set_count(const struct sl_model_set *set);
 const struct sl_model *sl_model_set_at(const struct sl_model_set *set, size_t index);
+/* What has become of a model's file since it was loaded. */
+enum sl_model_file {
+    SL_MODEL_FILE_INVALID = 0,
+    SL_MODEL_FILE_SAME,    /* as it was, by its stamp or by its SHA-256 */
+    SL_MODEL_FILE_GONE,    /* not there, or not readable */
+    SL_MODEL_FILE_CHANGED, /* other bytes */
+};
+/* Looks at the file; may read all of it and block on its disk. *stamp: what the look before found
+ * (model->stamp at first); with an equal stamp nothing is read and `before` is the answer. */
+enum sl_model_file sl_model_set_look(const struct sl_model *model, enum sl_model_file before,
+                                     struct sl_file_stamp *stamp);
+
 /* NULL when there is none. */
 const struct sl_model *sl_model_set_find(const struct sl_model_set *set, const char *id);
 
@@ -92,5 +111,8 @@ const struct sl_model *sl_model_set_find(const struct sl_model_set *set, const c
 int sl_model_set_tokenize(const struct sl_model_set *set, const char *id, const char *text,
                           size_t n_bytes, int32_t *ret_ids, uint32_t *ret_count,
                           struct sl_error *err);
+/* As tokenize, for ids that the tenant made itself (sl_wordpiece_wrap). */
+int sl_model_set_wrap(const struct sl_model_set *set, const char *id, const uint32_t *ids,
+                      uint32_t n, int32_t *ret_ids, uint32_t *ret_count, struct sl_error *err);
 
 #endif

@@ -4,6 +4,7 @@
  * cost a CPU device ten times as much as the arithmetic. Sums run in a fixed order over VW lanes.
  */
 #include "inc_stop.cl"
+#include "inc_token.cl"
 #include "inc_vec.cl"
 
 /* Mean and 1 / standard deviation of a row whose elements are given by LOAD_VECTOR(i) and LOAD(i);
@@ -40,27 +41,35 @@
     }
 
 /* In input: ids[rows] and positions[rows]; tables as in bert_config.h, type row 0. out:
- * [rows][width]. */
-__kernel void embed(STOP_ARGS, uint slot, uint first, __global const int *input, uint ids_at,
-                    uint positions_at, __global const float *token_table,
-                    __global const float *position_table, __global const float *type_row,
-                    __global const float *w, __global const float *b, __global float *out,
-                    uint rows, uint width, float eps, uint rows_per_group) {
-    groups_ran += slot;
-    STOP_BEGIN
-    uint row = (first + (uint)get_group_id(0)) * rows_per_group;
-    uint row_end = min(row + rows_per_group, rows);
-    for (; row < row_end; row++) {
-        __global const float *token = token_table + (size_t)input[ids_at + row] * width;
-        __global const float *position = position_table + (size_t)input[positions_at + row] * width;
-        __global float *out_row = out + (size_t)row * width;
-#define EMBED_VECTOR(i) (LOADV(token + (i)) + LOADV(type_row + (i)) + LOADV(position + (i)))
-#define EMBED_ONE(i) (token[i] + type_row[i] + position[i])
-        ROW_MOMENTS(EMBED_VECTOR, EMBED_ONE)
-        ROW_WRITE(EMBED_VECTOR, EMBED_ONE)
+ * [rows][width]. One kernel for each type of the token table. */
+#define EMBED_KERNEL(name, TYPE)                                                                   \
+    __kernel void name(STOP_ARGS, uint slot, uint first, __global const int *input, uint ids_at,   \
+                       uint positions_at, __global const char *token_table,                        \
+                       __global const float *position_table, __global const float *type_row,       \
+                       __global const float *w, __global const float *b, __global float *out,      \
+                       uint rows, uint width, float eps, uint rows_per_group) {                    \
+        groups_ran += slot;                                                                        \
+        STOP_BEGIN                                                                                 \
+        uint row = (first + (uint)get_group_id(0)) * rows_per_group;                               \
+        uint row_end = min(row + rows_per_group, rows);                                            \
+        for (; row < row_end; row++) {                                                             \
+            TYPE##_BEGIN(token_table, input[ids_at + row], width) __global const float *position = \
+                position_table + (size_t)input[positions_at + row] * width;                        \
+            __global float *out_row = out + (size_t)row * width;                                   \
+            ROW_MOMENTS(TYPE##_EMBED_VECTOR, TYPE##_EMBED_ONE)                                     \
+            ROW_WRITE(TYPE##_EMBED_VECTOR, TYPE##_EMBED_ONE)                                       \
+        }                                                                                          \
+        STOP_END                                                                                   \
     }
-    STOP_END
-}
+#define F32_EMBED_VECTOR(i) (F32_VECTOR(i) + LOADV(type_row + (i)) + LOADV(position + (i)))
+#define F32_EMBED_ONE(i) (F32_ONE(i) + type_row[i] + position[i])
+#define F16_EMBED_VECTOR(i) (F16_VECTOR(i) + LOADV(type_row + (i)) + LOADV(position + (i)))
+#define F16_EMBED_ONE(i) (F16_ONE(i) + type_row[i] + position[i])
+#define Q8_EMBED_VECTOR(i) (Q8_VECTOR(i) + LOADV(type_row + (i)) + LOADV(position + (i)))
+#define Q8_EMBED_ONE(i) (Q8_ONE(i) + type_row[i] + position[i])
+EMBED_KERNEL(embed_f32, F32)
+EMBED_KERNEL(embed_f16, F16)
+EMBED_KERNEL(embed_q8_0, Q8)
 
 __kernel void norm(STOP_ARGS, uint slot, uint first, __global const float *in,
                    __global const float *w, __global const float *b, __global float *out, uint rows,

@@ -5,6 +5,7 @@
  * Loops run equally often for all items, with the test for the end inside: PoCL 3.1 drops the test
  * of a loop `for (i = item; i < width; ...)` behind a barrier and lets surplus items write. */
 #include "inc_stop.cl"
+#include "inc_token.cl"
 
 #define ITEMS 64u
 
@@ -45,21 +46,27 @@ float group_sum(float mine, __local float *part) {
         out[(size_t)row * width + i] = fma((LOAD(i) - mean) * scale, w[i], b[i]);                  \
     }
 
-__attribute__((reqd_work_group_size(64, 1, 1))) __kernel void
-embed(STOP_ARGS, uint slot, uint first, __global const int *input, uint ids_at, uint positions_at,
-      __global const float *token_table, __global const float *position_table,
-      __global const float *type_row, __global const float *w, __global const float *b,
-      __global float *out, uint rows, uint width, float eps, uint rows_per_group) {
-    __local float part[64];
-    groups_ran += slot;
-    STOP_BEGIN
-    uint row = first + (uint)get_group_id(0);
-    __global const float *token = token_table + (size_t)input[ids_at + row] * width;
-    __global const float *position = position_table + (size_t)input[positions_at + row] * width;
-#define EMBED_ONE(i) (token[i] + type_row[i] + position[i])
-    ROW_NORM(EMBED_ONE)
-    STOP_END
-}
+#define EMBED_KERNEL(name, TYPE)                                                                   \
+    __attribute__((reqd_work_group_size(64, 1, 1))) __kernel void name(                            \
+        STOP_ARGS, uint slot, uint first, __global const int *input, uint ids_at,                  \
+        uint positions_at, __global const char *token_table, __global const float *position_table, \
+        __global const float *type_row, __global const float *w, __global const float *b,          \
+        __global float *out, uint rows, uint width, float eps, uint rows_per_group) {              \
+        __local float part[64];                                                                    \
+        groups_ran += slot;                                                                        \
+        STOP_BEGIN                                                                                 \
+        uint row = first + (uint)get_group_id(0);                                                  \
+        TYPE##_BEGIN(token_table, input[ids_at + row], width) __global const float *position =     \
+            position_table + (size_t)input[positions_at + row] * width;                            \
+        ROW_NORM(TYPE##_EMBED_ONE)                                                                 \
+        STOP_END                                                                                   \
+    }
+#define F32_EMBED_ONE(i) (F32_ONE(i) + type_row[i] + position[i])
+#define F16_EMBED_ONE(i) (F16_ONE(i) + type_row[i] + position[i])
+#define Q8_EMBED_ONE(i) (Q8_ONE(i) + type_row[i] + position[i])
+EMBED_KERNEL(embed_f32, F32)
+EMBED_KERNEL(embed_f16, F16)
+EMBED_KERNEL(embed_q8_0, Q8)
 
 __attribute__((reqd_work_group_size(64, 1, 1))) __kernel void
 norm(STOP_ARGS, uint slot, uint first, __global const float *in, __global const float *w,

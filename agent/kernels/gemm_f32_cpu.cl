@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  * C = A B + bias, with what follows fused: nothing, GELU, or "+ residual". For CPU devices.
  *
- * A is [rows][k], C is [rows][n], B is packed once at load as [ceil(n / 32)][k][32], zero-padded. A
- * work-item makes block_rows rows of one 32-column panel in register tiles of TILE_ROWS x 2 VW, and
- * is a work-group by itself: a few ten microseconds, which bounds how long a stop has to wait. All
+ * A is [rows][k] and C [rows][n] with row strides of their own, B is packed once at load in panels
+ * of 32 columns (infer_gemm.h: float, half or Q8_0 by WEIGHTS), zero-padded. A work-item makes
+ * block_rows rows of one panel in register tiles of TILE_ROWS x TILE_VECS vectors, and is a
+ * work-group by itself: a few ten microseconds, which bounds how long a stop has to wait. All
  * accumulators are named, since private arrays would end up in memory.
  *
  * Every element is one chain of fma over k = 0, 1, ..: the same bits in every tile, block and
@@ -11,33 +12,55 @@
  * surplus rows hold garbage that nobody reads. */
 #include "inc_stop.cl"
 #include "inc_vec.cl"
+#include "inc_weights.cl"
 
 #define EPILOGUE_GELU 2u /* enum sl_gemm_epilogue; 1 is bias only */
 #define EPILOGUE_RESIDUAL 3u
 
-/* 32 registers hold 12 rows x 2 vectors; with fewer or narrower ones 6 x 2 is what fits. */
-#if VW == 16
-#define TILE_ROWS 12u
-#define FOR_ROWS(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11)
-#else
-#define TILE_ROWS 6u
-#define FOR_ROWS(X) X(0) X(1) X(2) X(3) X(4) X(5)
-#endif
-#define PANEL 32u
+#define ROWS_4(X) X(0) X(1) X(2) X(3)
+#define ROWS_6(X) ROWS_4(X) X(4) X(5)
+#define ROWS_12(X) ROWS_6(X) X(6) X(7) X(8) X(9) X(10) X(11)
+#define ROWS_24(X)                                                                                 \
+    ROWS_12(X) X(12) X(13) X(14) X(15) X(16) X(17) X(18) X(19) X(20) X(21) X(22) X(23)
+#define FOR_ROWS VEC_JOIN(ROWS_, TILE_ROWS)
 
+/* C's lines are asked for while the tile is computed, so that storing it does not wait for them. */
+#ifdef __has_builtin
+#if __has_builtin(__builtin_prefetch)
+#define PREFETCH(p) __builtin_prefetch(p, 1, 3);
+#endif
+#endif
+#ifndef PREFETCH
+#define PREFETCH(p)
+#endif
+
+#define ASK_FOR(i)                                                                                 \
+    PREFETCH(c + (size_t)(row + i) * c_stride + col)                                               \
+    IF_RIGHT(PREFETCH(c + (size_t)(row + i) * c_stride + col + VW))
 #define DECLARE(i)                                                                                 \
     floatv c##i##l = (floatv)(0.0f);                                                               \
-    floatv c##i##r = (floatv)(0.0f);
+    IF_RIGHT(floatv c##i##r = (floatv)(0.0f);)
 #define MULTIPLY(i)                                                                                \
     {                                                                                              \
-        floatv x = (floatv)(a_at[i * k]);                                                          \
+        floatv x = (floatv)(a_at[i * a_stride]);                                                   \
         c##i##l = fma(x, b_left, c##i##l);                                                         \
-        c##i##r = fma(x, b_right, c##i##r);                                                        \
+        IF_RIGHT(c##i##r = fma(x, b_right, c##i##r);)                                              \
     }
 #define FINISH(i)                                                                                  \
-    store_tile(c##i##l + bias_left, c##i##r + bias_right, c, residual,                             \
-               (size_t)(row + i) * n + col, n - col, epilogue);
+    {                                                                                              \
+        size_t at = (size_t)(row + i) * c_stride + col;                                            \
+        store_vector(c##i##l + bias_left, c, residual, at, n - col, epilogue);                     \
+        IF_RIGHT(if (n - col > VW) {                                                               \
+            store_vector(c##i##r + bias_right, c, residual, at + VW, n - col - VW, epilogue);      \
+        })                                                                                         \
+    }
+#if TILE_VECS == 2
+#define IF_RIGHT(...) __VA_ARGS__
+#else
+#define IF_RIGHT(...)
+#endif
 
+/* `count` columns are left from here on; the last panel may be partly filled. */
 void store_vector(floatv v, __global float *out, __global const float *residual, size_t at,
                   uint count, uint epilogue) {
     if (epilogue == EPILOGUE_GELU) {
@@ -57,21 +80,12 @@ void store_vector(floatv v, __global float *out, __global const float *residual,
     }
 }
 
-/* `count` columns are left from here on; the last panel may be partly filled. */
-void store_tile(floatv left, floatv right, __global float *out, __global const float *residual,
-                size_t at, uint count, uint epilogue) {
-    store_vector(left, out, residual, at, min(count, (uint)VW), epilogue);
-    if (count > VW) {
-        store_vector(right, out, residual, at + VW, min(count - VW, (uint)VW), epilogue);
-    }
-}
-
 /* `first`: group number of this launch's first group; `slot`: which counter counts it. bias is
- * padded to whole panels. */
+ * padded to whole panels; residual has C's stride. */
 __kernel void gemm(STOP_ARGS, uint slot, uint first, __global const float *a,
-                   __global const float *b, __global const float *bias,
+                   __global const WEIGHT *b, __global const float *bias,
                    __global const float *residual, __global float *c, uint rows, uint n, uint k,
-                   uint block_rows, uint epilogue) {
+                   uint a_stride, uint c_stride, uint block_rows, uint epilogue) {
     groups_ran += slot;
     STOP_BEGIN
     uint group = first + (uint)get_group_id(0);
@@ -79,19 +93,23 @@ __kernel void gemm(STOP_ARGS, uint slot, uint first, __global const float *a,
     uint panel = group / blocks;
     uint row_begin = (group % blocks) * block_rows;
     uint row_end = min(row_begin + block_rows, rows);
-    for (uint col = panel * PANEL; col < min(panel * PANEL + PANEL, n); col += 2u * VW) {
+    for (uint col = panel * PANEL; col < min(panel * PANEL + PANEL, n); col += TILE_VECS * VW) {
         floatv bias_left = LOADV(bias + col);
-        floatv bias_right = LOADV(bias + col + VW);
+        IF_RIGHT(floatv bias_right = LOADV(bias + col + VW);)
         for (uint row = row_begin; row < row_end; row += TILE_ROWS) {
-            __global const float *a_at = a + (size_t)row * k;
-            __global const float *b_at = b + (size_t)panel * k * PANEL + (col % PANEL);
+            __global const float *a_at = a + (size_t)row * a_stride;
+            WEIGHT_BEGIN(b, panel, k, col % PANEL)
+            FOR_ROWS(ASK_FOR)
             FOR_ROWS(DECLARE)
-            for (uint i = 0; i < k; i++) {
-                floatv b_left = LOADV(b_at);
-                floatv b_right = LOADV(b_at + VW);
-                FOR_ROWS(MULTIPLY)
-                a_at++;
-                b_at += PANEL;
+            for (uint i = 0; i < k; i += WEIGHT_BLOCK) {
+                WEIGHT_SCALES
+                for (uint step = 0; step < WEIGHT_BLOCK; step++) {
+                    floatv b_left = WEIGHT_LEFT;
+                    IF_RIGHT(floatv b_right = WEIGHT_RIGHT;)
+                    FOR_ROWS(MULTIPLY)
+                    a_at++;
+                    WEIGHT_NEXT
+                }
             }
             FOR_ROWS(FINISH)
         }

@@ -1,20 +1,47 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Double SHA-256 (FIPS 180-4) of 80-byte block headers that differ in their nonce only.
+ * Double SHA-256 (FIPS 180-4) of 80-byte block headers that differ in their nonce and, with MIDS
+ * above 1, in what stands before their last 16 bytes: their version, which pools let miners roll
+ * (BIP 320).
  *
  * A header holds its nonce little-endian and SHA-256 reads words big-endian: "nonce" here is the
- * word. VW nonces at a time in one vector (1, 2, 4, 8, 16). One work-item tries `rounds` vectors,
- * one work-group local_size * rounds * VW consecutive nonces, starting at base + group * that. What
- * no nonce changes is worked out on the host (hash_kernel.c), named here by the FIPS index: head:
- * state after rounds 0-2 and the nonce-free part of round 3 of the header's second block {a3 + T,
- * a2, a1, a0, e3 + T, e2, e1, e0}: round 3 only adds the nonce to a and e; mid:  the midstate,
- * added at the end of the first hash; sched: {W16, W17, then the nonce-free parts of W18, W19, W31
- * and W32, 0, 0}. The second hash stops as soon as the digest's last word, the number's top 32
- * bits, is known: that takes 61 of its 64 rounds, and only one in 2^32 / (top + 1) nonces goes on
- * from there.
+ * word. VW nonces at a time in one vector (1, 2, 4, 8, 16), each with MIDS midstates (1, 2, 4): the
+ * message schedule of a header's second block depends on its last 16 bytes alone, so it is worked
+ * out once for all of them, which saves up to an eighth of all operations. One work-item tries
+ * `rounds` vectors, one work-group local_size * rounds * VW consecutive nonces, starting at
+ * base + group * that.
+ *
+ * What no nonce changes is worked out on the host (hash_kernel.c), named here by the FIPS index.
+ * Of each midstate, in mids: state after rounds 0-2 and the nonce-free part of round 3 of the
+ * header's second block {a3 + T, a2, a1, a0, e3 + T, e2, e1, e0} (round 3 only adds the nonce to a
+ * and e), then the midstate itself, added at the end of the first hash. Of all, in sched: {W16,
+ * W17, then the nonce-free parts of W18, W19, W31 and W32, 0, 0}. The second hash stops as soon as
+ * the digest's last word, the number's top 32 bits, is known: that takes 61 of its 64 rounds, and
+ * only one in 2^32 / (top + 1) nonces goes on from there.
+ *
+ * LOGIC and ROTATE choose among equal ways to write the functions: what suits a device is asked or
+ * timed (hash_shape.c). Each runs on any device; where an instruction is missing it is spelt out.
  *
  * results[0] counts work-groups that ran and results[1] candidates; both only ever grow, so that
- * nothing needs clearing between launches. The last RING candidates follow from results[2]. */
+ * nothing needs clearing between launches. The last RING candidates follow from results[2], two
+ * words each: the nonce and which midstate. */
 #include "inc_stop.cl"
+
+#ifndef MIDS
+#define MIDS 1
+#endif
+/* How a function of three words is written. */
+#define LOGIC_PLAIN 0  /* and, or, xor: compilers find what their device has */
+#define LOGIC_SELECT 1 /* bitselect: one instruction where there is a bitfield insert */
+#define LOGIC_TABLE 2  /* by truth table: NVIDIA's LOP3 */
+#ifndef LOGIC
+#define LOGIC LOGIC_PLAIN
+#endif
+#define ROTATE_PLAIN 0  /* rotate() */
+#define ROTATE_ALIGN 1  /* a word out of two, as amd_bitalign gives it */
+#define ROTATE_SHIFTS 2 /* two shifts */
+#ifndef ROTATE
+#define ROTATE ROTATE_PLAIN
+#endif
 
 #if VW == 1
 typedef uint lanes;
@@ -47,14 +74,58 @@ typedef uint16 lanes;
 #define LANE_OFFSETS (lanes)(0u, 1u, 2u, 3u, 4u, 5u, 6u, 7u, 8u, 9u, 10u, 11u, 12u, 13u, 14u, 15u)
 #endif
 
-#define ROTR(x, n) rotate(x, FROM_UINT(32u - n))
-#define BIG0(x) (ROTR(x, 2u) ^ ROTR(x, 13u) ^ ROTR(x, 22u))
-#define BIG1(x) (ROTR(x, 6u) ^ ROTR(x, 11u) ^ ROTR(x, 25u))
-#define SMALL0(x) (ROTR(x, 7u) ^ ROTR(x, 18u) ^ ((x) >> 3u))
-#define SMALL1(x) (ROTR(x, 17u) ^ ROTR(x, 19u) ^ ((x) >> 10u))
+#if ROTATE == ROTATE_ALIGN
+#if defined(cl_amd_media_ops)
+#pragma OPENCL EXTENSION cl_amd_media_ops : enable
+#define ROTR(x, n) amd_bitalign(x, x, FROM_UINT(n))
+#elif VW == 1
+#define ROTR(x, n) ((uint)(((ulong)(x) << 32 | (x)) >> (n)))
+#else
+#define ROTR(x, n) rotate(x, FROM_UINT(32u - (n)))
+#endif
+#elif ROTATE == ROTATE_SHIFTS
+#define ROTR(x, n) ((x) >> (n) | (x) << (32u - (n)))
+#else
+#define ROTR(x, n) rotate(x, FROM_UINT(32u - (n)))
+#endif
+
 /* AVX-512 has any function of three words as one instruction. Compilers find it for sums of three,
  * but not for CH and MAJ: one operation in 25. */
-#if VW == 16 && defined(__AVX512F__) && __has_builtin(__builtin_ia32_pternlogd512_mask)
+#if LOGIC == LOGIC_TABLE
+#if VW == 1 && defined(SLUICE_PTX)
+static uint lop3_ca(uint x, uint y, uint z) {
+    uint r;
+    __asm__("lop3.b32 %0, %1, %2, %3, 0xca;" : "=r"(r) : "r"(x), "r"(y), "r"(z));
+    return r;
+}
+static uint lop3_e8(uint x, uint y, uint z) {
+    uint r;
+    __asm__("lop3.b32 %0, %1, %2, %3, 0xe8;" : "=r"(r) : "r"(x), "r"(y), "r"(z));
+    return r;
+}
+static uint lop3_96(uint x, uint y, uint z) {
+    uint r;
+    __asm__("lop3.b32 %0, %1, %2, %3, 0x96;" : "=r"(r) : "r"(x), "r"(y), "r"(z));
+    return r;
+}
+#define CH(x, y, z) lop3_ca(x, y, z)
+#define MAJ(x, y, z) lop3_e8(x, y, z)
+#define XOR3(x, y, z) lop3_96(x, y, z)
+#else
+/* Bit 4x + 2y + z of the table is the function's value. */
+#define TERM(bit, x, y, z) ((table & (bit)) ? (x) & (y) & (z) : FROM_UINT(0u))
+static lanes by_table(uint table, lanes x, lanes y, lanes z) {
+    return TERM(1u, ~x, ~y, ~z) | TERM(2u, ~x, ~y, z) | TERM(4u, ~x, y, ~z) | TERM(8u, ~x, y, z) |
+           TERM(16u, x, ~y, ~z) | TERM(32u, x, ~y, z) | TERM(64u, x, y, ~z) | TERM(128u, x, y, z);
+}
+#define CH(x, y, z) by_table(0xcau, x, y, z)
+#define MAJ(x, y, z) by_table(0xe8u, x, y, z)
+#define XOR3(x, y, z) by_table(0x96u, x, y, z)
+#endif
+#elif LOGIC == LOGIC_SELECT
+#define CH(x, y, z) bitselect(z, y, x)
+#define MAJ(x, y, z) bitselect(x, y, (x) ^ (z))
+#elif VW == 16 && defined(__AVX512F__) && __has_builtin(__builtin_ia32_pternlogd512_mask)
 #define TERNARY(x, y, z, table)                                                                    \
     as_uint16(__builtin_ia32_pternlogd512_mask(as_int16(x), as_int16(y), as_int16(z), table,       \
                                                (ushort)-1))
@@ -64,115 +135,99 @@ typedef uint16 lanes;
 #define CH(x, y, z) ((z) ^ ((x) & ((y) ^ (z))))
 #define MAJ(x, y, z) (((x) & (y)) | ((z) & ((x) | (y))))
 #endif
+#ifndef XOR3
+#define XOR3(x, y, z) ((x) ^ (y) ^ (z))
+#endif
+#define BIG0(x) XOR3(ROTR(x, 2u), ROTR(x, 13u), ROTR(x, 22u))
+#define BIG1(x) XOR3(ROTR(x, 6u), ROTR(x, 11u), ROTR(x, 25u))
+#define SMALL0(x) XOR3(ROTR(x, 7u), ROTR(x, 18u), (x) >> 3u)
+#define SMALL1(x) XOR3(ROTR(x, 17u), ROTR(x, 19u), (x) >> 10u)
 
-#define ROUND(a, b, c, d, e, f, g, h, w, k)                                                        \
-    t = h + BIG1(e) + CH(e, f, g) + (w) + (k);                                                     \
+#define ROUND(a, b, c, d, e, f, g, h, wk)                                                          \
+    t = h + BIG1(e) + CH(e, f, g) + (wk);                                                          \
     d += t;                                                                                        \
-    h = t + BIG0(a) + MAJ(a, b, c)
+    h = t + BIG0(a) + MAJ(a, b, c);
 
 /* w[i] becomes W(i + 16). */
 #define EXPAND(i)                                                                                  \
-    w[(i)&15] += SMALL1(w[((i) + 14) & 15]) + w[((i) + 9) & 15] + SMALL0(w[((i) + 1) & 15])
+    w[(i)&15] += SMALL1(w[((i) + 14) & 15]) + w[((i) + 9) & 15] + SMALL0(w[((i) + 1) & 15]);
+#define NOTHING(i)
 
-#define ROUNDS_0_TO_3(k0, k1, k2, k3)                                                              \
-    ROUND(a, b, c, d, e, f, g, h, w[0], k0);                                                       \
-    ROUND(h, a, b, c, d, e, f, g, w[1], k1);                                                       \
-    ROUND(g, h, a, b, c, d, e, f, w[2], k2);                                                       \
-    ROUND(f, g, h, a, b, c, d, e, w[3], k3)
-#define ROUNDS_4_TO_7(k4, k5, k6, k7)                                                              \
-    ROUND(e, f, g, h, a, b, c, d, w[4], k4);                                                       \
-    ROUND(d, e, f, g, h, a, b, c, w[5], k5);                                                       \
-    ROUND(c, d, e, f, g, h, a, b, w[6], k6);                                                       \
-    ROUND(b, c, d, e, f, g, h, a, w[7], k7)
-#define ROUNDS_8_TO_11(k8, k9, k10, k11)                                                           \
-    ROUND(a, b, c, d, e, f, g, h, w[8], k8);                                                       \
-    ROUND(h, a, b, c, d, e, f, g, w[9], k9);                                                       \
-    ROUND(g, h, a, b, c, d, e, f, w[10], k10);                                                     \
-    ROUND(f, g, h, a, b, c, d, e, w[11], k11)
-#define ROUNDS_12_TO_15(k12, k13, k14, k15)                                                        \
-    ROUND(e, f, g, h, a, b, c, d, w[12], k12);                                                     \
-    ROUND(d, e, f, g, h, a, b, c, w[13], k13);                                                     \
-    ROUND(c, d, e, f, g, h, a, b, w[14], k14);                                                     \
-    ROUND(b, c, d, e, f, g, h, a, w[15], k15)
+/* Rounds: R(a, b, c, d, e, f, g, h, i, k) works one off with w[i], X(i) then renews w[i] for the
+ * round 16 later. One beside the other, since a round waits for the one before it and processors
+ * look only some hundred operations ahead: sixteen of each in turns were a tenth slower. The
+ * names of the state move on by one with every round. */
+/* clang-format off */
+#define FOUR_A(R, X, i, k0, k1, k2, k3)                                                            \
+    R(a, b, c, d, e, f, g, h, (i) + 0, k0) X((i) + 0)                                              \
+    R(h, a, b, c, d, e, f, g, (i) + 1, k1) X((i) + 1)                                              \
+    R(g, h, a, b, c, d, e, f, (i) + 2, k2) X((i) + 2)                                              \
+    R(f, g, h, a, b, c, d, e, (i) + 3, k3) X((i) + 3)
+#define FOUR_B(R, X, i, k0, k1, k2, k3)                                                            \
+    R(e, f, g, h, a, b, c, d, (i) + 0, k0) X((i) + 0)                                              \
+    R(d, e, f, g, h, a, b, c, (i) + 1, k1) X((i) + 1)                                              \
+    R(c, d, e, f, g, h, a, b, (i) + 2, k2) X((i) + 2)                                              \
+    R(b, c, d, e, f, g, h, a, (i) + 3, k3) X((i) + 3)
+/* clang-format on */
+#define ROUNDS_32_TO_47(R, X)                                                                      \
+    FOUR_A(R, X, 0, 0x27b70a85u, 0x2e1b2138u, 0x4d2c6dfcu, 0x53380d13u)                            \
+    FOUR_B(R, X, 4, 0x650a7354u, 0x766a0abbu, 0x81c2c92eu, 0x92722c85u)                            \
+    FOUR_A(R, X, 8, 0xa2bfe8a1u, 0xa81a664bu, 0xc24b8b70u, 0xc76c51a3u)                            \
+    FOUR_B(R, X, 12, 0xd192e819u, 0xd6990624u, 0xf40e3585u, 0x106aa070u)
 
-#define EXPAND_4(from)                                                                             \
-    EXPAND(from);                                                                                  \
-    EXPAND(from + 1);                                                                              \
-    EXPAND(from + 2);                                                                              \
-    EXPAND(from + 3)
+/* The first hash's rounds, with each midstate in turns. */
+#define EACH_1(m, a, b, c, d, e, f, g, h) ROUND(a##m, b##m, c##m, d##m, e##m, f##m, g##m, h##m, wk)
+#if MIDS == 1
+#define EACH(a, b, c, d, e, f, g, h) EACH_1(0, a, b, c, d, e, f, g, h)
+#elif MIDS == 2
+#define EACH(a, b, c, d, e, f, g, h)                                                               \
+    EACH_1(0, a, b, c, d, e, f, g, h) EACH_1(1, a, b, c, d, e, f, g, h)
+#elif MIDS == 4
+#define EACH(a, b, c, d, e, f, g, h)                                                               \
+    EACH_1(0, a, b, c, d, e, f, g, h)                                                              \
+    EACH_1(1, a, b, c, d, e, f, g, h)                                                              \
+    EACH_1(2, a, b, c, d, e, f, g, h)                                                              \
+    EACH_1(3, a, b, c, d, e, f, g, h)
+#endif
+#define FIRST(a, b, c, d, e, f, g, h, i, k)                                                        \
+    wk = w[i] + (k);                                                                               \
+    EACH(a, b, c, d, e, f, g, h)
+#define SECOND(a, b, c, d, e, f, g, h, i, k) ROUND(a, b, c, d, e, f, g, h, w[i] + (k))
 
-/* Rounds 16 to 31 of either hash, with W16 to W31 in w. */
-#define ROUNDS_16_TO_31                                                                            \
-    ROUNDS_0_TO_3(0xe49b69c1u, 0xefbe4786u, 0x0fc19dc6u, 0x240ca1ccu);                             \
-    ROUNDS_4_TO_7(0x2de92c6fu, 0x4a7484aau, 0x5cb0a9dcu, 0x76f988dau);                             \
-    ROUNDS_8_TO_11(0x983e5152u, 0xa831c66du, 0xb00327c8u, 0xbf597fc7u);                            \
-    ROUNDS_12_TO_15(0xc6e00bf3u, 0xd5a79147u, 0x06ca6351u, 0x14292967u)
-#define ROUNDS_32_TO_47                                                                            \
-    ROUNDS_0_TO_3(0x27b70a85u, 0x2e1b2138u, 0x4d2c6dfcu, 0x53380d13u);                             \
-    ROUNDS_4_TO_7(0x650a7354u, 0x766a0abbu, 0x81c2c92eu, 0x92722c85u);                             \
-    ROUNDS_8_TO_11(0xa2bfe8a1u, 0xa81a664bu, 0xc24b8b70u, 0xc76c51a3u);                            \
-    ROUNDS_12_TO_15(0xd192e819u, 0xd6990624u, 0xf40e3585u, 0x106aa070u)
-#define ROUNDS_48_TO_59                                                                            \
-    ROUNDS_0_TO_3(0x19a4c116u, 0x1e376c08u, 0x2748774cu, 0x34b0bcb5u);                             \
-    ROUNDS_4_TO_7(0x391c0cb3u, 0x4ed8aa4au, 0x5b9cca4fu, 0x682e6ff3u);                             \
-    ROUNDS_8_TO_11(0x748f82eeu, 0x78a5636fu, 0x84c87814u, 0x8cc70208u)
+/* W31 and W32 of the first hash, of which the host knows parts. */
+#define EXPAND_TO_31(i)                                                                            \
+    if ((i) == 15) {                                                                               \
+        w[15] = SMALL1(w[13]) + w[8] + sched.s4;                                                   \
+    } else {                                                                                       \
+        EXPAND(i)                                                                                  \
+    }
+#define EXPAND_FROM_32(i)                                                                          \
+    if ((i) == 0) {                                                                                \
+        w[0] = SMALL1(w[14]) + w[9] + sched.s5;                                                    \
+    } else {                                                                                       \
+        EXPAND(i)                                                                                  \
+    }
 
-/* State after the header's second block, before the midstate is added. */
-static void first_hash(lanes nonce, uint8 head, uint8 sched, lanes out[8]) {
-    lanes w[16];
-    lanes t;
-    /* The names of the state rotate by one with every round, so at round 4 the FIPS a is called e.
-     */
-    lanes e = nonce + head.s0;
-    lanes f = FROM_UINT(head.s1);
-    lanes g = FROM_UINT(head.s2);
-    lanes h = FROM_UINT(head.s3);
-    lanes a = nonce + head.s4;
-    lanes b = FROM_UINT(head.s5);
-    lanes c = FROM_UINT(head.s6);
-    lanes d = FROM_UINT(head.s7);
-    w[4] = FROM_UINT(0x80000000u);
-    w[5] = w[6] = w[7] = w[8] = w[9] = w[10] = w[11] = w[12] = w[13] = w[14] = FROM_UINT(0u);
-    w[15] = FROM_UINT(640u);
-    ROUNDS_4_TO_7(0x3956c25bu, 0x59f111f1u, 0x923f82a4u, 0xab1c5ed5u);
-    ROUNDS_8_TO_11(0xd807aa98u, 0x12835b01u, 0x243185beu, 0x550c7dc3u);
-    ROUNDS_12_TO_15(0x72be5d74u, 0x80deb1feu, 0x9bdc06a7u, 0xc19bf174u);
-
-    /* W16 to W32, of which the host knows parts. */
-    w[0] = FROM_UINT(sched.s0);
-    w[1] = FROM_UINT(sched.s1);
-    w[2] = SMALL0(nonce) + sched.s2;
-    w[3] = nonce + sched.s3;
-    EXPAND_4(4);
-    EXPAND_4(8);
-    EXPAND(12);
-    EXPAND(13);
-    EXPAND(14);
-    w[15] = SMALL1(w[13]) + w[8] + sched.s4;
-    ROUNDS_16_TO_31;
-    w[0] = SMALL1(w[14]) + w[9] + sched.s5;
-    EXPAND(1);
-    EXPAND(2);
-    EXPAND(3);
-    EXPAND_4(4);
-    EXPAND_4(8);
-    EXPAND_4(12);
-    ROUNDS_32_TO_47;
-    EXPAND_4(0);
-    EXPAND_4(4);
-    EXPAND_4(8);
-    EXPAND_4(12);
-    ROUNDS_48_TO_59;
-    ROUNDS_12_TO_15(0x90befffau, 0xa4506cebu, 0xbef9a3f7u, 0xc67178f2u);
-    out[0] = a;
-    out[1] = b;
-    out[2] = c;
-    out[3] = d;
-    out[4] = e;
-    out[5] = f;
-    out[6] = g;
-    out[7] = h;
-}
+/* At round 4 the FIPS a is called e: see FOUR_B. */
+#define BEGIN_FIRST(m, mid)                                                                        \
+    lanes e##m = nonce + mid.s0;                                                                   \
+    lanes f##m = FROM_UINT(mid.s1);                                                                \
+    lanes g##m = FROM_UINT(mid.s2);                                                                \
+    lanes h##m = FROM_UINT(mid.s3);                                                                \
+    lanes a##m = nonce + mid.s4;                                                                   \
+    lanes b##m = FROM_UINT(mid.s5);                                                                \
+    lanes c##m = FROM_UINT(mid.s6);                                                                \
+    lanes d##m = FROM_UINT(mid.s7);
+#define END_FIRST(m, mid)                                                                          \
+    w[0] = a##m + mid.s8;                                                                          \
+    w[1] = b##m + mid.s9;                                                                          \
+    w[2] = c##m + mid.sa;                                                                          \
+    w[3] = d##m + mid.sb;                                                                          \
+    w[4] = e##m + mid.sc;                                                                          \
+    w[5] = f##m + mid.sd;                                                                          \
+    w[6] = g##m + mid.se;                                                                          \
+    w[7] = h##m + mid.sf;                                                                          \
+    report(results, second_hash_top(w), nonce, top, m);
 
 /* Top 32 bits of the second hash, read as a little-endian number. w: the first digest's 8 words. */
 static lanes second_hash_top(lanes w[16]) {
@@ -188,63 +243,100 @@ static lanes second_hash_top(lanes w[16]) {
     w[8] = FROM_UINT(0x80000000u);
     w[9] = w[10] = w[11] = w[12] = w[13] = w[14] = FROM_UINT(0u);
     w[15] = FROM_UINT(256u);
-    ROUNDS_0_TO_3(0x428a2f98u, 0x71374491u, 0xb5c0fbcfu, 0xe9b5dba5u);
-    ROUNDS_4_TO_7(0x3956c25bu, 0x59f111f1u, 0x923f82a4u, 0xab1c5ed5u);
-    ROUNDS_8_TO_11(0xd807aa98u, 0x12835b01u, 0x243185beu, 0x550c7dc3u);
-    ROUNDS_12_TO_15(0x72be5d74u, 0x80deb1feu, 0x9bdc06a7u, 0xc19bf174u);
-    EXPAND_4(0);
-    EXPAND_4(4);
-    EXPAND_4(8);
-    EXPAND_4(12);
-    ROUNDS_16_TO_31;
-    EXPAND_4(0);
-    EXPAND_4(4);
-    EXPAND_4(8);
-    EXPAND_4(12);
-    ROUNDS_32_TO_47;
-    EXPAND_4(0);
-    EXPAND_4(4);
-    EXPAND_4(8);
-    EXPAND(12);
-    ROUNDS_48_TO_59;
+    FOUR_A(SECOND, EXPAND, 0, 0x428a2f98u, 0x71374491u, 0xb5c0fbcfu, 0xe9b5dba5u)
+    FOUR_B(SECOND, EXPAND, 4, 0x3956c25bu, 0x59f111f1u, 0x923f82a4u, 0xab1c5ed5u)
+    FOUR_A(SECOND, EXPAND, 8, 0xd807aa98u, 0x12835b01u, 0x243185beu, 0x550c7dc3u)
+    FOUR_B(SECOND, EXPAND, 12, 0x72be5d74u, 0x80deb1feu, 0x9bdc06a7u, 0xc19bf174u)
+    FOUR_A(SECOND, EXPAND, 0, 0xe49b69c1u, 0xefbe4786u, 0x0fc19dc6u, 0x240ca1ccu)
+    FOUR_B(SECOND, EXPAND, 4, 0x2de92c6fu, 0x4a7484aau, 0x5cb0a9dcu, 0x76f988dau)
+    FOUR_A(SECOND, EXPAND, 8, 0x983e5152u, 0xa831c66du, 0xb00327c8u, 0xbf597fc7u)
+    FOUR_B(SECOND, EXPAND, 12, 0xc6e00bf3u, 0xd5a79147u, 0x06ca6351u, 0x14292967u)
+    ROUNDS_32_TO_47(SECOND, EXPAND)
+    FOUR_A(SECOND, NOTHING, 0, 0x19a4c116u, 0x1e376c08u, 0x2748774cu, 0x34b0bcb5u)
+    FOUR_B(SECOND, NOTHING, 4, 0x391c0cb3u, 0x4ed8aa4au, 0x5b9cca4fu, 0x682e6ff3u)
+    FOUR_A(SECOND, NOTHING, 8, 0x748f82eeu, 0x78a5636fu, 0x84c87814u, 0x8cc70208u)
     /* Round 60 gives the word that reaches the end as h, to which the initial h is added. */
     h = d + h + BIG1(a) + CH(a, b, c) + w[12] + 0x90befffau + 0x5be0cd19u;
     return (rotate(h, FROM_UINT(8u)) & 0x00ff00ffu) | (rotate(h, FROM_UINT(24u)) & 0xff00ff00u);
 }
 
-__kernel void sha256d(STOP_ARGS, __global uint *results, uint8 head, uint8 mid, uint8 sched,
-                      uint base, uint top, uint rounds) {
+static void report(__global uint *results, lanes got, lanes nonce, uint top, uint mid) {
+    if (ANY(got <= FROM_UINT(top))) {
+#if VW == 1
+        __global uint *to = results + 2 + 2 * (atomic_inc(&results[1]) & (RING - 1));
+        to[0] = nonce;
+        to[1] = mid;
+#else
+        uint tops[VW];
+        uint nonces[VW];
+        STORE(got, tops);
+        STORE(nonce, nonces);
+        for (uint lane = 0; lane < VW; lane++) {
+            if (tops[lane] <= top) {
+                __global uint *to = results + 2 + 2 * (atomic_inc(&results[1]) & (RING - 1));
+                to[0] = nonces[lane];
+                to[1] = mid;
+            }
+        }
+#endif
+    }
+}
+
+__kernel void sha256d(STOP_ARGS, __global uint *results, uint8 sched, uint base, uint top,
+                      uint rounds, uint16 mid0
+#if MIDS > 1
+                      ,
+                      uint16 mid1
+#endif
+#if MIDS > 2
+                      ,
+                      uint16 mid2, uint16 mid3
+#endif
+) {
     STOP_BEGIN
     const uint span = (uint)get_local_size(0) * VW;
     uint first = base + (uint)get_group_id(0) * span * rounds + (uint)get_local_id(0) * VW;
     for (uint round = 0; round < rounds; round++, first += span) {
         const lanes nonce = FROM_UINT(first) + LANE_OFFSETS;
         lanes w[16];
-        first_hash(nonce, head, sched, w);
-        w[0] += mid.s0;
-        w[1] += mid.s1;
-        w[2] += mid.s2;
-        w[3] += mid.s3;
-        w[4] += mid.s4;
-        w[5] += mid.s5;
-        w[6] += mid.s6;
-        w[7] += mid.s7;
-        const lanes got = second_hash_top(w);
-        if (ANY(got <= FROM_UINT(top))) {
-#if VW == 1
-            results[2 + (atomic_inc(&results[1]) & (RING - 1))] = nonce;
-#else
-            uint tops[VW];
-            uint nonces[VW];
-            STORE(got, tops);
-            STORE(nonce, nonces);
-            for (uint lane = 0; lane < VW; lane++) {
-                if (tops[lane] <= top) {
-                    results[2 + (atomic_inc(&results[1]) & (RING - 1))] = nonces[lane];
-                }
-            }
+        lanes t;
+        lanes wk;
+        BEGIN_FIRST(0, mid0)
+#if MIDS > 1
+        BEGIN_FIRST(1, mid1)
 #endif
-        }
+#if MIDS > 2
+        BEGIN_FIRST(2, mid2)
+        BEGIN_FIRST(3, mid3)
+#endif
+        w[4] = FROM_UINT(0x80000000u);
+        w[5] = w[6] = w[7] = w[8] = w[9] = w[10] = w[11] = w[12] = w[13] = w[14] = FROM_UINT(0u);
+        w[15] = FROM_UINT(640u);
+        /* W16 to W19, of which the host knows parts. */
+        w[0] = FROM_UINT(sched.s0);
+        w[1] = FROM_UINT(sched.s1);
+        w[2] = SMALL0(nonce) + sched.s2;
+        w[3] = nonce + sched.s3;
+        FOUR_B(FIRST, EXPAND, 4, 0x3956c25bu, 0x59f111f1u, 0x923f82a4u, 0xab1c5ed5u)
+        FOUR_A(FIRST, EXPAND, 8, 0xd807aa98u, 0x12835b01u, 0x243185beu, 0x550c7dc3u)
+        FOUR_B(FIRST, EXPAND_TO_31, 12, 0x72be5d74u, 0x80deb1feu, 0x9bdc06a7u, 0xc19bf174u)
+        FOUR_A(FIRST, EXPAND_FROM_32, 0, 0xe49b69c1u, 0xefbe4786u, 0x0fc19dc6u, 0x240ca1ccu)
+        FOUR_B(FIRST, EXPAND, 4, 0x2de92c6fu, 0x4a7484aau, 0x5cb0a9dcu, 0x76f988dau)
+        FOUR_A(FIRST, EXPAND, 8, 0x983e5152u, 0xa831c66du, 0xb00327c8u, 0xbf597fc7u)
+        FOUR_B(FIRST, EXPAND, 12, 0xc6e00bf3u, 0xd5a79147u, 0x06ca6351u, 0x14292967u)
+        ROUNDS_32_TO_47(FIRST, EXPAND)
+        FOUR_A(FIRST, NOTHING, 0, 0x19a4c116u, 0x1e376c08u, 0x2748774cu, 0x34b0bcb5u)
+        FOUR_B(FIRST, NOTHING, 4, 0x391c0cb3u, 0x4ed8aa4au, 0x5b9cca4fu, 0x682e6ff3u)
+        FOUR_A(FIRST, NOTHING, 8, 0x748f82eeu, 0x78a5636fu, 0x84c87814u, 0x8cc70208u)
+        FOUR_B(FIRST, NOTHING, 12, 0x90befffau, 0xa4506cebu, 0xbef9a3f7u, 0xc67178f2u)
+        END_FIRST(0, mid0)
+#if MIDS > 1
+        END_FIRST(1, mid1)
+#endif
+#if MIDS > 2
+        END_FIRST(2, mid2)
+        END_FIRST(3, mid3)
+#endif
     }
     STOP_END
 }

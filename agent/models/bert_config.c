@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/models/ggml_row.h"
+
 /* Sizes a tensor's shape is made of. */
 enum extent { NONE = 0, EMBD, FF, VOCAB, POSITIONS, TYPES };
 
@@ -15,7 +17,7 @@ struct expected {
     const char *name; /* below "blk.N." for layers */
     enum extent rows; /* NONE for a vector */
     enum extent columns;
-    size_t field; /* offset of the const float * in its struct */
+    size_t field; /* offset in its struct: of a matrix where it has rows, else of a const float * */
 };
 
 #define FIELD(type, member) offsetof(struct type, member)
@@ -114,9 +116,11 @@ static int read_pooling(const struct sl_gguf *file, struct sl_bert_config *confi
         return rc;
     }
     if (pooling != SL_BERT_POOL_MEAN && pooling != SL_BERT_POOL_CLS) {
+        static const char *const names[] = {"none", "mean", "cls", "last", "rank"};
+        bool known = pooling < sizeof names / sizeof names[0];
         return sl_fail(err, SL_UNSUPPORTED,
-                       "bert.pooling_type is %" PRIu32 "; 1 (mean) and 2 (cls) are supported",
-                       pooling);
+                       "bert.pooling_type is %" PRIu32 " (%s); 1 (mean) and 2 (cls) are supported",
+                       pooling, known ? names[pooling] : "unknown");
     }
     config->pooling = (enum sl_bert_pooling)pooling;
     return SL_OK;
@@ -232,23 +236,33 @@ static int bind(const struct sl_gguf *file, const char *prefix, const struct exp
     if (!t) {
         return sl_fail(err, SL_NOTFOUND, "the file has no tensor %s", name);
     }
-    if (t->type != SL_GGML_F32) {
+    bool vector = want->rows == NONE;
+    if (vector ? t->type != SL_GGML_F32 : !sl_ggml_row_known(t->type)) {
         return sl_fail(err, SL_UNSUPPORTED,
-                       "tensor %s is %s; bert is served in F32 only: convert the model with "
+                       "tensor %s is %s; bert is served with %s: convert the model with "
                        "sluice-convert",
-                       name, sl_ggml_type_name(t->type));
+                       name, sl_ggml_type_name(t->type),
+                       vector ? "biases and norms in F32" : "matrices in F32, F16 or Q8_0");
     }
     uint64_t columns = extent_of(config, positions, want->columns);
     uint64_t rows = extent_of(config, positions, want->rows);
-    uint32_t n_dims = want->rows == NONE ? 1 : 2;
+    uint32_t n_dims = vector ? 1 : 2;
     if (t->n_dims != n_dims || t->dims[0] != columns || t->dims[1] != rows) {
         return sl_fail(err, SL_CORRUPT,
                        "tensor %s is %" PRIu64 " x %" PRIu64 "; by the file's keys it must be "
                        "%" PRIu64 " x %" PRIu64,
                        name, t->dims[1], t->dims[0], rows, columns);
     }
+    if (!sl_ggml_row_finite(t->type, t->data, columns * rows)) {
+        return sl_fail(err, SL_CORRUPT, "tensor %s holds a value that is no number", name);
+    }
     const float *data = (const float *)t->data;
-    memcpy((char *)owner + want->field, &data, sizeof data);
+    struct sl_bert_matrix matrix = {t->data, t->type, (uint32_t)columns, t->bytes / rows};
+    if (vector) {
+        memcpy((char *)owner + want->field, &data, sizeof data);
+    } else {
+        memcpy((char *)owner + want->field, &matrix, sizeof matrix);
+    }
     return SL_OK;
 }
 
@@ -326,9 +340,20 @@ int sl_bert_model_load(const struct sl_gguf *file, struct sl_bert_model **ret_mo
     return rc;
 }
 
+void sl_bert_row(const struct sl_bert_matrix *matrix, uint32_t row, float *ret_values) {
+    sl_ggml_row_floats(matrix->type, (const uint8_t *)matrix->data + row * matrix->row_bytes,
+                       matrix->columns, ret_values);
+}
+
+void sl_bert_model_drop_weights(struct sl_bert_model *model) {
+    struct sl_bert_config config = model->config;
+    free((void *)(uintptr_t)model->layers);
+    *model = (struct sl_bert_model){.config = config};
+}
+
 void sl_bert_model_free(struct sl_bert_model *model) {
     if (model) {
-        free((void *)(uintptr_t)model->layers);
+        sl_bert_model_drop_weights(model);
         free(model);
     }
 }

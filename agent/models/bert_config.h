@@ -2,9 +2,10 @@
  * Hyper-parameters and weights of a `bert` encoder in a GGUF file, checked and laid out for an
  * engine.
  *
- * Supported: architecture `bert` with learned positions, post-layer-norm, erf GELU, all tensors
- * F32, pooling mean or CLS. Everything else is refused by name: a silently wrong model is worse
- * than a refused one. Unknown tensors are refused too.
+ * Supported: architecture `bert` with learned positions, post-layer-norm, erf GELU, matrices in
+ * F32, F16 or Q8_0 (each for itself), biases and norms in F32, pooling mean or CLS. Everything else
+ * is refused by name: a silently wrong model is worse than a refused one. Unknown tensors are
+ * refused too.
  *
  * Shapes are row-major, outermost first: w[out][in] is used as y = x w^T + b, as in HuggingFace's
  * torch.nn.Linear. (GGUF prints the same shape innermost first.)
@@ -26,7 +27,7 @@
 #define SL_BERT_MAX_CTX 32768
 #define SL_BERT_MAX_TYPES 16
 
-/* Numbers of GGUF's bert.pooling_type. */
+/* Numbers of GGUF's bert.pooling_type; none (0), last (3) and rank (4) are refused by name. */
 enum sl_bert_pooling {
     SL_BERT_POOL_MEAN = 1, /* mean over all tokens of the line, [CLS] and [SEP] included */
     SL_BERT_POOL_CLS = 2,  /* the first token's vector */
@@ -44,33 +45,48 @@ struct sl_bert_config {
     enum sl_bert_pooling pooling;
 };
 
+/* Rows of `columns` values each. */
+struct sl_bert_matrix {
+    const void *data;
+    enum sl_ggml_type type; /* F32, F16 or Q8_0: sl_ggml_row_floats reads a row */
+    uint32_t columns;
+    size_t row_bytes;
+};
+
 struct sl_bert_layer {
-    const float *q_w, *q_b;       /* [n_embd][n_embd], [n_embd] */
-    const float *k_w, *k_b;       /* [n_embd][n_embd], [n_embd] */
-    const float *v_w, *v_b;       /* [n_embd][n_embd], [n_embd] */
-    const float *out_w, *out_b;   /* [n_embd][n_embd], [n_embd] */
-    const float *attn_norm_w;     /* [n_embd], after attention and its residual */
-    const float *attn_norm_b;     /* [n_embd] */
-    const float *up_w, *up_b;     /* [n_ff][n_embd], [n_ff]; GELU (erf) follows */
-    const float *down_w, *down_b; /* [n_embd][n_ff], [n_embd] */
-    const float *out_norm_w;      /* [n_embd], after the feed-forward and its residual */
-    const float *out_norm_b;      /* [n_embd] */
+    struct sl_bert_matrix q_w, k_w, v_w; /* [n_embd][n_embd] */
+    const float *q_b, *k_b, *v_b;        /* [n_embd] */
+    struct sl_bert_matrix out_w;         /* [n_embd][n_embd] */
+    const float *out_b;                  /* [n_embd] */
+    const float *attn_norm_w;            /* [n_embd], after attention and its residual */
+    const float *attn_norm_b;            /* [n_embd] */
+    struct sl_bert_matrix up_w;          /* [n_ff][n_embd]; GELU (erf) follows */
+    const float *up_b;                   /* [n_ff] */
+    struct sl_bert_matrix down_w;        /* [n_embd][n_ff] */
+    const float *down_b;                 /* [n_embd] */
+    const float *out_norm_w;             /* [n_embd], after the feed-forward and its residual */
+    const float *out_norm_b;             /* [n_embd] */
 };
 
 struct sl_bert_model {
     struct sl_bert_config config;
-    const float *token_embd;            /* [n_vocab][n_embd] */
-    const float *pos_embd;              /* [>= n_ctx][n_embd] */
-    const float *type_embd;             /* [n_types][n_embd] */
+    struct sl_bert_matrix token_embd;   /* [n_vocab][n_embd] */
+    struct sl_bert_matrix pos_embd;     /* [>= n_ctx][n_embd] */
+    struct sl_bert_matrix type_embd;    /* [n_types][n_embd] */
     const float *embd_norm_w;           /* [n_embd], after the sum of the three */
     const float *embd_norm_b;           /* [n_embd] */
     const struct sl_bert_layer *layers; /* [n_layer] */
 };
 
-/* -SL_UNSUPPORTED, -SL_NOTFOUND (a key or tensor is absent), -SL_CORRUPT (a shape does not fit),
- * -SL_LIMIT, -SL_NOMEM; the text names key or tensor. */
+/* Values of one row. */
+void sl_bert_row(const struct sl_bert_matrix *matrix, uint32_t row, float *ret_values);
+
+/* -SL_UNSUPPORTED, -SL_NOTFOUND (a key or tensor is absent), -SL_CORRUPT (a shape does not fit, a
+ * weight is no finite number), -SL_LIMIT, -SL_NOMEM; the text names key or tensor. */
 int sl_bert_model_load(const struct sl_gguf *file, struct sl_bert_model **ret_model,
                        struct sl_error *err);
+/* Forgets the weights, so that the file may be closed: only config stays. */
+void sl_bert_model_drop_weights(struct sl_bert_model *model);
 void sl_bert_model_free(struct sl_bert_model *model);
 SL_DEFINE_AUTO(sl_bert_model, sl_bert_model_free)
 

@@ -400,7 +400,7 @@ int sl_gguf_open(const char *path, struct sl_gguf **ret_file, struct sl_error *e
     if (!f) {
         return sl_fail(err, SL_NOMEM, "a GGUF file");
     }
-    int rc = sl_mapping_open(path, &f->mapping, err);
+    int rc = sl_mapping_read(path, &f->mapping, &f->stamp, err);
     if (rc == SL_OK) {
         f->bytes = f->mapping.bytes;
         f->n_bytes = f->mapping.n;

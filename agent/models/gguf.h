@@ -8,8 +8,8 @@
  * unaligned, out of range or overlap.
  *
  * Ownership: the file owns its mapping; every pointer that is handed out lives until sl_gguf_close.
- * The mapping is read-only and private; who shortens the file meanwhile gets this process a SIGBUS,
- * so models are replaced by rename, never rewritten in place.
+ * The whole file is read into memory at open, so that whoever shortens or rewrites it later changes
+ * nothing here.
  * Thread: after open the object is constant, any thread may read it. */
 #ifndef SLUICE_AGENT_MODELS_GGUF_H
 #define SLUICE_AGENT_MODELS_GGUF_H
@@ -18,6 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "agent/models/mapping.h"
 #include "proto/base/cleanup.h"
 #include "proto/base/error.h"
 
@@ -88,7 +89,7 @@ struct sl_gguf_tensor {
 
 struct sl_gguf;
 
-/* Maps and checks the file. -SL_NOTFOUND, -SL_IO, -SL_NOMEM, -SL_CORRUPT (not a sound GGUF file),
+/* Reads and checks the file. -SL_NOTFOUND, -SL_IO, -SL_NOMEM, -SL_CORRUPT (not a sound GGUF file),
  * -SL_LIMIT, -SL_UNSUPPORTED (a version or type that we do not know); the text names key or tensor.
  */
 int sl_gguf_open(const char *path, struct sl_gguf **ret_file, struct sl_error *err);
@@ -100,6 +101,8 @@ void sl_gguf_close(struct sl_gguf *file);
 SL_DEFINE_AUTO(sl_gguf, sl_gguf_close)
 
 uint32_t sl_gguf_version(const struct sl_gguf *file);
+/* Which file, in which state, was read; all zero for bytes in memory. */
+struct sl_file_stamp sl_gguf_stamp(const struct sl_gguf *file);
 
 /* SHA-256 of the whole file as 64 hex digits: what a model catalogue pins. Reads every byte. */
 void sl_gguf_sha256(const struct sl_gguf *file, char ret_hex[65]);

@@ -16,6 +16,7 @@ struct gguf_key {
 
 struct sl_gguf {
     struct sl_mapping mapping; /* empty when the bytes are the caller's */
+    struct sl_file_stamp stamp;
     const uint8_t *bytes;
     size_t n_bytes;
     uint32_t version;

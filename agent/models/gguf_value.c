@@ -221,6 +221,10 @@ int32_t sl_gguf_array_i32(const struct sl_gguf_array *array, uint64_t index) {
     return (int32_t)le32toh(bits);
 }
 
+struct sl_file_stamp sl_gguf_stamp(const struct sl_gguf *file) {
+    return file->stamp;
+}
+
 uint32_t sl_gguf_version(const struct sl_gguf *file) {
     return file->version;
 }

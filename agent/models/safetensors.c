@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/models/ggml_row.h"
 #include "agent/models/mapping.h"
 
 struct sl_safetensors {
@@ -274,29 +275,6 @@ const struct sl_safetensors_tensor *sl_safetensors_find(const struct sl_safetens
     return NULL;
 }
 
-/* IEEE binary16 -> binary32 bits. Subnormals are scaled by hand; infinities and NaN stay what they
- * are. */
-static uint32_t half_bits(uint16_t half) {
-    uint32_t sign = (uint32_t)(half & 0x8000U) << 16;
-    uint32_t exponent = (half >> 10) & 0x1fU;
-    uint32_t fraction = half & 0x3ffU;
-    if (exponent == 0x1f) {
-        return sign | 0x7f800000U | fraction << 13;
-    }
-    if (exponent == 0) {
-        if (fraction == 0) {
-            return sign;
-        }
-        exponent = 1;
-        while (!(fraction & 0x400U)) {
-            fraction <<= 1;
-            exponent--;
-        }
-        fraction &= 0x3ffU;
-    }
-    return sign | (exponent + 112) << 23 | fraction << 13;
-}
-
 void sl_safetensors_floats(const struct sl_safetensors_tensor *tensor, uint64_t first, uint64_t n,
                            float *ret_values) {
     sl_assert(tensor->type != SL_SAFETENSORS_OTHER);
@@ -310,7 +288,8 @@ void sl_safetensors_floats(const struct sl_safetensors_tensor *tensor, uint64_t 
             uint16_t narrow;
             memcpy(&narrow, tensor->data + 2 * (first + i), sizeof narrow);
             narrow = le16toh(narrow);
-            bits = tensor->type == SL_SAFETENSORS_BF16 ? (uint32_t)narrow << 16 : half_bits(narrow);
+            bits = tensor->type == SL_SAFETENSORS_BF16 ? (uint32_t)narrow << 16
+                                                       : sl_half_to_float_bits(narrow);
         }
         memcpy(&ret_values[i], &bits, sizeof bits);
     }

@@ -190,3 +190,44 @@ int sl_wordpiece_encode(const struct sl_wordpiece *wp, const char *text, size_t 
     *ret_count = (uint32_t)out.count + 1;
     return SL_OK;
 }
+
+int sl_wordpiece_wrap(const struct sl_wordpiece *wp, const uint32_t *ids, uint32_t n,
+                      struct sl_wordpiece_limit limit, int32_t *ret_ids, uint32_t *ret_count,
+                      struct sl_error *err) {
+    const struct wordpiece_vocab *vocab = &wp->vocab;
+    if (limit.max_tokens < 2 || n == 0) {
+        return sl_fail(err, SL_INVALID, "no token ids, or a limit below 2");
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        if (ids[i] >= sl_wordpiece_vocab_size(wp)) {
+            return sl_fail(err, SL_INVALID,
+                           "token id %" PRIu32 " is not one of the model's %" PRIu32, ids[i],
+                           sl_wordpiece_vocab_size(wp));
+        }
+    }
+    uint32_t before = ids[0] != (uint32_t)vocab->cls;
+    /* A lone [CLS] is not its own end, nor a lone [SEP] its own beginning. */
+    uint32_t behind = ids[n - 1] != (uint32_t)vocab->sep;
+    uint64_t total = (uint64_t)n + before + behind;
+    if (total > limit.max_tokens && !limit.truncate) {
+        *ret_count = total > UINT32_MAX ? UINT32_MAX : (uint32_t)total;
+        return sl_fail(err, SL_LIMIT,
+                       "the input has %" PRIu64 " tokens; this model takes at most %" PRIu32
+                       ": shorten it",
+                       total, limit.max_tokens);
+    }
+    uint32_t kept = n - (behind ? 0 : 1); /* without a [SEP] at the end, which is put by itself */
+    if (kept > limit.max_tokens - 1 - before) {
+        kept = limit.max_tokens - 1 - before;
+    }
+    uint32_t at = 0;
+    if (before) {
+        ret_ids[at++] = vocab->cls;
+    }
+    for (uint32_t i = 0; i < kept; i++) {
+        ret_ids[at++] = (int32_t)ids[i];
+    }
+    ret_ids[at++] = vocab->sep;
+    *ret_count = at;
+    return SL_OK;
+}

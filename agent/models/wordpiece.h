@@ -49,4 +49,12 @@ int sl_wordpiece_encode(const struct sl_wordpiece *wp, const char *text, size_t 
                         struct sl_wordpiece_limit limit, int32_t *ret_ids, uint32_t *ret_count,
                         struct sl_error *err);
 
+/* Takes n > 0 ids that somebody else's tokenizer made: [CLS] goes before them and [SEP] behind,
+ * each unless it stands there already, so that ids with and without special pieces give what the
+ * text itself gives. Limit, room and -SL_LIMIT as in encode, but *ret_count is then the length that
+ * was too long. -SL_INVALID for an id that is none of the vocabulary's. */
+int sl_wordpiece_wrap(const struct sl_wordpiece *wp, const uint32_t *ids, uint32_t n,
+                      struct sl_wordpiece_limit limit, int32_t *ret_ids, uint32_t *ret_count,
+                      struct sl_error *err);
+
 #endif

@@ -43,6 +43,7 @@ struct sl_agent {
     uv_timer_t sensors;
     struct sl_agent_core *core;
     struct sl_tokenizer *tokenizer;
+    struct sl_model_watch *model_watch;
     struct sl_link *link;
     struct sl_msg_arena *arena;
     struct sl_mailbox *events;  /* of struct sl_device_event */
@@ -64,6 +65,8 @@ struct sl_agent {
     uv_poll_t tokens_poll;
     uv_signal_t signals[2];
     bool stop_asked;
+    bool renew_link; /* the key is another one: at the next turn */
+    bool renewing;
     int exit_code;
 };
 
@@ -89,6 +92,13 @@ void sl_agent_sensors_start(struct sl_agent *agent);
 int sl_agent_loop_init(struct sl_agent *agent, struct sl_error *err);
 int sl_agent_loop_run(struct sl_agent *agent);
 void sl_agent_loop_fini(struct sl_agent *agent);
+int sl_agent_watch_link(struct sl_agent *agent, struct sl_error *err);
+/* start.c: with the present keys. */
+int sl_agent_open_link(struct sl_agent *agent, struct sl_error *err);
+/* rotate.c */
+void sl_agent_make_key(struct sl_agent *agent, uint64_t rotation);
+void sl_agent_use_key(struct sl_agent *agent, const char *public_key);
+void sl_agent_renew_link(struct sl_agent *agent);
 /* commands.c: carries out everything that the core wants done now. */
 void sl_agent_carry_out(struct sl_agent *agent);
 /* Tries what a device's mailbox had no room for. */

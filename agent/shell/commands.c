@@ -35,6 +35,9 @@ const struct sl_pool_link_ops sl_agent_pool_ops = {
 /* The core repeats what matters, so a lost message is only worth a line now and then. */
 static void send_message(struct sl_agent *agent, const struct sl_agent_cmd *cmd) {
     struct sl_error err;
+    if (!agent->link) {
+        return; /* between two links */
+    }
     if (sl_link_send(agent->link, NULL, cmd->data, cmd->size, &err) == SL_OK) {
         return;
     }
@@ -147,6 +150,12 @@ static void carry_out(struct sl_agent *agent, struct sl_agent_cmd *cmd) {
         break;
     case SL_AGENT_POOL_CLOSE:
         sl_pool_link_close(&agent->pool);
+        break;
+    case SL_AGENT_MAKE_KEY:
+        sl_agent_make_key(agent, cmd->number);
+        break;
+    case SL_AGENT_USE_KEY:
+        sl_agent_use_key(agent, cmd->text);
         break;
     case SL_AGENT_LOG:
         sl_log(cmd->level, cmd->event, "%s", cmd->text);

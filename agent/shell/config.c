@@ -26,6 +26,8 @@ static const struct sl_conf_option model_schema[] = {
      .fallback = "0", .help = "Longest input; 0: what the model takes."},
     {"truncate", SL_CONF_BOOL, MODEL(truncate), .fallback = "false",
      .help = "Cut longer input instead of refusing the line."},
+    {"sha256", SL_CONF_TEXT, MODEL(sha256), .min = 0, .max = 64, .fallback = "",
+     .help = "What `sha256sum FILE` says; another file is refused at the start. Empty: any."},
     {0},
 };
 
@@ -117,6 +119,11 @@ static int check_models(const struct sl_agent_options *options, struct sl_error 
                 return sl_fail(err, SL_INVALID, "two models are called '%s'",
                                options->models[i].id);
             }
+        }
+        const char *sha256 = options->models[i].sha256;
+        if (sha256[0] && (strlen(sha256) != 64 || strspn(sha256, "0123456789abcdefABCDEF") != 64)) {
+            return sl_fail(err, SL_INVALID, "model '%s': sha256 must be 64 hexadecimal digits",
+                           options->models[i].id);
         }
     }
     return SL_OK;

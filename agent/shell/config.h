@@ -16,6 +16,7 @@ struct sl_agent_model_option {
     char path[256];
     int64_t max_tokens; /* 0: what the model takes */
     bool truncate;
+    char sha256[65]; /* empty: any file will do */
 };
 
 struct sl_agent_options {

@@ -22,7 +22,7 @@ static bool read_message(struct sl_agent *agent) {
     struct sl_error err;
     struct sl_msg msg;
     struct sl_mono received = sl_clock_mono();
-    if (sl_link_recv(agent->link, &peer, &data, &size, &err) != SL_OK) {
+    if (!agent->link || sl_link_recv(agent->link, &peer, &data, &size, &err) != SL_OK) {
         return false;
     }
     if (sl_msg_decode(data, size, agent->arena, &msg, &err) != SL_OK) {
@@ -67,6 +67,7 @@ static void arm_timer(struct sl_agent *agent, bool more) {
 static void on_prepare(uv_prepare_t *prepare) {
     struct sl_agent *agent = prepare->data;
     bool more = read_messages(agent);
+    sl_agent_renew_link(agent);
     sl_agent_post_held(agent);
     arm_timer(agent, more);
 }
@@ -137,24 +138,31 @@ static int watch(struct sl_agent *agent, uv_poll_t *poll, int fd, uv_poll_cb cb,
               : SL_OK;
 }
 
+int sl_agent_watch_link(struct sl_agent *agent, struct sl_error *err) {
+    return watch(agent, &agent->link_poll, sl_link_fd(agent->link), on_link, err);
+}
+
 int sl_agent_loop_init(struct sl_agent *agent, struct sl_error *err) {
     uv_timer_init(&agent->loop, &agent->timer);
     agent->timer.data = agent;
     uv_prepare_init(&agent->loop, &agent->prepare);
     agent->prepare.data = agent;
     uv_prepare_start(&agent->prepare, on_prepare);
+    int rc = sl_agent_watch_link(agent, err);
+    if (rc) {
+        return rc;
+    }
     const struct {
         uv_poll_t *poll;
         int fd;
         uv_poll_cb cb;
     } watched[] = {
-        {&agent->link_poll, sl_link_fd(agent->link), on_link},
         {&agent->events_poll, sl_mailbox_fd(agent->events), on_device_events},
         {&agent->durable_poll, sl_mailbox_fd(agent->durable), on_durable},
         {&agent->tokens_poll, sl_mailbox_fd(sl_tokenizer_done(agent->tokenizer)), on_tokens},
     };
     for (size_t i = 0; i < sizeof watched / sizeof watched[0]; i++) {
-        int rc = watch(agent, watched[i].poll, watched[i].fd, watched[i].cb, err);
+        rc = watch(agent, watched[i].poll, watched[i].fd, watched[i].cb, err);
         if (rc) {
             return rc;
         }
@@ -163,7 +171,7 @@ int sl_agent_loop_init(struct sl_agent *agent, struct sl_error *err) {
     for (int i = 0; i < 2; i++) {
         uv_signal_init(&agent->loop, &agent->signals[i]);
         agent->signals[i].data = agent;
-        int rc = uv_signal_start(&agent->signals[i], on_signal, numbers[i]);
+        rc = uv_signal_start(&agent->signals[i], on_signal, numbers[i]);
         if (rc) {
             return sl_fail(err, SL_IO, "cannot watch for signals: %s", uv_strerror(rc));
         }

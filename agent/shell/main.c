@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "agent/shell/agent.h"
+#include "agent/shell/join.h"
 #include "proto/base/log.h"
 #include "proto/base/thread.h"
 
@@ -15,6 +16,7 @@
 
 static const char usage[] =
     "Usage: sluice-agent --config FILE [--check-config | --print-config]\n"
+    "       sluice-agent join TOKEN|FILE|- [--config FILE] [--key-file FILE] [--wait]\n"
     "       sluice-agent keygen --out FILE\n"
     "\n"
     "Runs this machine's devices as the broker directs: hashing for a pool, or serving inference\n"
@@ -28,6 +30,7 @@ static const char usage[] =
     "  --fake-gpus LIST   for tests only: those devices look like GPUs (PCI/UUID,...)\n"
     "  --version          print the version\n"
     "  --help             this text\n"
+    "  join               join a site with a one-time token; see sluice-agent join --help\n"
     "  keygen             make the CURVE keys by which the broker knows this agent; prints the\n"
     "                     public key for the broker's file of allowed agents\n"
     "\n"
@@ -139,6 +142,9 @@ static int serve(struct sl_agent *agent) {
 int main(int argc, char **argv) {
     if (argc > 1 && strcmp(argv[1], "keygen") == 0) {
         return keygen(argc, argv);
+    }
+    if (argc > 1 && strcmp(argv[1], "join") == 0) {
+        return sl_verb_join(argc, argv);
     }
     struct arguments arguments = {0};
     int code = parse_arguments(argc, argv, &arguments);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "agent/shell/agent.h"
+#include "agent/shell/model_watch.h"
 #include "proto/base/lock.h"
 #include "proto/base/log.h"
 #include "proto/base/text.h"
@@ -21,8 +22,15 @@ static int load_models(struct sl_agent *agent, struct sl_error *err) {
         sl_text_copy(configs[i].path, sizeof configs[i].path, from->path);
         configs[i].max_tokens = (uint32_t)from->max_tokens;
         configs[i].truncate = from->truncate;
+        sl_text_copy(configs[i].sha256, sizeof configs[i].sha256, from->sha256);
     }
-    return sl_model_set_load(configs, agent->options.model_count, &agent->models, err);
+    int rc = sl_model_set_load(configs, agent->options.model_count, &agent->models, err);
+    for (size_t i = 0; rc == SL_OK && i < sl_model_set_count(agent->models); i++) {
+        const struct sl_model *m = sl_model_set_at(agent->models, i);
+        sl_log(SL_LOG_INFO, "model.loaded", "model=%s sha256=%s tokens=%s mib=%zu", m->id,
+               m->sha256, sl_ggml_type_name(m->embed[SL_EMBED_TOKEN].type), m->packed_bytes >> 20);
+    }
+    return rc;
 }
 
 static int open_journal(struct sl_agent *agent, struct sl_error *err) {
@@ -40,7 +48,7 @@ static int open_journal(struct sl_agent *agent, struct sl_error *err) {
     return rc;
 }
 
-static int open_link(struct sl_agent *agent, struct sl_error *err) {
+int sl_agent_open_link(struct sl_agent *agent, struct sl_error *err) {
     struct sl_zmq_client_config config = {.endpoint = agent->options.broker_endpoint,
                                           .keys = agent->keys};
     sl_text_copy(config.server_key, sizeof config.server_key, agent->options.broker_key);
@@ -78,7 +86,10 @@ int sl_agent_start_up(struct sl_agent *agent, struct sl_error *err) {
     rc = rc ? rc : sl_msg_arena_create(ARENA_BYTES, &agent->arena, err);
     rc = rc ? rc : sl_journal_start(agent->journal, agent->durable, true, err);
     rc = rc ? rc : sl_tokenizer_start(agent->models, &agent->tokenizer, err);
-    rc = rc ? rc : open_link(agent, err);
+    rc = rc ? rc
+            : sl_model_watch_start(agent->models, SL_MODEL_WATCH_MS, sl_model_watch_log, NULL,
+                                   &agent->model_watch, err);
+    rc = rc ? rc : sl_agent_open_link(agent, err);
     rc = rc ? rc : open_loop(agent, err);
     rc = rc ? rc : sl_agent_create_devices(agent, err);
     if (rc == SL_OK) {
@@ -98,6 +109,7 @@ void sl_agent_fini(struct sl_agent *agent) {
     }
     sl_agent_drop_held(agent);
     sl_tokenizer_destroy(agent->tokenizer);
+    sl_model_watch_destroy(agent->model_watch);
     if (agent->durable) {
         sl_mailbox_close(agent->durable);
     }

@@ -47,10 +47,14 @@ int sl_tokenizer_encode(const struct sl_model_set *models, const char *model, co
     return rc;
 }
 
-static int encode(void *context, const char *model, const char *text, size_t bytes,
+static int encode(void *context, const char *model, const struct sl_agent_text *input,
                   int32_t *ret_ids, uint32_t room, uint32_t *ret_count, struct sl_error *err) {
     (void)room; /* is the model's max_tokens, see work() */
-    return sl_tokenizer_encode(context, model, text, bytes, ret_ids, ret_count, err);
+    if (input->id_count > 0) {
+        return sl_model_set_wrap(context, model, input->ids, input->id_count, ret_ids, ret_count,
+                                 err);
+    }
+    return sl_tokenizer_encode(context, model, input->text, input->bytes, ret_ids, ret_count, err);
 }
 
 static void work(struct sl_tokenizer *tokenizer, struct sl_agent_tokens *tokens) {

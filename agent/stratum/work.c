@@ -152,6 +152,7 @@ static void enter_job(struct sl_work_cursor *cursor, const struct sl_job *job) {
     cursor->job_serial = job->serial;
     cursor->room = room;
     cursor->used = 0;
+    cursor->ntime_ahead = 0;
     cursor->roll = 0;
     cursor->roll_count = UINT64_C(1) << __builtin_popcount(job->terms.version_mask);
     if (cursor->counter >= room) {
@@ -183,13 +184,28 @@ static uint32_t spread_bits(uint64_t index, uint32_t mask) {
     return bits;
 }
 
+/* One second on, and all extranonce2 values are new again. */
+static bool roll_ntime(struct sl_work_cursor *cursor, const struct sl_job *job) {
+    if (cursor->room == 0 || cursor->ntime_ahead == SL_WORK_NTIME_AHEAD_MAX ||
+        job->ntime >= UINT32_MAX - SL_WORK_NTIME_AHEAD_MAX) {
+        return false;
+    }
+    cursor->ntime_ahead++;
+    cursor->used = 0;
+    return true;
+}
+
+bool sl_work_same_root(const struct sl_work_cursor *cursor) {
+    return cursor->roll != 0;
+}
+
 int sl_work_next(struct sl_work_cursor *cursor, const struct sl_job *job, struct sl_work *ret_work,
                  struct sl_error *err) {
     if (cursor->job_serial != job->serial) {
         enter_job(cursor, job);
     }
     if (cursor->roll == 0) {
-        if (cursor->used >= cursor->room) {
+        if (cursor->used >= cursor->room && !roll_ntime(cursor, job)) {
             return sl_fail(err, SL_LIMIT,
                            "extranonce2 of %u bytes has no more work for device %u of %u in this "
                            "job",
@@ -202,12 +218,13 @@ int sl_work_next(struct sl_work_cursor *cursor, const struct sl_job *job, struct
     *ret_work = (struct sl_work){.job_serial = job->serial,
                                  .session = job->session,
                                  .version_bits = bits,
-                                 .ntime = job->ntime,
+                                 .ntime = job->ntime + cursor->ntime_ahead,
                                  .extranonce2_size = job->terms.extranonce2_size,
                                  .target = job->target,
                                  .hashes_per_share = job->hashes_per_share};
     memcpy(ret_work->extranonce2, cursor->extranonce2, sizeof ret_work->extranonce2);
-    sl_header_write(sl_job_version(job, bits), job, cursor->root, job->ntime, 0, ret_work->header);
+    sl_header_write(sl_job_version(job, bits), job, cursor->root, ret_work->ntime, 0,
+                    ret_work->header);
     sl_sha256_initial(ret_work->midstate);
     sl_sha256_compress(ret_work->midstate, ret_work->header);
     return SL_OK;

@@ -26,6 +26,9 @@
 #define SL_JOB_COINBASE_MAX 65536 /* bytes, all four parts together */
 #define SL_EXTRANONCE1_MAX 32     /* bytes */
 #define SL_EXTRANONCE2_MAX 16     /* bytes */
+/* Seconds by which a job's time may be rolled forward where its extranonce2 values are used up;
+ * pools take some 7,000, and blocks 7,200. */
+#define SL_WORK_NTIME_AHEAD_MAX 600
 
 /* mantissa * 2^exponent: exactly the number that the pool wrote (a JSON real is a binary64, which
  * is such a number), so that target and work need no rounding but the last floor. */
@@ -119,15 +122,16 @@ bool sl_hash_meets(const uint8_t hash[32], const struct sl_u256 *target);
 double sl_hash_difficulty(const uint8_t hash[32]);
 
 /* Walks one device's part of a job's search space: extranonce2 = counter * slots + device, and for
- * each every combination of the version bits. No two devices ever get the same header, and one
- * device gets none twice. The counter runs on from job to job, so that a job which the pool sends
- * again (after a resumed session, say) is not searched from its beginning again. Flat; owned by the
- * caller. */
+ * each every combination of the version bits; then all again a second later in ntime. No two
+ * devices ever get the same header, and one device gets none twice. The counter runs on from job to
+ * job, so that a job which the pool sends again (after a resumed session, say) is not searched from
+ * its beginning again. Flat; owned by the caller. */
 struct sl_work_cursor {
     uint64_t job_serial;
     uint32_t device, slots;
     uint64_t counter;          /* next extranonce2 of this device */
     uint64_t used, room;       /* extranonce2 values taken, and there are, in this job */
+    uint32_t ntime_ahead;      /* seconds by which ntime is rolled */
     uint64_t roll, roll_count; /* next combination of version bits */
     uint8_t root[32];          /* of the present extranonce2 */
     uint8_t extranonce2[SL_EXTRANONCE2_MAX];
@@ -138,9 +142,13 @@ struct sl_work_cursor {
 int sl_work_cursor_init(struct sl_work_cursor *cursor, uint32_t device, uint32_t slots,
                         struct sl_error *err);
 /* The next header of this job. Switching to another job is done by passing it. -SL_LIMIT when the
- * device's part is used up (with an extranonce2 of one or two bytes), or has no room for this
- * device: then wait for the next job. */
+ * device's part is used up (with an extranonce2 of one or two bytes, all of it
+ * SL_WORK_NTIME_AHEAD_MAX times more), or has no room for this device: then wait for the next job.
+ */
 int sl_work_next(struct sl_work_cursor *cursor, const struct sl_job *job, struct sl_work *ret_work,
                  struct sl_error *err);
+/* True when the next header of the same job differs from the last one in its version only, so that
+ * both have their last 16 bytes but the nonce in common. */
+bool sl_work_same_root(const struct sl_work_cursor *cursor);
 
 #endif

@@ -30,25 +30,32 @@ int sl_batch_make_dir(const char *data_dir, const char *folder, struct sl_error 
 int sl_batch_sync_dir(const char *data_dir, const char *folder, struct sl_error *err);
 
 /* ---- validate.c (worker) ---- */
+/* A model on offer. input_prefix (NULL: none) goes before every text that is not given as ids: some
+ * models were trained with one. It counts in usage, as the text's own words do. */
+struct sl_batch_model {
+    const char *id;
+    const char *input_prefix;
+};
 struct sl_batch_validation {
     struct sl_core_lines lines; /* count 0: refused */
     char model[SL_MSG_NAME_MAX];
     char *errors; /* JSON array of {code, message, param, line}, malloc'ed; NULL when accepted */
 };
 /* Reads files/INPUT, checks every line (JSON, custom_id unique, method, url, model offered, input
- * form), writes lines/BATCH durably. models: ids on offer; model_count 0: there is no catalogue, so
- * that any one model is accepted. A spool that is there and whole already is used as it is (after a
- * restart; the input file may be gone by then). A negative status is our trouble (disk), not the
- * tenant's: theirs ends in errors. Lines with a body of their own fault (unknown parameter,
- * wrong encoding_format ...) are accepted and answered with a 400 of their own: the spool marks
- * them. */
+ * form), writes lines/BATCH durably. models: on offer; model_count 0: there is no catalogue, so
+ * that any one model is accepted, without a prefix. A spool that is there and whole already is used
+ * as it is (after a restart; the input file may be gone by then). A negative status is our trouble
+ * (disk), not the tenant's: theirs ends in errors. Lines with a body of their own fault (unknown
+ * parameter, wrong encoding_format ...) are accepted and answered with a 400 of their own: the
+ * spool marks them. */
 int sl_batch_validate(const char *data_dir, const char *batch_id, const char *input_file_id,
-                      const char *endpoint, const char *const *models, uint32_t model_count,
-                      struct sl_batch_validation *ret_validation, struct sl_error *err);
+                      const char *endpoint, const struct sl_batch_model *models,
+                      uint32_t model_count, struct sl_batch_validation *ret_validation,
+                      struct sl_error *err);
 void sl_batch_validation_fini(struct sl_batch_validation *validation);
 
 /* ---- spool.c (any one thread per reader) ---- */
-struct sl_spool;
+struct sl_spool; /* constant after open but for a note of which records were checked */
 int sl_spool_open(const char *data_dir, const char *batch_id, struct sl_spool **ret_spool,
                   struct sl_error *err);
 void sl_spool_close(struct sl_spool *spool);
@@ -58,7 +65,8 @@ struct sl_spool_line {
     const char *custom_id; /* JSON-escaped text without quotes, ready to be written */
     uint32_t custom_id_bytes;
     bool base64;         /* encoding_format */
-    bool single;         /* input was a string, not an array */
+    bool single;         /* input was one text or one array of ids, not an array of them */
+    bool tokens;         /* inputs are token ids */
     const char *refusal; /* JSON of the 4xx body for a line at fault, else NULL */
     uint32_t refusal_bytes;
     uint32_t input_count;
@@ -68,7 +76,7 @@ struct sl_spool_line {
  */
 int sl_spool_line(struct sl_spool *spool, uint32_t line, struct sl_spool_line *ret_line,
                   struct sl_error *err);
-/* Texts of a line into ret_inputs[line.input_count] (at most max). */
+/* Texts or token ids of a line into ret_inputs[line.input_count] (at most max). */
 int sl_spool_inputs(struct sl_spool *spool, uint32_t line, struct sl_msg_input *ret_inputs,
                     uint32_t max, struct sl_error *err);
 void sl_spool_delete(const char *data_dir, const char *batch_id);

@@ -69,34 +69,68 @@ static int check_parameters(struct sl_batch_line *line, json_t *body, struct sl_
     return SL_OK;
 }
 
-/* One text; a refusal names its place when it stands in an array (at >= 0). */
+/* How a refusal names an input: its place where it stands in an array (at >= 0). */
+struct place {
+    char text[40];
+};
+
+static struct place place_of(long at) {
+    struct place place;
+    snprintf(place.text, sizeof place.text, at < 0 ? "input" : "input[%ld]", at);
+    return place;
+}
+
 static int check_text(struct sl_batch_line *line, const json_t *text, long at,
                       struct sl_error *err) {
-    char where[32];
-    if (at < 0) {
-        snprintf(where, sizeof where, "input");
-    } else {
-        snprintf(where, sizeof where, "input[%ld]", at);
-    }
-    if (json_is_integer(text) || json_is_array(text)) {
-        return refuse(line, err, "unsupported_parameter", "input",
-                      "'%s' holds token ids, which are not supported yet: send text.", where);
-    }
+    struct place place = place_of(at);
     if (!json_is_string(text)) {
         return refuse(line, err, "invalid_type", "input",
-                      "'%s' must be a string, or 'input' an array of strings.", where);
+                      "'%s' must be a string: 'input' is a string, an array of strings, an array "
+                      "of token ids, or an array of arrays of token ids.",
+                      place.text);
     }
     size_t n = json_string_length(text);
     if (n == 0) {
-        return refuse(line, err, "invalid_value", "input", "'%s' must not be empty.", where);
+        return refuse(line, err, "invalid_value", "input", "'%s' must not be empty.", place.text);
     }
     if (n > SL_MSG_INPUT_BYTES_MAX) {
         return refuse(line, err, "invalid_value", "input",
-                      "'%s' has %zu bytes; a text may have at most %d.", where, n,
+                      "'%s' has %zu bytes; a text may have at most %d.", place.text, n,
                       SL_MSG_INPUT_BYTES_MAX);
     }
     /* A word piece covers at least one byte; two more for the tokens around a text. */
     line->worst_tokens += (uint32_t)n + 2;
+    line->input_count++;
+    return SL_OK;
+}
+
+/* Ids that the tenant's own tokenizer made; whether the model has them is for the agent to say. */
+static int check_ids(struct sl_batch_line *line, const json_t *ids, long at, struct sl_error *err) {
+    struct place place = place_of(at);
+    size_t n = json_array_size(ids);
+    if (!json_is_array(ids)) {
+        return refuse(line, err, "invalid_type", "input",
+                      "'%s' must be an array of token ids, as the first one is.", place.text);
+    }
+    if (n == 0 || n > SL_MSG_TOKENS_MAX) {
+        return refuse(line, err, "invalid_value", "input",
+                      "'%s' has %zu token ids; 1 to %d are possible.", place.text, n,
+                      SL_MSG_TOKENS_MAX);
+    }
+    for (size_t i = 0; i < n; i++) {
+        const json_t *id = json_array_get(ids, i);
+        if (!json_is_integer(id)) {
+            return refuse(line, err, "invalid_type", "input",
+                          "'%s[%zu]' must be a token id, a whole number.", place.text, i);
+        }
+        if (json_integer_value(id) < 0 || json_integer_value(id) > SL_MSG_TOKEN_ID_MAX) {
+            return refuse(line, err, "invalid_value", "input",
+                          "'%s[%zu]' is no token id: 0 to %d are possible.", place.text, i,
+                          SL_MSG_TOKEN_ID_MAX);
+        }
+    }
+    line->tokens = true;
+    line->worst_tokens += (uint32_t)n + 2; /* [CLS] and [SEP], where they are missing */
     line->input_count++;
     return SL_OK;
 }
@@ -111,24 +145,39 @@ static int check_input(struct sl_batch_line *line, json_t *input, struct sl_erro
         return check_text(line, input, -1, err);
     }
     size_t count = json_array_size(input);
+    const json_t *first = json_array_get(input, 0);
     if (count == 0) {
         return refuse(line, err, "invalid_value", "input", "'input' must not be empty.");
     }
-    if (json_is_integer(json_array_get(input, 0)) || json_is_array(json_array_get(input, 0))) {
-        return check_text(line, json_array_get(input, 0), 0, err);
+    if (json_is_number(first)) {
+        line->single = true;
+        return check_ids(line, input, -1, err);
     }
     if (count > SL_MSG_INPUTS_MAX) {
         return refuse(line, err, "invalid_value", "input",
-                      "'input' has %zu texts; a line may have at most %d.", count,
+                      "'input' has %zu inputs; a line may have at most %d.", count,
                       SL_MSG_INPUTS_MAX);
     }
     for (size_t i = 0; i < count && !line->refusal; i++) {
-        int rc = check_text(line, json_array_get(input, i), (long)i, err);
+        int rc = json_is_array(first) ? check_ids(line, json_array_get(input, i), (long)i, err)
+                                      : check_text(line, json_array_get(input, i), (long)i, err);
         if (rc != SL_OK) {
             return rc;
         }
     }
     return SL_OK;
+}
+
+/* A refused line has nothing that could run. */
+static void empty_refused(struct sl_batch_line *line) {
+    if (line->refusal) {
+        line->input = NULL;
+        line->prefix = NULL;
+        line->prefix_bytes = 0;
+        line->input_count = 0;
+        line->worst_tokens = 0;
+        line->single = line->tokens = false;
+    }
 }
 
 int sl_batch_line_check_body(struct sl_batch_line *line, json_t *body, struct sl_error *err) {
@@ -138,10 +187,29 @@ int sl_batch_line_check_body(struct sl_batch_line *line, json_t *body, struct sl
         rc = check_input(line, input, err);
         line->input = input;
     }
-    if (line->refusal) {
-        line->input = NULL;
-        line->input_count = 0;
-        line->worst_tokens = 0;
+    empty_refused(line);
+    return rc;
+}
+
+int sl_batch_line_prefix(struct sl_batch_line *line, const char *prefix, struct sl_error *err) {
+    size_t n = strlen(prefix);
+    int rc = SL_OK;
+    if (line->tokens || line->refusal || n == 0) {
+        return SL_OK;
     }
+    for (uint32_t i = 0; i < line->input_count && rc == SL_OK && !line->refusal; i++) {
+        const json_t *text = line->single ? line->input : json_array_get(line->input, i);
+        if (json_string_length(text) + n > SL_MSG_INPUT_BYTES_MAX) {
+            rc = refuse(line, err, "invalid_value", "input",
+                        "'%s' has %zu bytes; with the prefix that this model puts before a text "
+                        "it may have at most %zu.",
+                        place_of(line->single ? -1 : (long)i).text, json_string_length(text),
+                        SL_MSG_INPUT_BYTES_MAX - n);
+        }
+    }
+    line->prefix = prefix;
+    line->prefix_bytes = n;
+    line->worst_tokens += (uint32_t)n * line->input_count;
+    empty_refused(line);
     return rc;
 }

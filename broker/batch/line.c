@@ -52,11 +52,11 @@ static bool is_too_deep(const char *text, size_t n) {
     for (size_t i = 0; i < n; i++) {
         char c = text[i];
         if (in_string) {
-            if (c == '\\') {
+            while (i < n && text[i] != '"' && text[i] != '\\') {
                 i++;
-            } else if (c == '"') {
-                in_string = false;
             }
+            in_string = i < n && text[i] == '\\';
+            i += in_string; /* what it escapes is passed by too */
         } else if (c == '"') {
             in_string = true;
         } else if (c == '{' || c == '[') {

@@ -20,13 +20,16 @@
 struct sl_batch_line {
     json_t *root;
     json_t *custom_id;     /* borrowed from root */
-    json_t *input;         /* string or array of strings; NULL when refused */
+    json_t *input;         /* as the tenant wrote it; NULL when refused */
     const char *model;     /* NUL-terminated, borrowed from root */
     char *refusal;         /* JSON body of the 400, malloc'ed, or NULL */
+    const char *prefix;    /* borrowed; goes before each text */
+    size_t prefix_bytes;   /* 0 for ids */
     uint32_t input_count;  /* 0 when refused */
     uint32_t worst_tokens; /* 0 when refused */
     bool base64;
-    bool single;
+    bool single; /* input is one text or one array of ids */
+    bool tokens; /* of ids */
     /* Why the whole batch fails; code empty: it does not. */
     char code[32];
     char param[32];
@@ -44,6 +47,9 @@ void sl_batch_line_fault(struct sl_batch_line *line, const char *code, const cha
 
 /* body.c: fills input or refusal, encoding and token bound from the request's body. */
 int sl_batch_line_check_body(struct sl_batch_line *line, json_t *body, struct sl_error *err);
+/* Puts the model's prefix before each text of a line that is fit to run; ids stay as they are. May
+ * refuse: with the prefix a text may be too long. */
+int sl_batch_line_prefix(struct sl_batch_line *line, const char *prefix, struct sl_error *err);
 /* {"error":{message,type,param,code}} as malloc'ed text; NULL without memory. param may be NULL. */
 char *sl_batch_error_body(const char *type, const char *code, const char *param,
                           const char *message);

@@ -217,6 +217,12 @@ static int write_failed(struct writer *writer, const struct sl_result_row *row,
                  row->tokens, writer->batch->model);
         code = "context_length_exceeded";
         param = "input";
+    } else if (row->status == SL_LINE_BAD_TOKEN) {
+        snprintf(message, sizeof message,
+                 "'input' holds a token id that the vocabulary of the model '%s' does not have.",
+                 writer->batch->model);
+        code = "invalid_value";
+        param = "input";
     } else if (row->status == SL_LINE_BAD_MODEL) {
         snprintf(message, sizeof message, "The model '%s' is not offered any more.",
                  writer->batch->model);

@@ -13,10 +13,14 @@
 #include "broker/batch/spool_file.h"
 #include "proto/base/text.h"
 
+#define LET_GO_BYTES ((size_t)4 * 1024 * 1024)
+#define PAGE_BYTES ((size_t)4096)
+
 struct sl_spool {
     const uint8_t *data; /* mapped: the pages come and go with the page cache */
     size_t size;
     struct sl_spool_header header;
+    bool tokens;      /* may hold lines with token ids */
     uint8_t *checked; /* [header.count] 1: the record's CRC was right */
     char id[SL_ID_MAX];
 };
@@ -42,7 +46,8 @@ static int check_file(struct sl_spool *spool, struct sl_error *err) {
         return damaged(spool, "too short", err);
     }
     memcpy(header, spool->data, sizeof *header);
-    if (memcmp(header->magic, SL_SPOOL_MAGIC, sizeof header->magic) != 0 ||
+    spool->tokens = memcmp(header->magic, SL_SPOOL_MAGIC_TOKENS, sizeof header->magic) == 0;
+    if ((memcmp(header->magic, SL_SPOOL_MAGIC, sizeof header->magic) != 0 && !spool->tokens) ||
         header->order != SL_SPOOL_ORDER ||
         header->header_crc !=
             sl_spool_crc(0, header, offsetof(struct sl_spool_header, header_crc))) {
@@ -159,6 +164,15 @@ static bool cut_record(const uint8_t *at, size_t bytes, struct parts *ret_parts)
     if (sum != parts.text_bytes) {
         return false;
     }
+    if (parts.record.flags & SL_SPOOL_TOKENS) {
+        bool whole = (uintptr_t)parts.texts % sizeof(uint32_t) == 0;
+        for (uint32_t i = 0; i < parts.record.input_count; i++) {
+            whole = whole && length_at(&parts, i) % sizeof(uint32_t) == 0;
+        }
+        if (!whole) {
+            return false;
+        }
+    }
     *ret_parts = parts;
     return true;
 }
@@ -180,7 +194,8 @@ static int find_record(struct sl_spool *spool, uint32_t line, struct parts *ret_
         }
         spool->checked[line] = 1;
     }
-    if (!cut_record(at, entry.bytes, ret_parts)) {
+    if (!cut_record(at, entry.bytes, ret_parts) ||
+        ((ret_parts->record.flags & SL_SPOOL_TOKENS) && !spool->tokens)) {
         return damaged(spool, "record", err);
     }
     *ret_worst_tokens = entry.worst_tokens;
@@ -200,6 +215,7 @@ int sl_spool_line(struct sl_spool *spool, uint32_t line, struct sl_spool_line *r
         .custom_id_bytes = parts.record.custom_id_bytes,
         .base64 = (parts.record.flags & SL_SPOOL_BASE64) != 0,
         .single = (parts.record.flags & SL_SPOOL_SINGLE) != 0,
+        .tokens = (parts.record.flags & SL_SPOOL_TOKENS) != 0,
         .refusal = parts.record.refusal_bytes ? parts.refusal : NULL,
         .refusal_bytes = parts.record.refusal_bytes,
         .input_count = parts.record.input_count,
@@ -220,19 +236,41 @@ int sl_spool_inputs(struct sl_spool *spool, uint32_t line, struct sl_msg_input *
         return sl_fail(err, SL_LIMIT, "line %u has %u texts, room was given for %u", line + 1,
                        parts.record.input_count, max);
     }
-    const char *text = parts.texts;
+    const char *at = parts.texts;
+    bool tokens = (parts.record.flags & SL_SPOOL_TOKENS) != 0;
     for (uint32_t i = 0; i < parts.record.input_count; i++) {
-        ret_inputs[i] = (struct sl_msg_input){.text = text, .bytes = length_at(&parts, i)};
-        text += ret_inputs[i].bytes;
+        uint32_t bytes = length_at(&parts, i);
+        ret_inputs[i] = (struct sl_msg_input){.text = "", .bytes = 0};
+        if (tokens) {
+            ret_inputs[i].ids = (const uint32_t *)(const void *)at; /* cut_record: aligned */
+            ret_inputs[i].id_count = bytes / sizeof(uint32_t);
+        } else {
+            ret_inputs[i].text = at;
+            ret_inputs[i].bytes = bytes;
+        }
+        at += bytes;
     }
     return SL_OK;
 }
 
-int sl_spool_verify(struct sl_spool *spool, uint32_t **ret_worst_tokens, struct sl_error *err) {
+/* What was read once is not needed soon: it stays in the system's cache, not in this process. */
+static size_t let_go(const struct sl_spool *spool, size_t from, size_t read_to) {
+    if (read_to - from < LET_GO_BYTES) {
+        return from;
+    }
+    size_t bytes = (read_to < spool->size ? read_to : spool->size) - from;
+    bytes -= read_to < spool->size ? bytes % PAGE_BYTES : 0;
+    (void)madvise((void *)(uintptr_t)(spool->data + from), bytes, MADV_DONTNEED);
+    return from + bytes;
+}
+
+int sl_spool_verify(struct sl_spool *spool, uint32_t **ret_worst_tokens, bool *ret_tokens,
+                    struct sl_error *err) {
     uint32_t *worst = calloc(spool->header.count, sizeof *worst);
     if (!worst) {
         return sl_fail(err, SL_NOMEM, "reading a spool");
     }
+    size_t kept_from = 0;
     for (uint32_t i = 0; i < spool->header.count; i++) {
         struct parts parts;
         int rc = find_record(spool, i, &parts, &worst[i], err);
@@ -240,8 +278,11 @@ int sl_spool_verify(struct sl_spool *spool, uint32_t **ret_worst_tokens, struct 
             free(worst);
             return rc;
         }
+        kept_from = let_go(spool, kept_from, (size_t)(parts.texts - (const char *)spool->data));
     }
+    let_go(spool, kept_from, spool->size + LET_GO_BYTES);
     *ret_worst_tokens = worst;
+    *ret_tokens = spool->tokens;
     return SL_OK;
 }
 

@@ -12,6 +12,8 @@
 #include "broker/batch/line.h"
 
 #define SL_SPOOL_MAGIC "SLSPOOL1"
+#define SL_SPOOL_MAGIC_TOKENS                                                                      \
+    "SLSPOOL2" /* has lines with token ids: a broker before them rebuilds */
 #define SL_SPOOL_ORDER UINT32_C(0x01020304)
 
 struct sl_spool_header {
@@ -34,7 +36,8 @@ struct sl_spool_entry {
 };
 _Static_assert(sizeof(struct sl_spool_entry) == 24, "an index entry has no padding");
 
-/* A record: this, custom_id, refusal, input_count lengths (u32), the texts. */
+/* A record: this, custom_id, refusal, input_count lengths (u32), the inputs: texts, or ids (u32),
+ * which begin at a multiple of 4 in the file. Lengths are in bytes. */
 struct sl_spool_record {
     uint32_t flags;
     uint32_t custom_id_bytes;
@@ -43,6 +46,7 @@ struct sl_spool_record {
 };
 #define SL_SPOOL_BASE64 1u
 #define SL_SPOOL_SINGLE 2u
+#define SL_SPOOL_TOKENS 4u
 
 /* crc: 0 to start, else the value so far. */
 uint32_t sl_spool_crc(uint32_t crc, const void *data, size_t n);
@@ -61,7 +65,9 @@ int sl_spool_writer_finish(struct sl_spool_writer *writer, const char *model, st
 
 /* ---- reader's extras for validate.c ---- */
 const char *sl_spool_model(const struct sl_spool *spool);
-/* Worst tokens of all lines, malloc'ed [count], after every record was checked. */
-int sl_spool_verify(struct sl_spool *spool, uint32_t **ret_worst_tokens, struct sl_error *err);
+/* Worst tokens of all lines, malloc'ed [count], and whether a line has token ids, after every
+ * record was checked. */
+int sl_spool_verify(struct sl_spool *spool, uint32_t **ret_worst_tokens, bool *ret_tokens,
+                    struct sl_error *err);
 
 #endif

@@ -28,7 +28,7 @@ struct line_reader {
 
 struct checker {
     const char *endpoint;
-    const char *const *models;
+    const struct sl_batch_model *models;
     uint32_t model_count;
     struct sl_spool_writer *writer;
     char model[SL_MSG_NAME_MAX]; /* of the first line that names one on offer */
@@ -106,13 +106,13 @@ static int add_error(struct checker *check, const char *code, const char *param,
     return SL_OK;
 }
 
-static bool is_offered(const struct checker *check, const char *model) {
+static const struct sl_batch_model *find_model(const struct checker *check, const char *model) {
     for (uint32_t i = 0; i < check->model_count; i++) {
-        if (strcmp(check->models[i], model) == 0) {
-            return true;
+        if (strcmp(check->models[i].id, model) == 0) {
+            return &check->models[i];
         }
     }
-    return check->model_count == 0;
+    return NULL;
 }
 
 /* What can only be judged with the other lines in view. */
@@ -130,7 +130,8 @@ static int check_against_others(struct checker *check, struct sl_batch_line *lin
                                             json_integer(check->lines)) != 0) {
         return sl_fail(err, SL_NOMEM, "comparing custom_ids");
     }
-    if (!is_offered(check, line->model)) {
+    const struct sl_batch_model *model = find_model(check, line->model);
+    if (check->model_count > 0 && !model) {
         sl_batch_line_fault(line, "model_not_found", "body.model",
                             "The model '%s' is not offered: /v1/models lists those that are.",
                             line->model);
@@ -145,11 +146,12 @@ static int check_against_others(struct checker *check, struct sl_batch_line *lin
     check->inputs += line->input_count;
     if (check->inputs > SL_BATCH_INPUTS_TOTAL_MAX && before <= SL_BATCH_INPUTS_TOTAL_MAX) {
         sl_batch_line_fault(line, "too_many_inputs", "input",
-                            "A batch may hold at most %d texts over all lines; this line exceeds "
+                            "A batch may hold at most %d inputs over all lines; this line exceeds "
                             "it: split the batch.",
                             SL_BATCH_INPUTS_TOTAL_MAX);
     }
-    return SL_OK;
+    return model && model->input_prefix ? sl_batch_line_prefix(line, model->input_prefix, err)
+                                        : SL_OK;
 }
 
 static int check_line(struct checker *check, const char *text, size_t bytes, bool too_long,
@@ -260,7 +262,7 @@ static int use_spool(const char *data_dir, const char *batch_id, struct sl_batch
     SL_AUTO(sl_spool) spool = NULL;
     int rc = sl_spool_open(data_dir, batch_id, &spool, err);
     if (rc == SL_OK) {
-        rc = sl_spool_verify(spool, &out->lines.worst_tokens, err);
+        rc = sl_spool_verify(spool, &out->lines.worst_tokens, &out->lines.tokens, err);
     }
     if (rc == SL_OK) {
         out->lines.count = sl_spool_count(spool);
@@ -283,8 +285,9 @@ static int check_input(struct checker *check, const char *data_dir, const char *
 }
 
 int sl_batch_validate(const char *data_dir, const char *batch_id, const char *input_file_id,
-                      const char *endpoint, const char *const *models, uint32_t model_count,
-                      struct sl_batch_validation *ret_validation, struct sl_error *err) {
+                      const char *endpoint, const struct sl_batch_model *models,
+                      uint32_t model_count, struct sl_batch_validation *ret_validation,
+                      struct sl_error *err) {
     struct sl_batch_validation out = {0};
     int rc = use_spool(data_dir, batch_id, &out, err);
     if (rc != -SL_NOTFOUND && rc != -SL_CORRUPT) {

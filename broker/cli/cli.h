@@ -55,6 +55,9 @@ int sl_cli_request(const struct sl_cli *cli, const char *method, const char *pat
                    struct sl_cli_answer *ret_answer, struct sl_error *err);
 #define sl_cli_get(cli, path, ret_answer, err)                                                     \
     sl_cli_request(cli, "GET", path, NULL, ret_answer, err)
+/* All pages of a list in one answer: the array `member` goes on as long as `next` says. */
+int sl_cli_get_pages(const struct sl_cli *cli, const char *path, const char *member,
+                     struct sl_cli_answer *ret_answer, struct sl_error *err);
 /* Uploads bytes as a batch's input file. */
 int sl_cli_upload(const struct sl_cli *cli, const char *name, const struct sl_buf *content,
                   struct sl_cli_answer *ret_answer, struct sl_error *err);
@@ -138,6 +141,10 @@ int sl_cli_batch(struct sl_cli *cli, struct sl_error *err);
 int sl_cli_order(struct sl_cli *cli, struct sl_error *err);
 int sl_cli_health(struct sl_cli *cli, struct sl_error *err);
 int sl_cli_settle(struct sl_cli *cli, struct sl_error *err);
+int sl_cli_events(struct sl_cli *cli, struct sl_error *err);
+int sl_cli_logs(struct sl_cli *cli, struct sl_error *err);
+int sl_cli_top(struct sl_cli *cli, struct sl_error *err);
+int sl_cli_agents(struct sl_cli *cli, struct sl_error *err);
 int sl_cli_keys(struct sl_cli *cli, struct sl_error *err);
 int sl_cli_decisions(struct sl_cli *cli, struct sl_error *err);
 int sl_cli_replay(struct sl_cli *cli, struct sl_error *err); /* --file asks no broker */

@@ -57,7 +57,7 @@ int sl_cli_find_subject(const struct sl_cli *cli, const char *name, bool nodes, 
     SL_CLI_AUTO_ANSWER struct sl_cli_answer site = {0};
     SL_CLI_AUTO_ANSWER struct sl_cli_answer devices = {0};
     int rc = nodes ? sl_cli_get(cli, "/api/v1/nodes", &site, err) : SL_OK;
-    rc = rc ? rc : sl_cli_get(cli, "/api/v1/devices", &devices, err);
+    rc = rc ? rc : sl_cli_get_pages(cli, "/api/v1/devices", "devices", &devices, err);
     if (rc) {
         return rc;
     }

@@ -51,12 +51,25 @@ int sl_cli_exposure(struct sl_cli *cli, struct sl_error *err) {
     return SL_OK;
 }
 
+/* "16: 5100, 32: 6200": tokens/s of texts up to so many tokens. */
+static void add_lengths_cell(json_t *row) {
+    SL_AUTO_BUF struct sl_buf text = {0};
+    json_t *lengths = json_object_get(row, "tokens_per_s_by_length");
+    const char *most;
+    json_t *rate;
+    json_object_foreach(lengths, most, rate) {
+        sl_buf_printf(&text, "%s%s: %.0f", text.len ? ", " : "", most, json_number_value(rate));
+    }
+    json_object_set_new(row, "lengths_text", json_string(text.len ? text.data : ""));
+}
+
 int sl_cli_market_rates(struct sl_cli *cli, struct sl_error *err) {
     static const struct sl_cli_column classes[] = {
         {"class", "class", SL_CLI_TEXT, false, false},
         {"model", "model", SL_CLI_TEXT, false, false},
         {"devices", "devices", SL_CLI_NUMBER, true, false},
         {"tokens/s", "tokens_per_s", SL_CLI_NUMBER, true, false},
+        {"by tokens of a text", "lengths_text", SL_CLI_TEXT, false, false},
         {"rate USD/Mtok", "rate_usd_per_mtok", SL_CLI_USD, true, false},
         {"best bid", "best_bid_usd_per_mtok", SL_CLI_USD, true, false},
         {"rate USD/h", "rate_usd_per_hour", SL_CLI_USD_SHORT, true, false},
@@ -88,8 +101,11 @@ int sl_cli_market_rates(struct sl_cli *cli, struct sl_error *err) {
         sl_cli_print_json(&answer);
         return SL_OK;
     }
-    sl_cli_table(cli, sl_cli_find(answer.json, "classes"), classes,
-                 "No device with a model was offered yet.");
+    const json_t *rows = sl_cli_find(answer.json, "classes");
+    for (size_t i = 0; i < json_array_size(rows); i++) {
+        add_lengths_cell(json_array_get(rows, i));
+    }
+    sl_cli_table(cli, rows, classes, "No device with a model was offered yet.");
     sl_cli_heading(cli, "Rate card (rates in the policy document)");
     sl_cli_table(cli, sl_cli_find(answer.json, "card"), card, "none: every bid is offered devices");
     sl_cli_heading(cli, "Reference rates of leases");

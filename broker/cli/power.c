@@ -156,7 +156,7 @@ static void print_tables(struct sl_cli *cli, json_t *answer) {
 int sl_cli_power(struct sl_cli *cli, struct sl_error *err) {
     SL_CLI_AUTO_ANSWER struct sl_cli_answer answer = {0};
     int rc = sl_cli_options(cli, NULL, 0, 0, err);
-    rc = rc ? rc : sl_cli_get(cli, "/api/v1/power", &answer, err);
+    rc = rc ? rc : sl_cli_get_pages(cli, "/api/v1/power", "devices", &answer, err);
     if (rc) {
         return rc;
     }

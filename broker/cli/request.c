@@ -260,3 +260,38 @@ void sl_cli_print_json(const struct sl_cli_answer *answer) {
         fputc('\n', stdout);
     }
 }
+
+/* The whole of it as if it had been one answer, for --json. */
+static int write_again(struct sl_cli_answer *answer, struct sl_error *err) {
+    json_object_set_new(answer->json, "next", json_null());
+    SL_AUTO_FREE char *text = json_dumps(answer->json, JSON_COMPACT);
+    sl_buf_fini(&answer->body);
+    if (text) {
+        sl_buf_append(&answer->body, text, strlen(text));
+    }
+    return text && !answer->body.failed ? SL_OK : sl_fail(err, SL_NOMEM, "no memory for the list");
+}
+
+int sl_cli_get_pages(const struct sl_cli *cli, const char *path, const char *member,
+                     struct sl_cli_answer *ret_answer, struct sl_error *err) {
+    int rc = sl_cli_get(cli, path, ret_answer, err);
+    json_t *all = rc ? NULL : json_object_get(ret_answer->json, member);
+    json_t *next = rc ? NULL : json_incref(json_object_get(ret_answer->json, "next"));
+    bool several = json_is_string(next);
+    while (rc == SL_OK && json_is_array(all) && json_is_string(next)) {
+        SL_CLI_AUTO_ANSWER struct sl_cli_answer page = {0};
+        SL_AUTO_BUF struct sl_buf address = {0};
+        sl_buf_printf(&address, "%s?limit=1000&after=", path);
+        sl_cli_escape(&address, json_string_value(next));
+        json_decref(next);
+        next = NULL;
+        rc = address.failed ? sl_fail(err, SL_NOMEM, "no memory for an address")
+                            : sl_cli_get(cli, address.data, &page, err);
+        if (rc == SL_OK) {
+            json_array_extend(all, json_object_get(page.json, member));
+            next = json_incref(json_object_get(page.json, "next"));
+        }
+    }
+    json_decref(next);
+    return rc == SL_OK && several ? write_again(ret_answer, err) : rc;
+}

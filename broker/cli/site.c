@@ -157,7 +157,7 @@ int sl_cli_nodes(struct sl_cli *cli, struct sl_error *err) {
         add_pool_cell(json_array_get(nodes, i));
     }
     sl_cli_table(cli, nodes, columns,
-                 "No agent was here yet. Its public key must stand in the broker's allowed_file.");
+                 "No agent was here yet: `sluice agents enroll NAME` makes a token for one.");
     return SL_OK;
 }
 
@@ -228,7 +228,11 @@ int sl_cli_devices(struct sl_cli *cli, struct sl_error *err) {
         {NULL, NULL, SL_CLI_TEXT, false, false},
     };
     SL_CLI_AUTO_ANSWER struct sl_cli_answer answer = {0};
-    int rc = get_plain(cli, "/api/v1/devices", &answer, err);
+    int rc = sl_cli_options(cli, NULL, 0, 0, err);
+    rc = rc ? rc : sl_cli_get_pages(cli, "/api/v1/devices", "devices", &answer, err);
+    if (rc == SL_OK && cli->json) {
+        sl_cli_print_json(&answer);
+    }
     if (rc || cli->json) {
         return rc;
     }

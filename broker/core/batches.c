@@ -217,6 +217,10 @@ bool sl_core_batch_beats(const struct sl_core_batch *a, const struct sl_core_bat
     return strcmp(a->row.id, b->row.id) < 0;
 }
 
+bool sl_core_batch_pays_more(const struct sl_core_batch *a, const struct sl_core_batch *b) {
+    return a->worth != b->worth ? a->worth > b->worth : sl_core_batch_beats(a, b);
+}
+
 bool sl_core_batch_issuable(const struct sl_broker_core *core, const struct sl_core_batch *batch) {
     if (((batch->row.state != SL_BATCH_IN_PROGRESS || !batch->lines_known || batch->settling) &&
          (!batch->worst || batch->sealed || !SL_MUTANT(cancelled_batch_issued))) ||
@@ -286,6 +290,7 @@ static void take_lines(struct sl_core_batch *batch, struct sl_core_event *event,
     batch->worst = event->lines.worst_tokens;
     event->lines.worst_tokens = NULL;
     batch->lines_known = true;
+    batch->tokens = event->lines.tokens;
     for (uint32_t line = 0; line < batch->row.lines_total; line++) {
         batch->worst_total += batch->worst[line];
         if (batch->line_state[line] == SL_CLINE_DONE) {
@@ -294,6 +299,10 @@ static void take_lines(struct sl_core_batch *batch, struct sl_core_event *event,
             batch->line_state[line] = SL_CLINE_FAILED;
             batch->waiting--;
             batch->row.lines_failed += first || SL_MUTANT(refused_lines_counted_again) ? 1 : 0;
+        }
+        if (batch->line_state[line] == SL_CLINE_WAITING ||
+            batch->line_state[line] == SL_CLINE_ISSUED) {
+            sl_core_lengths_line(batch, batch->worst[line], 1);
         }
     }
 }

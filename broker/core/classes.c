@@ -35,7 +35,7 @@ static uint32_t class_add(struct sl_broker_core *core, const char *name) {
 }
 
 uint32_t sl_core_class_of(struct sl_broker_core *core, uint32_t dev) {
-    const char *name = core->fleet.cold[dev].report.name;
+    const char *name = sl_core_class_name(core, dev);
     uint32_t known = core->fleet.class_row[dev];
     if (known > 0 && strcmp(core->classes[known - 1].name, name) == 0) {
         return known - 1;
@@ -62,8 +62,8 @@ static bool prices_are_known(const struct sl_broker_core *core) {
 static void take_costs(struct sl_broker_core *core, uint32_t index, uint32_t dev) {
     for (int from = SL_MODE_IDLE; from < SL_MODE_COUNT; from++) {
         for (int to = SL_MODE_IDLE; to < SL_MODE_COUNT; to++) {
-            uint64_t us = core->fleet.cold[dev].report.switch_us[from][to];
-            core->classes[index].switch_us[from][to] = us > INT64_MAX ? INT64_MAX : (int64_t)us;
+            core->classes[index].switch_us[from][to] =
+                sl_core_switch_us(core, dev, (unsigned)from, (unsigned)to);
         }
     }
 }
@@ -103,6 +103,8 @@ void sl_core_classes_step(struct sl_broker_core *core) {
     }
     /* What a decision starts from is part of it, and the policy is about to change it. */
     if (any) {
+        core->switching_before =
+            sl_core_calloc(core->fleet.count, sizeof core->switching_before[0]);
         memcpy(core->switching_before, core->switching,
                core->fleet.count * sizeof core->switching[0]);
     }

@@ -9,6 +9,9 @@
 
 #define SWEEP_MS_MAX 250
 #define SWEEP_MS_MIN 5
+#define LAZY_BYTES ((size_t)256 * 1024)
+#define TICK_AT_ONCE 64
+#define TICK_NS_A_DEVICE 5000 /* several times what a device takes in a tick */
 
 static void *must_have(void *memory) {
     if (!memory) {
@@ -30,8 +33,16 @@ void sl_core_grow(void *array_ptr, uint32_t count, uint32_t *cap, size_t size) {
     sl_assert(wanted > *cap);
     void *old = NULL;
     memcpy(&old, array_ptr, sizeof old); /* a pointer of any type */
-    void *grown = must_have(realloc(old, (size_t)wanted * size));
-    memset((char *)grown + (size_t)*cap * size, 0, (size_t)(wanted - *cap) * size);
+    void *grown = NULL;
+    if ((size_t)wanted * size >= LAZY_BYTES) {
+        /* Fresh pages are zero already, and those behind the last row are never touched. */
+        grown = must_have(calloc(wanted, size));
+        memcpy(grown, old, (size_t)*cap * size);
+        free(old);
+    } else {
+        grown = must_have(realloc(old, (size_t)wanted * size));
+        memset((char *)grown + (size_t)*cap * size, 0, (size_t)(wanted - *cap) * size);
+    }
     memcpy(array_ptr, &grown, sizeof grown);
     *cap = wanted;
     /* cppcheck-suppress memleak ; it went into *array_ptr */
@@ -42,6 +53,23 @@ void sl_core_arm(struct sl_broker_core *core) {
         core->armed = true;
         core->armed_ns = core->read_ns;
     }
+}
+
+/* Reports come by the thousand a second, and a tick looks at every device: where there are many,
+ * what they change waits for the next tick by this interval. A site of a rack or two is decided at
+ * once. Prices, bids and people's orders always are. */
+static int64_t tick_due_ns(const struct sl_broker_core *core) {
+    int64_t devices = core->fleet.count;
+    return core->ticked_ns + (devices > TICK_AT_ONCE ? devices * TICK_NS_A_DEVICE : 0);
+}
+
+void sl_core_arm_soon(struct sl_broker_core *core) {
+    if (core->fleet.count <= TICK_AT_ONCE) {
+        sl_core_arm(core);
+    } else if (!core->armed && !core->armed_soon) {
+        core->armed_ns = core->read_ns;
+    }
+    core->armed_soon = true;
 }
 
 /* What clocks may drift apart and messages may be under way, on top of a ttl. */
@@ -130,6 +158,9 @@ int sl_broker_core_create(const struct sl_core_config *config, struct sl_broker_
     core->policy = sl_policy_at((size_t)filled.policy.policy);
     sl_policy_document_version(&filled.policy, core->policy_version);
     sl_core_power_create(core);
+    sl_core_agents_create(core);
+    sl_core_names_create(core);
+    sl_core_fleet_create(core);
     for (uint32_t i = 0; i < filled.feed_count; i++) {
         core->feeds[i].config = filled.feeds[i];
     }
@@ -160,7 +191,10 @@ void sl_broker_core_destroy(struct sl_broker_core *core) {
         free(core->tenants[i]);
     }
     sl_core_power_destroy(core);
-    sl_core_fleet_fini(&core->fleet);
+    sl_core_agents_destroy(core);
+    sl_core_fleet_destroy(core);
+    sl_core_names_destroy(core);
+    sl_core_index_fini(&core->nodes_by_key);
     free(core->nodes);
     free(core->believed);
     free(core->batches);
@@ -181,6 +215,7 @@ void sl_broker_core_destroy(struct sl_broker_core *core) {
 
 static void sweep(struct sl_broker_core *core) {
     sl_core_session_sweep(core);
+    sl_core_rotate_sweep(core);
     sl_core_lease_sweep(core);
     sl_core_unit_sweep(core);
     sl_core_batch_sweep(core);
@@ -189,15 +224,16 @@ static void sweep(struct sl_broker_core *core) {
     int64_t every_ms = core->config.lease_ttl_ms / 8;
     every_ms = every_ms > SWEEP_MS_MAX ? SWEEP_MS_MAX : every_ms;
     every_ms = every_ms < SWEEP_MS_MIN ? SWEEP_MS_MIN : every_ms;
+    every_ms = core->renewals_wait ? 1 : every_ms;
     core->sweep_ns = core->now.mono.ns + every_ms * SL_NS_PER_MS;
     /* Ages, dwell times and deadlines pass without any event. */
-    sl_core_arm(core);
+    sl_core_arm_soon(core);
 }
 
 static void finish_validated(struct sl_core_event *event) {
     free(event->lines.worst_tokens);
     free(event->errors);
-    event->lines = (struct sl_core_lines){0, NULL};
+    event->lines = (struct sl_core_lines){0};
     event->errors = NULL;
 }
 
@@ -231,6 +267,12 @@ static void handle(struct sl_broker_core *core, struct sl_core_event *event) {
     case SL_CEV_OVERRIDE:
         sl_core_override(core, event);
         break;
+    case SL_CEV_AGENT:
+        sl_core_agent_order(core, event);
+        break;
+    case SL_CEV_JOIN:
+        sl_core_join(core, event->join);
+        break;
     case SL_CEV_SETTLE:
         sl_core_settle(core, event);
         break;
@@ -248,6 +290,7 @@ static void handle(struct sl_broker_core *core, struct sl_core_event *event) {
 /* What the store said is whole now: go on where the last process stopped. */
 static void start(struct sl_broker_core *core) {
     core->started = true;
+    sl_core_tokens_start(core);
     bool complete = core->share_rows_restored >= core->share_rows;
     for (uint32_t i = 0; i < core->node_count; i++) {
         struct sl_core_node *node = &core->nodes[i];
@@ -296,13 +339,17 @@ void sl_broker_core_step(struct sl_broker_core *core, struct sl_core_event *even
     if (now.mono.ns >= core->sweep_ns) {
         sweep(core);
     }
-    if (core->armed) {
+    bool soon = core->armed_soon && now.mono.ns >= tick_due_ns(core);
+    if (core->armed || soon) {
         core->armed = false;
+        core->armed_soon = false;
+        core->ticked_ns = now.mono.ns;
         sl_core_tick(core);
     }
     sl_core_flush(core);
 }
 
 struct sl_mono sl_broker_core_due(const struct sl_broker_core *core) {
-    return (struct sl_mono){core->sweep_ns};
+    int64_t tick_ns = core->armed_soon ? tick_due_ns(core) : core->sweep_ns;
+    return (struct sl_mono){tick_ns < core->sweep_ns ? tick_ns : core->sweep_ns};
 }

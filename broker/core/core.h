@@ -14,6 +14,7 @@
 #ifndef SLUICE_BROKER_CORE_CORE_H
 #define SLUICE_BROKER_CORE_CORE_H
 
+#include "broker/core/feed.h"
 #include "broker/core/types.h"
 #include "broker/policy/document.h"
 #include "broker/store/store.h"
@@ -30,25 +31,6 @@ struct sl_broker_core;
 #define SL_CORE_TENANTS_MAX 256
 #define SL_CORE_MODELS_MAX 32
 
-enum sl_feed_role { /* what a value means; a bare number is never a price (design 5) */
-                    SL_FEED_INVALID = 0,
-                    SL_FEED_HASHPRICE, /* per PH/s per day, of one algorithm */
-                    SL_FEED_POWER,     /* per kWh */
-                    SL_FEED_LEASE_REF, /* per GPU-hour, shown beside bids */
-                    SL_FEED_CURRENCY,  /* USD for one unit of `currency` */
-                    SL_FEED_CARBON,    /* grams of CO2 (equivalents) per kWh */
-};
-
-struct sl_core_feed {
-    char id[32];
-    enum sl_feed_role role;
-    int64_t age_max_ms;
-    char currency[8];   /* of the value: "USD", "BTC", "GBP"; of a CURRENCY feed: what it prices;
-                           empty: USD (or no money, CARBON) */
-    char algorithm[16]; /* HASHPRICE: "sha256d"; empty means that too */
-    char model[48];     /* LEASE_REF: of the GPU, as its source names it; else empty */
-};
-
 struct sl_core_tenant {
     char id[SL_TENANT_MAX];
     int64_t default_bid_nusd_per_mtok; /* for a batch without a bid */
@@ -62,7 +44,7 @@ struct sl_core_config {
         session_lost_ms; /* no report for so long: lost; its devices are free after ttl + margin */
     enum sl_mode safe_mode;
     int64_t safe_mode_max_ms;
-    int64_t threshold_ppm; /* a move must earn so much more, ppm of the present value */
+    int64_t threshold_ppm;     /* a move must earn so much more, ppm of the present value */
     int64_t dwell_min_ms;      /* after a move caused by price */
     int64_t switch_horizon_ms; /* a switch's cost is spread over so long, default 60 s */
     int64_t
@@ -84,11 +66,11 @@ struct sl_core_config {
     char models[SL_CORE_MODELS_MAX][SL_MSG_NAME_MAX];
 };
 
-/* The lines of a validated batch, as the core needs them; texts stay in the spool (broker/batch).
- */
+/* What the core needs of a validated batch's lines; texts stay in the spool (broker/batch). */
 struct sl_core_lines {
     uint32_t count;
     uint32_t *worst_tokens; /* [count] upper bound from the text's bytes; malloc'ed, moves */
+    bool tokens;            /* a line has token ids, which agents of wire version 1 cannot read */
 };
 
 enum sl_core_event_kind {
@@ -104,6 +86,8 @@ enum sl_core_event_kind {
     SL_CEV_CANCEL,    /* of a batch by its tenant */
     SL_CEV_OVERRIDE,  /* drain, resume, pin, stop --all by an operator */
     SL_CEV_SETTLE,    /* what pools credited: settle moves; all of it or nothing */
+    SL_CEV_AGENT,     /* enroll, approve, ... by an operator (joining.h) */
+    SL_CEV_JOIN,      /* a request of the second socket: answered by JOIN_REPLY, behind its row */
     SL_CEV_SHUTDOWN,  /* say goodbye to all sessions */
 };
 
@@ -133,18 +117,22 @@ struct sl_core_event {
     struct sl_file_row error;
     struct sl_override_row override_;
     char actor[SL_ID_MAX];
-    struct sl_core_settle *settle; /* SETTLE */
+    struct sl_core_settle *settle;    /* SETTLE */
+    struct sl_core_agent_order order; /* AGENT */
+    const struct sl_core_join *join;  /* JOIN; the caller's */
 };
 
 enum sl_core_command_kind {
     SL_CCMD_INVALID = 0,
-    SL_CCMD_SEND,      /* msg to peer; the message's pointers belong to the command */
-    SL_CCMD_SEND_UNIT, /* unit to peer: the shell adds the texts from the batch's spool */
-    SL_CCMD_STORE,     /* submit txn; report DURABLE(ticket) */
-    SL_CCMD_REPLY,     /* answer the request `cookie` */
-    SL_CCMD_VALIDATE,  /* read batch's input file, write its spool, answer VALIDATED */
-    SL_CCMD_FINALIZE,  /* write batch's output and error file, answer FINALIZED */
-    SL_CCMD_FORGET,    /* batch is final: its spool may be deleted */
+    SL_CCMD_SEND,       /* msg to peer; the message's pointers belong to the command */
+    SL_CCMD_SEND_UNIT,  /* unit to peer: the shell adds the texts from the batch's spool */
+    SL_CCMD_STORE,      /* submit txn; report DURABLE(ticket) */
+    SL_CCMD_REPLY,      /* answer the request `cookie` */
+    SL_CCMD_VALIDATE,   /* read batch's input file, write its spool, answer VALIDATED */
+    SL_CCMD_FINALIZE,   /* write batch's output and error file, answer FINALIZED */
+    SL_CCMD_FORGET,     /* batch is final: its spool may be deleted */
+    SL_CCMD_ADMIT,      /* who may connect has changed: sl_broker_core_admission */
+    SL_CCMD_JOIN_REPLY, /* join to the connection join_conn of the key peer.key */
     SL_CCMD_LOG,
     SL_CCMD_DECISION, /* line: of the log of decisions */
 };
@@ -163,6 +151,8 @@ struct sl_core_command {
     enum sl_log_level level;
     char batch[SL_ID_MAX];
     char *line; /* DECISION: malloc'ed JSON, without its end of line */
+    uint32_t join_conn;
+    struct sl_join_reply *join; /* JOIN_REPLY: malloc'ed */
 };
 
 int sl_broker_core_create(const struct sl_core_config *config, struct sl_broker_core **ret_core,

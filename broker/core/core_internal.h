@@ -18,20 +18,27 @@ struct sl_broker_core {
     struct sl_now now;
     int64_t read_ns;     /* of the running event; 0: none */
     bool started, armed; /* armed: something changed that a decision depends on */
-    int64_t armed_ns;    /* read_ns of the event that armed it first */
-    int64_t sweep_ns;    /* next housekeeping */
-    struct sl_txn *txn;  /* of the running step, NULL while empty */
-    bool ticket_taken;   /* somebody waits for this step's transaction */
-    uint64_t ticket;     /* last submitted */
+    bool armed_soon;     /* in what agents report: a large fleet is looked at less often */
+    bool grants_wait;    /* a tick stopped at so many; it goes on when they are durable */
+    bool renewals_wait;  /* likewise of a sweep */
+    int64_t ticked_ns;
+    int64_t armed_ns;   /* read_ns of the event that armed it first */
+    int64_t sweep_ns;   /* next housekeeping */
+    struct sl_txn *txn; /* of the running step, NULL while empty */
+    bool ticket_taken;  /* somebody waits for this step's transaction */
+    uint64_t ticket;    /* last submitted */
     uint64_t durable;
     struct sl_core_ring ready[SL_CORE_RANKS];
     struct sl_core_ring waiting;
     uint64_t session_high;
+    uint64_t reports;       /* taken over since the start */
     uint64_t edges_refused; /* events that a state machine does not list */
 
     struct sl_core_node *nodes; /* [node_count] */
     uint32_t node_count, node_cap;
     struct sl_core_fleet fleet;
+    struct sl_core_index nodes_by_key, devices_by_key;
+    struct sl_core_names *names;
     struct sl_core_batch **batches; /* [batch_count] open ones, oldest first */
     uint32_t batch_count, batch_cap;
     struct sl_core_unit **units; /* [unit_count] of open batches, by rising id */
@@ -68,7 +75,9 @@ struct sl_broker_core {
     struct sl_policy_input input;
     struct sl_plan plan;
     void *input_memory, *plan_memory;
-    struct sl_switching_device *switching, *switching_before; /* [tick_cap] by device */
+    struct sl_switching_device *switching; /* [tick_cap] by device */
+    /* The same before this tick's step; NULL where it takes none. */
+    struct sl_switching_device *switching_before;
     uint8_t (*decided)[2]; /* [tick_cap] mode and rule, before strike prices and caps */
     struct sl_core_class classes[SL_CORE_CLASSES_MAX];
     const struct sl_switching_view *class_views[SL_CORE_CLASSES_MAX];
@@ -85,11 +94,14 @@ struct sl_broker_core {
     uint32_t switch_us[SL_CORE_SWITCHES]; /* ring of the last measured ones */
     uint32_t switch_count;
 
+    int64_t seen_tokens, seen_bound; /* of all batches, since this process began (throughput.h) */
+
     sl_i128 shadow_hash, shadow_lease; /* nUSD */
     sl_i128 shadow_hash_rem, shadow_lease_rem;
     int64_t shadow_ns, shadow_stored_ns;
     bool shadow_dirty;
     struct sl_core_power *power;                                   /* power.h */
+    struct sl_core_agents *agents;                                 /* agents.h */
     struct sl_core_shadow_slot shadow_slots[SL_CORE_SHADOW_SLOTS]; /* as restored */
 };
 
@@ -98,6 +110,7 @@ void *sl_core_calloc(size_t count, size_t size);
 /* Room for one more item behind *count. */
 void sl_core_grow(void *array_ptr, uint32_t count, uint32_t *cap, size_t size);
 void sl_core_arm(struct sl_broker_core *core);
+void sl_core_arm_soon(struct sl_broker_core *core);
 int64_t sl_core_margin_ns(const struct sl_broker_core *core);
 
 /* outbox.c: commands; ticket 0 is "now". A pointer is good until the next call. */
@@ -170,29 +183,12 @@ void sl_core_fleet_hello(struct sl_broker_core *core, uint32_t node,
 void sl_core_fleet_report(struct sl_broker_core *core, uint32_t node,
                           const struct sl_msg_report *report);
 void sl_core_fleet_lost(struct sl_broker_core *core, uint32_t node);
-void sl_core_fleet_fini(struct sl_core_fleet *fleet);
+/* A text of the device that is kept until the next. */
+void sl_core_device_why(struct sl_broker_core *core, uint32_t dev, const char *why);
+void sl_core_fleet_create(struct sl_broker_core *core);
+void sl_core_fleet_destroy(struct sl_broker_core *core);
 
-/* lease.c */
-struct sl_core_grant {
-    enum sl_mode mode;
-    struct sl_core_batch *batch;
-    const char *rule;
-    char why[SL_WHY_MAX];
-    uint8_t digest[32];
-    int64_t record[SL_DECISION_WORDS];
-    bool by_price; /* starts the minimum dwell */
-};
-void sl_core_lease_grant(struct sl_broker_core *core, uint32_t dev, const struct sl_core_grant *g);
-void sl_core_lease_clear(struct sl_broker_core *core, uint32_t dev);
-void sl_core_lease_left(struct sl_broker_core *core, const struct sl_core_item *item);
-void sl_core_lease_resend(struct sl_broker_core *core, uint32_t dev);
-/* A person drained or stopped the device after it was told to work, or its batch is over: what it
- * was told is neither sent again nor renewed. */
-bool sl_core_lease_called_off(const struct sl_broker_core *core, uint32_t dev);
-void sl_core_lease_sweep(struct sl_broker_core *core);
-void sl_core_lease_ack(struct sl_broker_core *core, uint32_t node, const struct sl_msg_ack *ack);
-bool sl_core_lease_valid(const struct sl_broker_core *core, uint32_t dev);
-
+#include "broker/core/agents.h"
 #include "broker/core/core_health.h"
 #include "broker/core/core_work.h"
 

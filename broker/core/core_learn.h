@@ -16,8 +16,9 @@ struct sl_core_batch;
 struct sl_core_best { /* of one model, in this tick */
     const char *model;
     struct sl_core_batch *batch;
-    sl_i128 tokens_left; /* of all its batches that could be served, by estimate */
-    uint32_t offering;   /* devices that have it */
+    sl_i128 tokens_left;             /* of all its batches that could be served, by estimate */
+    uint32_t offering;               /* devices that have it */
+    const struct sl_core_report *by; /* the first of them: batches are compared at its speed */
 };
 
 #define SL_CORE_SHADOW_SLOTS 8 /* open batches whose shadow survives a restart exactly */

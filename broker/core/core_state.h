@@ -8,7 +8,11 @@
 
 #include "broker/core/core.h"
 #include "broker/core/core_learn.h"
+#include "broker/core/core_out.h"
 #include "broker/core/health.h"
+#include "broker/core/said.h"
+#include "broker/core/tables.h"
+#include "broker/core/throughput.h"
 #include "schedulers/policy.h"
 
 #define SL_CORE_NONE UINT32_MAX
@@ -19,28 +23,14 @@
 #define SL_CORE_BATCHES_MAX 4096   /* open at a time */
 #define SL_CORE_HISTORY 512        /* hashprices remembered, for shares that come late */
 #define SL_CORE_SWITCHES 4096
+/* Of a tick: rows and messages of a grant take memory until they are durable. */
+#define SL_CORE_GRANTS_AT_ONCE 2048
 /* mW x ms x nUSD/kWh: a kWh is 1e6 mW for 3.6e6 ms. */
 #define SL_CORE_DENOM_POWER ((sl_i128)3600000 * 1000000)
 #define SL_CORE_MODELS_SEEN_MAX 64 /* models with a waiting batch, in one tick */
 
 struct sl_core_batch;
 struct sl_core_unit;
-/* ---- commands on their way out ---- */
-struct sl_core_item {
-    struct sl_core_command command;
-    uint64_t ticket;
-    uint32_t node;    /* SL_CORE_NONE: to the peer whoever it is */
-    uint64_t session; /* dropped when the node's session is another by then */
-    uint32_t device;  /* directives: whose ttl starts when it leaves */
-    uint64_t epoch;
-};
-struct sl_core_ring {
-    struct sl_core_item *items; /* [cap] */
-    size_t head, count, cap;
-};
-/* Order of leaving: texts of units and answers (which wake clients) stand in no move's way. */
-enum sl_core_rank { SL_RANK_STORE, SL_RANK_SEND, SL_RANK_REST, SL_CORE_RANKS };
-
 /* ---- nodes and sessions ---- */
 enum sl_session_state {
     SL_SESSION_INVALID = 0,
@@ -61,6 +51,7 @@ struct sl_core_node {
     char key[48];
     char name[SL_MSG_NAME_MAX], version[SL_MSG_NAME_MAX];
     enum sl_session_state state;
+    uint32_t first_device, device_count; /* SL_CORE_NONE: it has none */
     struct sl_link_peer peer;
     uint32_t wire; /* version that it speaks: it is answered in the same */
     uint64_t session, sequence, boot_id;
@@ -92,6 +83,7 @@ enum sl_core_device_state {
 };
 #define SL_FLEET_COLUMNS(X)                                                                        \
     X(uint32_t, node)                                                                              \
+    X(uint32_t, sibling)     /* next of its node, by rising row, or SL_CORE_NONE */                \
     X(uint8_t, state)        /* enum sl_core_device_state */                                       \
     X(uint8_t, broken)       /* faulty by our own count: only a person or a new boot heals it */   \
     X(uint64_t, healed_unit) /* the newest when it was healed: older ones tell nothing of it */    \
@@ -127,11 +119,11 @@ enum sl_core_device_state {
     X(struct sl_core_device, cold)
 
 struct sl_core_device {
-    char key[SL_MSG_KEY_MAX];
+    char *key; /* malloc'ed */
     struct sl_wall first_seen;
-    struct sl_msg_device report;
-    char rule[32]; /* of the newest directive */
-    char why[SL_WHY_MAX];
+    struct sl_core_report report;
+    const char *rule; /* of the newest directive, a literal; NULL: none yet */
+    char *why;        /* malloc'ed; NULL: none yet */
     struct sl_wall decided;
 };
 #define SL_FLEET_COLUMN(type, name) type *name;
@@ -162,6 +154,7 @@ struct sl_core_batch {
     struct sl_batch_row row;
     struct sl_core_tenant_state *tenant;
     bool lines_known;
+    bool tokens;   /* only for agents that read token inputs */
     bool settling; /* nothing is issued any more; when no unit is open, it is finalized */
     bool sealed;   /* FINALIZE was ordered: results that come now are too late */
     uint32_t waiting, issued;
@@ -179,6 +172,8 @@ struct sl_core_batch {
     int64_t worst_done;   /* of finished ones: how far the bound was off */
     int64_t shadow_milli; /* tokens x 1000 that the always-lease shadow served */
     sl_i128 shadow_nusd;  /* and earned */
+    struct sl_core_lengths lengths;
+    int64_t worth; /* nUSD/h of the device that its model is judged by, in this tick */
 };
 struct sl_core_tenant_state {
     struct sl_core_tenant config;

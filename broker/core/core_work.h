@@ -5,6 +5,27 @@
 
 struct sl_broker_core;
 
+/* lease.c */
+struct sl_core_grant {
+    enum sl_mode mode;
+    struct sl_core_batch *batch;
+    const char *rule;
+    char why[SL_WHY_MAX];
+    uint8_t digest[32];
+    int64_t record[SL_DECISION_WORDS];
+    bool by_price; /* starts the minimum dwell */
+};
+void sl_core_lease_grant(struct sl_broker_core *core, uint32_t dev, const struct sl_core_grant *g);
+void sl_core_lease_clear(struct sl_broker_core *core, uint32_t dev);
+void sl_core_lease_left(struct sl_broker_core *core, const struct sl_core_item *item);
+void sl_core_lease_resend(struct sl_broker_core *core, uint32_t dev);
+/* A person drained or stopped the device after it was told to work, or its batch is over: what it
+ * was told is neither sent again nor renewed. */
+bool sl_core_lease_called_off(const struct sl_broker_core *core, uint32_t dev);
+void sl_core_lease_sweep(struct sl_broker_core *core);
+void sl_core_lease_ack(struct sl_broker_core *core, uint32_t node, const struct sl_msg_ack *ack);
+bool sl_core_lease_valid(const struct sl_broker_core *core, uint32_t dev);
+
 /* units.c */
 struct sl_core_unit *sl_core_unit_find(const struct sl_broker_core *core, uint64_t id);
 struct sl_core_unit *sl_core_unit_add(struct sl_broker_core *core, const struct sl_unit_row *row,
@@ -43,6 +64,8 @@ void sl_core_batch_line_back(struct sl_core_batch *batch, uint32_t line);
 void sl_core_batch_check(struct sl_broker_core *core, struct sl_core_batch *batch);
 /* Highest bid, then oldest, then id: the same for every device of a model, whatever its speed. */
 bool sl_core_batch_beats(const struct sl_core_batch *a, const struct sl_core_batch *b);
+/* By what the tick found a device's hour to earn with it; where that is equal, as above. */
+bool sl_core_batch_pays_more(const struct sl_core_batch *a, const struct sl_core_batch *b);
 /* Lines wait, and the tenant can pay for the next one. */
 bool sl_core_batch_issuable(const struct sl_broker_core *core, const struct sl_core_batch *batch);
 void sl_core_batch_sweep(struct sl_broker_core *core);

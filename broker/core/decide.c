@@ -19,49 +19,63 @@
 
 /* ---- what each mode offers ---- */
 
-static int64_t tokens_per_s_milli(const struct sl_msg_device *report, const char *model) {
-    for (uint32_t i = 0; i < report->model_count && i < SL_MSG_MODELS_MAX; i++) {
-        if (strcmp(report->models[i].id, model) == 0) {
-            uint64_t rate = report->models[i].tokens_per_s_milli;
-            return rate > INT64_MAX ? INT64_MAX : (int64_t)rate;
-        }
+static struct sl_core_best *best_of(struct sl_broker_core *core, const char *model) {
+    uint32_t at = 0;
+    while (at < core->best_count && strcmp(core->best[at].model, model) != 0) {
+        at++;
     }
-    return 0;
+    if (at == core->best_count) {
+        if (at == SL_CORE_MODELS_SEEN_MAX) {
+            return NULL;
+        }
+        core->best[core->best_count++] = (struct sl_core_best){.model = model};
+    }
+    return &core->best[at];
 }
 
-static void collect_best(struct sl_broker_core *core) {
+/* The models that work waits for, and how much. */
+static void collect_models(struct sl_broker_core *core) {
     core->best_count = 0;
     for (uint32_t i = 0; i < core->batch_count; i++) {
         struct sl_core_batch *batch = core->batches[i];
         batch->planned = 0;
-        if (!sl_core_batch_issuable(core, batch)) {
-            continue;
+        batch->worth = -1;
+        sl_core_lengths_refresh(core, batch);
+        struct sl_core_best *best =
+            sl_core_batch_issuable(core, batch) ? best_of(core, batch->row.model) : NULL;
+        if (best) {
+            batch->worth = 0;
+            best->tokens_left += sl_core_shadow_tokens_left(batch);
         }
-        uint32_t at = 0;
-        while (at < core->best_count && strcmp(core->best[at].model, batch->row.model) != 0) {
-            at++;
-        }
-        if (at == core->best_count) {
-            if (at == SL_CORE_MODELS_SEEN_MAX) {
-                continue;
-            }
-            core->best[core->best_count++] =
-                (struct sl_core_best){.model = batch->row.model, .batch = batch};
-        } else if (sl_core_batch_beats(batch, core->best[at].batch)) {
-            core->best[at].batch = batch;
-        }
-        core->best[at].tokens_left += sl_core_shadow_tokens_left(batch);
     }
 }
 
 /* How many devices could share the work of each model. */
 static void count_offering(struct sl_broker_core *core) {
     for (uint32_t dev = 0; dev < core->fleet.count && core->best_count > 0; dev++) {
-        const struct sl_msg_device *report = &core->fleet.cold[dev].report;
+        const struct sl_core_report *report = &core->fleet.cold[dev].report;
         for (uint32_t at = 0; at < core->best_count; at++) {
-            for (uint32_t i = 0; i < report->model_count && i < SL_MSG_MODELS_MAX; i++) {
-                core->best[at].offering += strcmp(report->models[i].id, core->best[at].model) == 0;
+            struct sl_core_best *best = &core->best[at];
+            if (sl_core_model_of(report, best->model)) {
+                best->by = best->by ? best->by : report;
+                best->offering++;
             }
+        }
+    }
+}
+
+/* The batch of each model that pays the most for a device's hour; by one device for all, so that it
+ * is the same for every device of a model. */
+static void choose_best(struct sl_broker_core *core) {
+    for (uint32_t i = 0; i < core->batch_count; i++) {
+        struct sl_core_batch *batch = core->batches[i];
+        struct sl_core_best *best = batch->worth < 0 ? NULL : best_of(core, batch->row.model);
+        if (best && best->by) {
+            batch->worth = sl_opportunity_lease(batch->row.bid_nusd_per_mtok,
+                                                sl_core_rate_milli(best->by, batch));
+        }
+        if (best && (!best->batch || sl_core_batch_pays_more(batch, best->batch))) {
+            best->batch = batch;
         }
     }
 }
@@ -72,7 +86,7 @@ static int64_t lease_left_ms(const struct sl_broker_core *core, uint32_t dev,
     for (uint32_t at = 0; batch && at < core->best_count; at++) {
         const struct sl_core_best *best = &core->best[at];
         if (strcmp(best->model, batch->row.model) == 0 && best->offering > 0) {
-            int64_t rate = tokens_per_s_milli(&core->fleet.cold[dev].report, best->model);
+            int64_t rate = sl_core_rate_milli(&core->fleet.cold[dev].report, batch);
             sl_i128 left = rate ? best->tokens_left * 1000000 / rate / best->offering : 0;
             return left > LONG_AGO_MS ? LONG_AGO_MS : (int64_t)left;
         }
@@ -98,19 +112,22 @@ static bool lease_open(const struct sl_broker_core *core, uint32_t dev) {
 
 static void offer_infer(const struct sl_broker_core *core, uint32_t dev,
                         struct sl_core_offer *offer) {
-    const struct sl_msg_device *report = &core->fleet.cold[dev].report;
+    const struct sl_core_report *report = &core->fleet.cold[dev].report;
     struct sl_core_batch *own = lease_open(core, dev) ? core->fleet.batch[dev] : NULL;
     offer->missing = report->model_count > 0 ? "waiting batch" : "model";
     for (uint32_t i = 0; i <= core->best_count; i++) {
         /* The batch that it serves comes first and wins ties. */
         struct sl_core_batch *wanted = i == 0 ? own : core->best[i - 1].batch;
         struct sl_core_batch *batch = sl_core_rate_batch(core, dev, wanted);
-        if (wanted && !batch && !offer->batch && tokens_per_s_milli(report, wanted->row.model)) {
-            offer->missing = "bid at the rate card's rate";
+        if (wanted && !batch && !offer->batch && sl_core_rate_milli(report, wanted) > 0) {
+            offer->missing = sl_core_batch_readable(core, dev, wanted)
+                                 ? "bid at the rate card's rate"
+                                 : "newer agent for token inputs";
         }
-        int64_t rate = batch ? tokens_per_s_milli(report, batch->row.model) : 0;
+        int64_t rate = batch ? sl_core_rate_milli(report, batch) : 0;
         int64_t value = batch ? sl_opportunity_lease(batch->row.bid_nusd_per_mtok, rate) : 0;
-        if (rate == 0 || (offer->batch && value <= offer->gross)) {
+        int64_t margin = own && offer->batch == own ? sl_core_rate_margin(report, own, value) : 0;
+        if (rate == 0 || (offer->batch && value - margin <= offer->gross)) {
             continue;
         }
         offer->batch = batch;
@@ -143,16 +160,16 @@ static void offer_hash(const struct sl_broker_core *core, uint32_t dev,
 
 static void offer_power(const struct sl_broker_core *core, uint32_t dev, enum sl_mode mode,
                         struct sl_core_offer *offer) {
-    const struct sl_watts *watts = &core->fleet.cold[dev].report.watts[mode];
-    offer->power_source = watts->source;
-    if (watts->source == SL_SOURCE_UNKNOWN) {
+    struct sl_watts watts = sl_core_watts(core, dev, mode);
+    offer->power_source = watts.source;
+    if (watts.source == SL_SOURCE_UNKNOWN) {
         return;
     }
     int64_t price = 0;
     enum sl_core_known known = sl_core_tariff(core, &price);
     if (known == SL_KNOWN_FRESH) {
         offer->bits |= SL_OFFER_POWER;
-        offer->power = sl_opportunity_power(price, watts->mw);
+        offer->power = sl_opportunity_power(price, watts.mw);
     } else if (known == SL_KNOWN_STALE) {
         offer->bits &= (uint8_t)~SL_OFFER_PRICED;
         offer->missing = offer->missing ? offer->missing : "fresh power price";
@@ -180,13 +197,11 @@ static void reserve(struct sl_broker_core *core) {
     struct sl_switching_device *remembered = core->switching;
     free(core->input_memory);
     free(core->plan_memory);
-    free(core->switching_before);
     free(core->decided);
     free(core->tick_batch);
     core->input_memory = sl_core_calloc(1, sl_policy_input_bytes(cap));
     core->plan_memory = sl_core_calloc(1, sl_plan_bytes(cap));
     core->switching = sl_core_calloc(cap, sizeof core->switching[0]);
-    core->switching_before = sl_core_calloc(cap, sizeof core->switching[0]);
     core->decided = sl_core_calloc(cap, sizeof core->decided[0]);
     if (remembered) {
         memcpy(core->switching, remembered, core->tick_cap * sizeof core->switching[0]);
@@ -237,15 +252,13 @@ static void fill_row(struct sl_broker_core *core, uint32_t row, uint32_t dev,
     core->tick_batch[row] = offers[SL_MODE_INFER].batch;
     in->lease_left_ms[row] = lease_left_ms(core, dev, offers[SL_MODE_INFER].batch);
     for (enum sl_mode mode = SL_MODE_IDLE; mode < SL_MODE_COUNT; mode++) {
-        uint64_t us = fleet->cold[dev].report.switch_us[present][mode];
         in->offer[mode][row] = offers[mode].bits;
         /* What uncertainty costs is off before anything learns from it or compares. */
         int64_t premium = sl_risk_premium(&core->config.policy.risk, mode, offers[mode].gross);
         in->gross_nusd_h[mode][row] = sl_opportunity_minus(offers[mode].gross, premium);
         in->power_nusd_h[mode][row] = offers[mode].power;
-        in->switch_us[mode][row] = us > INT64_MAX ? INT64_MAX : (int64_t)us;
-        us = fleet->cold[dev].report.switch_us[mode][present];
-        in->back_us[mode][row] = us > INT64_MAX ? INT64_MAX : (int64_t)us;
+        in->switch_us[mode][row] = sl_core_switch_us(core, dev, present, mode);
+        in->back_us[mode][row] = sl_core_switch_us(core, dev, mode, present);
     }
 }
 
@@ -281,7 +294,7 @@ static void add_bytes(void *arg, const void *bytes, size_t size) {
 static void record(const struct sl_broker_core *core, uint32_t row, struct sl_core_grant *grant) {
     uint32_t dev = core->input.id[row];
     const struct sl_switching_device *device =
-        core->input.span_ms[row] > 0 && !SL_MUTANT(state_recorded_late)
+        core->input.span_ms[row] > 0 && core->switching_before && !SL_MUTANT(state_recorded_late)
             ? &core->switching_before[dev]
             : &core->switching[dev];
     struct sl_decision decision;
@@ -369,8 +382,11 @@ static const char *due_rule(const struct sl_broker_core *core, uint32_t row, uin
     return infer && batch->row.bid_nusd_per_mtok != fleet->price[dev] ? "reprice" : NULL;
 }
 
+/* A tick that has more to grant than may be under way goes on when what it granted is durable: the
+ * rows before are as they should be by then, so that every device has its turn. */
 static void apply(struct sl_broker_core *core) {
     struct sl_core_grant grant = {0};
+    uint32_t granted = 0;
     for (uint32_t row = 0; row < core->plan.count; row++) {
         uint32_t dev = core->input.id[row];
         enum sl_rule rule = (enum sl_rule)core->plan.rule[row];
@@ -381,6 +397,11 @@ static void apply(struct sl_broker_core *core) {
         }
         if (!grant.rule) {
             continue;
+        }
+        if (core->waiting.count >= 2 * SL_CORE_GRANTS_AT_ONCE ||
+            granted++ == SL_CORE_GRANTS_AT_ONCE) {
+            core->grants_wait = true;
+            return;
         }
         record(core, row, &grant);
         grant.mode = (enum sl_mode)core->plan.mode[row];
@@ -401,8 +422,9 @@ static void keep_decided(struct sl_broker_core *core) {
 
 void sl_core_tick(struct sl_broker_core *core) {
     reserve(core);
-    collect_best(core);
+    collect_models(core);
     count_offering(core);
+    choose_best(core);
     snapshot(core);
     sl_core_classes_step(core);
     core->policy->decide(&core->input, core->switching, &core->plan);
@@ -415,4 +437,6 @@ void sl_core_tick(struct sl_broker_core *core) {
         }
     }
     apply(core);
+    free(core->switching_before);
+    core->switching_before = NULL;
 }

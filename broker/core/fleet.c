@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The fleet: one row per device in columns, filled from absolute reports. A device belongs to one
- * node; another node that claims it is refused while the owner is there or its lease may run. */
+ * node; another node that claims it is refused until an operator revoked the owner and its lease
+ * has run out: a node speaks for its own devices only. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,13 +11,16 @@
 
 #define SPOOL_NS SL_NS_PER_S /* in which an agent that came back sends what it had finished */
 
+static const char *key_at(const struct sl_broker_core *core, uint32_t dev) {
+    return core->fleet.cold[dev].key;
+}
+
+void sl_core_fleet_create(struct sl_broker_core *core) {
+    core->devices_by_key.key_at = key_at;
+}
+
 uint32_t sl_core_device_find(const struct sl_broker_core *core, const char *key) {
-    for (uint32_t i = 0; i < core->fleet.count; i++) {
-        if (strcmp(core->fleet.cold[i].key, key) == 0) {
-            return i;
-        }
-    }
-    return SL_CORE_NONE;
+    return sl_core_index_find(core, &core->devices_by_key, key);
 }
 
 static void grow(struct sl_core_fleet *fleet) {
@@ -31,10 +35,15 @@ static void grow(struct sl_core_fleet *fleet) {
     fleet->cap = cap;
 }
 
-void sl_core_fleet_fini(struct sl_core_fleet *fleet) {
+void sl_core_fleet_destroy(struct sl_broker_core *core) {
+    struct sl_core_fleet *fleet = &core->fleet;
     for (uint32_t dev = 0; dev < fleet->count; dev++) {
+        sl_core_report_drop(core, dev);
         sl_core_health_fini(&fleet->health[dev]);
+        free(fleet->cold[dev].key);
+        free(fleet->cold[dev].why);
     }
+    sl_core_index_fini(&core->devices_by_key);
 #define FREE_COLUMN(type, name) free(fleet->name);
     SL_FLEET_COLUMNS(FREE_COLUMN)
     memset(fleet, 0, sizeof *fleet);
@@ -51,16 +60,52 @@ static void store_device(struct sl_broker_core *core, uint32_t dev) {
     sl_core_op(core, &op);
 }
 
+/* Devices of a node, by rising row: whatever concerns a node looks at these only. */
+static void join(struct sl_broker_core *core, uint32_t dev, uint32_t node) {
+    uint32_t *at = &core->nodes[node].first_device;
+    while (*at < dev) { /* SL_CORE_NONE is above every row */
+        at = &core->fleet.sibling[*at];
+    }
+    core->fleet.sibling[dev] = *at;
+    *at = dev;
+    core->fleet.node[dev] = node;
+    core->nodes[node].device_count++;
+}
+
+static void leave(struct sl_broker_core *core, uint32_t dev) {
+    struct sl_core_node *node = &core->nodes[core->fleet.node[dev]];
+    uint32_t *at = &node->first_device;
+    while (*at != dev) {
+        at = &core->fleet.sibling[*at];
+    }
+    *at = core->fleet.sibling[dev];
+    node->device_count--;
+}
+
+static char *copy_of(const char *text) {
+    size_t size = strlen(text) + 1;
+    return memcpy(sl_core_calloc(1, size), text, size);
+}
+
 uint32_t sl_core_device_add(struct sl_broker_core *core, const char *key, uint32_t node) {
     struct sl_core_fleet *fleet = &core->fleet;
     grow(fleet);
     uint32_t dev = fleet->count++;
-    sl_text_copy(fleet->cold[dev].key, sizeof fleet->cold[dev].key, key);
+    fleet->cold[dev].key = copy_of(key);
     memset(&fleet->health[dev], 0, sizeof fleet->health[dev]);
-    fleet->node[dev] = node;
     fleet->state[dev] = SL_DEVICE_LOST;
     fleet->row[dev] = SL_CORE_NONE;
+    sl_core_index_add(core, &core->devices_by_key, dev);
+    join(core, dev, node);
     return dev;
+}
+
+void sl_core_device_why(struct sl_broker_core *core, uint32_t dev, const char *why) {
+    struct sl_core_device *cold = &core->fleet.cold[dev];
+    if (!cold->why || strcmp(cold->why, why) != 0) {
+        free(cold->why);
+        cold->why = copy_of(why);
+    }
 }
 
 /* The device's row, or SL_CORE_NONE when another node owns it. */
@@ -77,14 +122,17 @@ static uint32_t adopt(struct sl_broker_core *core, uint32_t node, const struct s
         return dev;
     }
     if (fleet->node[dev] != node) {
-        bool leased = fleet->mode[dev] != SL_MODE_INVALID;
-        if (sl_core_node_up(core, fleet->node[dev]) || leased) {
+        bool free_now =
+            sl_core_node_revoked(core, fleet->node[dev]) && fleet->mode[dev] == SL_MODE_INVALID;
+        if (!free_now && !SL_MUTANT(foreign_device_accepted)) {
+            sl_core_foreign(core, node, "device", key, fleet->node[dev]);
             return SL_CORE_NONE;
         }
         sl_core_log(core, SL_LOG_INFO, "device.moved", "device=%s from=%s to=%s", key,
                     core->nodes[fleet->node[dev]].name, core->nodes[node].name);
         sl_core_unit_close_device(core, dev);
-        fleet->node[dev] = node;
+        leave(core, dev);
+        join(core, dev, node);
         store_device(core, dev);
     }
     return dev;
@@ -127,21 +175,29 @@ static void note_epoch(struct sl_broker_core *core, uint32_t dev,
 }
 
 /* Power that no device can draw is posted to nobody, whatever an agent says. */
-static void refuse_absurd_watts(struct sl_msg_device *report) {
+static const struct sl_msg_device *refuse_absurd_watts(const struct sl_msg_device *report,
+                                                       struct sl_msg_device *scratch) {
+    const struct sl_msg_device *good = report;
     for (int mode = SL_MODE_IDLE; mode < SL_MODE_COUNT; mode++) {
-        struct sl_watts *watts = &report->watts[mode];
+        const struct sl_watts *watts = &report->watts[mode];
         if (watts->source == SL_SOURCE_MEASURED && !sl_watts_plausible(watts->mw)) {
-            *watts = (struct sl_watts){SL_SOURCE_UNKNOWN, 0};
+            if (good == report) {
+                *scratch = *report;
+                good = scratch;
+            }
+            scratch->watts[mode] = (struct sl_watts){SL_SOURCE_UNKNOWN, 0};
         }
     }
+    return good;
 }
 
 static void take_report(struct sl_broker_core *core, uint32_t dev,
-                        const struct sl_msg_device *report) {
+                        const struct sl_msg_device *report, const struct sl_msg_bytes *bytes) {
     struct sl_core_fleet *fleet = &core->fleet;
     sl_core_meter(core, dev);
-    fleet->cold[dev].report = *report;
-    refuse_absurd_watts(&fleet->cold[dev].report);
+    struct sl_msg_device mended;
+    report = refuse_absurd_watts(report, &mended);
+    sl_core_report_keep(core, dev, report, report == &mended ? NULL : bytes);
     fleet->hash_rate_hs[dev] = report->hash_rate_hs;
     bool mode_known = report->mode > SL_MODE_INVALID && report->mode < SL_MODE_COUNT;
     fleet->running_mode[dev] = mode_known ? (uint8_t)report->mode : 0;
@@ -220,9 +276,6 @@ static void hello_device(struct sl_broker_core *core, uint32_t node,
     struct sl_core_fleet *fleet = &core->fleet;
     uint32_t dev = adopt(core, node, report);
     if (dev == SL_CORE_NONE) {
-        sl_core_log(core, SL_LOG_WARN, "device.refused",
-                    "device=%s node=%s: another node has it; check for a copied configuration",
-                    report->key, core->nodes[node].name);
         return;
     }
     if (new_boot) {
@@ -237,7 +290,7 @@ static void hello_device(struct sl_broker_core *core, uint32_t node,
     sl_core_device_step(core, dev, SL_DEV_BACK);
     fleet->metered_ns[dev] = core->now.mono.ns;
     fleet->running[dev] = 0;
-    take_report(core, dev, report);
+    take_report(core, dev, report, NULL);
     if (report->safe && report->epoch_max >= fleet->epoch[dev] && fleet->sent[dev]) {
         sl_core_lease_clear(core, dev); /* it had the epoch and does not run it any more */
     }
@@ -248,7 +301,7 @@ static void hello_device(struct sl_broker_core *core, uint32_t node,
  * under it: an epoch has one batch and one price. */
 static void take_lease_up(struct sl_broker_core *core, uint32_t dev) {
     struct sl_core_fleet *fleet = &core->fleet;
-    const struct sl_msg_device *report = &fleet->cold[dev].report;
+    const struct sl_core_report *report = &fleet->cold[dev].report;
     bool ours = fleet->mode[dev] == SL_MODE_INVALID && !report->safe && report->epoch > 0 &&
                 report->epoch == fleet->epoch[dev] && fleet->running_mode[dev] != 0;
     const struct sl_core_unit *unit = fleet->units[dev];
@@ -267,23 +320,23 @@ static void take_lease_up(struct sl_broker_core *core, uint32_t dev) {
     fleet->batch[dev] = report->mode == SL_MODE_INFER ? unit->batch : NULL;
     fleet->price[dev] = report->mode == SL_MODE_INFER ? unit->price : 0;
     struct sl_core_device *cold = &fleet->cold[dev];
-    sl_text_copy(cold->rule, sizeof cold->rule, "restart");
-    sl_text_copy(cold->why, sizeof cold->why,
-                 "goes on with what it did before the broker restarted");
+    cold->rule = "restart";
+    sl_core_device_why(core, dev, "goes on with what it did before the broker restarted");
     cold->decided = core->now.wall;
     sl_core_device_step(core, dev, SL_DEV_OFFERED);
-    note_run(core, dev, report->mode);
+    note_run(core, dev, (enum sl_mode)report->mode);
 }
 
 void sl_core_fleet_hello(struct sl_broker_core *core, uint32_t node,
                          const struct sl_msg_hello *hello, bool new_boot) {
     struct sl_core_fleet *fleet = &core->fleet;
-    for (uint32_t dev = 0; dev < fleet->count; dev++) {
+    for (uint32_t dev = core->nodes[node].first_device; dev != SL_CORE_NONE;
+         dev = fleet->sibling[dev]) {
         bool listed = false;
-        for (uint32_t i = 0; i < hello->device_count && fleet->node[dev] == node; i++) {
-            listed = listed || strcmp(hello->devices[i].key, fleet->cold[dev].key) == 0;
+        for (uint32_t i = 0; i < hello->device_count && !listed; i++) {
+            listed = strcmp(hello->devices[i].key, fleet->cold[dev].key) == 0;
         }
-        if (fleet->node[dev] == node && !listed) {
+        if (!listed) {
             if (fleet->state[dev] != SL_DEVICE_LOST) {
                 sl_core_event_note(core, SL_SEVERITY_WARN, "device.gone", SL_CORE_NONE, dev,
                                    "its agent does not find it any more");
@@ -295,8 +348,9 @@ void sl_core_fleet_hello(struct sl_broker_core *core, uint32_t node,
         hello_device(core, node, &hello->devices[i], new_boot);
     }
     settle_units(core, node, hello);
-    for (uint32_t dev = 0; dev < fleet->count; dev++) {
-        if (fleet->node[dev] != node || fleet->state[dev] == SL_DEVICE_LOST) {
+    for (uint32_t dev = core->nodes[node].first_device; dev != SL_CORE_NONE;
+         dev = fleet->sibling[dev]) {
+        if (fleet->state[dev] == SL_DEVICE_LOST) {
             continue;
         }
         take_lease_up(core, dev);
@@ -313,26 +367,30 @@ void sl_core_fleet_hello(struct sl_broker_core *core, uint32_t node,
 
 void sl_core_fleet_report(struct sl_broker_core *core, uint32_t node,
                           const struct sl_msg_report *report) {
+    uint32_t guess = core->nodes[node].first_device; /* an agent names them in one order */
     for (uint32_t i = 0; i < report->device_count; i++) {
-        uint32_t dev = adopt(core, node, &report->devices[i]);
+        const char *key = report->devices[i].key;
+        bool right = guess != SL_CORE_NONE && strcmp(core->fleet.cold[guess].key, key) == 0;
+        uint32_t dev = right ? guess : adopt(core, node, &report->devices[i]);
         if (dev == SL_CORE_NONE) {
             continue;
         }
+        guess = core->fleet.sibling[dev];
         if (core->fleet.state[dev] == SL_DEVICE_LOST) {
             sl_core_device_step(core, dev, SL_DEV_BACK);
             core->fleet.metered_ns[dev] = core->now.mono.ns;
         }
-        take_report(core, dev, &report->devices[i]);
+        take_report(core, dev, &report->devices[i],
+                    report->device_bytes ? &report->device_bytes[i] : NULL);
         sl_core_unit_top_up(core, dev);
     }
 }
 
 void sl_core_fleet_lost(struct sl_broker_core *core, uint32_t node) {
-    for (uint32_t dev = 0; dev < core->fleet.count; dev++) {
-        if (core->fleet.node[dev] == node) {
-            sl_core_meter(core, dev);
-            sl_core_device_step(core, dev, SL_DEV_GONE);
-        }
+    for (uint32_t dev = core->nodes[node].first_device; dev != SL_CORE_NONE;
+         dev = core->fleet.sibling[dev]) {
+        sl_core_meter(core, dev);
+        sl_core_device_step(core, dev, SL_DEV_GONE);
     }
-    sl_core_arm(core);
+    sl_core_arm_soon(core);
 }

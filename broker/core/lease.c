@@ -41,7 +41,7 @@ void sl_core_lease_clear(struct sl_broker_core *core, uint32_t dev) {
     fleet->running[dev] = 0;
     fleet->cause_ns[dev] = 0;
     let_units_go(core, dev);
-    sl_core_arm(core);
+    sl_core_arm_soon(core);
 }
 
 static void send_directive(struct sl_broker_core *core, uint32_t dev, uint64_t ticket,
@@ -52,7 +52,7 @@ static void send_directive(struct sl_broker_core *core, uint32_t dev, uint64_t t
     item->epoch = fleet->epoch[dev];
     struct sl_msg_directive *out = &item->command.msg->directive;
     sl_text_copy(out->device, sizeof out->device, fleet->cold[dev].key);
-    sl_text_copy(out->reason, sizeof out->reason, fleet->cold[dev].why);
+    sl_text_copy(out->reason, sizeof out->reason, fleet->cold[dev].why ? fleet->cold[dev].why : "");
     out->epoch = fleet->epoch[dev];
     out->ttl_ms = (uint64_t)core->config.lease_ttl_ms;
     out->mode = (enum sl_mode)fleet->mode[dev];
@@ -101,8 +101,8 @@ static void set_columns(struct sl_broker_core *core, uint32_t dev, const struct 
     fleet->moved_ns[dev] = g->by_price && other_mode ? now_ns : fleet->moved_ns[dev];
     fleet->cause_ns[dev] = other_mode ? core->armed_ns : 0;
     struct sl_core_device *cold = &fleet->cold[dev];
-    sl_text_copy(cold->rule, sizeof cold->rule, g->rule);
-    sl_text_copy(cold->why, sizeof cold->why, g->why);
+    cold->rule = g->rule;
+    sl_core_device_why(core, dev, g->why);
     cold->decided = core->now.wall;
 }
 
@@ -167,6 +167,8 @@ bool sl_core_lease_called_off(const struct sl_broker_core *core, uint32_t dev) {
 void sl_core_lease_sweep(struct sl_broker_core *core) {
     struct sl_core_fleet *fleet = &core->fleet;
     int64_t now_ns = core->now.mono.ns;
+    uint32_t renewed = 0;
+    core->renewals_wait = false;
     for (uint32_t dev = 0; dev < fleet->count; dev++) {
         if (fleet->mode[dev] == SL_MODE_INVALID || !fleet->sent[dev]) {
             continue;
@@ -179,6 +181,11 @@ void sl_core_lease_sweep(struct sl_broker_core *core) {
             sl_core_lease_clear(core, dev);
             sl_core_unit_close_device(core, dev);
         } else if (live && now_ns >= fleet->renew_ns[dev] && !sl_core_lease_called_off(core, dev)) {
+            /* Messages take memory until they have left: the rest go with the next sweep. */
+            if (renewed++ == SL_CORE_GRANTS_AT_ONCE) {
+                core->renewals_wait = true;
+                return;
+            }
             sl_core_lease_resend(core, dev);
         }
     }
@@ -209,7 +216,11 @@ void sl_core_lease_ack(struct sl_broker_core *core, uint32_t node, const struct 
         0, SL_DEV_RUN_IDLE, SL_DEV_RUN_HASH, SL_DEV_RUN_INFER};
     struct sl_core_fleet *fleet = &core->fleet;
     uint32_t dev = sl_core_device_find(core, ack->device);
-    if (dev == SL_CORE_NONE || fleet->node[dev] != node || ack->epoch != fleet->epoch[dev] ||
+    if (dev != SL_CORE_NONE && fleet->node[dev] != node) {
+        sl_core_foreign(core, node, "lease", ack->device, fleet->node[dev]);
+        return;
+    }
+    if (dev == SL_CORE_NONE || ack->epoch != fleet->epoch[dev] ||
         fleet->mode[dev] == SL_MODE_INVALID) {
         return; /* of an older directive: overtaken */
     }

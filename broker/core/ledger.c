@@ -76,14 +76,14 @@ void sl_core_meter(struct sl_broker_core *core, uint32_t dev) {
     /* Longer than a session may be silent: nobody knows what it did then. */
     span_ms = span_ms < core->config.session_lost_ms ? span_ms : core->config.session_lost_ms;
     sl_core_power_meter(core, dev, span_ms); /* energy by mode, whatever it costs */
-    const struct sl_watts *watts = &fleet->cold[dev].report.watts[fleet->running_mode[dev]];
+    struct sl_watts watts = sl_core_watts(core, dev, fleet->running_mode[dev]);
     int64_t price = 0;
-    if (watts->source == SL_SOURCE_UNKNOWN || sl_core_tariff(core, &price) != SL_KNOWN_FRESH) {
+    if (watts.source == SL_SOURCE_UNKNOWN || sl_core_tariff(core, &price) != SL_KNOWN_FRESH) {
         core->counters.power_missing++;
         core->counters_dirty = true;
         return;
     }
-    fleet->energy[dev] += (sl_i128)watts->mw * span_ms * price;
+    fleet->energy[dev] += (sl_i128)watts.mw * span_ms * price;
 }
 
 static void post_power(struct sl_broker_core *core, uint32_t dev) {

@@ -193,13 +193,15 @@ bool sl_core_device_step(struct sl_broker_core *core, uint32_t dev,
                     sl_core_device_state_name(state), sl_core_device_state_name(next),
                     device_event_name(event));
         if (next == SL_DEVICE_FAULTY) {
-            const char *said = fleet->cold[dev].report.health;
+            struct sl_msg_device said;
+            sl_core_report_get(core, dev, &said);
             sl_core_event_note(core, SL_SEVERITY_ALERT, "device.faulty", SL_CORE_NONE, dev, "%s",
-                               event == SL_DEV_UNHEALTHY && said[0] ? said
-                                                                    : "its results were wrong");
+                               event == SL_DEV_UNHEALTHY && said.health[0]
+                                   ? said.health
+                                   : "its results were wrong");
         }
         fleet->state[dev] = (uint8_t)next;
-        sl_core_arm(core);
+        sl_core_arm_soon(core);
     }
     return true;
 }

@@ -13,6 +13,8 @@
 #include "broker/core/core_internal.h"
 #include "proto/base/text.h"
 
+#define RING_KEPT 1024 /* items of 1 KB that an empty ring keeps room for */
+
 static struct sl_core_item *ring_push(struct sl_core_ring *ring) {
     if (ring->count == ring->cap) {
         size_t cap = ring->cap ? ring->cap * 2 : 64;
@@ -34,6 +36,10 @@ static struct sl_core_item ring_pop(struct sl_core_ring *ring) {
     struct sl_core_item item = ring->items[ring->head];
     ring->head = (ring->head + 1) % ring->cap;
     ring->count--;
+    if (ring->count == 0 && ring->cap > RING_KEPT) { /* a burst is over */
+        free(ring->items);
+        *ring = (struct sl_core_ring){0};
+    }
     return item;
 }
 
@@ -41,6 +47,8 @@ void sl_core_command_fini(struct sl_core_command *command) {
     free(command->msg);
     sl_txn_destroy(command->txn);
     free(command->line);
+    free(command->join);
+    command->join = NULL;
     command->line = NULL;
     command->msg = NULL;
     command->txn = NULL;
@@ -181,6 +189,10 @@ void sl_core_durable(struct sl_broker_core *core, uint64_t ticket) {
     if (ticket > core->durable && ticket <= core->ticket) {
         core->durable = ticket;
         release(core);
+        if (core->grants_wait && core->waiting.count < SL_CORE_GRANTS_AT_ONCE) {
+            core->grants_wait = false;
+            sl_core_arm(core);
+        }
     }
 }
 

@@ -84,7 +84,7 @@ static void heal(struct sl_broker_core *core, uint32_t dev, const char *by) {
     sl_core_health_clear(core, dev, by);
     if (fleet->state[dev] == SL_DEVICE_FAULTY) {
         sl_core_device_step(core, dev, SL_DEV_RETEST);
-        if (fleet->cold[dev].report.health[0] == '\0') {
+        if (!fleet->cold[dev].report.ill) {
             sl_core_device_step(core, dev, SL_DEV_OFFERED);
         }
     }

@@ -89,9 +89,9 @@ void sl_core_power_heard(struct sl_broker_core *core, uint32_t dev,
 }
 
 int64_t sl_core_power_mw(const struct sl_broker_core *core, uint32_t dev, enum sl_mode mode) {
-    const struct sl_watts *watts = &core->fleet.cold[dev].report.watts[mode];
-    int64_t mw = (int64_t)watts->mw;
-    if (watts->source == SL_SOURCE_UNKNOWN) {
+    struct sl_watts watts = sl_core_watts(core, dev, mode);
+    int64_t mw = (int64_t)watts.mw;
+    if (watts.source == SL_SOURCE_UNKNOWN) {
         return core->power->policy.unknown_mw;
     }
     return mw < 0 ? 0 : mw;
@@ -129,21 +129,20 @@ int64_t sl_core_power_held_mw(const struct sl_broker_core *core, uint32_t dev) {
 void sl_core_power_meter(struct sl_broker_core *core, uint32_t dev, int64_t span_ms) {
     struct sl_core_power *power = core->power;
     struct sl_power_device *device = sl_core_power_device(core, dev);
-    const struct sl_msg_device *report = &core->fleet.cold[dev].report;
     uint8_t mode = core->fleet.running_mode[dev];
-    const struct sl_watts *watts = &report->watts[mode];
-    if (device->off && mode == SL_MODE_IDLE && device->best != SL_MODE_INVALID &&
-        report->watts[device->best].source != SL_SOURCE_UNKNOWN) {
-        sl_i128 spared = (sl_i128)report->watts[device->best].mw * span_ms;
+    struct sl_watts watts = sl_core_watts(core, dev, mode);
+    struct sl_watts best = sl_core_watts(core, dev, device->best);
+    if (device->off && mode == SL_MODE_IDLE && best.source != SL_SOURCE_UNKNOWN) {
+        sl_i128 spared = (sl_i128)best.mw * span_ms;
         device->curtailed += spared;
         power->curtailed += spared;
     }
     power->dirty = true;
-    if (watts->source == SL_SOURCE_UNKNOWN) {
+    if (watts.source == SL_SOURCE_UNKNOWN) {
         power->incomplete = true;
         return;
     }
-    sl_i128 energy = (sl_i128)watts->mw * span_ms;
+    sl_i128 energy = (sl_i128)watts.mw * span_ms;
     device->energy[mode] += energy;
     power->energy[mode] += energy;
     int64_t nano_g = 0;

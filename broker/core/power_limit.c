@@ -40,8 +40,7 @@ static void name(const struct sl_broker_core *core, uint32_t dev, struct sl_powe
     device->class_ = SL_POWER_NO_CLASS;
     device->circuit = SL_CAP_NO_CIRCUIT;
     for (uint32_t i = policy->strike_count; i > 0; i--) {
-        if (sl_policy_power_fits(policy->strikes[i - 1].class_,
-                                 core->fleet.cold[dev].report.name)) {
+        if (sl_policy_power_fits(policy->strikes[i - 1].class_, sl_core_class_name(core, dev))) {
             device->class_ = i - 1;
         }
     }

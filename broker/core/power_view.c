@@ -56,8 +56,7 @@ void sl_view_power_get(const struct sl_broker_core *core, struct sl_now now,
         uint8_t mode = core->fleet.running_mode[dev];
         view.drawn_mw += sl_core_power_held_mw(core, dev);
         view.devices_unknown +=
-            is_there(core, dev) &&
-            core->fleet.cold[dev].report.watts[mode].source == SL_SOURCE_UNKNOWN;
+            is_there(core, dev) && sl_core_watts(core, dev, mode).source == SL_SOURCE_UNKNOWN;
         view.devices_curtailed += device && device->off;
         view.devices_capped += device && device->verdict != SL_CAP_KEEP;
     }
@@ -118,7 +117,7 @@ bool sl_view_power_device_get(const struct sl_broker_core *core, struct sl_now n
     uint8_t mode = is_there(core, index) ? core->fleet.running_mode[index] : 0;
     struct sl_view_power_device view = {
         .mode = (enum sl_mode)mode,
-        .watts = core->fleet.cold[index].report.watts[mode],
+        .watts = sl_core_watts(core, index, mode),
         .held_mw = sl_core_power_held_mw(core, index),
     };
     const struct sl_power_device *device = sl_core_power_find(core, index);

@@ -21,21 +21,30 @@ static bool below(const struct sl_broker_core *core, const char *class_,
 
 bool sl_core_rate_refuses(const struct sl_broker_core *core, uint32_t dev,
                           const struct sl_core_batch *batch) {
-    return core->config.policy.rate_count > 0 &&
-           below(core, core->fleet.cold[dev].report.name, batch);
+    return core->config.policy.rate_count > 0 && below(core, sl_core_class_name(core, dev), batch);
+}
+
+bool sl_core_batch_readable(const struct sl_broker_core *core, uint32_t dev,
+                            const struct sl_core_batch *batch) {
+    return !batch->tokens || core->nodes[core->fleet.node[dev]].wire >= SL_WIRE_VERSION_TOKENS;
+}
+
+static bool may_serve(const struct sl_broker_core *core, uint32_t dev,
+                      const struct sl_core_batch *batch) {
+    return sl_core_batch_readable(core, dev, batch) && !sl_core_rate_refuses(core, dev, batch);
 }
 
 struct sl_core_batch *sl_core_rate_batch(const struct sl_broker_core *core, uint32_t dev,
                                          struct sl_core_batch *batch) {
-    if (!batch || !sl_core_rate_refuses(core, dev, batch)) {
+    if (!batch || may_serve(core, dev, batch)) {
         return batch;
     }
     struct sl_core_batch *best = NULL;
     for (uint32_t i = 0; i < core->batch_count; i++) {
         struct sl_core_batch *other = core->batches[i];
         if (strcmp(other->row.model, batch->row.model) == 0 &&
-            sl_core_batch_issuable(core, other) && !sl_core_rate_refuses(core, dev, other) &&
-            (!best || sl_core_batch_beats(other, best))) {
+            sl_core_batch_issuable(core, other) && may_serve(core, dev, other) &&
+            (!best || sl_core_batch_pays_more(other, best))) {
             best = other;
         }
     }
@@ -45,11 +54,11 @@ struct sl_core_batch *sl_core_rate_batch(const struct sl_broker_core *core, uint
 /* ---- for screens ---- */
 
 static bool same_class(const struct sl_broker_core *core, uint32_t a, uint32_t b) {
-    return strcmp(core->fleet.cold[a].report.name, core->fleet.cold[b].report.name) == 0;
+    return core->fleet.cold[a].report.name == core->fleet.cold[b].report.name; /* kept once */
 }
 
-static int model_at(const struct sl_msg_device *report, const char *model) {
-    for (uint32_t i = 0; i < report->model_count && i < SL_MSG_MODELS_MAX; i++) {
+static int model_at(const struct sl_core_report *report, const char *model) {
+    for (uint32_t i = 0; i < report->model_count; i++) {
         if (strcmp(report->models[i].id, model) == 0) {
             return (int)i;
         }
@@ -57,22 +66,27 @@ static int model_at(const struct sl_msg_device *report, const char *model) {
     return -1;
 }
 
-/* The first device that shows this pair of class and model. */
-static bool is_first(const struct sl_broker_core *core, uint32_t dev, const char *model) {
-    for (uint32_t other = 0; other < dev; other++) {
-        if (same_class(core, other, dev) && model_at(&core->fleet.cold[other].report, model) >= 0) {
+/* Pairs of class and model, in the order in which devices show them. */
+#define PAIRS_MAX 256
+struct pair {
+    const char *name, *model; /* each text is kept once: compared by address */
+};
+
+static bool is_new(const struct pair *pairs, uint32_t count, const struct pair *pair) {
+    for (uint32_t i = 0; i < count; i++) {
+        if (pairs[i].name == pair->name && pairs[i].model == pair->model) {
             return false;
         }
     }
-    return true;
+    return count < PAIRS_MAX;
 }
 
 static void add_devices(const struct sl_broker_core *core, uint32_t first,
                         struct sl_view_rate *view) {
-    sl_i128 sum = 0;
-    uint32_t measured = 0;
+    sl_i128 sum = 0, by_length[SL_LENGTHS] = {0};
+    uint32_t measured = 0, measured_length[SL_LENGTHS] = {0};
     for (uint32_t dev = first; dev < core->fleet.count; dev++) {
-        const struct sl_msg_device *report = &core->fleet.cold[dev].report;
+        const struct sl_core_report *report = &core->fleet.cold[dev].report;
         int at = same_class(core, dev, first) ? model_at(report, view->model) : -1;
         if (at < 0) {
             continue;
@@ -80,6 +94,14 @@ static void add_devices(const struct sl_broker_core *core, uint32_t first,
         view->devices++;
         sum += report->models[at].tokens_per_s_milli;
         measured += report->models[at].tokens_per_s_milli > 0;
+        for (uint32_t k = 0; k < SL_LENGTHS; k++) {
+            by_length[k] += report->models[at].length_rates_milli[k];
+            measured_length[k] += report->models[at].length_rates_milli[k] > 0;
+        }
+    }
+    for (uint32_t k = 0; k < SL_LENGTHS; k++) {
+        view->length_s_milli[k] =
+            measured_length[k] ? (int64_t)(by_length[k] / measured_length[k]) : 0;
     }
     view->tokens_s_milli = measured ? (int64_t)(sum / measured) : 0;
 }
@@ -100,14 +122,21 @@ static void add_bids(const struct sl_broker_core *core, struct sl_view_rate *vie
 
 bool sl_view_rate_get(const struct sl_broker_core *core, uint32_t index,
                       struct sl_view_rate *ret_view) {
+    struct pair pairs[PAIRS_MAX];
+    uint32_t count = 0;
     for (uint32_t dev = 0; dev < core->fleet.count; dev++) {
-        const struct sl_msg_device *report = &core->fleet.cold[dev].report;
-        for (uint32_t m = 0; m < report->model_count && m < SL_MSG_MODELS_MAX; m++) {
-            if (!is_first(core, dev, report->models[m].id) || index-- > 0) {
+        const struct sl_core_report *report = &core->fleet.cold[dev].report;
+        for (uint32_t m = 0; m < report->model_count; m++) {
+            struct pair pair = {report->name, report->models[m].id};
+            if (!is_new(pairs, count, &pair)) {
+                continue;
+            }
+            pairs[count++] = pair;
+            if (index-- > 0) {
                 continue;
             }
             struct sl_view_rate view = {.rate_nusd_mtok = -1, .best_nusd_mtok = -1};
-            sl_text_copy(view.class_, sizeof view.class_, report->name);
+            sl_text_copy(view.class_, sizeof view.class_, sl_core_class_name(core, dev));
             sl_text_copy(view.model, sizeof view.model, report->models[m].id);
             /* No tenant has an empty name: only rows for every tenant count. */
             const struct sl_rate *rate = rate_of(core, view.class_, view.model, "");

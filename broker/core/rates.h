@@ -9,6 +9,10 @@
 
 struct sl_core_batch;
 
+/* False: the batch has token inputs, and the device's agent speaks a wire version without them. */
+bool sl_core_batch_readable(const struct sl_broker_core *core, uint32_t dev,
+                            const struct sl_core_batch *batch);
+
 bool sl_core_rate_refuses(const struct sl_broker_core *core, uint32_t dev,
                           const struct sl_core_batch *batch);
 
@@ -22,10 +26,11 @@ struct sl_view_rate {
     char class_[SL_MSG_KEY_MAX];
     char model[SL_MSG_NAME_MAX];
     uint32_t devices;
-    int64_t tokens_s_milli; /* mean of those that have measured it; 0: none has */
-    int64_t rate_nusd_mtok; /* for tenants without a row of their own; < 0: none */
-    int64_t best_nusd_mtok; /* highest bid that waits for this model; < 0: none */
-    int64_t rate_nusd_hour; /* per device, at tokens_s_milli */
+    int64_t tokens_s_milli;             /* mean of those that have measured it; 0: none has */
+    int64_t length_s_milli[SL_LENGTHS]; /* likewise, by length of text */
+    int64_t rate_nusd_mtok;             /* for tenants without a row of their own; < 0: none */
+    int64_t best_nusd_mtok;             /* highest bid that waits for this model; < 0: none */
+    int64_t rate_nusd_hour;             /* per device, at tokens_s_milli */
     int64_t best_nusd_hour;
     uint32_t refused; /* open batches below their rate for this class */
 };

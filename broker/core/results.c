@@ -86,6 +86,7 @@ static void release_line(struct taking *t, uint32_t line, int64_t amount_nusd) {
 static void finish_line(struct taking *t, const struct sl_result_row *row, bool good) {
     release_line(t, row->line, row->amount_nusd);
     struct sl_core_batch *batch = t->batch;
+    sl_core_lengths_line(batch, batch->worst ? batch->worst[row->line] : 0, -1);
     batch->line_state[row->line] = good ? SL_CLINE_DONE : SL_CLINE_FAILED;
     batch->row.lines_completed += good ? 1 : 0;
     batch->row.lines_failed += good ? 0 : 1;
@@ -217,6 +218,7 @@ static void take_ok(struct taking *t, const struct sl_msg_result_line *line) {
     if (batch->worst) {
         batch->worst_done += batch->worst[line->line];
     }
+    sl_core_lengths_seen(core, batch, line);
     char ref[2 * SL_MSG_KEY_MAX];
     snprintf(ref, sizeof ref, "%s/%u", batch->row.id, line->line);
     sl_core_transfer(core, SL_TRANSFER_LINE, batch->tenant->account,
@@ -247,7 +249,8 @@ static void take_line(struct taking *t, const struct sl_msg_result_line *line) {
         take_ok(t, line);
         break;
     case SL_LINE_TOO_LONG:
-        take_failed(t, line, SL_LINE_TOO_LONG);
+    case SL_LINE_BAD_TOKEN:
+        take_failed(t, line, line->status);
         break;
     case SL_LINE_FAILED:
     case SL_LINE_BAD_MODEL: /* it was offered for this model: the device's fault */
@@ -266,8 +269,9 @@ void sl_core_result(struct sl_broker_core *core, uint32_t node,
         (t.unit->closed && SL_MUTANT(late_result_dropped)) ||
         (t.unit->batch->settling && SL_MUTANT(cancel_drops_results))) {
         if (t.unit && t.unit->node != node) {
-            sl_core_log(core, SL_LOG_WARN, "result.refused", "node=%s unit=%llu was never its",
-                        core->nodes[node].name, (unsigned long long)result->unit_id);
+            char unit[24];
+            snprintf(unit, sizeof unit, "%llu", (unsigned long long)result->unit_id);
+            sl_core_foreign(core, node, "unit", unit, t.unit->node);
         }
         /* Its batch is final, or it is not this agent's: in any case there is nothing to resend. */
         acknowledge(core, node, result->result_id);

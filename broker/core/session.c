@@ -15,12 +15,11 @@
 #define SPEAK_NS (3 * SL_NS_PER_S / 2) /* an agent that hears nothing for 5 s says hello again */
 
 uint32_t sl_core_node_find(const struct sl_broker_core *core, const char *key) {
-    for (uint32_t i = 0; i < core->node_count; i++) {
-        if (strcmp(core->nodes[i].key, key) == 0) {
-            return i;
-        }
-    }
-    return SL_CORE_NONE;
+    return sl_core_index_find(core, &core->nodes_by_key, key);
+}
+
+static const char *key_at(const struct sl_broker_core *core, uint32_t node) {
+    return core->nodes[node].key;
 }
 
 uint32_t sl_core_node_add(struct sl_broker_core *core, const char *key, const char *name) {
@@ -31,6 +30,9 @@ uint32_t sl_core_node_add(struct sl_broker_core *core, const char *key, const ch
     sl_text_copy(node->name, sizeof node->name, name);
     node->state = SL_SESSION_LOST;
     node->share_restored = UINT64_MAX;
+    node->first_device = SL_CORE_NONE;
+    core->nodes_by_key.key_at = key_at;
+    sl_core_index_add(core, &core->nodes_by_key, core->node_count);
     return core->node_count++;
 }
 
@@ -40,8 +42,8 @@ bool sl_core_node_up(const struct sl_broker_core *core, uint32_t node) {
 }
 
 /* wire: the version that the peer speaks. */
-static void goodbye(struct sl_broker_core *core, const struct sl_link_peer *peer, uint32_t wire,
-                    bool retry, const char *reason) {
+void sl_core_goodbye(struct sl_broker_core *core, const struct sl_link_peer *peer, uint32_t wire,
+                     bool retry, const char *reason) {
     struct sl_core_item *item = sl_core_put(core, SL_CCMD_SEND, 0);
     item->command.peer = *peer;
     item->command.msg = sl_core_calloc(1, sizeof *item->command.msg);
@@ -89,9 +91,9 @@ static void quarantine(struct sl_broker_core *core, uint32_t at, const struct sl
                        uint32_t wire) {
     struct sl_core_node *node = &core->nodes[at];
     if (sl_core_node_up(core, at) && node->peer.conn != peer->conn) {
-        goodbye(core, &node->peer, node->wire, false, duplicate_reason);
+        sl_core_goodbye(core, &node->peer, node->wire, false, duplicate_reason);
     }
-    goodbye(core, peer, wire, false, duplicate_reason);
+    sl_core_goodbye(core, peer, wire, false, duplicate_reason);
     sl_core_session_step(core, at, SL_SEV_DUPLICATE);
     node->session = 0;
     sl_core_fleet_lost(core, at);
@@ -119,13 +121,18 @@ static void welcome(struct sl_broker_core *core, uint32_t at, const struct sl_co
 
 static void hello(struct sl_broker_core *core, const struct sl_core_event *event) {
     const struct sl_msg_hello *msg = &event->msg->hello;
-    uint32_t at = sl_core_node_find(core, event->peer.key);
+    const char *trouble = sl_core_name_trouble(core, event->peer.key, msg->node);
+    if (trouble) {
+        sl_core_goodbye(core, &event->peer, event->msg->version, false, trouble);
+        return;
+    }
+    uint32_t at = sl_core_node_of_peer(core, event->peer.key);
     if (at == SL_CORE_NONE) {
-        at = sl_core_node_add(core, event->peer.key, msg->node);
+        at = sl_core_node_add(core, sl_core_identity(core, event->peer.key), msg->node);
     }
     struct sl_core_node *node = &core->nodes[at];
     if (node->state == SL_SESSION_QUARANTINED) {
-        goodbye(core, &event->peer, event->msg->version, false, duplicate_reason);
+        sl_core_goodbye(core, &event->peer, event->msg->version, false, duplicate_reason);
         return;
     }
     bool new_boot = node->boot_id != msg->boot_id;
@@ -134,8 +141,8 @@ static void hello(struct sl_broker_core *core, const struct sl_core_event *event
         return;
     }
     if (sl_core_node_up(core, at) && node->peer.conn != event->peer.conn && new_boot) {
-        goodbye(core, &node->peer, node->wire, true,
-                "superseded by a newer session of the same key");
+        sl_core_goodbye(core, &node->peer, node->wire, true,
+                        "superseded by a newer session of the same key");
     }
     node->boot_id = msg->boot_id;
     node->wire = event->msg->version;
@@ -143,12 +150,14 @@ static void hello(struct sl_broker_core *core, const struct sl_core_event *event
     sl_text_copy(node->version, sizeof node->version, msg->version);
     welcome(core, at, event);
     sl_core_fleet_hello(core, at, msg, new_boot);
-    sl_core_arm(core);
+    sl_core_rotate_hello(core, at, event->peer.key);
+    sl_core_arm_soon(core);
 }
 
 static void report(struct sl_broker_core *core, uint32_t at, const struct sl_msg_report *msg) {
     struct sl_core_node *node = &core->nodes[at];
     node->has_reported = true;
+    core->reports++;
     node->pool = msg->pool;
     node->results_spooled = msg->results_spooled;
     node->shares_spooled = msg->shares_spooled;
@@ -156,7 +165,7 @@ static void report(struct sl_broker_core *core, uint32_t at, const struct sl_msg
         node->pool_good = core->now.mono;
     }
     sl_core_fleet_report(core, at, msg);
-    sl_core_arm(core);
+    sl_core_arm_soon(core);
 }
 
 static void dispatch(struct sl_broker_core *core, uint32_t at, const struct sl_msg *msg) {
@@ -176,13 +185,15 @@ static void dispatch(struct sl_broker_core *core, uint32_t at, const struct sl_m
     case SL_MSG_GOODBYE:
         sl_core_session_step(core, at, SL_SEV_BYE);
         /* It has stopped its devices before it said so: nothing to wait for. */
-        for (uint32_t dev = 0; dev < core->fleet.count; dev++) {
-            if (core->fleet.node[dev] == at) {
-                sl_core_lease_clear(core, dev);
-                sl_core_unit_close_device(core, dev);
-            }
+        for (uint32_t dev = core->nodes[at].first_device; dev != SL_CORE_NONE;
+             dev = core->fleet.sibling[dev]) {
+            sl_core_lease_clear(core, dev);
+            sl_core_unit_close_device(core, dev);
         }
         sl_core_fleet_lost(core, at);
+        break;
+    case SL_MSG_ROTATE_KEY:
+        sl_core_rotate_key(core, at, core->nodes[at].peer.key, &msg->rotate_key);
         break;
     case SL_MSG_HELLO:
     case SL_MSG_INVALID:
@@ -191,6 +202,7 @@ static void dispatch(struct sl_broker_core *core, uint32_t at, const struct sl_m
     case SL_MSG_UNIT:
     case SL_MSG_RESULT_ACK:
     case SL_MSG_DRAIN:
+    case SL_MSG_ROTATE:
     default:
         sl_core_log(core, SL_LOG_WARN, "session.unexpected", "node=%s kind=%d",
                     core->nodes[at].name, (int)msg->kind);
@@ -199,13 +211,17 @@ static void dispatch(struct sl_broker_core *core, uint32_t at, const struct sl_m
 }
 
 void sl_core_session_msg(struct sl_broker_core *core, const struct sl_core_event *event) {
+    if (!sl_core_agent_heard(core, event->peer.key)) {
+        return; /* revoked: nothing it says changes anything, and it is told nothing */
+    }
     if (event->msg->kind == SL_MSG_HELLO) {
         hello(core, event);
         return;
     }
-    uint32_t at = sl_core_node_find(core, event->peer.key);
+    uint32_t at = sl_core_node_of_peer(core, event->peer.key);
     if (at == SL_CORE_NONE) {
-        goodbye(core, &event->peer, event->msg->version, true, "no session: say hello first");
+        sl_core_goodbye(core, &event->peer, event->msg->version, true,
+                        "no session: say hello first");
         return;
     }
     struct sl_core_node *node = &core->nodes[at];
@@ -216,8 +232,8 @@ void sl_core_session_msg(struct sl_broker_core *core, const struct sl_core_event
         if (node->state != SL_SESSION_QUARANTINED && may_say &&
             event->msg->kind != SL_MSG_GOODBYE) {
             node->said_goodbye = core->now.mono;
-            goodbye(core, &event->peer, event->msg->version, true,
-                    "the session is over: say hello again");
+            sl_core_goodbye(core, &event->peer, event->msg->version, true,
+                            "the session is over: say hello again");
         }
         return;
     }
@@ -248,8 +264,8 @@ void sl_core_session_sweep(struct sl_broker_core *core) {
 void sl_core_session_shutdown(struct sl_broker_core *core) {
     for (uint32_t i = 0; i < core->node_count; i++) {
         if (sl_core_node_up(core, i)) {
-            goodbye(core, &core->nodes[i].peer, core->nodes[i].wire, true,
-                    "the broker stops; it will be back");
+            sl_core_goodbye(core, &core->nodes[i].peer, core->nodes[i].wire, true,
+                            "the broker stops; it will be back");
         }
     }
 }

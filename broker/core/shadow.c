@@ -78,24 +78,19 @@ static int64_t left_milli(const struct sl_core_batch *batch) {
     return left > 0 ? left : 0;
 }
 
-static int64_t rate_milli(const struct sl_msg_device *report, const char *model) {
-    for (uint32_t i = 0; i < report->model_count && i < SL_MSG_MODELS_MAX; i++) {
-        if (strcmp(report->models[i].id, model) == 0) {
-            uint64_t rate = report->models[i].tokens_per_s_milli;
-            return (int64_t)(rate < RATE_MAX ? rate : RATE_MAX);
-        }
-    }
-    return 0;
+static int64_t rate_milli(const struct sl_core_report *report, const struct sl_core_batch *batch) {
+    int64_t rate = sl_core_rate_milli(report, batch);
+    return rate < (int64_t)RATE_MAX ? rate : (int64_t)RATE_MAX;
 }
 
 static void serve(struct sl_broker_core *core, uint32_t dev, int64_t span_ms) {
-    const struct sl_msg_device *report = &core->fleet.cold[dev].report;
+    const struct sl_core_report *report = &core->fleet.cold[dev].report;
     struct sl_core_batch *best = NULL;
     sl_i128 best_value = 0;
     int64_t best_rate = 0;
     for (uint32_t i = 0; i < core->batch_count; i++) {
         struct sl_core_batch *batch = core->batches[i];
-        int64_t rate = left_milli(batch) > 0 ? rate_milli(report, batch->row.model) : 0;
+        int64_t rate = left_milli(batch) > 0 ? rate_milli(report, batch) : 0;
         sl_i128 value = (sl_i128)rate * batch->row.bid_nusd_per_mtok;
         if (value > best_value) {
             best = batch;

@@ -113,6 +113,12 @@ static void record(struct sl_broker_core *core, uint32_t node, const struct sl_m
          !SL_MUTANT(share_credited_again))) {
         return;
     }
+    /* A device that the broker never heard of (it was restored from a backup) is nobody else's. */
+    uint32_t dev = sl_core_device_find(core, share->device);
+    if (dev != SL_CORE_NONE && core->fleet.node[dev] != node) {
+        sl_core_foreign(core, node, "share", share->device, core->fleet.node[dev]);
+        return;
+    }
     struct sl_op op = {.kind = SL_OP_SHARE};
     struct sl_share_row *row = &op.share;
     sl_text_copy(row->node_key, sizeof row->node_key, core->nodes[node].key);

@@ -17,7 +17,7 @@ struct build {
 static bool is_counted(const struct sl_broker_core *core, uint32_t dev) {
     enum sl_core_device_state state = (enum sl_core_device_state)core->fleet.state[dev];
     return sl_core_node_up(core, core->fleet.node[dev]) && state != SL_DEVICE_LOST &&
-           state != SL_DEVICE_UNPROVEN && core->fleet.cold[dev].report.health[0] == '\0';
+           state != SL_DEVICE_UNPROVEN && !core->fleet.cold[dev].report.ill;
 }
 
 /* Best first, as the tick takes them; a simple insertion, for open batches are few. */
@@ -129,28 +129,20 @@ static uint8_t held_in(const struct sl_broker_core *core, uint32_t dev) {
 }
 
 /* The part of its measured time for which it was leased; measured for too short, all of it. */
-static void fill_use(struct build *b, uint32_t row, const struct sl_msg_device *report) {
+static void fill_use(struct build *b, uint32_t row, uint32_t dev) {
     sl_i128 total = 0;
+    struct sl_msg_device report;
+    sl_core_report_get(b->core, dev, &report);
     for (enum sl_mode mode = SL_MODE_IDLE; mode < SL_MODE_COUNT; mode++) {
-        total += report->busy_ms[mode];
+        total += report.busy_ms[mode];
     }
     bool known = total > 0 && total >= b->core->config.policy.stress.use_min_ms;
     b->out->use_known[row] = known;
     b->out->in.use_ppm[row] = SL_SHOCK_SAME;
     if (known) {
-        sl_i128 leased = report->busy_ms[SL_MODE_INFER];
+        sl_i128 leased = report.busy_ms[SL_MODE_INFER];
         b->out->in.use_ppm[row] = (int64_t)(leased * SL_SHOCK_SAME / total);
     }
-}
-
-static int64_t tokens_s_milli(const struct sl_msg_device *report, const char *model) {
-    for (uint32_t i = 0; i < report->model_count && i < SL_MSG_MODELS_MAX; i++) {
-        if (strcmp(report->models[i].id, model) == 0) {
-            uint64_t rate = report->models[i].tokens_per_s_milli;
-            return rate > INT64_MAX ? INT64_MAX : (int64_t)rate;
-        }
-    }
-    return 0;
 }
 
 static bool serves(const struct sl_broker_core *core, uint32_t dev,
@@ -166,7 +158,7 @@ static bool serves(const struct sl_broker_core *core, uint32_t dev,
 static void fill_device(struct build *b, uint32_t row, uint32_t dev) {
     const struct sl_broker_core *core = b->core;
     struct sl_stress_input *in = &b->out->in;
-    const struct sl_msg_device *report = &core->fleet.cold[dev].report;
+    const struct sl_core_report *report = &core->fleet.cold[dev].report;
     struct sl_core_offer offers[SL_MODE_COUNT];
     sl_core_offers(core, dev, offers);
     b->out->keys[row] = core->fleet.cold[dev].key;
@@ -182,8 +174,9 @@ static void fill_device(struct build *b, uint32_t row, uint32_t dev) {
         if (batch == core->fleet.batch[dev] && serves(core, dev, batch)) {
             in->own[row] = c;
         }
-        bool allowed = !sl_core_rate_refuses(core, dev, batch);
-        int64_t rate = allowed ? tokens_s_milli(report, batch->row.model) : 0;
+        bool allowed =
+            sl_core_batch_readable(core, dev, batch) && !sl_core_rate_refuses(core, dev, batch);
+        int64_t rate = allowed ? sl_core_rate_milli(report, batch) : 0;
         in->tokens_s_milli[(uint64_t)c * in->count + row] = rate;
         lease = lease || rate > 0;
     }
@@ -194,7 +187,7 @@ static void fill_device(struct build *b, uint32_t row, uint32_t dev) {
         power = power && (!used || (offers[mode].bits & SL_OFFER_POWER));
     }
     in->power_known[row] = power;
-    fill_use(b, row, report);
+    fill_use(b, row, dev);
 }
 
 static void fill_prices(struct build *b) {

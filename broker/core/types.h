@@ -10,6 +10,7 @@
 
 #include "broker/core/decided.h"
 #include "broker/core/event_row.h"
+#include "broker/core/joining.h"
 #include "broker/core/settlement.h"
 #include "proto/base/clock.h"
 #include "proto/base/mode.h"
@@ -178,6 +179,11 @@ struct sl_audit_row {
     char subject[SL_MSG_KEY_MAX];
     char detail[SL_WHY_MAX];
     struct sl_wall at;
+};
+
+struct sl_op_meta { /* one row of `meta` */
+    char key[64];
+    char value[192];
 };
 
 struct sl_price_row {

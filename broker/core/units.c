@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "broker/core/core_internal.h"
+#include "broker/core/rates.h"
 #include "proto/base/mutant.h"
 #include "proto/base/text.h"
 
@@ -110,8 +111,9 @@ static void pick_lines(const struct sl_broker_core *core, struct sl_core_batch *
         if ((sl_i128)row->reserved_nusd + cost > left || row->reserved_nusd > INT64_MAX - cost) {
             break;
         }
-        /* A worst case is never below the texts' bytes: so the unit fits one message. */
-        bytes += batch->worst[line];
+        /* A worst case is never below the texts' bytes, and an id has at most 4 bytes: so the unit
+         * fits one message. */
+        bytes += batch->tokens ? 4 * (uint64_t)batch->worst[line] : batch->worst[line];
         if (row->line_count > 0 && bytes > UNIT_BYTES_MAX) {
             break;
         }
@@ -168,7 +170,7 @@ uint32_t sl_core_unit_top_up(struct sl_broker_core *core, uint32_t dev) {
     bool may_work = fleet->mode[dev] == SL_MODE_INFER && batch &&
                     core->nodes[fleet->node[dev]].state == SL_SESSION_LIVE &&
                     fleet->state[dev] != SL_DEVICE_LOST && fleet->state[dev] != SL_DEVICE_FAULTY &&
-                    sl_core_lease_valid(core, dev);
+                    sl_core_lease_valid(core, dev) && sl_core_batch_readable(core, dev, batch);
     uint32_t issued = 0;
     uint32_t ahead = fleet->running[dev] ? core->config.units_ahead : 1;
     while (may_work && fleet->open_units[dev] < ahead && sl_core_batch_issuable(core, batch) &&
@@ -264,7 +266,7 @@ static bool is_stuck(const struct sl_broker_core *core, const struct sl_core_uni
         return false;
     }
     const struct sl_core_node *node = &core->nodes[unit->node];
-    const struct sl_msg_device *report = &core->fleet.cold[unit->device].report;
+    const struct sl_core_report *report = &core->fleet.cold[unit->device].report;
     int64_t patience_ns = 3 * core->config.report_ms * SL_NS_PER_MS + STUCK_NS;
     return node->state == SL_SESSION_LIVE && core->fleet.sent[unit->device] &&
            report->units_held == 0 && report->lines_held == 0 && node->results_spooled == 0 &&

@@ -48,6 +48,7 @@ void sl_view_status_get(const struct sl_broker_core *core, struct sl_now now,
     for (uint32_t dev = 0; dev < core->fleet.count; dev++) {
         uint8_t mode = is_there(core, dev) ? core->fleet.running_mode[dev] : 0;
         view.devices_by_mode[mode]++;
+        view.devices_obeying += core->fleet.running[dev] && core->fleet.mode[dev] != 0;
         view.hash_rate_hs += mode == SL_MODE_HASH ? core->fleet.hash_rate_hs[dev] : 0;
     }
     view.batches_open = core->batch_count;
@@ -60,6 +61,7 @@ void sl_view_status_get(const struct sl_broker_core *core, struct sl_now now,
     view.shares_stale = c->shares[SL_SHARE_STALE];
     view.shares_rejected = c->shares[SL_SHARE_REJECTED];
     view.shares_unknown = c->shares[SL_SHARE_UNKNOWN];
+    view.reports = core->reports;
     view.lines_done = c->lines;
     view.tokens_done = c->tokens;
     view.hash_factor_milli = core->config.hash_factor_milli;
@@ -85,9 +87,7 @@ bool sl_view_node_get(const struct sl_broker_core *core, struct sl_now now, uint
     sl_text_copy(view.version, sizeof view.version, node->version);
     sl_text_copy(view.state, sizeof view.state, sl_session_state_name(node->state));
     view.report_age_ms = node->reported.ns ? ms_since(now, node->reported.ns) : -1;
-    for (uint32_t dev = 0; dev < core->fleet.count; dev++) {
-        view.device_count += core->fleet.node[dev] == index;
-    }
+    view.device_count = node->device_count;
     *ret_view = view;
     return true;
 }
@@ -109,9 +109,8 @@ static void fill_offers(const struct sl_broker_core *core, uint32_t dev,
         out->power_source = offer->power_source;
         out->power_nusd_per_hour = offer->power;
         out->net_nusd_per_hour = sl_opportunity_minus(offer->gross, offer->power);
-        uint64_t us = fleet->cold[dev].report.switch_us[present][mode];
-        out->switch_nusd =
-            sl_opportunity_switch(us > INT64_MAX ? INT64_MAX : (int64_t)us, out->net_nusd_per_hour);
+        out->switch_nusd = sl_opportunity_switch(sl_core_switch_us(core, dev, present, mode),
+                                                 out->net_nusd_per_hour);
     }
     if (offers[SL_MODE_INFER].batch) {
         sl_text_copy(view->best_batch, sizeof view->best_batch,
@@ -133,8 +132,7 @@ static void fill_reason(const struct sl_broker_core *core, uint32_t dev,
     bool ordered = rule == SL_RULE_STOP || rule == SL_RULE_DRAIN || rule == SL_RULE_FAULT ||
                    rule == SL_RULE_PIN;
     bool limited = rule == SL_RULE_CURTAIL || rule == SL_RULE_CAP;
-    if (ordered || limited || rule == SL_RULE_HOLD || rule == SL_RULE_DWELL ||
-        cold->rule[0] == '\0') {
+    if (ordered || limited || rule == SL_RULE_HOLD || rule == SL_RULE_DWELL || !cold->rule) {
         sl_text_copy(view->rule, sizeof view->rule,
                      rule == SL_RULE_INVALID ? "" : sl_rule_name(rule));
         if (rule == SL_RULE_INVALID) {
@@ -145,7 +143,7 @@ static void fill_reason(const struct sl_broker_core *core, uint32_t dev,
         return;
     }
     sl_text_copy(view->rule, sizeof view->rule, cold->rule);
-    sl_text_copy(view->why, sizeof view->why, cold->why);
+    sl_text_copy(view->why, sizeof view->why, cold->why ? cold->why : "");
 }
 
 static enum sl_override_kind override_kind(enum sl_policy_order order) {
@@ -170,8 +168,7 @@ bool sl_view_device_get(const struct sl_broker_core *core, struct sl_now now, ui
         return false;
     }
     memset(ret_view, 0, sizeof *ret_view);
-    ret_view->report = fleet->cold[index].report;
-    sl_text_copy(ret_view->report.key, sizeof ret_view->report.key, fleet->cold[index].key);
+    sl_core_report_get(core, index, &ret_view->report);
     sl_text_copy(ret_view->node, sizeof ret_view->node, core->nodes[fleet->node[index]].name);
     sl_text_copy(ret_view->state, sizeof ret_view->state,
                  sl_core_device_state_name((enum sl_core_device_state)fleet->state[index]));
@@ -245,4 +242,52 @@ bool sl_view_batch_get(const struct sl_broker_core *core, struct sl_now now, uin
 const char *sl_view_policy(const struct sl_broker_core *core, const char **ret_version) {
     *ret_version = core->policy_version;
     return core->policy->name;
+}
+
+/* ---- for lists of a large site ---- */
+
+uint32_t sl_view_device_count(const struct sl_broker_core *core) {
+    return core->fleet.count;
+}
+
+uint32_t sl_view_device_find(const struct sl_broker_core *core, const char *key) {
+    return sl_core_device_find(core, key);
+}
+
+uint32_t sl_view_node_first(const struct sl_broker_core *core, const char *node) {
+    for (uint32_t i = 0; i < core->node_count; i++) {
+        if (strcmp(core->nodes[i].name, node) == 0) {
+            return core->nodes[i].first_device;
+        }
+    }
+    return SL_CORE_NONE;
+}
+
+uint32_t sl_view_node_next(const struct sl_broker_core *core, uint32_t index) {
+    return index < core->fleet.count ? core->fleet.sibling[index] : SL_CORE_NONE;
+}
+
+uint32_t sl_view_models_get(const struct sl_broker_core *core, const char **ids, uint32_t max) {
+    uint32_t count = 0;
+    for (uint32_t dev = 0; dev < core->fleet.count; dev++) {
+        const struct sl_core_report *report = &core->fleet.cold[dev].report;
+        for (uint32_t m = 0; m < report->model_count; m++) {
+            uint32_t at = 0;
+            while (at < count && ids[at] != report->models[m].id) { /* each text is kept once */
+                at++;
+            }
+            if (at == count && count < max) {
+                ids[count++] = report->models[m].id;
+            }
+        }
+    }
+    return count;
+}
+
+uint64_t sl_view_token_rate(const struct sl_broker_core *core) {
+    uint64_t rate_milli = 0;
+    for (uint32_t dev = 0; dev < core->fleet.count; dev++) {
+        rate_milli += core->fleet.cold[dev].report.token_rate_milli;
+    }
+    return rate_milli;
 }

@@ -100,11 +100,13 @@ struct sl_view_status {
     uint32_t sessions_live;
     uint32_t devices_total;
     uint32_t devices_by_mode[SL_MODE_COUNT];
+    uint32_t devices_obeying; /* run what they were told last */
     uint32_t batches_open;
     uint32_t lines_waiting;
     uint32_t lines_issued;
     uint64_t shares_accepted, shares_stale, shares_rejected, shares_unknown;
     uint64_t hash_rate_hs;
+    uint64_t reports; /* taken over since the broker's start */
     uint64_t lines_done;
     uint64_t tokens_done;
     int64_t hash_factor_milli;
@@ -144,6 +146,16 @@ bool sl_view_node_get(const struct sl_broker_core *core, struct sl_now now, uint
                       struct sl_view_node *ret_view);
 bool sl_view_device_get(const struct sl_broker_core *core, struct sl_now now, uint32_t index,
                         struct sl_view_device *ret_view);
+uint32_t sl_view_device_count(const struct sl_broker_core *core);
+/* Its index, or UINT32_MAX. Rows never go away: a page goes on behind the last one's. */
+uint32_t sl_view_device_find(const struct sl_broker_core *core, const char *key);
+/* Devices of one node, in the order of their indices: the first, and the next; UINT32_MAX: none. */
+uint32_t sl_view_node_first(const struct sl_broker_core *core, const char *node);
+uint32_t sl_view_node_next(const struct sl_broker_core *core, uint32_t index);
+/* Ids that some device offers, each once, at most `max`; their number. Good until the next step. */
+uint32_t sl_view_models_get(const struct sl_broker_core *core, const char **ids, uint32_t max);
+/* Milli-tokens a second of all devices, by the time that they spent on leases; 0: not known. */
+uint64_t sl_view_token_rate(const struct sl_broker_core *core);
 bool sl_view_feed_get(const struct sl_broker_core *core, struct sl_now now, uint32_t index,
                       struct sl_view_feed *ret_view);
 /* By kind, in the order of their first feeds. */

@@ -21,7 +21,13 @@ bool sl_view_health_get(const struct sl_broker_core *core, uint32_t index,
         .since = {h->since_ms},
         .incidents = h->incidents,
         .rma = h->rma,
-        .telemetry = &core->fleet.cold[index].report.telemetry,
     };
     return true;
+}
+
+void sl_view_sensors_get(const struct sl_broker_core *core, uint32_t index,
+                         struct sl_msg_telemetry *ret_telemetry) {
+    struct sl_msg_device device;
+    sl_core_report_get(core, index, &device);
+    *ret_telemetry = device.telemetry;
 }

@@ -21,10 +21,13 @@ struct sl_view_health {
     struct sl_wall since; /* ms 0: always */
     uint32_t incidents;
     bool rma;
-    const struct sl_msg_telemetry *telemetry; /* of the last report */
 };
 /* By index from 0; false past the end. */
 bool sl_view_health_get(const struct sl_broker_core *core, uint32_t index,
                         struct sl_view_health *ret_view);
+
+/* Of its last report; that is unpacked for it, which takes microseconds. */
+void sl_view_sensors_get(const struct sl_broker_core *core, uint32_t index,
+                         struct sl_msg_telemetry *ret_telemetry);
 
 #endif

@@ -58,7 +58,11 @@ struct sl_http {
     char tenants[SL_CORE_TENANTS_MAX][SL_TENANT_MAX];
     uint32_t host_count;
     char hosts[SL_HTTP_HOSTS_MAX][128];
+    char join_endpoint[128]; /* what tokens name; empty: none can be made */
+    char agents_endpoint[128];
+    char server_key[48];
     struct sl_wall started;
+    struct sl_log_ring *log_ring; /* NULL: none; not owned */
 
     struct MHD_Daemon *daemon;
     uint16_t port;
@@ -170,10 +174,14 @@ enum sl_step sl_h_settle(struct sl_http_call *call, struct sl_reader *reader);
 enum sl_step sl_h_settlements(struct sl_http_call *call, struct sl_reader *reader);
 enum sl_step sl_h_trust(struct sl_http_call *call, struct sl_reader *reader);
 enum sl_step sl_h_audit(struct sl_http_call *call, struct sl_reader *reader);
+enum sl_step sl_h_events(struct sl_http_call *call, struct sl_reader *reader);
+enum sl_step sl_h_logs(struct sl_http_call *call, struct sl_reader *reader);
 enum sl_step sl_h_order(struct sl_http_call *call, struct sl_reader *reader);
 enum sl_step sl_h_keys_list(struct sl_http_call *call, struct sl_reader *reader);
 enum sl_step sl_h_keys_create(struct sl_http_call *call, struct sl_reader *reader);
 enum sl_step sl_h_keys_revoke(struct sl_http_call *call, struct sl_reader *reader);
+enum sl_step sl_h_agents(struct sl_http_call *call, struct sl_reader *reader);
+enum sl_step sl_h_agents_order(struct sl_http_call *call, struct sl_reader *reader);
 enum sl_step sl_h_metrics(struct sl_http_call *call, struct sl_reader *reader);
 enum sl_step sl_h_health(struct sl_http_call *call, struct sl_reader *reader);
 enum sl_step sl_h_ready(struct sl_http_call *call, struct sl_reader *reader);

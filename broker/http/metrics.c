@@ -32,11 +32,15 @@ static void label_value(struct sl_buf *buf, const char *text) {
 
 static void write_fleet(struct sl_buf *buf, const struct sl_view_status *status) {
     one(buf, "sluice_sessions_live", "gauge", "Agents with a live session.", status->sessions_live);
+    one(buf, "sluice_reports_total", "counter", "Agents' reports taken over since the start.",
+        status->reports);
     sl_view_metric_head(buf, "sluice_devices", "gauge", "Devices by the mode they run.");
     for (int mode = SL_MODE_IDLE; mode < SL_MODE_COUNT; mode++) {
         sl_buf_printf(buf, "sluice_devices{mode=\"%s\"} %u\n", sl_mode_name((enum sl_mode)mode),
                       status->devices_by_mode[mode]);
     }
+    one(buf, "sluice_devices_granted", "gauge", "Devices that run what they were told last.",
+        status->devices_obeying);
     one(buf, "sluice_stopped", "gauge", "1 while stop --all holds.", status->stopped ? 1 : 0);
     one(buf, "sluice_hash_rate_hashes_per_second", "gauge", "Measured, of all hashing devices.",
         status->hash_rate_hs);

@@ -233,6 +233,7 @@ static void copy_config(struct sl_http *http, const struct sl_http_config *confi
     sl_text_copy(http->data_dir, sizeof http->data_dir, config->data_dir);
     sl_text_copy(http->store_path, sizeof http->store_path, config->store_path);
     http->store = config->store;
+    http->log_ring = config->log_ring;
     http->started = sl_clock_wall();
     http->model_count = config->model_count;
     for (uint32_t i = 0; i < config->model_count; i++) {
@@ -246,6 +247,12 @@ static void copy_config(struct sl_http *http, const struct sl_http_config *confi
     for (uint32_t i = 0; i < config->host_count; i++) {
         sl_text_copy(http->hosts[i], sizeof http->hosts[i], config->hosts[i]);
     }
+    sl_text_copy(http->join_endpoint, sizeof http->join_endpoint,
+                 config->join_endpoint ? config->join_endpoint : "");
+    sl_text_copy(http->agents_endpoint, sizeof http->agents_endpoint,
+                 config->agents_endpoint ? config->agents_endpoint : "");
+    sl_text_copy(http->server_key, sizeof http->server_key,
+                 config->server_key ? config->server_key : "");
     sl_http_exposure_init(http, config);
 }
 

@@ -41,7 +41,10 @@ struct sl_http_config {
      * the version of the policy document that sets them. */
     const char *coin; /* NULL: "sha256d" */
     int64_t coin_max_ppm, tenant_max_ppm;
-    const char *policy_version; /* NULL: none */
+    const char *policy_version;   /* NULL: none */
+    struct sl_log_ring *log_ring; /* the log's newest lines, borrowed; NULL: none are shown */
+    /* What tokens name; NULL or empty: none can be made. */
+    const char *join_endpoint, *agents_endpoint, *server_key;
 };
 
 enum sl_http_request_kind {
@@ -56,19 +59,20 @@ enum sl_http_view {
     SL_HTTP_VIEW_TRUST, /* devices that are not healthy */
     SL_HTTP_VIEW_STATUS,
     SL_HTTP_VIEW_NODES,
-    SL_HTTP_VIEW_DEVICES,
-    SL_HTTP_VIEW_DEVICE, /* arg: its key */
-    SL_HTTP_VIEW_MARKET, /* arg: show this tenant's batches only; empty: all */
-    SL_HTTP_VIEW_FEEDS,  /* prices, and who has a vote in them */
+    SL_HTTP_VIEW_DEVICES, /* arg: a page, see views.h */
+    SL_HTTP_VIEW_DEVICE,  /* arg: its key */
+    SL_HTTP_VIEW_MARKET,  /* arg: show this tenant's batches only; empty: all */
+    SL_HTTP_VIEW_FEEDS,   /* prices, and who has a vote in them */
     SL_HTTP_VIEW_POOLS,
     SL_HTTP_VIEW_MODELS,
     SL_HTTP_VIEW_SWITCHES,
     SL_HTTP_VIEW_SHADOWS,
     SL_HTTP_VIEW_SUMMARY, /* members without braces: the worker adds the store's */
-    SL_HTTP_VIEW_POWER,
+    SL_HTTP_VIEW_POWER,   /* arg: a page of its devices */
     SL_HTTP_VIEW_METRICS, /* Prometheus text */
     SL_HTTP_VIEW_STRESS,  /* arg: the shock as sl_h_stress writes it */
     SL_HTTP_VIEW_RATES,
+    SL_HTTP_VIEW_AGENTS,
 };
 
 struct sl_http_request {
@@ -76,7 +80,7 @@ struct sl_http_request {
     uint64_t cookie;
     struct sl_core_event event; /* event.row moves with the request */
     enum sl_http_view view;
-    char arg[SL_MSG_KEY_MAX];
+    char arg[2 * SL_MSG_KEY_MAX];
 };
 
 struct sl_http;

@@ -11,6 +11,8 @@
 #define HISTORY_DEVICE 20
 #define HISTORY_DEFAULT 50
 #define HISTORY_MAX 1000
+#define PAGE_DEFAULT 500 /* devices of one answer: some 2 KB each */
+#define PAGE_MAX 1000
 
 enum sl_step sl_h_status(struct sl_http_call *call, struct sl_reader *reader) {
     (void)reader;
@@ -32,9 +34,24 @@ enum sl_step sl_h_pools(struct sl_http_call *call, struct sl_reader *reader) {
     return sl_call_ask_view(call, SL_HTTP_VIEW_POOLS, NULL, NULL);
 }
 
+/* limit, after and node of the query as the views' arg. */
+static enum sl_step ask_page(struct sl_http_call *call, enum sl_http_view view) {
+    char after[SL_MSG_KEY_MAX] = "";
+    char node[SL_MSG_NAME_MAX] = "";
+    char arg[2 * SL_MSG_KEY_MAX];
+    uint32_t limit = 0;
+    if (!sl_call_query_limit(call, 1, PAGE_MAX, PAGE_DEFAULT, &limit)) {
+        return SL_STEP_REPLY;
+    }
+    sl_call_query(call, "after", after, sizeof after);
+    sl_call_query(call, "node", node, sizeof node);
+    snprintf(arg, sizeof arg, "%u %s\n%s", limit, after, node);
+    return sl_call_ask_view(call, view, arg, NULL);
+}
+
 enum sl_step sl_h_power(struct sl_http_call *call, struct sl_reader *reader) {
     (void)reader;
-    return sl_call_ask_view(call, SL_HTTP_VIEW_POWER, NULL, NULL);
+    return ask_page(call, SL_HTTP_VIEW_POWER);
 }
 
 enum sl_step sl_h_market(struct sl_http_call *call, struct sl_reader *reader) {
@@ -114,7 +131,7 @@ enum sl_step sl_h_devices(struct sl_http_call *call, struct sl_reader *reader) {
     if (sl_call_query(call, "device", call->arg, sizeof call->arg)) {
         return sl_h_device(call, reader);
     }
-    return sl_call_ask_view(call, SL_HTTP_VIEW_DEVICES, NULL, NULL);
+    return ask_page(call, SL_HTTP_VIEW_DEVICES);
 }
 
 static enum sl_step add_switches(struct sl_http_call *call, struct sl_reader *reader) {

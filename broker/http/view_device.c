@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  * One device: what it is, what it does, what it would earn, and the rule that put it there. */
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "broker/http/views.h"
+#include "proto/base/text.h"
 
 static const char *override_name(enum sl_override_kind kind) {
     switch (kind) {
@@ -35,6 +38,20 @@ static void write_watts(struct sl_json *json, const struct sl_msg_device *report
     sl_json_close(json, '}');
 }
 
+void sl_view_lengths(struct sl_json *json, const uint64_t *rates_milli) {
+    sl_json_open(json, "tokens_per_s_by_length", '{');
+    for (uint32_t k = 0; k < SL_LENGTHS; k++) {
+        char most[16] = "longer";
+        if (sl_length_most(k) > 0) {
+            snprintf(most, sizeof most, "%u", sl_length_most(k));
+        }
+        if (rates_milli[k] > 0) {
+            sl_json_decimal(json, most, rates_milli[k], 3);
+        }
+    }
+    sl_json_close(json, '}');
+}
+
 static void write_models(struct sl_json *json, const struct sl_msg_device *report) {
     sl_json_open(json, "models", '[');
     for (uint32_t i = 0; i < report->model_count; i++) {
@@ -42,6 +59,7 @@ static void write_models(struct sl_json *json, const struct sl_msg_device *repor
         sl_json_open(json, NULL, '{');
         sl_json_text(json, "id", model->id);
         sl_json_decimal(json, "tokens_per_s", model->tokens_per_s_milli, 3);
+        sl_view_lengths(json, model->length_rates_milli);
         sl_json_uint(json, "max_tokens", model->max_tokens);
         sl_json_bool(json, "truncate", model->truncate);
         sl_json_close(json, '}');
@@ -155,4 +173,76 @@ void sl_view_device_json(struct sl_json *json, const struct sl_view_device *devi
     sl_view_health_json(json, &device->health);
     sl_view_telemetry_json(json, report);
     sl_json_close(json, '}');
+}
+
+int sl_view_device_by_key_json(struct sl_json *json, const struct sl_broker_core *core,
+                               struct sl_now now, const char *key) {
+    struct sl_view_device device;
+    if (!sl_view_device_get(core, now, sl_view_device_find(core, key), &device)) {
+        return -SL_NOTFOUND;
+    }
+    sl_view_device_json(json, &device);
+    return SL_OK;
+}
+
+/* ---- pages: a site may have 100,000 devices, and the loop has other work too ---- */
+
+const char *sl_view_page_key(const char *arg) {
+    const char *space = strchr(arg, ' ');
+    return space ? space + 1 : arg;
+}
+
+int sl_view_page_parse(const struct sl_broker_core *core, const char *arg,
+                       struct sl_view_page *ret_page) {
+    char after[SL_MSG_KEY_MAX] = "";
+    const char *key = sl_view_page_key(arg);
+    const char *line = strchr(arg, '\n');
+    size_t n = line && line >= key ? (size_t)(line - key) : strlen(key);
+    struct sl_view_page page = {.limit = (uint32_t)strtoul(arg, NULL, 10), .first = 0};
+    if (n >= sizeof after) {
+        return -SL_NOTFOUND;
+    }
+    page.limit = page.limit > 0 ? page.limit : UINT32_MAX;
+    memcpy(after, key, n);
+    page.of_node = line && line[1] != '\0';
+    if (page.of_node) {
+        page.first = sl_view_node_first(core, line + 1);
+    }
+    if (after[0] != '\0') {
+        uint32_t last = sl_view_device_find(core, after);
+        if (last == UINT32_MAX) {
+            return -SL_NOTFOUND;
+        }
+        page.first = page.of_node ? sl_view_node_next(core, last) : last + 1;
+    }
+    *ret_page = page;
+    return SL_OK;
+}
+
+void sl_view_page_json(struct sl_json *json, const struct sl_broker_core *core, const char *next) {
+    sl_json_uint(json, "total", sl_view_device_count(core));
+    sl_json_text(json, "next", next);
+}
+
+int sl_view_devices_json(struct sl_json *json, const struct sl_broker_core *core, struct sl_now now,
+                         const char *arg) {
+    struct sl_view_device device;
+    struct sl_view_page page;
+    char last[SL_MSG_KEY_MAX] = "";
+    int rc = sl_view_page_parse(core, arg, &page);
+    if (rc) {
+        return rc;
+    }
+    sl_json_open(json, NULL, '{');
+    sl_json_open(json, "devices", '[');
+    uint32_t at = page.first;
+    for (; page.limit > 0 && sl_view_device_get(core, now, at, &device); page.limit--) {
+        sl_view_device_json(json, &device);
+        sl_text_copy(last, sizeof last, device.report.key);
+        at = page.of_node ? sl_view_node_next(core, at) : at + 1;
+    }
+    sl_json_close(json, ']');
+    sl_view_page_json(json, core, at < sl_view_device_count(core) ? last : NULL);
+    sl_json_close(json, '}');
+    return SL_OK;
 }

@@ -96,8 +96,13 @@ static void write_device(struct sl_json *json, const struct sl_view_power_device
     sl_json_close(json, '}');
 }
 
-void sl_view_power_json(struct sl_json *json, const struct sl_broker_core *core,
-                        struct sl_now now) {
+int sl_view_power_json(struct sl_json *json, const struct sl_broker_core *core, struct sl_now now,
+                       const char *arg) {
+    struct sl_view_page page;
+    int rc = sl_view_page_parse(core, arg, &page);
+    if (rc) {
+        return rc;
+    }
     struct sl_view_power_class class_;
     struct sl_view_power_circuit circuit;
     struct sl_view_power_device device;
@@ -120,11 +125,17 @@ void sl_view_power_json(struct sl_json *json, const struct sl_broker_core *core,
     }
     sl_json_close(json, ']');
     sl_json_open(json, "devices", '[');
-    for (uint32_t i = 0; sl_view_power_device_get(core, now, i, &device); i++) {
+    char last[SL_MSG_KEY_MAX] = "";
+    uint32_t at = page.first;
+    for (; page.limit > 0 && sl_view_power_device_get(core, now, at, &device); page.limit--) {
         write_device(json, &device);
+        sl_text_copy(last, sizeof last, device.key);
+        at = page.of_node ? sl_view_node_next(core, at) : at + 1;
     }
     sl_json_close(json, ']');
+    sl_view_page_json(json, core, at < sl_view_device_count(core) ? last : NULL);
     sl_json_close(json, '}');
+    return SL_OK;
 }
 
 void sl_view_power_metrics(struct sl_buf *buf, const struct sl_broker_core *core,

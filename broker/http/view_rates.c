@@ -44,6 +44,11 @@ static void write_offers(struct sl_json *json, const struct sl_broker_core *core
         } else {
             sl_json_null(json, "tokens_per_s");
         }
+        uint64_t by_length[SL_LENGTHS];
+        for (uint32_t k = 0; k < SL_LENGTHS; k++) {
+            by_length[k] = (uint64_t)view.length_s_milli[k];
+        }
+        sl_view_lengths(json, by_length);
         write_or_null(json, "rate_usd_per_mtok", rate, view.rate_nusd_mtok);
         write_or_null(json, "best_bid_usd_per_mtok", bid, view.best_nusd_mtok);
         write_or_null(json, "rate_usd_per_hour", rate && speed, view.rate_nusd_hour);

@@ -129,30 +129,6 @@ static void write_pools(struct sl_json *json, const struct sl_broker_core *core,
     sl_json_close(json, '}');
 }
 
-static void write_devices(struct sl_json *json, const struct sl_broker_core *core,
-                          struct sl_now now) {
-    struct sl_view_device device;
-    sl_json_open(json, NULL, '{');
-    sl_json_open(json, "devices", '[');
-    for (uint32_t i = 0; sl_view_device_get(core, now, i, &device); i++) {
-        sl_view_device_json(json, &device);
-    }
-    sl_json_close(json, ']');
-    sl_json_close(json, '}');
-}
-
-static int write_device(struct sl_json *json, const struct sl_broker_core *core, struct sl_now now,
-                        const char *key) {
-    struct sl_view_device device;
-    for (uint32_t i = 0; sl_view_device_get(core, now, i, &device); i++) {
-        if (strcmp(device.report.key, key) == 0) {
-            sl_view_device_json(json, &device);
-            return SL_OK;
-        }
-    }
-    return -SL_NOTFOUND;
-}
-
 static void write_open_batch(struct sl_json *json, const struct sl_view_batch *batch) {
     sl_json_open(json, NULL, '{');
     sl_json_text(json, "id", batch->id);
@@ -189,42 +165,20 @@ static void write_market(struct sl_json *json, const struct sl_broker_core *core
 }
 
 /* Ids that some device offers, each once. */
-static void write_models(struct sl_json *json, const struct sl_broker_core *core,
-                         struct sl_now now) {
-    char seen[SL_CORE_MODELS_MAX][SL_MSG_NAME_MAX];
-    uint32_t count = 0;
-    struct sl_view_device device;
+static void write_models(struct sl_json *json, const struct sl_broker_core *core) {
+    const char *ids[SL_CORE_MODELS_MAX];
+    uint32_t count = sl_view_models_get(core, ids, SL_CORE_MODELS_MAX);
     sl_json_open(json, NULL, '[');
-    for (uint32_t i = 0; sl_view_device_get(core, now, i, &device); i++) {
-        for (uint32_t m = 0; m < device.report.model_count; m++) {
-            const char *id = device.report.models[m].id;
-            uint32_t at = 0;
-            while (at < count && strcmp(seen[at], id) != 0) {
-                at++;
-            }
-            if (at == count && count < SL_CORE_MODELS_MAX) {
-                sl_text_copy(seen[count++], SL_MSG_NAME_MAX, id);
-                sl_json_text(json, NULL, id);
-            }
-        }
+    for (uint32_t i = 0; i < count; i++) {
+        sl_json_text(json, NULL, ids[i]);
     }
     sl_json_close(json, ']');
 }
 
 /* Tokens of all devices by the time they spent on leases; unknown before the first lease. */
-static void write_token_rate(struct sl_json *json, const struct sl_broker_core *core,
-                             struct sl_now now) {
-    struct sl_view_device device;
-    uint64_t rate_milli = 0;
-    bool known = false;
-    for (uint32_t i = 0; sl_view_device_get(core, now, i, &device); i++) {
-        uint64_t busy_ms = device.report.busy_ms[SL_MODE_INFER];
-        if (busy_ms > 0 && device.report.tokens_total > 0) {
-            rate_milli += (uint64_t)((sl_i128)device.report.tokens_total * 1000000 / busy_ms);
-            known = true;
-        }
-    }
-    if (known) {
+static void write_token_rate(struct sl_json *json, const struct sl_broker_core *core) {
+    uint64_t rate_milli = sl_view_token_rate(core);
+    if (rate_milli > 0) {
         sl_json_decimal(json, "tokens_per_s", rate_milli, 3);
     } else {
         sl_json_null(json, "tokens_per_s");
@@ -236,7 +190,7 @@ static void write_summary(struct sl_json *json, const struct sl_broker_core *cor
     struct sl_view_status status;
     sl_view_status_get(core, now, &status);
     sl_json_uint(json, "hashrate_hs", status.hash_rate_hs);
-    write_token_rate(json, core, now);
+    write_token_rate(json, core);
     sl_json_uint(json, "switches", status.switches.count);
     if (status.switches.count > 0) {
         sl_json_decimal(json, "switch_ms_p50", status.switches.p50_us, 3);
@@ -290,10 +244,9 @@ static int render(struct sl_json *json, const struct sl_broker_core *core, struc
         write_nodes(json, core, now);
         return SL_OK;
     case SL_HTTP_VIEW_DEVICES:
-        write_devices(json, core, now);
-        return SL_OK;
+        return sl_view_devices_json(json, core, now, arg);
     case SL_HTTP_VIEW_DEVICE:
-        return write_device(json, core, now, arg);
+        return sl_view_device_by_key_json(json, core, now, arg);
     case SL_HTTP_VIEW_MARKET:
         write_market(json, core, now, arg);
         return SL_OK;
@@ -304,7 +257,7 @@ static int render(struct sl_json *json, const struct sl_broker_core *core, struc
         write_pools(json, core, now);
         return SL_OK;
     case SL_HTTP_VIEW_MODELS:
-        write_models(json, core, now);
+        write_models(json, core);
         return SL_OK;
     case SL_HTTP_VIEW_SWITCHES:
         sl_view_status_get(core, now, &status);
@@ -317,8 +270,7 @@ static int render(struct sl_json *json, const struct sl_broker_core *core, struc
         write_summary(json, core, now);
         return SL_OK;
     case SL_HTTP_VIEW_POWER:
-        sl_view_power_json(json, core, now);
-        return SL_OK;
+        return sl_view_power_json(json, core, now, arg);
     case SL_HTTP_VIEW_METRICS:
         sl_view_metrics_text(&json->buf, core, now);
         return SL_OK;
@@ -329,6 +281,9 @@ static int render(struct sl_json *json, const struct sl_broker_core *core, struc
         return SL_OK;
     case SL_HTTP_VIEW_TRUST:
         sl_view_healths_json(json, core);
+        return SL_OK;
+    case SL_HTTP_VIEW_AGENTS:
+        sl_view_agents_json(json, core, now);
         return SL_OK;
     case SL_HTTP_VIEW_INVALID:
     default:
@@ -342,7 +297,7 @@ char *sl_http_view_text(const struct sl_broker_core *core, struct sl_now now,
     int rc = render(&json, core, now, view, arg);
     if (rc == -SL_NOTFOUND) {
         sl_json_fini(&json);
-        sl_buf_printf(&json.buf, "No such device: '%s'.", arg);
+        sl_buf_printf(&json.buf, "No such device: '%s'.", sl_view_page_key(arg));
     }
     if (json.buf.failed || !json.buf.data) {
         sl_json_fini(&json);

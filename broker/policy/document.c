@@ -208,6 +208,13 @@ static const struct sl_conf_option schema[] = {
     {"stress.cash", SL_CONF_DECIMAL, FIELD(stress.cash_nusd), .unit = "USD", .digits = 9, .min = 0,
      .max = 9 * USD * USD, .fallback = "0",
      .help = "From which costs are paid that the margin does not cover: months of cover."},
+    {"joining.approve", SL_CONF_CHOICE, FIELD(joining.approve), .choices = "hand|auto",
+     .fallback = "hand",
+     .help = "Who admits a node that comes with a token: an operator (`sluice agents approve`), or "
+             "the token alone."},
+    {"joining.max_devices", SL_CONF_INT, FIELD(joining.max_devices), .min = 0, .max = 64,
+     .fallback = "0",
+     .help = "auto: a node with more devices waits for an operator all the same. 0: any number."},
     {"exposure.coin_max", SL_CONF_DECIMAL, FIELD(exposure_coin_max_ppm), .unit = "%", .digits = 4,
      .min = 0, .max = 1000000, .fallback = "100",
      .help = "Of the revenue of 30 days; a coin above it is warned of. 100: never."},

@@ -22,6 +22,13 @@
 
 #define SL_POLICY_VERSION_MAX 20 /* 16 hex digits and NUL */
 
+/* Nodes that come with a token (broker/core/enrol.c). */
+struct sl_policy_joining {
+    int64_t approve;     /* SL_JOINING_* */
+    int64_t max_devices; /* an automatic approval is for at most so many; 0: any number */
+};
+enum { SL_JOINING_HAND = 0, SL_JOINING_AUTO };
+
 struct sl_policy_document {
     int64_t policy;     /* index among sl_policy_document_policies */
     int64_t step_ms;    /* between two steps of the filters */
@@ -37,6 +44,7 @@ struct sl_policy_document {
     int64_t exposure_coin_max_ppm;   /* of the revenue; above it, a warning */
     int64_t exposure_tenant_max_ppm; /* likewise */
     struct sl_policy_health health;
+    struct sl_policy_joining joining;
     uint32_t rate_count;
     struct sl_rate rates[SL_RATES_MAX];
 };

@@ -15,6 +15,7 @@
 #include "broker/shell/config.h"
 #include "broker/store/store.h"
 #include "proto/base/mailbox.h"
+#include "proto/link/join.h"
 #include "proto/link/link.h"
 #include "proto/wire/codec.h"
 
@@ -35,6 +36,8 @@ struct sl_broker {
     struct sl_store *store;
     struct sl_reader *reader; /* the loop's own: start-up */
     struct sl_link *link;
+    struct sl_join_server *join;                   /* NULL: switched off */
+    char join_endpoint[128], agents_endpoint[128]; /* as tokens name them; empty: unknown */
     struct sl_http *http;
     struct sl_msg_arena *arena;
     struct sl_buf outgoing;
@@ -44,11 +47,14 @@ struct sl_broker {
     struct sl_mailbox *fatal;       /* of char[SL_ERROR_TEXT_MAX] */
     struct sl_open_spool spools[SL_BROKER_SPOOLS_MAX];
     FILE *decisions; /* their log, when it is wanted */
+    struct sl_log_ring *log_ring;
     uint64_t turn;
+    int64_t trimmed_ns;
     uv_loop_t loop;
     uv_timer_t timer;
     uv_prepare_t prepare;
     uv_poll_t link_poll;
+    uv_poll_t join_poll;
     uv_poll_t durable_poll;
     uv_poll_t feed_poll;
     uv_poll_t fatal_poll;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "broker/shell/broker.h"
+#include "broker/shell/join.h"
 #include "proto/base/log.h"
 
 #define DECISIONS_BYTES_MAX (INT64_C(1) << 30)
@@ -71,8 +72,8 @@ static int gather_inputs(struct sl_spool *spool, const struct sl_unit_row *unit,
         if (rc) {
             return rc;
         }
-        lines[i] =
-            (struct sl_msg_unit_line){.line = unit->lines[i], .input_count = line.input_count};
+        lines[i] = (struct sl_msg_unit_line){
+            .line = unit->lines[i], .input_count = line.input_count, .tokens = line.tokens};
         total += line.input_count;
     }
     struct sl_msg_input *inputs = calloc(total ? total : 1, sizeof *inputs);
@@ -153,6 +154,15 @@ static void log_decision(struct sl_broker *broker, const char *line) {
     }
 }
 
+/* A list that cannot be passed on must not leave a revoked key at work: better to stop. */
+static void admit(struct sl_broker *broker) {
+    struct sl_error err;
+    if (sl_broker_admit(broker, &err)) {
+        sl_log(SL_LOG_ERROR, "link.admit", "%s", err.text);
+        sl_broker_stop(broker, 1);
+    }
+}
+
 void sl_broker_carry_out(struct sl_broker *broker) {
     struct sl_core_command command;
     while (sl_broker_core_next(broker->core, &command)) {
@@ -180,6 +190,12 @@ void sl_broker_carry_out(struct sl_broker *broker) {
             break;
         case SL_CCMD_DECISION:
             log_decision(broker, command.line);
+            break;
+        case SL_CCMD_ADMIT:
+            admit(broker);
+            break;
+        case SL_CCMD_JOIN_REPLY:
+            sl_broker_join_reply(broker, &command);
             break;
         case SL_CCMD_LOG:
             sl_log(command.level, command.event, "%s", command.text);

@@ -128,6 +128,10 @@ static const struct sl_conf_option tenant_schema[] = {
 static const struct sl_conf_option catalogue_schema[] = {
     {"id", SL_CONF_TEXT, FIELD(struct sl_catalogue_config, id), .min = 1, .max = 63,
      .help = "Model id as tenants name it; agents that have it serve it."},
+    {"input_prefix", SL_CONF_TEXT, FIELD(struct sl_catalogue_config, input_prefix), .min = 0,
+     .max = 255, .fallback = "",
+     .help = "Goes before every text of new batches (e5: \"query: \"); its tokens are billed like "
+             "the text's. Empty: texts are taken as they come. Inputs of token ids get none."},
     {0},
 };
 
@@ -158,8 +162,15 @@ const struct sl_conf_option sl_broker_schema[] = {
      .fallback = "tcp://127.0.0.1:7600", .help = "Where agents connect (ZeroMQ with CURVE)."},
     {"agents.key_file", SL_CONF_TEXT, BROKER(key_file), .min = 1, .max = 255,
      .help = "The broker's CURVE keys, made by `sluice-broker keygen`."},
-    {"agents.allowed_file", SL_CONF_TEXT, BROKER(allowed_file), .min = 1, .max = 255,
-     .help = "Public keys of the agents that are let in, one a line."},
+    {"agents.allowed_file", SL_CONF_TEXT, BROKER(allowed_file), .min = 0, .max = 255,
+     .fallback = "",
+     .help = "Public keys of agents that are let in besides those that joined, one a line; empty: "
+             "none."},
+    {"agents.join_listen", SL_CONF_TEXT, BROKER(join_listen), .min = 0, .max = 127,
+     .fallback = "tcp://127.0.0.1:7601",
+     .help = "Where new nodes present their token (`sluice agents enroll`); empty: nowhere."},
+    {"agents.advertise", SL_CONF_TEXT, BROKER(advertise), .min = 0, .max = 100, .fallback = "",
+     .help = "Host name or address of this broker that tokens name; empty: the one it listens on."},
     {"agents.lease_ttl", SL_CONF_SPAN_MS, BROKER(lease_ttl_ms), .min = 500, .max = HOUR_MS,
      .fallback = "5s", .help = "How long an agent works on without hearing from the broker."},
     {"agents.report_every", SL_CONF_SPAN_MS, BROKER(report_ms), .min = 100, .max = 60000,

@@ -16,6 +16,7 @@ struct sl_tenant_config {
 
 struct sl_catalogue_config {
     char id[SL_MSG_NAME_MAX];
+    char input_prefix[256];
 };
 
 struct sl_tariff_config {
@@ -34,7 +35,9 @@ struct sl_broker_config {
     int64_t log_level; /* enum sl_log_level - 1 */
     char agents_listen[128];
     char key_file[256];
-    char allowed_file[256];
+    char allowed_file[256]; /* empty: none */
+    char join_listen[128];  /* empty: nobody can join with a token */
+    char advertise[128];    /* host that tokens name; empty: the one of listen */
     char http_listen[128];
     char http_host_name[128]; /* DNS name that browsers may use, besides loopback; empty: none */
     char http_port_file[256]; /* where the port really bound is written; empty: nowhere */

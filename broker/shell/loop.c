@@ -2,15 +2,19 @@
  * The turn of the loop: inputs, timers, one step of the core each, outputs at once. ZMQ_FD is
  * edge-triggered: the link is therefore read until it is empty before every sleep, not only when
  * its descriptor says so. */
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "broker/http/views.h"
 #include "broker/shell/broker.h"
+#include "broker/shell/join.h"
 #include "proto/base/log.h"
 
 /* So many messages a turn; then the timers and mailboxes have theirs. */
 #define MESSAGES_PER_TURN 256
+#define TRIM_EVERY_NS (10 * SL_NS_PER_S)
+#define TRIM_BYTES ((size_t)32 * 1024 * 1024)
 
 void sl_broker_step(struct sl_broker *broker, struct sl_core_event *event) {
     sl_broker_core_step(broker->core, event, sl_clock_now());
@@ -35,6 +39,10 @@ static bool read_message(struct sl_broker *broker) {
         }
         return true;
     }
+    if (msg.kind == SL_MSG_ROTATE_KEY && sl_link_key_check(msg.rotate_key.public_key, &err)) {
+        sl_log(SL_LOG_WARN, "wire.bad", "agent=%s new key: %s", peer.key, err.text);
+        return true;
+    }
     struct sl_core_event event = {
         .kind = SL_CEV_MSG, .peer = peer, .msg = &msg, .read_ns = read_ns};
     sl_broker_step(broker, &event);
@@ -49,8 +57,21 @@ static bool read_messages(struct sl_broker *broker) {
     return left == 0;
 }
 
+/* After a burst (a site that came back, a large batch) the heap keeps what was freed; where that is
+ * much, the system gets it back. */
+static void give_back_memory(struct sl_broker *broker) {
+    int64_t now_ns = sl_clock_mono().ns;
+    if (now_ns - broker->trimmed_ns > TRIM_EVERY_NS) {
+        broker->trimmed_ns = now_ns;
+        if (mallinfo2().fordblks > TRIM_BYTES) {
+            malloc_trim(0);
+        }
+    }
+}
+
 static void on_timer(uv_timer_t *timer) {
     struct sl_broker *broker = timer->data;
+    give_back_memory(broker);
     struct sl_core_event event = {.kind = SL_CEV_TIMER};
     sl_broker_step(broker, &event);
 }
@@ -75,6 +96,12 @@ static void on_link(uv_poll_t *poll, int status, int events) {
     (void)status;
     (void)events;
     read_messages(poll->data);
+}
+
+static void on_join(uv_poll_t *poll, int status, int events) {
+    (void)status;
+    (void)events;
+    sl_broker_read_joins(poll->data);
 }
 
 static void on_durable_fd(uv_poll_t *poll, int status, int events) {
@@ -209,7 +236,9 @@ int sl_broker_loop_init(struct sl_broker *broker, struct sl_error *err) {
             return rc;
         }
     }
-    return SL_OK;
+    return broker->join
+               ? watch(broker, &broker->join_poll, sl_join_server_fd(broker->join), on_join, err)
+               : SL_OK;
 }
 
 int sl_broker_loop_run(struct sl_broker *broker) {

@@ -5,14 +5,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
+#include "broker/http/log_ring.h"
 #include "broker/shell/broker.h"
 #include "broker/shell/verbs.h"
 #include "proto/base/log.h"
 #include "proto/base/thread.h"
 
-#define SLICE_US 100 /* the shortest there is */
+#define LOG_LINES_KEPT 4096 /* for `sluice logs` */
+#define SLICE_US 100        /* the shortest there is */
 
 static const char usage[] =
     "Usage: sluice-broker --config FILE [--check-config | --print-config | --adopt-store]\n"
@@ -92,19 +95,36 @@ static int parse_options(int argc, char **argv, struct options *options) {
     return -1;
 }
 
+/* A connection is a descriptor, and the usual limit of 1,024 is below what a large site has. */
+static void allow_connections(void) {
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
+        files.rlim_cur = files.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &files);
+    }
+}
+
 static int serve(struct sl_broker *broker) {
     struct sl_error err;
     sl_log_set_level((enum sl_log_level)(broker->config.log_level + 1));
     signal(SIGPIPE, SIG_IGN);
+    allow_connections();
     sl_thread_prompt(SLICE_US);
     umask(0077);
     int code = 1;
+    if (sl_log_ring_create(LOG_LINES_KEPT, &broker->log_ring, &err)) {
+        fprintf(stderr, "sluice-broker: %s\n", err.text);
+        return code;
+    }
+    sl_log_set_tap(sl_log_ring_add, broker->log_ring); /* before any other thread runs */
     if (sl_broker_start(broker, &err)) {
         fprintf(stderr, "sluice-broker: %s\n", err.text);
     } else {
         code = sl_broker_loop_run(broker);
     }
     sl_broker_fini(broker);
+    sl_log_set_tap(NULL, NULL);
+    sl_log_ring_destroy(broker->log_ring);
     return code;
 }
 

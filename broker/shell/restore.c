@@ -2,6 +2,8 @@
  * The core's memory from the store's rows. */
 #include "broker/shell/restore.h"
 
+#include "broker/core/agents.h"
+#include "broker/store/agents.h"
 #include "broker/store/events.h"
 #include "broker/store/settlements.h"
 
@@ -74,6 +76,30 @@ static int restore_settlement(void *arg, const void *row) {
                 settlement->scope);
 }
 
+static int restore_agent(void *arg, const void *row) {
+    struct restoring *r = arg;
+    const struct sl_agent_row *agent = row;
+    return fits(r, sl_broker_core_restore_agent(r->core, agent), "agent", agent->id);
+}
+
+static int restore_retired(void *arg, const void *row) {
+    struct restoring *r = arg;
+    const struct sl_retired_row *retired = row;
+    return fits(r, sl_broker_core_restore_retired(r->core, retired), "key", retired->key);
+}
+
+static int restore_enrolment(void *arg, const void *row) {
+    struct restoring *r = arg;
+    const struct sl_enrolment_row *token = row;
+    return fits(r, sl_broker_core_restore_enrolment(r->core, token), "token", token->id);
+}
+
+static int restore_joining(struct sl_reader *reader, struct restoring *r) {
+    int rc = sl_reader_agents(reader, restore_agent, r, r->err);
+    rc = rc || r->rc ? rc : sl_reader_retired(reader, restore_retired, r, r->err);
+    return rc || r->rc ? rc : sl_reader_enrolments(reader, restore_enrolment, r, r->err);
+}
+
 /* Which lines of an open batch are done. */
 static int restore_results_of(void *arg, const void *row) {
     struct restoring *r = arg;
@@ -114,6 +140,7 @@ int sl_broker_restore(struct sl_broker_core *core, struct sl_reader *reader,
     int rc = restore_counters(core, reader, err);
     rc = rc ? rc : sl_reader_devices(reader, restore_device, &r, err);
     rc = rc || r.rc ? rc : sl_reader_health(reader, restore_health, &r, err);
+    rc = rc || r.rc ? rc : restore_joining(reader, &r);
     rc = rc || r.rc ? rc : sl_reader_overrides(reader, restore_override, &r, err);
     rc = rc || r.rc ? rc : sl_reader_accounts(reader, restore_account, &r, err);
     rc = rc || r.rc ? rc : sl_reader_open_batches(reader, restore_batch, &r, err);

@@ -7,7 +7,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "broker/core/agents.h"
 #include "broker/shell/broker.h"
+#include "broker/shell/join.h"
 #include "broker/shell/restore.h"
 #include "proto/base/lock.h"
 #include "proto/base/log.h"
@@ -68,8 +70,14 @@ static int open_link(struct sl_broker *broker, struct sl_error *err) {
         .hwm = 10000,
     };
     config.keys = broker->keys;
+    struct sl_link_admission admission; /* before anybody can connect: a revoked key stays out */
+    sl_broker_core_admission(broker->core, &admission);
+    config.admission = &admission;
     int rc = sl_msg_arena_create(SL_MSG_ARENA_BYTES, &broker->arena, err);
-    return rc ? rc : sl_zmq_server_create(&config, &broker->link, err);
+    rc = rc ? rc : sl_zmq_server_create(&config, &broker->link, err);
+    free((void *)admission.admitted);
+    free((void *)admission.refused);
+    return rc ? rc : sl_broker_open_join(broker, err);
 }
 
 static int open_http(struct sl_broker *broker, struct sl_error *err) {
@@ -84,10 +92,14 @@ static int open_http(struct sl_broker *broker, struct sl_error *err) {
         .data_dir = broker->config.data_dir,
         .store_path = broker->store_path,
         .store = broker->store,
+        .log_ring = broker->log_ring,
         .model_count = broker->config.model_count,
         .tenant_count = broker->config.tenant_count,
         .host_count = broker->config.http_host_name[0] ? 1 : 0,
         .hosts = {broker->config.http_host_name},
+        .join_endpoint = broker->join_endpoint,
+        .agents_endpoint = broker->agents_endpoint,
+        .server_key = broker->keys.public_key,
     };
     for (uint32_t i = 0; i < config.model_count; i++) {
         config.models[i] = broker->config.models[i].id;
@@ -134,8 +146,10 @@ int sl_broker_start(struct sl_broker *broker, struct sl_error *err) {
     rc = rc ? rc : start_feeds(broker, err);
     rc = rc ? rc : sl_broker_loop_init(broker, err);
     if (rc == SL_OK) {
-        sl_log(SL_LOG_INFO, "broker.start", "version=%s agents=%s http=%s store=%s", SLUICE_VERSION,
-               sl_zmq_server_endpoint(broker->link), sl_http_url(broker->http), broker->store_path);
+        sl_log(SL_LOG_INFO, "broker.start", "version=%s agents=%s joining=%s http=%s store=%s",
+               SLUICE_VERSION, sl_zmq_server_endpoint(broker->link),
+               broker->join ? sl_join_server_endpoint(broker->join) : "off",
+               sl_http_url(broker->http), broker->store_path);
     }
     return rc;
 }
@@ -160,6 +174,7 @@ void sl_broker_fini(struct sl_broker *broker) {
     }
     sl_store_close(broker->store);
     sl_reader_close(broker->reader);
+    sl_join_server_destroy(broker->join);
     sl_link_destroy(broker->link);
     sl_broker_core_destroy(broker->core);
     for (size_t i = 0; i < SL_BROKER_SPOOLS_MAX; i++) {

@@ -13,7 +13,7 @@ struct job {
     struct sl_broker *broker;
     bool finalize;
     char batch[SL_ID_MAX];
-    const char *models[SL_CORE_MODELS_MAX];
+    struct sl_batch_model models[SL_CORE_MODELS_MAX];
     struct sl_core_event *event;
 };
 
@@ -88,7 +88,8 @@ static void queue(struct sl_broker *broker, const char *batch, bool finalize) {
     sl_text_copy(job->batch, sizeof job->batch, batch);
     sl_text_copy(event->batch, sizeof event->batch, batch);
     for (uint32_t i = 0; i < broker->config.model_count; i++) {
-        job->models[i] = broker->config.models[i].id;
+        job->models[i] = (struct sl_batch_model){broker->config.models[i].id,
+                                                 broker->config.models[i].input_prefix};
     }
     broker->work_running++;
     uv_queue_work(&broker->loop, &job->work, run, after);

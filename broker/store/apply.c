@@ -482,6 +482,10 @@ int sl_store_apply(struct sl_statements *s, const struct sl_op *op, struct sl_er
         return apply_against(s, &op->against, err);
     case SL_OP_SETTLEMENT:
         return sl_store_apply_settlement(s, &op->settlement, err);
+    case SL_OP_ENROLMENT:
+        return sl_store_apply_enrolment(s, &op->enrolment, err);
+    case SL_OP_AGENT:
+        return sl_store_apply_agent(s, &op->agent, err);
     case SL_OP_EVENT:
         return sl_store_apply_event(s, &op->event, err);
     case SL_OP_HEALTH:

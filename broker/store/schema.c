@@ -94,7 +94,22 @@ static const char step_events[] =
     " since_ms INTEGER NOT NULL, incidents INTEGER NOT NULL, incident_ms INTEGER NOT NULL,"
     " rma INTEGER NOT NULL, seen TEXT NOT NULL) WITHOUT ROWID;";
 
-static const char *const steps[SL_SCHEMA_VERSION] = {step_1, step_2, step_3, step_4, step_events};
+/* Nodes that join with a token, and keys that are refused for ever. */
+static const char step_joining[] =
+    "CREATE TABLE enrolments(id TEXT PRIMARY KEY, name TEXT NOT NULL, hash BLOB NOT NULL UNIQUE,"
+    " created_ms INTEGER NOT NULL, expires_ms INTEGER NOT NULL, used_ms INTEGER NOT NULL,"
+    " key TEXT NOT NULL, actor TEXT NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE agents(id TEXT PRIMARY KEY, name TEXT NOT NULL, state INTEGER NOT NULL,"
+    " key TEXT NOT NULL UNIQUE, key_before TEXT NOT NULL, before_until_ms INTEGER NOT NULL,"
+    " rotation INTEGER NOT NULL, rotating INTEGER NOT NULL, overlap_ms INTEGER NOT NULL,"
+    " enrolment TEXT NOT NULL, version TEXT NOT NULL, inventory TEXT NOT NULL,"
+    " joined_ms INTEGER NOT NULL, decided_ms INTEGER NOT NULL, actor TEXT NOT NULL)"
+    " WITHOUT ROWID;"
+    "CREATE UNIQUE INDEX agents_by_enrolment ON agents(enrolment) WHERE enrolment <> '';"
+    "CREATE TABLE retired_keys(key TEXT PRIMARY KEY, id TEXT NOT NULL) WITHOUT ROWID;";
+
+static const char *const steps[SL_SCHEMA_VERSION] = {step_1, step_2,      step_3,
+                                                     step_4, step_events, step_joining};
 
 int sl_store_int(sqlite3 *db, const char *sql, int64_t *ret_value, struct sl_error *err) {
     sqlite3_stmt *stmt = NULL;

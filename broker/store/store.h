@@ -33,14 +33,11 @@ enum sl_op_kind {
     SL_OP_PRICE,      /* insert; rows older than 30 days are pruned */
     SL_OP_AGAINST,    /* insert; rows older than 400 days are pruned */
     SL_OP_SETTLEMENT, /* insert, and its shares are marked */
+    SL_OP_ENROLMENT,  /* upsert of a token; old ones are pruned */
+    SL_OP_AGENT,      /* upsert of the whole row */
     SL_OP_EVENT,      /* insert under the next id; the newest 200,000 are kept */
     SL_OP_HEALTH,     /* upsert by device */
     SL_OP_META,       /* upsert of key -> text: counters, remainders, shadow sums */
-};
-
-struct sl_op_meta {
-    char key[64];
-    char value[192];
 };
 
 struct sl_op {
@@ -60,6 +57,8 @@ struct sl_op {
         struct sl_price_row price;
         struct sl_against_row against;
         struct sl_settlement_row settlement;
+        struct sl_enrolment_row enrolment;
+        struct sl_agent_row agent;
         struct sl_event_row event;
         struct sl_health_row health;
         struct sl_op_meta meta;

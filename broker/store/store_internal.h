@@ -9,7 +9,7 @@
 #include "broker/store/store.h"
 #include "proto/base/text.h"
 
-#define SL_SCHEMA_VERSION 5
+#define SL_SCHEMA_VERSION 6
 #define SL_SCHEMA_SETTLEMENTS 4         /* the step that made their table */
 #define SL_STORE_APPLICATION 1397511491 /* "SLUC" */
 #define SL_STATEMENTS_MAX 64
@@ -86,6 +86,10 @@ int sl_store_record_write(int fd, const struct sl_store_record *record, struct s
 int sl_store_apply(struct sl_statements *s, const struct sl_op *op, struct sl_error *err);
 int sl_store_apply_settlement(struct sl_statements *s, const struct sl_settlement_row *row,
                               struct sl_error *err); /* settlements.c */
+int sl_store_apply_enrolment(struct sl_statements *s, const struct sl_enrolment_row *row,
+                             struct sl_error *err); /* agents.c */
+int sl_store_apply_agent(struct sl_statements *s, const struct sl_agent_row *row,
+                         struct sl_error *err); /* agents.c */
 int sl_store_apply_event(struct sl_statements *s, const struct sl_event_row *row,
                          struct sl_error *err); /* events.c */
 int sl_store_apply_health(struct sl_statements *s, const struct sl_health_row *row,

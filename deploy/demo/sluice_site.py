@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -139,6 +140,7 @@ agents:
   listen: tcp://127.0.0.1:{self.agents_port}
   key_file: {self.path('broker.key')}
   allowed_file: {self.path('allowed-agents')}
+  join_listen: tcp://127.0.0.1:{o.get('join_port', 0)}
   lease_ttl: {o.get('ttl', '5s')}
   safe_mode: {o.get('safe_mode', 'hash')}
 http:
@@ -413,7 +415,12 @@ echo "{name} runs as process $pid"
         return json.loads(self.raw(method, path, body, key, **more))
 
     def devices(self):
-        return self.api("GET", "/api/v1/devices")["devices"]
+        page = self.api("GET", "/api/v1/devices")
+        devices = page["devices"]
+        while page["next"]:
+            page = self.api("GET", "/api/v1/devices?limit=1000&after=" + urllib.parse.quote(page["next"]))
+            devices += page["devices"]
+        return devices
 
     def upload(self, content, name="batch.jsonl"):
         boundary = "sluice-demo-boundary"

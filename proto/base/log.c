@@ -11,6 +11,17 @@
 /* The one process-wide setting, written before threads start. */
 static _Atomic int level_max = SL_LOG_INFO; /* tidy: allow mutable (process-wide log level) */
 
+struct tapped {
+    _Atomic(sl_log_tap_fn *) tap;
+    void *arg;
+};
+static struct tapped tapped; /* tidy: allow mutable (process-wide, set before threads start) */
+
+void sl_log_set_tap(sl_log_tap_fn *tap, void *arg) {
+    tapped.arg = tap ? arg : tapped.arg;
+    atomic_store(&tapped.tap, tap);
+}
+
 void sl_log_set_level(enum sl_log_level level) {
     atomic_store(&level_max, (int)level);
 }
@@ -39,4 +50,9 @@ void sl_log(enum sl_log_level level, const char *event, const char *format, ...)
     line[len] = '\n';
     ssize_t written = write(STDERR_FILENO, line, (size_t)len + 1);
     (void)written; /* a log that cannot be written has nowhere to say so */
+    sl_log_tap_fn *tap = atomic_load(&tapped.tap);
+    if (tap) {
+        line[len] = '\0';
+        tap(tapped.arg, level, line);
+    }
 }

@@ -12,6 +12,11 @@ enum sl_log_level { SL_LOG_ERROR = 1, SL_LOG_WARN, SL_LOG_INFO, SL_LOG_DEBUG };
 /* Default SL_LOG_INFO; set once at start, before threads are started. */
 void sl_log_set_level(enum sl_log_level level);
 /* event: a stable dotted name; the rest is key=value text. */
+/* Every line that is written goes to `tap` too, without its line end and cleaned. Set once at
+ * start, before threads are started; NULL: none. The tap is called by whichever thread logs, must
+ * not log itself, and must be ended (NULL) before what `arg` points to is gone. */
+typedef void sl_log_tap_fn(void *arg, enum sl_log_level level, const char *line);
+void sl_log_set_tap(sl_log_tap_fn *tap, void *arg);
 void sl_log(enum sl_log_level level, const char *event, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

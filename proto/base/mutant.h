@@ -68,7 +68,10 @@
     X(cap_checked_after_growing, "devices grow before others have shrunk")                         \
     X(shed_most_margin_first, "a cap sheds the most margin per watt first")                        \
     X(strike_ignored_when_stale, "a strike price does not act while hash prices are stale")        \
-    X(resume_without_window, "what was curtailed comes back at the first low price")
+    X(resume_without_window, "what was curtailed comes back at the first low price")               \
+    X(token_used_twice, "a token lets in a second key")                                            \
+    X(revoked_still_heard, "what a revoked agent says still counts")                               \
+    X(foreign_device_accepted, "a node may speak for another node's device")
 
 #define SL_MUTANTS_AGENT(X)                                                                        \
     X(lower_epoch_accepted, "the agent takes a directive of a lower epoch")                        \

@@ -31,9 +31,15 @@ struct stamp {
     bool settled;
 };
 
+struct key_set {
+    allow_key *keys; /* [count], sorted */
+    size_t count;
+};
+
 struct sl_allow {
     pthread_mutex_t lock;
-    char *path;
+    char *path;                       /* empty: no file */
+    struct key_set admitted, refused; /* besides the file */
     struct stamp stamp;
     struct sl_mono looked;
     allow_key *keys; /* [count], sorted */
@@ -175,7 +181,7 @@ static int reload(struct sl_allow *allow, enum parse_mode mode, struct sl_error 
 
 int sl_allow_create(const char *path, struct sl_allow **ret_allow, struct sl_error *err) {
     struct sl_allow *made = calloc(1, sizeof *made);
-    char *copy = strdup(path);
+    char *copy = strdup(path ? path : "");
     if (!made || !copy || pthread_mutex_init(&made->lock, NULL) != 0) {
         free(made);
         free(copy);
@@ -183,7 +189,7 @@ int sl_allow_create(const char *path, struct sl_allow **ret_allow, struct sl_err
     }
     SL_AUTO(sl_allow) allow = made;
     allow->path = copy;
-    int rc = reload(allow, PARSE_STRICT, err);
+    int rc = copy[0] ? reload(allow, PARSE_STRICT, err) : SL_OK;
     if (rc) {
         return rc;
     }
@@ -197,6 +203,8 @@ void sl_allow_destroy(struct sl_allow *allow) {
         return;
     }
     pthread_mutex_destroy(&allow->lock);
+    free(allow->admitted.keys);
+    free(allow->refused.keys);
     free(allow->keys);
     free(allow->path);
     free(allow);
@@ -205,6 +213,9 @@ void sl_allow_destroy(struct sl_allow *allow) {
 /* Under the lock. A file that cannot be read lets nobody in: a lost list must not keep doors open.
  */
 static void look(struct sl_allow *allow) {
+    if (!allow->path[0]) {
+        return;
+    }
     struct stat st;
     struct sl_error err = {0};
     int rc = SL_OK;
@@ -228,6 +239,43 @@ static void look(struct sl_allow *allow) {
     allow->unreadable = rc != SL_OK;
 }
 
+static int copy_set(const char (*keys)[SL_LINK_KEY_MAX], size_t count, struct key_set *ret_set) {
+    struct key_set set = {.count = count};
+    if (count) {
+        set.keys = calloc(count, sizeof *set.keys);
+        if (!set.keys) {
+            return -SL_NOMEM;
+        }
+        memcpy(set.keys, keys, count * sizeof *set.keys);
+        qsort(set.keys, count, sizeof *set.keys, compare_keys);
+    }
+    *ret_set = set;
+    return SL_OK;
+}
+
+int sl_allow_admit(struct sl_allow *allow, const struct sl_link_admission *admission,
+                   struct sl_error *err) {
+    struct key_set admitted = {0};
+    struct key_set refused = {0};
+    if (copy_set(admission->admitted, admission->admitted_count, &admitted) ||
+        copy_set(admission->refused, admission->refused_count, &refused)) {
+        free(admitted.keys);
+        return sl_fail(err, SL_NOMEM, "no memory for the list of admitted keys");
+    }
+    pthread_mutex_lock(&allow->lock);
+    struct key_set old[2] = {allow->admitted, allow->refused};
+    allow->admitted = admitted;
+    allow->refused = refused;
+    pthread_mutex_unlock(&allow->lock);
+    free(old[0].keys);
+    free(old[1].keys);
+    return SL_OK;
+}
+
+static bool set_has(const allow_key *keys, size_t count, const allow_key wanted) {
+    return count && bsearch(wanted, keys, count, sizeof *keys, compare_keys) != NULL;
+}
+
 bool sl_allow_has(struct sl_allow *allow, const char *key, bool now) {
     allow_key wanted;
     if (!sl_text_copy(wanted, sizeof wanted, key)) {
@@ -239,8 +287,9 @@ bool sl_allow_has(struct sl_allow *allow, const char *key, bool now) {
         allow->looked = t;
         look(allow);
     }
-    bool has = allow->count &&
-               bsearch(wanted, allow->keys, allow->count, sizeof wanted, compare_keys) != NULL;
+    bool has = set_has(allow->keys, allow->count, wanted) ||
+               set_has(allow->admitted.keys, allow->admitted.count, wanted);
+    has = has && !set_has(allow->refused.keys, allow->refused.count, wanted);
     pthread_mutex_unlock(&allow->lock);
     return has;
 }

@@ -73,11 +73,19 @@ int sl_link_keys_read(const char *path, struct sl_link_keys *ret_keys, struct sl
 int sl_link_key_check(const char *key, struct sl_error *err);
 
 /* ---- ZeroMQ (protocols: ZMTP 3.1 CURVE, ZAP RFC 27) ---- */
+/* Who may connect besides the file, and who may not whatever it says. */
+struct sl_link_admission {
+    size_t admitted_count, refused_count;
+    const char (*admitted)[SL_LINK_KEY_MAX]; /* [admitted_count] in any order */
+    const char (*refused)[SL_LINK_KEY_MAX];  /* [refused_count] likewise; they outrank all */
+};
 struct sl_zmq_server_config {
     const char *endpoint; /* "tcp://127.0.0.1:7600"; port 0 or "*" binds a free one */
     struct sl_link_keys keys;
-    const char *allowed_path; /* one public key a line, '#' comments; read again when it changes */
-    int hwm;                  /* messages that wait for one agent; <= 0: 1000 */
+    const char *allowed_path; /* one public key a line, '#' comments; read again when it changes;
+                                 NULL or empty: no file */
+    const struct sl_link_admission *admission; /* from the start on; NULL: none */
+    int hwm;                                   /* messages that wait for one agent; <= 0: 1000 */
 };
 /* Starts the ZAP handler (its own thread) before it binds. -SL_EXISTS when the port is in use.
  * A key taken out of the file is refused from then on; on a connection that it still has, messages
@@ -85,6 +93,10 @@ struct sl_zmq_server_config {
  * Destroying a link waits up to 200 ms for what was sent. */
 int sl_zmq_server_create(const struct sl_zmq_server_config *config, struct sl_link **ret_link,
                          struct sl_error *err);
+/* Copied; in place of what was said before. From the return on, refused keys are as those taken out
+ * of the file. */
+int sl_zmq_server_admit(struct sl_link *link, const struct sl_link_admission *admission,
+                        struct sl_error *err);
 /* The endpoint really bound. */
 const char *sl_zmq_server_endpoint(struct sl_link *link);
 /* For the test that nobody is let in without the handler. */
@@ -96,6 +108,7 @@ struct sl_zmq_client_config {
     const char *endpoint;
     struct sl_link_keys keys;
     char server_key[SL_LINK_KEY_MAX];
+    void *context; /* a ZeroMQ context of the caller, which outlives the link; NULL: its own */
 };
 /* Connects in the background and reconnects by itself with jittered back-off, as long as the owner
  * goes on trying to send (it notices by that when libzmq gave up). */

@@ -70,7 +70,8 @@ void sl_zap_judge(struct sl_allow *allow, const char *domain, const struct sl_za
         if (frame_is(&frames[SL_ZAP_VERSION], "1.0") && frame_is(&frames[SL_ZAP_DOMAIN], domain) &&
             frame_is(&frames[SL_ZAP_MECHANISM], "CURVE") && key->size == 32 &&
             zmq_z85_encode(answer.user, (const uint8_t *)key->data, 32) &&
-            sl_allow_has(allow, answer.user, true)) {
+            (allow ? sl_allow_has(allow, answer.user, true)
+                   : sl_link_key_check(answer.user, NULL) == SL_OK)) {
             answer.status = "200";
             answer.text = "OK";
         }

@@ -38,14 +38,15 @@ struct sl_zap_answer {
     char user[SL_LINK_KEY_MAX];
 };
 
-/* Judges one request; `count` is the number of frames that came, of which the first SL_ZAP_FRAMES
+/* allow NULL: every key is let in but those whose secret is published (the joining socket).
+ * Judges one request; `count` is the number of frames that came, of which the first SL_ZAP_FRAMES
  * are given. */
 void sl_zap_judge(struct sl_allow *allow, const char *domain, const struct sl_zap_frame *frames,
                   int count, struct sl_zap_answer *ret_answer);
 
 struct sl_zap;
 
-/* Started before the sockets of `context` bind. allow outlives it. */
+/* Started before the sockets of `context` bind. allow outlives it; NULL: as above. */
 int sl_zap_start(void *context, const char *domain, struct sl_allow *allow, struct sl_zap **ret_zap,
                  struct sl_error *err);
 /* Ends the thread; afterwards sl_zap_refused still works. */

@@ -19,7 +19,7 @@
 
 struct zmq_client {
     struct sl_link link; /* first */
-    void *context;
+    void *context;       /* its own; NULL: it uses the caller's */
     void *dealer;
     char *endpoint;
     struct sl_mono stuck_since; /* 0: the last send went out */
@@ -178,7 +178,7 @@ static int open_client(struct zmq_client *c, const struct sl_zmq_client_config *
                        struct sl_error *err) {
     int rc = sl_zmq_check_endpoint(config->endpoint, false, err);
     rc = rc ? rc : check_keys(config, err);
-    rc = rc ? rc : sl_zmq_context(&c->context, err);
+    rc = rc || config->context ? rc : sl_zmq_context(&c->context, err);
     if (rc) {
         return rc;
     }
@@ -186,7 +186,7 @@ static int open_client(struct zmq_client *c, const struct sl_zmq_client_config *
     if (!c->endpoint) {
         return sl_fail(err, SL_NOMEM, "no memory for the broker's socket");
     }
-    c->dealer = zmq_socket(c->context, ZMQ_DEALER);
+    c->dealer = zmq_socket(config->context ? config->context : c->context, ZMQ_DEALER);
     if (!c->dealer) {
         return sl_fail(err, SL_IO, "cannot make a ZeroMQ socket: %s", zmq_strerror(errno));
     }

@@ -22,6 +22,8 @@ int sl_zmq_set_text(void *socket, int option, const char *value, const char *nam
                     struct sl_error *err);
 /* Limits, heartbeats and time limits. hwm <= 0: the default. */
 int sl_zmq_set_common(void *socket, int hwm, struct sl_error *err);
+/* Without a ZAP handler nobody is let in, in place of everybody. -SL_UNSUPPORTED: too old. */
+int sl_zmq_enforce_domain(void *router, struct sl_error *err);
 /* "tcp://HOST:PORT"; -SL_INVALID otherwise. any_port: 0 and * are possible too (to listen on). */
 int sl_zmq_check_endpoint(const char *endpoint, bool any_port, struct sl_error *err);
 /* A context without CURVE is refused. */

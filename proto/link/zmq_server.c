@@ -13,9 +13,6 @@
 #include "proto/link/zap.h"
 #include "proto/link/zmq_options.h"
 
-/* DRAFT in libzmq 4.3, hence not in its header, yet it works by its number: without a handler, a
- * domain that is not enforced lets everybody in. */
-#define ZAP_ENFORCE_DOMAIN 93
 #define ZAP_DOMAIN "sluice.agents"
 #define CONNS_MAX 8192
 /* What ZeroMQ gives a peer that did not choose an id: a zero byte and 32 bits. */
@@ -169,26 +166,14 @@ static const struct sl_link_ops server_ops = {
     .destroy = server_destroy,
 };
 
-static int enforce_domain(void *router, struct sl_error *err) {
-    int wanted = 1;
-    int value = 0;
-    size_t size = sizeof value;
-    if (zmq_setsockopt(router, ZAP_ENFORCE_DOMAIN, &wanted, sizeof wanted) != 0 ||
-        zmq_getsockopt(router, ZAP_ENFORCE_DOMAIN, &value, &size) != 0 || value != 1) {
-        return sl_fail(err, SL_UNSUPPORTED,
-                       "this libzmq cannot enforce ZAP (option 93), without which unknown agents "
-                       "could be let in; libzmq 4.3 or later is needed");
-    }
-    return SL_OK;
-}
-
 static int set_options(struct zmq_server *s, const struct sl_zmq_server_config *config,
                        struct sl_error *err) {
     const struct sl_zmq_option options[] = {
         {ZMQ_ROUTER_MANDATORY, 1, "ZMQ_ROUTER_MANDATORY"},
         {ZMQ_ROUTER_HANDOVER, 0, "ZMQ_ROUTER_HANDOVER"},
         {ZMQ_CURVE_SERVER, 1, "ZMQ_CURVE_SERVER"},
-        {ZMQ_BACKLOG, 256, "ZMQ_BACKLOG"},
+        /* A whole site may come back at once; the kernel cuts it to net.core.somaxconn. */
+        {ZMQ_BACKLOG, 4096, "ZMQ_BACKLOG"},
     };
     int rc = sl_zmq_set_common(s->router, config->hwm, err);
     rc = rc ? rc : sl_zmq_set(s->router, options, sizeof options / sizeof options[0], err);
@@ -196,7 +181,7 @@ static int set_options(struct zmq_server *s, const struct sl_zmq_server_config *
             : sl_zmq_set_text(s->router, ZMQ_CURVE_SECRETKEY, config->keys.secret_key, "secret key",
                               err);
     rc = rc ? rc : sl_zmq_set_text(s->router, ZMQ_ZAP_DOMAIN, ZAP_DOMAIN, "ZAP domain", err);
-    return rc ? rc : enforce_domain(s->router, err);
+    return rc ? rc : sl_zmq_enforce_domain(s->router, err);
 }
 
 static int bind_router(struct zmq_server *s, const char *endpoint, struct sl_error *err) {
@@ -231,6 +216,7 @@ static int open_server(struct zmq_server *s, const struct sl_zmq_server_config *
         return rc;
     }
     rc = sl_allow_create(config->allowed_path, &s->allow, err);
+    rc = rc || !config->admission ? rc : sl_allow_admit(s->allow, config->admission, err);
     rc = rc ? rc : sl_conns_create(CONNS_MAX, &s->conns, err);
     rc = rc ? rc : sl_zmq_context(&s->context, err);
     rc = rc ? rc : sl_zap_start(s->context, ZAP_DOMAIN, s->allow, &s->zap, err);
@@ -260,6 +246,11 @@ int sl_zmq_server_create(const struct sl_zmq_server_config *config, struct sl_li
     }
     *ret_link = &s->link;
     return SL_OK;
+}
+
+int sl_zmq_server_admit(struct sl_link *link, const struct sl_link_admission *admission,
+                        struct sl_error *err) {
+    return sl_allow_admit(server_of(link)->allow, admission, err);
 }
 
 const char *sl_zmq_server_endpoint(struct sl_link *link) {

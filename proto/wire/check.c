@@ -5,6 +5,7 @@
 
 struct check {
     bool sending;
+    uint32_t version; /* of the envelope */
     struct sl_error *err;
 };
 
@@ -146,6 +147,9 @@ static int check_models(const struct check *c, const struct sl_msg_device *d) {
         const struct sl_msg_model *m = &d->models[i];
         rc = check_name(c, TEXT(m->id), "model", true);
         rc = rc ? rc : check_figure(c, "tokens per second", m->tokens_per_s_milli);
+        for (uint32_t k = 0; k < SL_LENGTHS && rc == SL_OK; k++) {
+            rc = check_figure(c, "tokens per second of a length", m->length_rates_milli[k]);
+        }
         for (uint32_t j = 0; j < i && rc == SL_OK; j++) {
             if (strcmp(m->id, d->models[j].id) == 0) {
                 rc = sl_fail(c->err, SL_INVALID, "model %s stands twice", m->id);
@@ -263,7 +267,8 @@ static int check_vectors(const struct check *c, const struct sl_msg_result_line 
 }
 
 static int check_result_line(const struct check *c, const struct sl_msg_result_line *line) {
-    int rc = check_enum(c, "status", (unsigned)line->status, SL_LINE_FAILED);
+    int rc = check_enum(c, "status", (unsigned)line->status,
+                        c->version >= SL_WIRE_VERSION_TOKENS ? SL_LINE_BAD_TOKEN : SL_LINE_FAILED);
     if (rc) {
         return rc;
     }
@@ -336,8 +341,32 @@ static int check_directive(const struct check *c, const struct sl_msg_directive 
     return rc;
 }
 
+static int check_token_line(const struct check *c, const struct sl_msg_unit_line *line) {
+    if (c->version < SL_WIRE_VERSION_TOKENS) {
+        return sl_fail(c->err, SL_INVALID, "token inputs need wire version %d, this is %u",
+                       SL_WIRE_VERSION_TOKENS, c->version);
+    }
+    for (uint32_t i = 0; i < line->input_count; i++) {
+        const struct sl_msg_input *in = &line->inputs[i];
+        int rc = check_count(c, "token ids", in->id_count, 1, SL_MSG_TOKENS_MAX);
+        for (uint32_t k = 0; k < in->id_count && rc == SL_OK; k++) {
+            if (in->ids[k] > SL_MSG_TOKEN_ID_MAX) {
+                rc = sl_fail(c->err, SL_LIMIT, "token id %u is above %d", in->ids[k],
+                             SL_MSG_TOKEN_ID_MAX);
+            }
+        }
+        if (rc) {
+            return sl_wrap(c->err, "input %u", i);
+        }
+    }
+    return SL_OK;
+}
+
 static int check_unit_line(const struct check *c, const struct sl_msg_unit_line *line) {
     int rc = check_count(c, "inputs", line->input_count, 1, SL_MSG_INPUTS_MAX);
+    if (rc == SL_OK && line->tokens) {
+        return check_token_line(c, line);
+    }
     for (uint32_t i = 0; i < line->input_count && rc == SL_OK; i++) {
         const struct sl_msg_input *in = &line->inputs[i];
         if (in->bytes > SL_MSG_INPUT_BYTES_MAX) {
@@ -380,6 +409,30 @@ static int check_drain(const struct check *c, const struct sl_msg_drain *m) {
     return rc ? rc : check_ids(c, "unit id", m->units, m->unit_count);
 }
 
+/* Its characters are the link's business: they are looked at when the key is used. */
+static int check_curve_key(const struct check *c, const char *key, bool wanted) {
+    int rc = check_name(c, key, SL_MSG_CURVE_KEY_MAX, "public key", wanted);
+    if (rc == SL_OK && key[0] && strlen(key) != SL_MSG_CURVE_KEY_MAX - 1) {
+        rc =
+            sl_fail(c->err, SL_INVALID, "a public key has %d characters", SL_MSG_CURVE_KEY_MAX - 1);
+    }
+    return rc;
+}
+
+static int check_rotate(const struct check *c, const struct sl_msg_rotate *m) {
+    int rc = check_id(c, "rotation", m->rotation);
+    rc = rc ? rc : check_curve_key(c, m->public_key, false);
+    if (rc == SL_OK && m->overlap_ms > SL_MSG_SPAN_MS_MAX) {
+        rc = sl_fail(c->err, SL_LIMIT, "overlap of more than ten years");
+    }
+    return rc;
+}
+
+static int check_rotate_key(const struct check *c, const struct sl_msg_rotate_key *m) {
+    int rc = check_id(c, "rotation", m->rotation);
+    return rc ? rc : check_curve_key(c, m->public_key, true);
+}
+
 static int check_body(const struct check *c, const struct sl_msg *msg) {
     switch (msg->kind) {
     case SL_MSG_HELLO:
@@ -404,6 +457,10 @@ static int check_body(const struct check *c, const struct sl_msg *msg) {
         return check_drain(c, &msg->drain);
     case SL_MSG_GOODBYE:
         return check_people(c, TEXT(msg->goodbye.reason), "reason");
+    case SL_MSG_ROTATE:
+        return check_rotate(c, &msg->rotate);
+    case SL_MSG_ROTATE_KEY:
+        return check_rotate_key(c, &msg->rotate_key);
     case SL_MSG_INVALID:
     default:
         return sl_fail(c->err, SL_INVALID, "message kind %u is unknown", (unsigned)msg->kind);
@@ -411,8 +468,11 @@ static int check_body(const struct check *c, const struct sl_msg *msg) {
 }
 
 int sl_msg_check(const struct sl_msg *msg, bool sending, struct sl_error *err) {
-    struct check c = {sending, err};
+    struct check c = {sending, msg->version, err};
     int rc = check_body(&c, msg);
+    if (rc == SL_OK && msg->kind >= SL_MSG_ROTATE && msg->version < 2) {
+        rc = sl_fail(err, SL_INVALID, "version 1 has no such message");
+    }
     if (rc) {
         sl_wrap(err, "%s", sl_msg_kind_name(msg->kind));
     }

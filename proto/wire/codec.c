@@ -25,6 +25,10 @@ const char *sl_msg_kind_name(enum sl_msg_kind kind) {
         return "drain";
     case SL_MSG_GOODBYE:
         return "goodbye";
+    case SL_MSG_ROTATE:
+        return "rotate";
+    case SL_MSG_ROTATE_KEY:
+        return "rotate_key";
     case SL_MSG_INVALID:
     default:
         return "invalid";

@@ -41,6 +41,13 @@ int sl_msg_encode(const struct sl_msg *msg, struct sl_buf *out, struct sl_error 
 int sl_msg_decode(const uint8_t *data, size_t size, struct sl_msg_arena *arena,
                   struct sl_msg *ret_msg, struct sl_error *err);
 
+/* One device alone, as it stands in a report: for keeping it in little memory. Packing fails like
+ * encoding; bytes that were packed, or were a report's device_bytes, unpack. */
+int sl_msg_device_pack(const struct sl_msg_device *device, struct sl_buf *out,
+                       struct sl_error *err);
+int sl_msg_device_unpack(const uint8_t *data, size_t size, struct sl_msg_device *ret_device,
+                         struct sl_error *err);
+
 /* SL_OK, or -SL_STALE with a text that says which end to update. newest: SL_WIRE_VERSION. */
 int sl_msg_check_version(uint32_t theirs, uint32_t newest, struct sl_error *err);
 

@@ -9,6 +9,7 @@
 
 #include "proto/wire/arena.h"
 #include "proto/wire/check.h"
+#include "proto/wire/fast.h"
 #include "sluice.pb-c.h"
 
 struct reader {
@@ -110,6 +111,10 @@ static int get_models(const struct reader *r, const Sluice__V1__Device *in,
         d->models[i].tokens_per_s_milli = model->tokens_per_s_milli;
         d->models[i].max_tokens = model->max_tokens;
         d->models[i].truncate = model->truncate;
+        /* A newer agent may know longer classes: they are left out. */
+        for (size_t k = 0; k < model->n_length_rates_milli && k < SL_LENGTHS; k++) {
+            d->models[i].length_rates_milli[k] = model->length_rates_milli[k];
+        }
     }
     return rc;
 }
@@ -318,8 +323,31 @@ static int get_directive(const struct reader *r, const Sluice__V1__Directive *in
     return rc ? rc : get_text(r, in->reason, TEXT(m->reason), "reason");
 }
 
+static int get_token_inputs(const struct reader *r, const Sluice__V1__UnitLine *in,
+                            struct sl_msg_unit_line *line) {
+    void *items = NULL;
+    if (in->n_inputs) {
+        return sl_fail(r->err, SL_CORRUPT, "line %u has texts and token inputs", in->line);
+    }
+    int rc = get_count(r, in->n_token_inputs, SL_MSG_INPUTS_MAX, "inputs", &line->input_count);
+    rc = rc ? rc : get_items(r, line->input_count, sizeof *line->inputs, &items);
+    struct sl_msg_input *inputs = items;
+    line->inputs = inputs;
+    line->tokens = true;
+    for (uint32_t i = 0; rc == SL_OK && i < line->input_count; i++) {
+        const Sluice__V1__TokenInput *input = in->token_inputs[i];
+        rc = get_count(r, input->n_ids, SL_MSG_TOKENS_MAX, "token ids", &inputs[i].id_count);
+        inputs[i].text = "";
+        inputs[i].ids = input->ids;
+    }
+    return rc;
+}
+
 static int get_inputs(const struct reader *r, const Sluice__V1__UnitLine *in,
                       struct sl_msg_unit_line *line) {
+    if (in->n_token_inputs) {
+        return get_token_inputs(r, in, line);
+    }
     void *items = NULL;
     int rc = get_count(r, in->n_inputs, SL_MSG_INPUTS_MAX, "inputs", &line->input_count);
     rc = rc ? rc : get_items(r, line->input_count, sizeof *line->inputs, &items);
@@ -371,6 +399,19 @@ static int get_goodbye(const struct reader *r, const Sluice__V1__Goodbye *in,
     return get_text(r, in->reason, TEXT(m->reason), "reason");
 }
 
+static int get_rotate(const struct reader *r, const Sluice__V1__Rotate *in,
+                      struct sl_msg_rotate *m) {
+    m->rotation = in->rotation;
+    m->overlap_ms = in->overlap_ms;
+    return get_text(r, in->public_key, TEXT(m->public_key), "public key");
+}
+
+static int get_rotate_key(const struct reader *r, const Sluice__V1__RotateKey *in,
+                          struct sl_msg_rotate_key *m) {
+    m->rotation = in->rotation;
+    return get_text(r, in->public_key, TEXT(m->public_key), "public key");
+}
+
 static int get_body(const struct reader *r, const Sluice__V1__Envelope *e, struct sl_msg *msg) {
 #define BODY(kind_, name)                                                                          \
     case SLUICE__V1__ENVELOPE__BODY_##kind_:                                                       \
@@ -388,6 +429,8 @@ static int get_body(const struct reader *r, const Sluice__V1__Envelope *e, struc
         BODY(RESULT_ACK, result_ack);
         BODY(DRAIN, drain);
         BODY(GOODBYE, goodbye);
+        BODY(ROTATE, rotate);
+        BODY(ROTATE_KEY, rotate_key);
     case SLUICE__V1__ENVELOPE__BODY__NOT_SET:
     case _SLUICE__V1__ENVELOPE__BODY__CASE_IS_INT_SIZE:
     default:
@@ -403,8 +446,8 @@ static int get_body(const struct reader *r, const Sluice__V1__Envelope *e, struc
     return sl_fail(r->err, SL_INVALID, "message without content");
 }
 
-int sl_msg_decode(const uint8_t *data, size_t size, struct sl_msg_arena *arena,
-                  struct sl_msg *ret_msg, struct sl_error *err) {
+int sl_msg_decode_general(const uint8_t *data, size_t size, struct sl_msg_arena *arena,
+                          struct sl_msg *ret_msg, struct sl_error *err) {
     sl_msg_arena_reset(arena);
     if (size > SL_MSG_BYTES_MAX) {
         return sl_fail(err, SL_LIMIT, "message of %zu bytes, at most %d", size, SL_MSG_BYTES_MAX);
@@ -432,6 +475,50 @@ int sl_msg_decode(const uint8_t *data, size_t size, struct sl_msg_arena *arena,
     rc = rc ? rc : sl_msg_check(&msg, false, err);
     if (rc == SL_OK) {
         *ret_msg = msg;
+    }
+    return rc;
+}
+
+int sl_msg_decode(const uint8_t *data, size_t size, struct sl_msg_arena *arena,
+                  struct sl_msg *ret_msg, struct sl_error *err) {
+    sl_msg_arena_reset(arena);
+    if (size <= SL_MSG_BYTES_MAX && sl_msg_fast_report(data, size, arena, ret_msg)) {
+        return SL_OK;
+    }
+    return sl_msg_decode_general(data, size, arena, ret_msg, err);
+}
+
+/* ---- one device ---- */
+
+static void *heap_alloc(void *arg, size_t size) {
+    (void)arg;
+    return calloc(1, size ? size : 1);
+}
+
+static void heap_free(void *arg, void *pointer) {
+    (void)arg;
+    free(pointer);
+}
+
+int sl_msg_device_unpack(const uint8_t *data, size_t size, struct sl_msg_device *ret_device,
+                         struct sl_error *err) {
+    struct sl_msg_device device;
+    memset(&device, 0, sizeof device);
+    if (sl_msg_fast_device(data, size, &device)) {
+        *ret_device = device;
+        return SL_OK;
+    }
+    ProtobufCAllocator allocator = {heap_alloc, heap_free, NULL};
+    Sluice__V1__Device *in = sluice__v1__device__unpack(&allocator, size, data);
+    if (!in) {
+        return sl_fail(err, SL_CORRUPT, "a device of %zu bytes is damaged", size);
+    }
+    struct reader reader = {NULL, err};
+    memset(&device, 0, sizeof device);
+    int rc = get_device(&reader, in, &device);
+    sluice__v1__device__free_unpacked(in, &allocator);
+    if (rc == SL_OK) {
+        *ret_device = device;
     }
     return rc;
 }

@@ -136,6 +136,15 @@ static void put_modes(struct scratch *s, const struct sl_msg_device *d, Sluice__
     }
 }
 
+/* Classes behind the last measured one are left out. */
+static size_t lengths_known(const struct sl_msg_model *model) {
+    size_t n = SL_LENGTHS;
+    while (n > 0 && model->length_rates_milli[n - 1] == 0) {
+        n--;
+    }
+    return n;
+}
+
 static void put_models(struct scratch *s, const struct sl_msg_device *d, Sluice__V1__Device *out) {
     out->models = take_items(s, d->model_count, sizeof **out->models);
     if (!out->models) {
@@ -149,6 +158,8 @@ static void put_models(struct scratch *s, const struct sl_msg_device *d, Sluice_
         model->tokens_per_s_milli = d->models[i].tokens_per_s_milli;
         model->max_tokens = d->models[i].max_tokens;
         model->truncate = d->models[i].truncate;
+        model->length_rates_milli = (uint64_t *)d->models[i].length_rates_milli; /* only read */
+        model->n_length_rates_milli = lengths_known(&d->models[i]);
     }
 }
 
@@ -380,6 +391,16 @@ static void put_unit_line(struct scratch *s, const struct sl_msg_unit_line *line
                           Sluice__V1__UnitLine *out) {
     sluice__v1__unit_line__init(out);
     out->line = line->line;
+    if (line->tokens) {
+        out->token_inputs = take_items(s, line->input_count, sizeof **out->token_inputs);
+        out->n_token_inputs = line->input_count;
+        for (uint32_t i = 0; out->token_inputs && i < line->input_count; i++) {
+            sluice__v1__token_input__init(out->token_inputs[i]);
+            out->token_inputs[i]->n_ids = line->inputs[i].id_count;
+            out->token_inputs[i]->ids = (uint32_t *)line->inputs[i].ids;
+        }
+        return;
+    }
     out->inputs = take(s, line->input_count * sizeof *out->inputs);
     if (!out->inputs) {
         return;
@@ -443,6 +464,28 @@ static void put_goodbye(struct scratch *s, const struct sl_msg_goodbye *m,
     out->retry = m->retry;
 }
 
+static void put_rotate(struct scratch *s, const struct sl_msg_rotate *m, Sluice__V1__Envelope *e) {
+    Sluice__V1__Rotate *out = e->rotate = take(s, sizeof *out);
+    if (!out) {
+        return;
+    }
+    sluice__v1__rotate__init(out);
+    out->rotation = m->rotation;
+    out->public_key = text_of(m->public_key);
+    out->overlap_ms = m->overlap_ms;
+}
+
+static void put_rotate_key(struct scratch *s, const struct sl_msg_rotate_key *m,
+                           Sluice__V1__Envelope *e) {
+    Sluice__V1__RotateKey *out = e->rotate_key = take(s, sizeof *out);
+    if (!out) {
+        return;
+    }
+    sluice__v1__rotate_key__init(out);
+    out->rotation = m->rotation;
+    out->public_key = text_of(m->public_key);
+}
+
 static void put_body(struct scratch *s, const struct sl_msg *msg, Sluice__V1__Envelope *e) {
 #define BODY(kind, name)                                                                           \
     case SL_MSG_##kind:                                                                            \
@@ -461,6 +504,8 @@ static void put_body(struct scratch *s, const struct sl_msg *msg, Sluice__V1__En
         BODY(RESULT_ACK, result_ack);
         BODY(DRAIN, drain);
         BODY(GOODBYE, goodbye);
+        BODY(ROTATE, rotate);
+        BODY(ROTATE_KEY, rotate_key);
     case SL_MSG_INVALID:
     default:
         sl_assert_failed("a checked message has a kind", __FILE__, __LINE__);
@@ -507,4 +552,23 @@ int sl_msg_encode(const struct sl_msg *msg, struct sl_buf *out, struct sl_error 
                         : pack(&envelope, msg, out, err);
     scratch_fini(&scratch);
     return rc;
+}
+
+int sl_msg_device_pack(const struct sl_msg_device *device, struct sl_buf *out,
+                       struct sl_error *err) {
+    struct scratch scratch;
+    scratch.blocks = NULL;
+    scratch.used = 0;
+    scratch.failed = false;
+    Sluice__V1__Device packed;
+    put_device(&scratch, device, &packed);
+    char *at = NULL;
+    if (!scratch.failed) {
+        at = sl_buf_extend(out, sluice__v1__device__get_packed_size(&packed));
+    }
+    if (at) {
+        sluice__v1__device__pack(&packed, (uint8_t *)at);
+    }
+    scratch_fini(&scratch);
+    return at ? SL_OK : sl_fail(err, SL_NOMEM, "no memory to pack a device");
 }

@@ -33,6 +33,8 @@ enum sl_msg_kind {
     SL_MSG_RESULT_ACK, /* broker -> agent: durable now; forget */
     SL_MSG_DRAIN,      /* broker -> agent: hand back units (ids) that have not been started */
     SL_MSG_GOODBYE,    /* either way: session ends on purpose, reason */
+    SL_MSG_ROTATE,     /* broker -> agent, version 2: make a new key, or use the new one now */
+    SL_MSG_ROTATE_KEY, /* agent -> broker, version 2: the key that it made */
 };
 
 /* ---- agent -> broker ---- */
@@ -47,9 +49,18 @@ struct sl_msg_hello {
     const uint64_t *units; /* [unit_count] ids held from before: the rest must be issued anew */
 };
 
+/* Of a message that was read: where something of it stood. */
+struct sl_msg_bytes {
+    const uint8_t *data;
+    uint32_t size;
+};
+
 struct sl_msg_report {
     uint32_t device_count;
     const struct sl_msg_device *devices;
+    /* [device_count] each device as it came, to be kept and unpacked later (codec.h); NULL in a
+     * message that was made here, and where it came in an unusual form. Not sent. */
+    const struct sl_msg_bytes *device_bytes;
     struct sl_msg_pool pool;
     uint64_t results_spooled; /* waiting for an acknowledgement */
     uint64_t shares_spooled;
@@ -78,7 +89,18 @@ struct sl_msg_ack {
     uint64_t started_ns;
 };
 
+struct sl_msg_rotate_key {
+    uint64_t rotation;
+    char public_key[SL_MSG_CURVE_KEY_MAX];
+};
+
 /* ---- broker -> agent ---- */
+
+struct sl_msg_rotate {
+    uint64_t rotation;                     /* its number; rises per agent */
+    char public_key[SL_MSG_CURVE_KEY_MAX]; /* empty: make one and send it; else it is admitted */
+    uint64_t overlap_ms;
+};
 
 struct sl_msg_welcome {
     uint64_t session;
@@ -134,6 +156,8 @@ struct sl_msg {
         struct sl_msg_result_ack result_ack;
         struct sl_msg_drain drain;
         struct sl_msg_goodbye goodbye;
+        struct sl_msg_rotate rotate;
+        struct sl_msg_rotate_key rotate_key;
     };
 };
 

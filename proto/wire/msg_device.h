@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "proto/base/length.h"
 #include "proto/base/mode.h"
 #include "proto/wire/msg_limits.h"
 #include "proto/wire/msg_telemetry.h"
@@ -16,6 +17,7 @@ struct sl_msg_model {
     uint64_t tokens_per_s_milli;
     uint32_t max_tokens;
     bool truncate;
+    uint64_t length_rates_milli[SL_LENGTHS]; /* tokens/s by length of text; 0: not measured */
 };
 
 /* Absolute state of one device; in HELLO and REPORT. */

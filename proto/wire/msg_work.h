@@ -11,15 +11,19 @@
 
 /* ---- broker -> agent ---- */
 
+/* A text, or the ids of its tokens. */
 struct sl_msg_input {
     const char *text; /* UTF-8, NUL may occur inside */
     uint32_t bytes;
+    uint32_t id_count;
+    const uint32_t *ids; /* [id_count] */
 };
 
 struct sl_msg_unit_line {
     uint32_t line;
     uint32_t input_count;
     const struct sl_msg_input *inputs;
+    bool tokens; /* inputs are ids, all of them; needs wire version SL_WIRE_VERSION_TOKENS */
 };
 
 struct sl_msg_unit {
@@ -46,7 +50,8 @@ enum sl_line_status {
     SL_LINE_OK,
     SL_LINE_TOO_LONG, /* over the model's limit: the tenant's error, not billed */
     SL_LINE_BAD_MODEL,
-    SL_LINE_FAILED, /* the device gave a bad vector: the line is issued again elsewhere */
+    SL_LINE_FAILED,    /* the device gave a bad vector: the line is issued again elsewhere */
+    SL_LINE_BAD_TOKEN, /* an id outside the model's vocabulary: the tenant's error, not billed */
 };
 
 struct sl_msg_result_line {

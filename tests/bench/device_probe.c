@@ -37,9 +37,7 @@ struct way {
 
 struct result {
     struct way ways[3];
-    uint32_t width;
-    uint32_t local;
-    uint32_t rounds;
+    struct sl_hash_shape best;
     int64_t prepare_ms;
     bool offered;
     char why[SL_ERROR_TEXT_MAX];
@@ -58,12 +56,9 @@ static void try_ways(const struct sl_discovered *found, const struct options *o,
     if (sl_cl_open(&cl, &spec, NULL) != SL_OK) {
         return; /* the device's own report says why */
     }
-    struct sl_hash_kernel kernel;
-    if (sl_hash_open_best(&cl, &kernel, NULL) == SL_OK) {
-        result->width = kernel.width;
-        result->local = kernel.local;
-        result->rounds = kernel.rounds;
-        sl_hash_kernel_close(&kernel);
+    struct sl_hash_choice choice;
+    if (sl_hash_choose(&cl, &choice, NULL) == SL_OK) {
+        result->best = choice.shapes[choice.count - 1];
     }
     for (size_t i = 0; o->all_ways && i < sizeof methods / sizeof methods[0]; i++) {
         struct way *way = &result->ways[i];
@@ -123,8 +118,11 @@ static void print_text(const struct sl_device_info *info, const struct result *r
     printf("%s\n  %s, %s, driver %s, %u compute units, %llu MiB\n", info->key, info->name,
            info->platform, info->driver, info->compute_units,
            (unsigned long long)(info->memory_bytes >> 20));
-    printf("  hash kernel: vectors of %u, work-groups of %u, %u rounds\n", r->width, r->local,
-           r->rounds);
+    printf(
+        "  hash kernel: vectors of %u, work-groups of %u, %u rounds, %u headers at once, logic %d, "
+        "rotate %d\n",
+        r->best.width, r->best.local, r->best.rounds, r->best.mids, (int)r->best.logic,
+        (int)r->best.rotate);
     for (size_t i = 0; i < 3; i++) {
         if (r->ways[i].method != SL_STOP_UNKNOWN) {
             printf("  stop by %s: ", sl_stop_method_name(r->ways[i].method));
@@ -160,7 +158,7 @@ static void print_json(const struct sl_device_info *info, const struct result *r
            "\"width\":%u,\"local\":%u,\"rounds\":%u,\"stop_method\":\"%s\",\"stop_us_p50\":%u,"
            "\"stop_us_max\":%u,\"hash_rate_hs\":%llu,\"ways\":[",
            more ? "," : "", info->key, info->name, info->driver, r->offered ? "true" : "false",
-           (long long)r->prepare_ms, r->width, r->local, r->rounds,
+           (long long)r->prepare_ms, r->best.width, r->best.local, r->best.rounds,
            sl_stop_method_name(s->stop_method), s->stop_us_p50, s->stop_us_max,
            (unsigned long long)s->hash_rate_hs);
     bool first = true;

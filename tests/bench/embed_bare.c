@@ -52,6 +52,11 @@ struct bench {
     bool endless;
     uint32_t lines_done;
     uint64_t tokens_done;
+    /* Per device: busy and idle times in the first and in the latest report of the run. */
+    struct {
+        uint64_t busy_ns, gap_ns;
+    } first[DEVICES_MAX], latest[DEVICES_MAX];
+    bool reported[DEVICES_MAX];
     /* What halts wait for. */
     bool halted, started;
     int64_t at_ns;
@@ -114,6 +119,26 @@ static void feed(struct bench *b, uint32_t device) {
     }
 }
 
+static void note_times(struct bench *b, uint32_t device, const struct sl_device_stats *stats) {
+    b->latest[device].busy_ns = stats->busy_ns[SL_MODE_INFER];
+    b->latest[device].gap_ns = stats->idle_gap_ns;
+    if (!b->reported[device]) {
+        b->first[device] = b->latest[device];
+        b->reported[device] = true;
+    }
+}
+
+/* Share of the device's time in which its queue was empty although there was work, between the
+ * reports of the run; reports come about once a second. Negative: there were too few. */
+static double gap_share(const struct bench *b) {
+    uint64_t busy = 0, gap = 0;
+    for (uint32_t i = 0; i < b->device_count; i++) {
+        busy += b->latest[i].busy_ns - b->first[i].busy_ns;
+        gap += b->latest[i].gap_ns - b->first[i].gap_ns;
+    }
+    return busy > 0 ? (double)gap / (double)(busy + gap) : -1;
+}
+
 static void take_event(struct bench *b) {
     struct sl_device_event event;
     if (sl_mailbox_take_wait(b->events, WAIT_NS, &event) != SL_OK) {
@@ -146,6 +171,7 @@ static void take_event(struct bench *b) {
     case SL_DEVEV_UNIT_DONE:
     case SL_DEVEV_CANARY:
     case SL_DEVEV_STATS:
+    case SL_DEVEV_JOB_STARTED:
     case SL_DEVEV_INVALID:
         break;
     }
@@ -157,6 +183,9 @@ static void run_set(struct bench *b, const struct text_set *set) {
     b->next_text = b->lines_done = 0;
     b->tokens_done = 0;
     b->endless = false;
+    memset(b->reported, 0, sizeof b->reported);
+    memset(b->first, 0, sizeof b->first);
+    memset(b->latest, 0, sizeof b->latest);
     int64_t begin = sl_clock_mono().ns;
     for (uint32_t i = 0; i < 2 * b->device_count; i++) {
         feed(b, i % b->device_count);
@@ -166,7 +195,7 @@ static void run_set(struct bench *b, const struct text_set *set) {
     }
     double seconds = (double)(sl_clock_mono().ns - begin) / (double)SL_NS_PER_S;
     b->set = NULL;
-    printf("%.6f %u %" PRIu64 "\n", seconds, b->lines_done, b->tokens_done);
+    printf("%.6f %u %" PRIu64 " %.6f\n", seconds, b->lines_done, b->tokens_done, gap_share(b));
 }
 
 static void run_halts(struct bench *b, const struct text_set *set, uint32_t count) {

@@ -2,9 +2,11 @@
  * The bare kernel loop: the hash kernel that the agent would use, two launches queued, nothing
  * else.
  *
- *   hash_bare [--seconds S] [--split N] [--launch-ms L] [--no-cpu] [--cache DIR] [--json]
+ *   hash_bare [--seconds S] [--split N] [--launch-ms L] [--no-cpu] [--one]
+ *             [--cache DIR] [--json]
  *
- * Prints nonces over wall time, all devices at once, one thread each. */
+ * --one: one header at a time, as for a pool without version rolling. --cache keeps programs and
+ * what was tuned. Prints nonces over wall time, all devices at once, one thread each. */
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +24,7 @@ struct options {
     uint32_t split;
     bool cpu;
     bool json;
+    bool one;
     const char *cache;
 };
 
@@ -29,10 +32,12 @@ struct loop {
     const struct options *options;
     const struct sl_discovered *found;
     struct sl_cl cl;
+    struct sl_hash_choice choice;
+    struct sl_hash_shape shape; /* the best of them */
     struct sl_hash_kernel kernel;
     pthread_barrier_t *start;
     pthread_t thread;
-    uint64_t nonces;
+    uint64_t hashes;
     double seconds;
     uint64_t gap_ns;
     uint64_t busy_ns;
@@ -80,7 +85,7 @@ static int collect(struct loop *loop, struct sl_hash_launch *launch, int64_t *la
     loop->busy_ns += (uint64_t)(end - start);
     loop->gap_ns += *last_end_ns && start > *last_end_ns ? (uint64_t)(start - *last_end_ns) : 0;
     *last_end_ns = end;
-    loop->nonces += (uint64_t)found.groups_ran * sl_hash_nonces_per_group(&loop->kernel);
+    loop->hashes += (uint64_t)found.groups_ran * sl_hash_hashes_per_group(&loop->kernel);
     return SL_OK;
 }
 
@@ -102,6 +107,16 @@ static int run(struct loop *loop, const struct sl_hash_input *input, uint32_t gr
     return rc;
 }
 
+/* The shape that the agent would take, of those for one header with --one. */
+static int choose(struct loop *loop) {
+    int rc = sl_hash_choose(&loop->cl, &loop->choice, &loop->err);
+    if (rc == SL_OK) {
+        uint32_t last = loop->options->one ? 0 : loop->choice.count - 1;
+        loop->shape = loop->choice.shapes[last];
+    }
+    return rc;
+}
+
 static void *loop_main(void *arg) {
     struct loop *loop = arg;
     static const uint32_t midstate[8] = {0};
@@ -111,15 +126,23 @@ static void *loop_main(void *arg) {
     uint32_t groups = 0;
     const struct sl_cl_spec spec = {.platform = loop->found->platform,
                                     .device = loop->found->device,
-                                    .cache_dir = loop->options->cache};
-    sl_hash_input_make(midstate, tail, &target, &input);
+                                    .cache_dir = loop->options->cache,
+                                    .figures = loop->found->info.key,
+                                    .launch_ms = (uint32_t)loop->options->launch_ms};
     loop->status = sl_cl_open(&loop->cl, &spec, &loop->err);
     bool open = loop->status == SL_OK;
     if (open) {
-        loop->status = sl_hash_open_best(&loop->cl, &loop->kernel, &loop->err);
+        loop->status = choose(loop);
+    }
+    if (loop->status == SL_OK) {
+        loop->status = sl_hash_kernel_open(&loop->cl, &loop->shape, &loop->kernel, &loop->err);
     }
     bool ready = loop->status == SL_OK;
     if (ready) {
+        sl_hash_input_make(midstate, tail, &target, &input);
+        while (input.mid_count < loop->shape.mids) {
+            sl_hash_input_add(&input, midstate);
+        }
         loop->status = size_launch(loop, &input, &groups);
     }
     pthread_barrier_wait(loop->start);
@@ -128,11 +151,8 @@ static void *loop_main(void *arg) {
     }
     if (ready) {
         sl_hash_kernel_save(&loop->kernel);
-        uint32_t shape[3] = {loop->kernel.width, loop->kernel.local, loop->kernel.rounds};
         sl_hash_kernel_close(&loop->kernel);
-        loop->kernel.width = shape[0];
-        loop->kernel.local = shape[1];
-        loop->kernel.rounds = shape[2];
+        (void)sl_tuning_save(loop->cl.tuning, &loop->err);
     }
     if (open) {
         sl_cl_close(&loop->cl);
@@ -148,6 +168,8 @@ static bool read_options(int argc, char **argv, struct options *o) {
             o->json = true;
         } else if (strcmp(argv[i], "--no-cpu") == 0) {
             o->cpu = false;
+        } else if (strcmp(argv[i], "--one") == 0) {
+            o->one = true;
         } else if (more && strcmp(argv[i], "--seconds") == 0) {
             o->seconds = strtod(argv[++i], NULL);
         } else if (more && strcmp(argv[i], "--launch-ms") == 0) {
@@ -170,7 +192,7 @@ static int print(const struct options *o, const struct loop *loops, uint32_t cou
             fprintf(stderr, "hash_bare: %s: %s\n", loops[i].found->info.key, loops[i].err.text);
             return 1;
         }
-        total += (double)loops[i].nonces / loops[i].seconds;
+        total += (double)loops[i].hashes / loops[i].seconds;
     }
     if (o->json) {
         printf("{\"hash_rate_hs\":%.0f,\"seconds\":%.3f,\"devices\":[", total, loops[0].seconds);
@@ -179,13 +201,14 @@ static int print(const struct options *o, const struct loop *loops, uint32_t cou
     }
     for (uint32_t i = 0; i < count; i++) {
         const struct loop *l = &loops[i];
-        double rate = (double)l->nonces / l->seconds;
+        double rate = (double)l->hashes / l->seconds;
         double gap = l->busy_ns ? (double)l->gap_ns / (double)l->busy_ns : 0;
         printf(o->json ? "%s{\"key\":\"%s\",\"hash_rate_hs\":%.0f,\"width\":%u,\"local\":%u,"
-                         "\"rounds\":%u,\"idle_gap_share\":%.6f}"
-                       : "%s%s  %.0f H/s  width %u  work-group %u  rounds %u  idle gaps %.6f\n",
-               o->json && i ? "," : "", l->found->info.key, rate, l->kernel.width, l->kernel.local,
-               l->kernel.rounds, gap);
+                         "\"rounds\":%u,\"headers\":%u,\"idle_gap_share\":%.6f}"
+                       : "%s%s  %.0f H/s  width %u  work-group %u  rounds %u  headers %u  "
+                         "idle gaps %.6f\n",
+               o->json && i ? "," : "", l->found->info.key, rate, l->shape.width, l->shape.local,
+               l->shape.rounds, l->shape.mids, gap);
     }
     if (o->json) {
         printf("]}\n");
@@ -200,7 +223,7 @@ int main(int argc, char **argv) {
     pthread_barrier_t start;
     if (!read_options(argc, argv, &options)) {
         fprintf(stderr, "usage: hash_bare [--seconds S] [--split N] [--launch-ms L] [--no-cpu] "
-                        "[--cache DIR] [--json]\n");
+                        "[--one] [--cache DIR] [--json]\n");
         return 2;
     }
     const struct sl_discover_config config = {.node = "bench",

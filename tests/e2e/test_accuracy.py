@@ -16,7 +16,7 @@ import zipfile
 
 from many_scripts import texts
 from sluice_site import MODEL
-from support import SiteCase
+from support import BUILD, SiteCase
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 GET_MODELS = os.path.join(os.path.dirname(os.path.dirname(HERE)), "deploy", "get-models.sh")
@@ -27,6 +27,8 @@ TOO_LONG_MAX = 10
 DIM = 384
 DISTANCE_MAX = 1e-6  # 1 - cosine
 NORM_ERROR_MAX = 1e-5
+TYPES = {"f16": 1e-4, "q8_0": 1e-3}  # 1 - cosine to the float32 weights' vectors
+TYPED_TEXTS, TYPED_TOKENS = 40, 64  # how many texts these get, and how long they are at most
 
 
 def run_or_skip(what, *command):
@@ -80,6 +82,7 @@ def distance(a, b):
 class Accuracy(SiteCase):
     """The real model on this machine's OpenCL devices, with all of its context."""
     parts = ("pool", "broker")
+    options = {"broker_extra": "".join(f"  - id: minilm-{kind}\n" for kind in TYPES)}
 
     @classmethod
     def setUpClass(cls):
@@ -101,6 +104,7 @@ class Accuracy(SiteCase):
         super().setUpClass()
         try:
             cls.take_all_of_the_context()
+            cls.offer_in_other_types(model)
             cls.site.start_agent()
         except BaseException:
             cls.tearDownClass()
@@ -112,6 +116,36 @@ class Accuracy(SiteCase):
             text = f.read()
         with open(cls.site.path("agent.yaml"), "w") as f:
             f.write(text.replace("max_tokens: 256", f"max_tokens: {MODEL_TOKENS}"))
+
+    @classmethod
+    def offer_in_other_types(cls, model):
+        """sluice-convert's files of the same folder."""
+        entries = ""
+        for kind in TYPES:
+            path = cls.site.path(f"minilm-{kind}.gguf")
+            subprocess.run([os.path.join(BUILD, "agent", "convert", "sluice-convert"), "--type", kind, "--out", path,
+                            model], check=True, stdout=subprocess.DEVNULL)
+            entries += f"  - id: minilm-{kind}\n    path: {path}\n    max_tokens: {TYPED_TOKENS}\n"
+        with open(cls.site.path("agent.yaml")) as f:
+            text = f.read()
+        with open(cls.site.path("agent.yaml"), "w") as f:
+            f.write(text.replace("models:\n", "models:\n" + entries, 1))
+
+    def test_half_and_eight_bits_stay_close(self):
+        short = [i for i, wanted in enumerate(self.wanted) if wanted["tokens"] <= TYPED_TOKENS][:TYPED_TEXTS]
+        for kind, far_max in TYPES.items():
+            lines = [request(i, self.texts[i]).replace(json.dumps(MODEL), json.dumps(f"minilm-{kind}"), 1)
+                     for i in short]
+            body = {"input_file_id": self.site.upload("\n".join(lines).encode()), "endpoint": "/v1/embeddings",
+                    "completion_window": "24h", "metadata": {"sluice.bid_usd_per_mtok": "1000"}}
+            state = self.wait_batch(self.site.api("POST", "/v1/batches", body, self.site.tenant_key)["id"])
+            good = self.answers(state["output_file_id"])
+            self.assertEqual(set(good), {f"r{i}" for i in short})
+            far = [distance(vector_of(good[f"r{i}"]["body"]["data"][0]["embedding"]), self.wanted[i]["vector"])
+                   for i in short]
+            print(f"{kind}: {len(far)} texts, worst 1 - cosine {max(far):.3g}")
+            self.assertLess(max(far), far_max)
+            self.assertGreater(max(far), 1e-12)  # else it was the float32 file
 
     def run_batch(self):
         content = "\n".join(request(i, text) for i, text in enumerate(self.texts))
@@ -172,6 +206,18 @@ class Accuracy(SiteCase):
             self.assertEqual((error["code"], error["param"]), ("context_length_exceeded", "input"))
             self.assertIn(f" {self.wanted[i]['tokens']} tokens", error["message"])
         self.check_bill(state, total)
+
+    def test_speed_is_known_for_each_length(self):
+        """Measured before the device is offered, for every length that the model takes."""
+        models = [m for d in self.site.api("GET", "/api/v1/devices")["devices"] for m in d["models"]]
+        self.assertTrue(models)
+        for model in models:
+            lengths = ["16", "32", "64", "128", "256", "512"]
+            lengths = lengths if model["id"] == MODEL else lengths[:3]
+            self.assertEqual(sorted(model["tokens_per_s_by_length"], key=int), lengths)
+            self.assertTrue(all(rate > 0 for rate in model["tokens_per_s_by_length"].values()), model)
+        shown = self.sluice("market", "rates")
+        self.assertRegex(shown, r"16: \d+, 32: \d+, 64: \d+, 128: \d+, 256: \d+, 512: \d+")
 
     def check_bill(self, state, total):
         """Each token of a good line at the bid, 1,000,000 nano-USD; of a refused line none."""

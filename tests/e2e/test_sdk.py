@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The official openai package against the real binaries, with exact token counts."""
+import array
+import base64
 import json
 import os
 import subprocess
@@ -14,13 +16,18 @@ from support import SiteCase
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
-def request(i, text):
+def request(i, text, **more):
     return json.dumps({"custom_id": f"r{i}", "method": "POST", "url": "/v1/embeddings",
-                       "body": {"model": MODEL, "input": text}})
+                       "body": {"model": MODEL, "input": text, **more}})
+
+
+def floats(said):
+    """Of base64 as the SDK itself does without numpy, array.array("f", base64.b64decode(data)); or of numbers."""
+    return array.array("f", base64.b64decode(said) if isinstance(said, str) else said)
 
 
 SDK_SCRIPT = textwrap.dedent("""
-    import json, sys, time
+    import array, base64, json, sys, time
     import openai
     from openai import OpenAI
     from openai.types import CreateEmbeddingResponse
@@ -35,7 +42,11 @@ SDK_SCRIPT = textwrap.dedent("""
         batch = client.batches.retrieve(batch.id)
     text = client.files.content(batch.output_file_id).text
     for line in text.splitlines():
-        CreateEmbeddingResponse.model_validate(json.loads(line)["response"]["body"])
+        body = json.loads(line)["response"]["body"]
+        for one in body["data"]:
+            if isinstance(one["embedding"], str):  # what the SDK itself does with the base64 that it asks for
+                one["embedding"] = array.array("f", base64.b64decode(one["embedding"])).tolist()
+        CreateEmbeddingResponse.model_validate(body)
     with open(sys.argv[2], "w") as f:
         f.write(text)
     listed = [b.id for b in client.batches.list(limit=1)]
@@ -68,21 +79,34 @@ class Sdk(SiteCase):
 
     @staticmethod
     def wanted_tokens():
-        """Texts of the tokenizer's fixture with the number of tokens that HuggingFace gives them."""
+        """Texts of the tokenizer's fixture with the ids that HuggingFace gives them."""
         texts = []
         with open(os.path.join(ROOT, "tests", "fixtures", "models", "wordpiece.txt")) as f:
             for line in f:
                 text, _, ids = line.strip().partition(" ")
                 if text not in ("-",) and not line.startswith("#") and ids.count(",") < 256:
-                    texts.append((bytes.fromhex(text).decode(), ids.count(",") + 1))
+                    texts.append((bytes.fromhex(text).decode(), [int(x) for x in ids.split(",")]))
         return texts
+
+    @staticmethod
+    def forms(texts):
+        """Each text as text; its ids as base64, with and without their frame; and all ids in a few lines."""
+        lines = [request(i, text) for i, (text, _) in enumerate(texts)]
+        for i, (_, ids) in enumerate(texts):
+            framed = len(ids) > 2 and (ids[1] == 101 or ids[-2] == 102)  # the text itself says [CLS] or [SEP]
+            bare = ids[1:-1] if len(ids) > 2 and i % 2 and not framed else ids
+            lines.append(request(f"t{i}", bare, encoding_format="base64"))
+        for at in range(0, len(texts), 100):
+            lines.append(request(f"all{at}", [ids for _, ids in texts[at:at + 100]], encoding_format="base64"))
+        return lines
 
     def test_create_upload_poll_download(self):
         texts = self.wanted_tokens()
         self.assertGreater(len(texts), 250)
+        forms = self.forms(texts)
         source, target = os.path.join(self.out, "sdk.jsonl"), os.path.join(self.out, "sdk-out.jsonl")
         with open(source, "w") as f:
-            f.write("\n".join(request(i, text) for i, (text, _) in enumerate(texts)))
+            f.write("\n".join(forms))
         done = subprocess.run(
             [os.path.join(self.venv.name, "bin", "python"), "-c", SDK_SCRIPT, source, target],
             capture_output=True, text=True, timeout=180,
@@ -91,20 +115,25 @@ class Sdk(SiteCase):
         said = json.loads(done.stdout)
         batch = said["batch"]
         self.assertEqual(batch["status"], "completed", batch)
-        self.assertEqual(batch["request_counts"], {"total": len(texts), "completed": len(texts), "failed": 0})
+        self.assertEqual(batch["request_counts"], {"total": len(forms), "completed": len(forms), "failed": 0})
         self.assertIn(batch["id"], said["listed"])
         self.assertEqual(said["models"], [MODEL])
         self.assertTrue(said["not_found"])
         with open(target) as f:
             lines = {line["custom_id"]: line["response"]["body"] for line in map(json.loads, f)}
-        self.assertEqual(len(lines), len(texts))
-        for i, (text, tokens) in enumerate(texts):
-            body = lines[f"r{i}"]
-            self.assertEqual(body["usage"], {"prompt_tokens": tokens, "total_tokens": tokens}, repr(text))
-            vector = body["data"][0]["embedding"]
+        self.assertEqual(len(lines), len(forms))
+        for i, (text, ids) in enumerate(texts):
+            usage, tokens = {"prompt_tokens": len(ids), "total_tokens": len(ids)}, lines[f"rt{i}"]
+            self.assertEqual(lines[f"r{i}"]["usage"], usage, repr(text))
+            self.assertEqual(tokens["usage"], usage, repr(text))
+            self.assertIsInstance(tokens["data"][0]["embedding"], str)
+            vector = floats(lines[f"r{i}"]["data"][0]["embedding"])
             self.assertEqual(len(vector), 384)
             self.assertAlmostEqual(sum(x * x for x in vector), 1.0, places=4)
-        self.assertEqual(batch["usage"]["total_tokens"], sum(tokens for _, tokens in texts))
+            self.assertEqual(vector, floats(tokens["data"][0]["embedding"]), repr(text))  # to the bit
+            among = lines[f"rall{i - i % 100}"]["data"][i % 100]
+            self.assertEqual((among["index"], floats(among["embedding"])), (i % 100, vector))
+        self.assertEqual(batch["usage"]["total_tokens"], 3 * sum(len(ids) for _, ids in texts))
         self.check_ledger()
 
 

@@ -137,7 +137,7 @@ static void check_spool(const struct sl_batch_validation *v) {
 }
 
 static void validate(struct sl_batch_validation *v) {
-    static const char *const models[] = {"m", "n"};
+    static const struct sl_batch_model models[] = {{"m", NULL}, {"n", "query: "}};
     struct sl_error err = {0};
     int rc = sl_batch_validate(dir, "b", "in", "/v1/embeddings", models, 2, v, &err);
     if (rc != SL_OK) {

@@ -3,6 +3,9 @@
  * two readers above it, the bert engine's and the tokenizer's. */
 #include "tests/fuzz/fuzz.h"
 
+#include <math.h>
+#include <stdlib.h>
+
 #include "agent/models/bert_config.h"
 #include "agent/models/gguf.h"
 #include "agent/models/wordpiece.h"
@@ -86,6 +89,21 @@ static void check_keys(const struct sl_gguf *file, const uint8_t *data, size_t s
     }
 }
 
+/* Every row lies in the file, and its values are numbers: as a float of its own type at least. */
+static void check_matrix(const uint8_t *data, size_t size, const struct sl_bert_matrix *m,
+                         uint32_t rows, uint32_t columns) {
+    fuzz_check(m->columns == columns);
+    check_inside(data, size, m->data, (uint64_t)m->row_bytes * rows);
+    float *row = malloc(columns * sizeof *row);
+    for (uint32_t i = 0; row && i<rows; i += rows> 1 ? rows - 1 : 1) {
+        sl_bert_row(m, i, row);
+        for (uint32_t k = 0; k < columns; k++) {
+            fuzz_check(isfinite(row[k]));
+        }
+    }
+    free(row);
+}
+
 static void check_model(const struct sl_gguf *file, const uint8_t *data, size_t size) {
     struct sl_bert_model *model = NULL;
     struct sl_error err = {0};
@@ -98,12 +116,12 @@ static void check_model(const struct sl_gguf *file, const uint8_t *data, size_t 
     const struct sl_bert_config *c = &model->config;
     uint64_t embd = c->n_embd;
     fuzz_check(c->n_head > 0 && embd % c->n_head == 0);
-    check_inside(data, size, model->token_embd, 4 * embd * c->n_vocab);
-    check_inside(data, size, model->pos_embd, 4 * embd * c->n_ctx);
-    check_inside(data, size, model->type_embd, 4 * embd * c->n_types);
+    check_matrix(data, size, &model->token_embd, c->n_vocab, c->n_embd);
+    check_matrix(data, size, &model->pos_embd, c->n_ctx, c->n_embd);
+    check_matrix(data, size, &model->type_embd, c->n_types, c->n_embd);
     for (uint32_t i = 0; i < c->n_layer; i++) {
-        check_inside(data, size, model->layers[i].up_w, 4 * embd * c->n_ff);
-        check_inside(data, size, model->layers[i].down_w, 4 * embd * c->n_ff);
+        check_matrix(data, size, &model->layers[i].up_w, c->n_ff, c->n_embd);
+        check_matrix(data, size, &model->layers[i].down_w, c->n_embd, c->n_ff);
         check_inside(data, size, model->layers[i].out_norm_b, 4 * embd);
     }
     sl_bert_model_free(model);

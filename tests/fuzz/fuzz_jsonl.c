@@ -10,16 +10,23 @@
 
 /* What the spool and the agent rely on. */
 static void check_fit(const struct sl_batch_line *line) {
-    size_t count = json_is_array(line->input) ? json_array_size(line->input) : 1;
+    size_t count = line->single ? 1 : json_array_size(line->input);
+    uint64_t least = 0;
     fuzz_check(line->input && line->model && line->model[0] != '\0');
-    fuzz_check(json_is_string(line->input) || json_is_array(line->input));
-    fuzz_check(line->single == json_is_string(line->input));
     fuzz_check(line->input_count == count && count > 0 && count <= SL_MSG_INPUTS_MAX);
-    fuzz_check(line->worst_tokens >= 2 * line->input_count);
     for (size_t i = 0; i < count; i++) {
-        const json_t *text = line->single ? line->input : json_array_get(line->input, i);
-        fuzz_check(json_is_string(text) && json_string_length(text) > 0);
+        const json_t *input = line->single ? line->input : json_array_get(line->input, i);
+        size_t n = line->tokens ? json_array_size(input) : json_string_length(input);
+        fuzz_check(line->tokens ? json_is_array(input) : json_is_string(input));
+        fuzz_check(n > 0 && n <= (line->tokens ? SL_MSG_TOKENS_MAX : SL_MSG_INPUT_BYTES_MAX));
+        for (size_t k = 0; line->tokens && k < n; k++) {
+            const json_t *id = json_array_get(input, k);
+            fuzz_check(json_is_integer(id) && json_integer_value(id) >= 0 &&
+                       json_integer_value(id) <= SL_MSG_TOKEN_ID_MAX);
+        }
+        least += n + 2;
     }
+    fuzz_check(line->worst_tokens == least);
 }
 
 static void check_refusal(const struct sl_batch_line *line) {

@@ -44,6 +44,22 @@ static void seed_wire(const char *corpus) {
         save(corpus, "wire", sl_msg_kind_name((enum sl_msg_kind)kind), &best);
     }
     random_msg_destroy(r);
+    static const uint32_t ids[] = {101, 2023, 102, SL_MSG_TOKEN_ID_MAX};
+    const struct sl_msg_input inputs[] = {{.text = "", .id_count = 3, .ids = ids},
+                                          {.text = "", .id_count = 1, .ids = ids + 3}};
+    const struct sl_msg_unit_line line = {
+        .line = 7, .input_count = 2, .inputs = inputs, .tokens = true};
+    const struct sl_msg msg = {.version = SL_WIRE_VERSION,
+                               .kind = SL_MSG_UNIT,
+                               .unit = {.unit_id = 5,
+                                        .device = "d",
+                                        .epoch = 3,
+                                        .model = "m",
+                                        .line_count = 1,
+                                        .lines = &line}};
+    SL_AUTO_BUF struct sl_buf bytes = {0};
+    fuzz_check(sl_msg_encode(&msg, &bytes, NULL) == SL_OK);
+    save(corpus, "wire", "unit_tokens", &bytes);
 }
 
 static void seed_gguf(const char *corpus) {
@@ -60,6 +76,14 @@ static void seed_gguf(const char *corpus) {
     fuzz_check(sl_test_vocab_gguf(SLUICE_FUZZ_DIR "/vocab.txt", &vocab, NULL) == SL_OK);
     save(corpus, "gguf", "tiny_bert", &model);
     save(corpus, "gguf", "vocabulary", &vocab);
+    SL_AUTO_BUF struct sl_buf half = {0};
+    SL_AUTO_BUF struct sl_buf blocks = {0};
+    fuzz_check(sl_tiny_bert_bytes_as(&shape, SL_GGML_F16, &half, NULL) == SL_OK);
+    save(corpus, "gguf", "tiny_bert_f16", &half);
+    shape.n_embd = shape.n_ff = 32; /* a block of Q8_0 */
+    shape.n_ctx = 2;
+    fuzz_check(sl_tiny_bert_bytes_as(&shape, SL_GGML_Q8_0, &blocks, NULL) == SL_OK);
+    save(corpus, "gguf", "tiny_bert_q8_0", &blocks);
 }
 
 static void append_batch(struct sl_buf *file, uint64_t number, const struct journal_record *records,
@@ -111,6 +135,8 @@ static void seed_spool(const char *corpus) {
     static const char lines[] =
         "{\"custom_id\":\"a\",\"method\":\"POST\",\"url\":\"/v1/embeddings\",\"body\":"
         "{\"model\":\"m\",\"input\":[\"x\",\"yy\"]}}\n"
+        "{\"custom_id\":\"ids\",\"method\":\"POST\",\"url\":\"/v1/embeddings\",\"body\":"
+        "{\"model\":\"m\",\"input\":[[101,102],[4194303]]}}\n"
         "{\"custom_id\":\"b\",\"method\":\"POST\",\"url\":\"/v1/embeddings\",\"body\":"
         "{\"model\":\"m\",\"input\":\"z\",\"dimensions\":1}}\n";
     char dir[] = "/tmp/sluice-seeds-XXXXXX";
@@ -130,9 +156,9 @@ static void seed_spool(const char *corpus) {
     size_t n = fread(bytes + 1, 1, sizeof bytes - 1, file);
     fclose(file);
     const struct sl_buf all = {.data = bytes, .len = n + 1};
-    save(corpus, "batch", "spool", &all);
+    save(corpus, "batch", "spool_tokens", &all);
     bytes[0] = 3;
-    save(corpus, "batch", "spool_sums", &all);
+    save(corpus, "batch", "spool_tokens_sums", &all);
     sl_batch_validation_fini(&v);
     sl_spool_delete(dir, "b");
     static const char *const folders[] = {"/files", "/lines", ""};

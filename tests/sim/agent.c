@@ -28,6 +28,12 @@ static void fill_script(struct sim *sim, uint32_t i, uint32_t device, struct sl_
     snprintf(s->models[0].id, sizeof s->models[0].id, SIM_MODEL);
     s->models[0].tokens_per_s_milli = (uint64_t)sim_range(&rng, 300000, 2000000);
     s->models[0].max_tokens = SIM_MODEL_TOKENS;
+    /* Some agents know how fast they are by length of text: shorter ones are slower. */
+    for (uint32_t class_ = 0; class_ < 4 && sim_range(&rng, 0, 2) > 0; class_++) {
+        uint64_t milli = s->models[0].tokens_per_s_milli;
+        s->models[0].length_rates_milli[class_] =
+            milli * (uint64_t)sim_range(&rng, 300, 400 + 200 * class_) / 1000;
+    }
     s->failure = sim->agents[i].failures[device];
 }
 

@@ -78,16 +78,20 @@ static void journal(struct sim *sim, uint32_t i, const struct sl_agent_cmd *cmd)
 
 /* ---- the tokenizer: a token a byte, and two ---- */
 
-static int encode(void *context, const char *model, const char *text, size_t bytes,
+static int encode(void *context, const char *model, const struct sl_agent_text *input,
                   int32_t *ret_ids, uint32_t room, uint32_t *ret_count, struct sl_error *err) {
     (void)context;
     (void)model;
-    *ret_count = (uint32_t)bytes + 2;
+    uint32_t bytes = input->id_count ? input->id_count : input->bytes;
+    *ret_count = bytes + 2;
     if (*ret_count > room) {
         return sl_fail(err, SL_LIMIT, "too long");
     }
     for (uint32_t i = 0; i < *ret_count; i++) {
-        ret_ids[i] = i == 0 || i > bytes ? 1 : text[i - 1];
+        bool special = i == 0 || i > bytes;
+        ret_ids[i] = special           ? 1
+                     : input->id_count ? (int32_t)input->ids[i - 1]
+                                       : input->text[i - 1];
     }
     return SL_OK;
 }
@@ -182,6 +186,8 @@ static void obey(struct sim *sim, uint32_t i, struct sl_agent_cmd *cmd) {
         agent->leaves = true;
         sim->hosts[i + 1].doomed = true;
         break;
+    case SL_AGENT_MAKE_KEY:
+    case SL_AGENT_USE_KEY:
     case SL_AGENT_CMD_INVALID:
         break;
     }

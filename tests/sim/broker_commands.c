@@ -65,8 +65,9 @@ static void send_unit(struct sim *sim, const struct sl_core_command *command) {
         char *text = texts + i * room;
         uint32_t bytes =
             sim_line_text(sim, (uint32_t)(batch - sim->batches), unit->lines[i], text, room);
-        inputs[i] = (struct sl_msg_input){text, bytes};
-        lines[i] = (struct sl_msg_unit_line){unit->lines[i], 1, &inputs[i]};
+        inputs[i] = (struct sl_msg_input){.text = text, .bytes = bytes};
+        lines[i] = (struct sl_msg_unit_line){
+            .line = unit->lines[i], .input_count = 1, .inputs = &inputs[i]};
     }
     sim_check_unit(sim, unit);
     struct sl_msg msg = *command->msg;
@@ -177,6 +178,8 @@ static void carry_out(struct sim *sim, struct sl_core_command *command) {
     case SL_CCMD_LOG:
         log_line(sim, command);
         break;
+    case SL_CCMD_ADMIT:
+    case SL_CCMD_JOIN_REPLY:
     case SL_CCMD_DECISION:
     case SL_CCMD_FORGET: /* texts here are made anew each time */
     case SL_CCMD_INVALID:

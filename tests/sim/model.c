@@ -140,6 +140,8 @@ static void read_op(struct sim *sim, const struct sl_op *op, struct saying *out)
     case SL_OP_PRICE:
     case SL_OP_AGAINST:
     case SL_OP_SETTLEMENT:
+    case SL_OP_ENROLMENT:
+    case SL_OP_AGENT:
     case SL_OP_EVENT:
     case SL_OP_HEALTH:
     case SL_OP_META:

@@ -31,7 +31,7 @@ MAY_USE = [
                       "broker/core/settlement.h", "broker/store"]),
     ("broker/feeds", ["proto/base", "broker/core/core.h", "broker/feeds"]),
     ("broker/batch", ["proto/base", "proto/wire/msg", "broker/core", "broker/store", "broker/batch"]),
-    ("broker/http", ["proto/base", "schedulers/exposure.h", "schedulers/shock.h", "broker/core", "broker/store",
+    ("broker/http", ["proto/base", "proto/link/token.h", "schedulers/exposure.h", "schedulers/shock.h", "broker/core", "broker/store",
                      "broker/batch", "broker/http"]),
     ("broker/backtest", ["proto/base", "proto/conf/conf.h", "schedulers", "broker/feeds/csv.h",
                          "broker/backtest"]),
@@ -65,6 +65,7 @@ THIRD_PARTY = {
     r"microhttpd\.h": ["broker/http", "tests"],
     r"curl/": ["broker/feeds", "broker/cli", "tests"],
     r"yaml\.h": ["proto/conf", "tests"],
+    r"zlib\.h": ["broker/batch", "tests"],
     r"utf8proc\.h": ["agent/models", "tests"],
     r"uv\.h": ["broker/shell", "agent/shell", "tests"],
 }

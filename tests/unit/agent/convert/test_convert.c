@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "agent/models/ggml_row.h"
 #include "agent/models/wordpiece.h"
 #include "tests/unit/agent/convert/hf_sample.h"
 
@@ -76,6 +77,43 @@ static void test_all_types(void **state) {
         check_result(&sample);
         hf_sample_remove(&sample);
     }
+}
+
+/* Matrices in the wanted type, tables of few rows and vectors in F32. */
+static void test_half(void **state) {
+    (void)state;
+    struct hf_sample sample;
+    struct sl_error err = {0};
+    SL_AUTO(sl_gguf) file = NULL;
+    uint32_t file_type = 0;
+    hf_sample_make(&sample, "F32", "");
+    struct sl_convert_request request = {
+        .folder = sample.folder, .out = sample.out, .type = SL_GGML_F16};
+    struct sl_convert_report report;
+    assert_int_equal(sl_convert(&request, &report, &err), SL_OK);
+    assert_int_equal(sl_gguf_open(sample.out, &file, &err), SL_OK);
+    assert_int_equal(sl_gguf_get_u32(file, "general.file_type", &file_type, &err), SL_OK);
+    assert_int_equal(file_type, 1);
+    for (size_t t = 0; t < HF_SAMPLE_TENSORS; t++) {
+        const struct hf_sample_tensor *want = &hf_sample_tensors[t];
+        if (!want->gguf) {
+            continue;
+        }
+        const struct sl_gguf_tensor *got = sl_gguf_find_tensor(file, want->gguf);
+        bool plain = !want->rows || strcmp(want->gguf, "position_embd.weight") == 0 ||
+                     strcmp(want->gguf, "token_types.weight") == 0;
+        assert_int_equal(got->type, plain ? SL_GGML_F32 : SL_GGML_F16);
+        float values[64];
+        size_t n = (want->rows ? want->rows : 1) * (size_t)want->columns;
+        sl_ggml_row_floats(got->type, got->data, n, values);
+        for (size_t i = 0; i < n; i++) {
+            assert_true(values[i] == hf_sample_value(t, i)); /* exact in all types */
+        }
+    }
+    request.type = SL_GGML_Q8_0; /* 4 and 6 columns are no blocks of 32 */
+    assert_int_equal(sl_convert(&request, &report, &err), -SL_UNSUPPORTED);
+    assert_non_null(strstr(err.text, "use --type f16"));
+    hf_sample_remove(&sample);
 }
 
 static void test_tokenizer_json(void **state) {
@@ -187,9 +225,9 @@ static void test_damaged_weights(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_all_types),       cmocka_unit_test(test_tokenizer_json),
-        cmocka_unit_test(test_spoilt),          cmocka_unit_test(test_not_finite),
-        cmocka_unit_test(test_damaged_weights),
+        cmocka_unit_test(test_all_types),      cmocka_unit_test(test_half),
+        cmocka_unit_test(test_tokenizer_json), cmocka_unit_test(test_spoilt),
+        cmocka_unit_test(test_not_finite),     cmocka_unit_test(test_damaged_weights),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

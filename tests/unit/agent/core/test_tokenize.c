@@ -12,8 +12,10 @@
 #include "agent/core/tokenize.h"
 
 /* "x" repeated is too long above the room; '!' fails. */
-static int encode(void *context, const char *model, const char *text, size_t bytes,
+static int encode(void *context, const char *model, const struct sl_agent_text *input,
                   int32_t *ret_ids, uint32_t room, uint32_t *ret_count, struct sl_error *err) {
+    const char *text = input->text;
+    size_t bytes = input->bytes;
     (*(int *)context)++;
     assert_string_equal(model, "m");
     if (bytes && text[0] == '!') {

@@ -82,9 +82,13 @@ static void slow_lines_are_sent_after_20_ms_not_one_by_one(void **state) {
 static void over_long_and_many_inputs(void **state) {
     (void)state;
     struct rig *rig = leased_rig(1);
-    struct sl_msg_input good[3] = {{"ab", 2}, {"a\0b", 3}, {"", 0}};
-    struct sl_msg_input mixed[2] = {{"fine", 4}, {"much too long for it", 20}};
-    struct sl_msg_unit_line lines[3] = {{4, 3, good}, {9, 2, mixed}, {2, 1, good}};
+    struct sl_msg_input good[3] = {
+        {.text = "ab", .bytes = 2}, {.text = "a\0b", .bytes = 3}, {.text = ""}};
+    struct sl_msg_input mixed[2] = {{.text = "fine", .bytes = 4},
+                                    {.text = "much too long for it", .bytes = 20}};
+    struct sl_msg_unit_line lines[3] = {{.line = 4, .input_count = 3, .inputs = good},
+                                        {.line = 9, .input_count = 2, .inputs = mixed},
+                                        {.line = 2, .input_count = 1, .inputs = good}};
     struct sl_msg unit = {.kind = SL_MSG_UNIT};
     unit.unit = (struct sl_msg_unit){.unit_id = 5,
                                      .device = "rig/fake/0",
@@ -115,11 +119,57 @@ static void over_long_and_many_inputs(void **state) {
     rig_stop(rig);
 }
 
+/* The rig's tokenizer knows no ids from 90 on. */
+static void ids_in_place_of_texts(void **state) {
+    (void)state;
+    struct rig *rig = leased_rig(1);
+    static const uint32_t ids[15] = {7, 8, 9, 90};
+    struct sl_msg_input whole[2] = {{.text = "", .id_count = 3, .ids = ids},
+                                    {.text = "", .id_count = 1, .ids = ids + 1}};
+    struct sl_msg_input outside = {.text = "", .id_count = 4, .ids = ids};
+    struct sl_msg_input text = {.text = "abc", .bytes = 3};
+    struct sl_msg_input longer = {.text = "", .id_count = 15, .ids = ids};
+    struct sl_msg_unit_line lines[] = {
+        {.line = 3, .input_count = 1, .inputs = &text},
+        {.line = 4, .input_count = 2, .inputs = whole, .tokens = true},
+        {.line = 9, .input_count = 1, .inputs = &outside, .tokens = true},
+        {.line = 5, .input_count = 1, .inputs = &longer, .tokens = true}};
+    struct sl_msg unit = {.kind = SL_MSG_UNIT};
+    unit.unit = (struct sl_msg_unit){.unit_id = 5,
+                                     .device = "rig/fake/0",
+                                     .epoch = 1,
+                                     .model = "mini",
+                                     .line_count = 4,
+                                     .lines = lines};
+    rig_send(rig, &unit);
+    rig_run_ms(rig, 50);
+    struct sl_msg msg;
+    int found = 0;
+    for (int n = 0; rig_message(rig, SL_MSG_RESULT, n, &msg); n++) {
+        for (uint32_t i = 0; i < msg.result.line_count; i++) {
+            const struct sl_msg_result_line *line = &msg.result.lines[i];
+            found++;
+            if (line->line == 9) {
+                assert_int_equal(line->status, SL_LINE_BAD_TOKEN);
+            } else if (line->line == 5) {
+                assert_int_equal(line->status, SL_LINE_TOO_LONG);
+                assert_int_equal(line->tokens, 17);
+            } else {
+                assert_int_equal(line->status, SL_LINE_OK);
+                assert_int_equal(line->tokens, line->line == 4 ? 5 + 3 : 5);
+                assert_int_equal(line->vector_count, line->line == 4 ? 2 : 1);
+            }
+        }
+    }
+    assert_int_equal(found, 4);
+    rig_stop(rig);
+}
+
 static void a_unit_of_bad_lines_alone_needs_no_device(void **state) {
     (void)state;
     struct rig *rig = leased_rig(1);
-    struct sl_msg_input input = {"much too long for it", 20};
-    struct sl_msg_unit_line line = {0, 1, &input};
+    struct sl_msg_input input = {.text = "much too long for it", .bytes = 20};
+    struct sl_msg_unit_line line = {.input_count = 1, .inputs = &input};
     struct sl_msg unit = {.kind = SL_MSG_UNIT};
     unit.unit = (struct sl_msg_unit){.unit_id = 5,
                                      .device = "rig/fake/0",
@@ -312,6 +362,7 @@ int main(void) {
         cmocka_unit_test(lines_come_back_once_with_exact_tokens),
         cmocka_unit_test(slow_lines_are_sent_after_20_ms_not_one_by_one),
         cmocka_unit_test(over_long_and_many_inputs),
+        cmocka_unit_test(ids_in_place_of_texts),
         cmocka_unit_test(a_unit_of_bad_lines_alone_needs_no_device),
         cmocka_unit_test(a_bad_vector_fails_its_line),
         cmocka_unit_test(repeats_are_ignored),

@@ -180,6 +180,26 @@ static void hashes_and_candidates_follow_the_script(void **state) {
     close_world(&w);
 }
 
+static void lines_take_the_time_of_their_length(void **state) {
+    struct world w;
+    struct sl_device_event event;
+    struct sl_fake_script script = usual;
+    (void)state;
+    script.models[0].length_rates_milli[0] = 500 * 1000; /* up to 16 tokens: half as fast */
+    open_world(&w, &script);
+    run_to(&w, 2 * MS);
+    post_mode(&w, SL_MODE_INFER, 5);
+    run_to(&w, 100 * MS);
+    assert_true(take(&w, SL_DEVEV_NEED_WORK, &event));
+    post_unit(&w, make_unit(11, 5, 1, 10));
+    run_to(&w, 119 * MS);
+    assert_false(take(&w, SL_DEVEV_LINE, &event));
+    run_to(&w, 121 * MS);
+    assert_true(take(&w, SL_DEVEV_LINE, &event));
+    sl_device_event_fini(&event);
+    close_world(&w);
+}
+
 static void lines_come_in_order_with_the_same_vectors(void **state) {
     struct world w;
     struct sl_device_event event;
@@ -314,6 +334,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_switch_takes_what_the_script_says),
         cmocka_unit_test(hashes_and_candidates_follow_the_script),
+        cmocka_unit_test(lines_take_the_time_of_their_length),
         cmocka_unit_test(lines_come_in_order_with_the_same_vectors),
         cmocka_unit_test(units_are_dropped_by_id_and_by_epoch),
         cmocka_unit_test(failures_show_as_failures),

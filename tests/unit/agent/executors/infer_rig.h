@@ -99,6 +99,30 @@ static inline void rig_read(struct sl_cl *cl, cl_mem mem, void *out, size_t byte
                      CL_SUCCESS);
 }
 
+/* The weights of a random model as they stand in its file, which a model set no longer has. */
+struct rig_weights {
+    struct sl_buf bytes;
+    struct sl_gguf *file;
+    struct sl_bert_model *model;
+};
+
+static inline void rig_weights_open(struct rig_weights *w, const struct sl_tiny_bert *shape,
+                                    enum sl_ggml_type type) {
+    struct sl_error err = {0};
+    *w = (struct rig_weights){0};
+    if (sl_tiny_bert_bytes_as(shape, type, &w->bytes, &err) != SL_OK ||
+        sl_gguf_open_memory(w->bytes.data, w->bytes.len, &w->file, &err) != SL_OK ||
+        sl_bert_model_load(w->file, &w->model, &err) != SL_OK) {
+        fail_msg("%s", err.text);
+    }
+}
+
+static inline void rig_weights_close(struct rig_weights *w) {
+    sl_bert_model_free(w->model);
+    sl_gguf_close(w->file);
+    sl_buf_fini(&w->bytes);
+}
+
 /* A model set of random models, under the ids "tiny", "tiny1", "tiny2", ... */
 static inline struct sl_model_set *rig_tiny_sets(const struct sl_tiny_bert *shapes, size_t count) {
     struct sl_model_config configs[4];
@@ -120,6 +144,21 @@ static inline struct sl_model_set *rig_tiny_sets(const struct sl_tiny_bert *shap
     for (size_t i = 0; i < count; i++) {
         unlink(configs[i].path);
     }
+    return set;
+}
+
+/* A set of one model, "tiny", of a GGUF file's bytes. */
+static inline struct sl_model_set *rig_bytes_set(const struct sl_buf *bytes) {
+    struct sl_model_config config = {.id = "tiny", .path = "/tmp/sluice-tiny-XXXXXX"};
+    struct sl_model_set *set = NULL;
+    struct sl_error err = {0};
+    int fd = mkstemp(config.path);
+    assert_true(fd >= 0 && write(fd, bytes->data, bytes->len) == (ssize_t)bytes->len);
+    close(fd);
+    if (sl_model_set_load(&config, 1, &set, &err) != SL_OK) {
+        fail_msg("%s", err.text);
+    }
+    unlink(config.path);
     return set;
 }
 

@@ -32,6 +32,7 @@ static int open_machine(void **state) {
     struct sl_executor_factory factory = sl_hash_factory();
     assert_int_equal(factory.mode, SL_MODE_HASH);
     if (sl_cl_open(&m.cl, &spec, &err) != SL_OK ||
+        sl_tuning_open(NULL, "a device", "a driver", &m.cl.tuning, &err) != SL_OK ||
         factory.create(&m.cl, 5, factory.arg, &m.ex, &err) != SL_OK ||
         m.ex->ops->prepare(m.ex, &err) != SL_OK) {
         print_error("%s\n", err.text);
@@ -61,6 +62,7 @@ struct job_row {
     uint32_t session;
     uint8_t prevhash;
     uint8_t extranonce2_size;
+    uint32_t version_mask; /* 0: versions are not rolled */
 };
 
 static void command_job(struct machine *m, const struct job_row *row) {
@@ -76,7 +78,9 @@ static void command_job(struct machine *m, const struct job_row *row) {
                            .coinb1_size = 32,
                            .coinb2 = part,
                            .coinb2_size = 32,
-                           .terms = {.extranonce2_size = row->extranonce2_size}};
+                           .terms = {.extranonce2_size = row->extranonce2_size,
+                                     .version_rolling = row->version_mask != 0,
+                                     .version_mask = row->version_mask}};
     struct sl_device_cmd cmd = {
         .kind = SL_DEVCMD_JOB, .extranonce2_slot = 0, .extranonce2_slots = 1};
     draft.prevhash[0] = row->prevhash;
@@ -134,7 +138,7 @@ static void what_an_earlier_start_measured_is_taken_over(void **state) {
     struct machine *m = *state;
     struct sl_error err = {0};
     struct sl_hash_figures measured = m->cl.figures.hash;
-    assert_true(m->cl.figures_new && measured.rate_ns > 1e9 && measured.ns_per_group > 0);
+    assert_true(m->cl.figures_new && measured.rate_ns > 1e9 && measured.ns_per_group[0] > 0);
     /* A rate that no machine has, so that it is seen to be taken over and not measured again. */
     for (int known = 0; known < 2; known++) {
         struct sl_executor_factory factory = sl_hash_factory();
@@ -142,8 +146,8 @@ static void what_an_earlier_start_measured_is_taken_over(void **state) {
         struct sl_device_stats stats = {0};
         m->cl.figures_new = false;
         m->cl.figures.hash = measured;
-        m->cl.figures.hash.rate_nonces = 123 * measured.rate_ns;
-        m->cl.figures.hash.width += known ? 0 : 1; /* of another kernel: measured all the same */
+        m->cl.figures.hash.rate_hashes = 123 * measured.rate_ns;
+        m->cl.figures.hash.shapes ^= known ? 0 : 2; /* of another kernel: measured all the same */
         assert_int_equal(factory.create(&m->cl, 5, factory.arg, &again, &err), SL_OK);
         assert_int_equal(again->ops->prepare(again, &err), SL_OK);
         again->ops->stats(again, &stats);
@@ -156,7 +160,7 @@ static void what_an_earlier_start_measured_is_taken_over(void **state) {
 
 static void two_launches_are_kept_ahead_and_counted(void **state) {
     struct machine *m = *state;
-    const struct job_row job = {1, 1.0, true, 1, 1, 4};
+    const struct job_row job = {1, 1.0, true, 1, 1, 4, 0};
     struct sl_launch launches[3];
     uint64_t before = stats_of(m).hashes_total;
     command_job(m, &job);
@@ -171,16 +175,16 @@ static void two_launches_are_kept_ahead_and_counted(void **state) {
 
 static void only_worthless_work_is_cut(void **state) {
     struct machine *m = *state;
-    static const struct job_row first = {1, 1.0, true, 1, 1, 4};
+    static const struct job_row first = {1, 1.0, true, 1, 1, 4, 0};
     static const struct {
         struct job_row next;
         bool cut;
         const char *why;
     } rows[] = {
-        {{2, 1.0, false, 1, 1, 4}, false, "same block: what is queued may still be a share"},
-        {{2, 1.0, true, 1, 1, 4}, true, "the pool says clean"},
-        {{2, 1.0, false, 1, 9, 4}, true, "a new block, whatever the pool says"},
-        {{2, 1.0, false, 2, 1, 4}, true, "another session: its extranonce1 is gone"},
+        {{2, 1.0, false, 1, 1, 4, 0}, false, "same block: what is queued may still be a share"},
+        {{2, 1.0, true, 1, 1, 4, 0}, true, "the pool says clean"},
+        {{2, 1.0, false, 1, 9, 4, 0}, true, "a new block, whatever the pool says"},
+        {{2, 1.0, false, 2, 1, 4, 0}, true, "another session: its extranonce1 is gone"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct sl_launch launch;
@@ -202,67 +206,126 @@ static void only_worthless_work_is_cut(void **state) {
 static void low_difficulty_shortens_launches(void **state) {
     struct machine *m = *state;
     const struct sl_hash_executor *hash = (const struct sl_hash_executor *)m->ex;
-    double per_group = sl_hash_nonces_per_group(&hash->kernel);
-    uint32_t usual = sl_hash_launch_groups(hash, 0);
-    assert_true(usual > 1);
-    /* Expected candidates x 8 + 64 must fit the ring. */
-    for (uint32_t top = 0xffff; top < 0x80000000u; top *= 2) {
-        uint32_t groups = sl_hash_launch_groups(hash, top);
-        double expected = groups * per_group * ((double)top + 1) / 4294967296.0;
-        assert_true(groups <= usual);
-        assert_true(groups == 1 || expected * 8 + 64 <= SL_HASH_RING);
+    for (uint32_t which = 0; which < hash->kernel_count; which++) {
+        double per_group = sl_hash_hashes_per_group(&hash->kernels[which]);
+        uint32_t usual = sl_hash_launch_groups(hash, which, 0);
+        assert_true(usual > 1);
+        /* Expected candidates x 8 + 64 must fit the ring. */
+        for (uint32_t top = 0xffff; top < 0x80000000u; top *= 2) {
+            uint32_t groups = sl_hash_launch_groups(hash, which, top);
+            double expected = groups * per_group * ((double)top + 1) / 4294967296.0;
+            assert_true(groups <= usual);
+            assert_true(groups == 1 || expected * 8 + 64 <= SL_HASH_RING);
+        }
+        /* Even where every nonce is a candidate, one group always fits. */
+        assert_int_equal(sl_hash_launch_groups(hash, which, 0xffffffff), 1);
+        assert_true(per_group <= SL_HASH_RING);
     }
-    /* Even where every nonce is a candidate, one group always fits. */
-    assert_int_equal(sl_hash_launch_groups(hash, 0xffffffff), 1);
-    assert_true(per_group <= SL_HASH_RING);
 }
 
-static void every_candidate_is_a_share(void **state) {
-    struct machine *m = *state;
-    const struct job_row job = {77, 1e-6, true, 3, 1, 4};
+/* Shares of one job until some 300 are expected; which version bits they had, as a set. */
+static uint32_t check_candidates(struct machine *m, const struct job_row *job) {
     struct sl_device_event event;
     uint64_t before = stats_of(m).hashes_total;
     uint64_t shares = 0;
-    command_job(m, &job);
-    m->ex->epoch = 12;
+    uint32_t starts = 0;
+    uint32_t versions = 0;
     double expected = 0.0;
+    while (sl_mailbox_take(m->events, &event)) {
+        sl_device_event_fini(&event); /* of what was before */
+    }
+    command_job(m, job);
     /* As many launches as it takes: on a busy machine each does less. */
-    for (int i = 0; i < 1000 && expected <= 500.0; i++) {
+    for (int i = 0; i < 1000 && expected <= 300.0; i++) {
         struct sl_launch launch;
         assert_true(enqueue(m, &launch));
         complete(m, &launch);
         expected = (double)(stats_of(m).hashes_total - before) / (1e-6 * 4295032833.0);
         while (sl_mailbox_take(m->events, &event)) {
             uint8_t digest[32];
+            if (event.kind == SL_DEVEV_JOB_STARTED) {
+                assert_int_equal(event.unit_id, job->serial);
+                assert_int_equal(starts++, 0); /* once a job */
+                continue;
+            }
             assert_int_equal(event.kind, SL_DEVEV_CANDIDATE);
             assert_int_equal(event.device, 2);
             assert_int_equal(event.epoch, 12);
-            assert_int_equal(event.candidate.work.job_serial, 77);
+            assert_int_equal(event.candidate.work.job_serial, job->serial);
             assert_int_equal(event.candidate.work.session, 3);
+            assert_int_equal(event.candidate.work.version_bits & ~job->version_mask, 0);
             sl_work_hash(&event.candidate.work, event.candidate.nonce, digest);
             assert_true(sl_hash_meets(digest, &event.candidate.work.target));
+            versions |= UINT32_C(1) << (event.candidate.work.version_bits >> 13 & 31);
             shares++;
         }
     }
     double sigma = __builtin_sqrt(expected);
     print_message("%llu shares, %.0f expected\n", (unsigned long long)shares, expected);
-    assert_true(expected > 500.0);
+    assert_true(expected > 300.0);
+    assert_int_equal(starts, 1);
     assert_true((double)shares > expected - 5 * sigma && (double)shares < expected + 5 * sigma);
     assert_int_equal(stats_of(m).candidates_bad, 0);
+    return versions;
+}
+
+static void every_candidate_is_a_share(void **state) {
+    struct machine *m = *state;
+    const struct job_row plain = {77, 1e-6, true, 3, 1, 4, 0};
+    m->ex->epoch = 12;
+    assert_int_equal(check_candidates(m, &plain), 1);
     no_job(m);
 }
 
-/* A one-byte extranonce2 gives 256 headers of 2^32 nonces: too many to exhaust here, so the cursor
- * is put near its end. */
+/* Searched together where the kernel for several is the quicker one: then shares of all of them
+ * come from the first launches, though one header alone has 2^32 nonces. */
+static void every_candidate_of_rolled_versions_is_a_share(void **state) {
+    struct machine *m = *state;
+    const struct sl_hash_executor *hash = (const struct sl_hash_executor *)m->ex;
+    const uint32_t together = hash->kernels[hash->kernel_count - 1].shape.mids;
+    const struct job_row rolled = {78, 1e-6, true, 3, 1, 4, 0x1fffe000};
+    assert_int_equal(check_candidates(m, &rolled), (1u << together) - 1);
+    assert_int_equal(hash->batch.count, together);
+    no_job(m);
+}
+
+/* One version bit is too few for four at once: one header after the other, and none twice. */
+static void few_versions_are_searched_one_by_one(void **state) {
+    struct machine *m = *state;
+    struct sl_hash_executor *hash = (struct sl_hash_executor *)m->ex;
+    const struct job_row job = {79, 1.0, true, 3, 1, 4, 0x2000};
+    struct sl_launch launch;
+    uint8_t seen[8][80];
+    uint64_t before_counter = hash->cursor.counter;
+    command_job(m, &job);
+    for (uint32_t i = 0; i < 8; i += hash->batch.count) {
+        hash->next_word = (uint64_t)1 << 32; /* as if this header had been searched */
+        assert_true(enqueue(m, &launch));
+        complete(m, &launch);
+        assert_in_range(hash->batch.count, 1, 2);
+        for (uint32_t k = 0; k < hash->batch.count; k++) {
+            memcpy(seen[i + k], hash->batch.works[k].header, 80);
+            for (uint32_t before = 0; before < i + k; before++) {
+                assert_true(memcmp(seen[before], seen[i + k], 80) != 0);
+            }
+        }
+    }
+    assert_int_equal(hash->cursor.counter - before_counter, 4); /* two versions of each */
+    no_job(m);
+}
+
+/* A one-byte extranonce2 gives 256 headers of 2^32 nonces a second of ntime: too many to exhaust
+ * here, so the cursor is put near its end. */
 static void a_used_up_job_waits_for_the_next(void **state) {
     struct machine *m = *state;
     struct sl_hash_executor *hash = (struct sl_hash_executor *)m->ex;
-    const struct job_row job = {5, 1.0, true, 1, 1, 1};
-    const struct job_row next = {6, 1.0, true, 1, 2, 4};
+    const struct job_row job = {5, 1.0, true, 1, 1, 1, 0};
+    const struct job_row next = {6, 1.0, true, 1, 2, 4, 0};
     struct sl_launch launch;
     command_job(m, &job);
     assert_true(enqueue(m, &launch));
     complete(m, &launch);
+    hash->cursor.ntime_ahead = SL_WORK_NTIME_AHEAD_MAX;
     for (int i = 0; i < 255; i++) {
         hash->next_word = (uint64_t)1 << 32; /* as if this header had been searched */
         assert_true(enqueue(m, &launch));
@@ -281,6 +344,10 @@ static void made_up_work_reports_nothing(void **state) {
     struct machine *m = *state;
     struct sl_launch launch;
     uint64_t before = stats_of(m).hashes_total;
+    struct sl_device_event event;
+    while (sl_mailbox_take(m->events, &event)) {
+        sl_device_event_fini(&event);
+    }
     m->ex->ops->synthetic(m->ex, true);
     for (int i = 0; i < 3; i++) {
         assert_true(enqueue(m, &launch));
@@ -300,6 +367,8 @@ int main(void) {
         cmocka_unit_test(only_worthless_work_is_cut),
         cmocka_unit_test(low_difficulty_shortens_launches),
         cmocka_unit_test(every_candidate_is_a_share),
+        cmocka_unit_test(every_candidate_of_rolled_versions_is_a_share),
+        cmocka_unit_test(few_versions_are_searched_one_by_one),
         cmocka_unit_test(a_used_up_job_waits_for_the_next),
         cmocka_unit_test(made_up_work_reports_nothing),
     };

@@ -48,12 +48,20 @@ static int close_machine(void **state) {
     return 0;
 }
 
-static void open_kernel(struct sl_cl *cl, uint32_t width, uint32_t local, uint32_t rounds,
-                        struct sl_hash_kernel *kernel) {
+static void open_shape(struct sl_cl *cl, const struct sl_hash_shape *shape,
+                       struct sl_hash_kernel *kernel) {
     struct sl_error err = {0};
-    if (sl_hash_kernel_open(cl, width, local, rounds, kernel, &err) != SL_OK) {
+    assert_true(sl_hash_shape_fits(cl, shape));
+    if (sl_hash_kernel_open(cl, shape, kernel, &err) != SL_OK) {
         fail_msg("%s", err.text);
     }
+}
+
+static void open_kernel(struct sl_cl *cl, uint32_t width, uint32_t local, uint32_t rounds,
+                        struct sl_hash_kernel *kernel) {
+    const struct sl_hash_shape shape = {
+        .width = width, .local = local, .rounds = rounds, .mids = 1};
+    open_shape(cl, &shape, kernel);
 }
 
 static void input_of(const uint8_t header[80], const struct sl_u256 *target,
@@ -62,6 +70,25 @@ static void input_of(const uint8_t header[80], const struct sl_u256 *target,
     sl_sha256_initial(midstate);
     sl_sha256_compress(midstate, header);
     sl_hash_input_make(midstate, header + 64, target, input);
+}
+
+/* The header under all versions that the kernel takes at once; at `own` it is as it stands. */
+static void rolled_input_of(const struct sl_hash_kernel *kernel, const uint8_t header[80],
+                            uint32_t own, const struct sl_u256 *target,
+                            struct sl_hash_input *input) {
+    for (uint32_t mid = 0; mid < kernel->shape.mids; mid++) {
+        uint32_t midstate[8];
+        uint8_t rolled[80];
+        memcpy(rolled, header, sizeof rolled);
+        rolled[2] ^= (uint8_t)((mid ^ own) << 5);
+        sl_sha256_initial(midstate);
+        sl_sha256_compress(midstate, rolled);
+        if (mid == 0) {
+            sl_hash_input_make(midstate, header + 64, target, input);
+        } else {
+            sl_hash_input_add(input, midstate);
+        }
+    }
 }
 
 /* The target that a header's compact bits stand for: 3 bytes of mantissa, 1 of exponent. */
@@ -94,7 +121,8 @@ static void check_header(struct sl_hash_kernel *kernel, const uint8_t header[80]
     uint32_t good = 0;
     memcpy(&nonce, header + 76, sizeof nonce);
     uint32_t span = GROUPS * sl_hash_nonces_per_group(kernel);
-    input_of(header, &target, &input);
+    uint32_t own = shift % kernel->shape.mids;
+    rolled_input_of(kernel, header, own, &target, &input);
     run(kernel, &input, sl_hash_nonce_of_word(nonce) - shift % span, GROUPS, &found);
     assert_int_equal(found.groups_ran, GROUPS);
     assert_int_equal(found.lost, 0);
@@ -102,11 +130,15 @@ static void check_header(struct sl_hash_kernel *kernel, const uint8_t header[80]
         uint8_t copy[80];
         uint8_t digest[32];
         uint32_t candidate = sl_hash_found_nonce(&found, i);
+        uint32_t mid = sl_hash_found_mid(&found, i);
+        assert_in_range(mid, 0, kernel->shape.mids - 1);
         memcpy(copy, header, sizeof copy);
+        copy[2] ^= (uint8_t)((mid ^ own) << 5);
         memcpy(copy + 76, &candidate, sizeof candidate);
         sl_sha256d(copy, sizeof copy, digest);
         if (sl_hash_meets(digest, &target)) {
             assert_int_equal(candidate, nonce);
+            assert_int_equal(mid, own);
             good++;
         }
     }
@@ -140,13 +172,37 @@ static uint32_t check_headers(struct sl_hash_kernel *kernel, uint32_t step) {
 
 static void every_mainnet_nonce_is_found(void **state) {
     struct machine *m = *state;
+    const struct sl_hash_shape shape = {.width = 16, .local = 64, .rounds = 1, .mids = 4};
     struct sl_hash_kernel kernel;
-    open_kernel(&m->cl, 16, 64, 1, &kernel);
+    open_shape(&m->cl, &shape, &kernel);
     uint32_t count = check_headers(&kernel, 1);
     print_message("%u headers\n", count);
     assert_true(count > 2400);
     sl_hash_kernel_save(&kernel);
     sl_hash_kernel_close(&kernel);
+}
+
+/* Every nonce of the span: found when and only when the host finds it. Returns how many. */
+static uint32_t check_span(const struct sl_hash_found *found, uint8_t header[80], uint32_t mid,
+                           uint32_t base, uint32_t span, const struct sl_u256 *target) {
+    uint32_t expected = 0;
+    for (uint32_t i = 0; i < span; i++) {
+        uint8_t digest[32];
+        uint32_t nonce = sl_hash_nonce_of_word(base + i);
+        memcpy(header + 76, &nonce, sizeof nonce);
+        sl_sha256d(header, 80, digest);
+        uint32_t top = (uint32_t)digest[31] << 24 | (uint32_t)digest[30] << 16 |
+                       (uint32_t)digest[29] << 8 | digest[28];
+        bool wanted = top <= (uint32_t)(target->limb[3] >> 32);
+        bool reported = false;
+        for (uint32_t k = 0; wanted && k < found->count; k++) {
+            reported = reported || (sl_hash_found_nonce(found, k) == nonce &&
+                                    sl_hash_found_mid(found, k) == mid);
+        }
+        assert_int_equal(wanted, reported);
+        expected += wanted;
+    }
+    return expected;
 }
 
 /* Difficulty below 1: the target's top word is not zero. Against the host, nonce by nonce. */
@@ -171,24 +227,15 @@ static void check_low_targets(struct sl_hash_kernel *kernel) {
         struct sl_hash_found found;
         uint32_t expected = 0;
         const uint32_t base = 0xffffe000; /* the words wrap round inside */
-        input_of(header, &target, &input);
-        uint32_t groups = 16384 / sl_hash_nonces_per_group(kernel) + 1;
+        rolled_input_of(kernel, header, 0, &target, &input);
+        uint32_t groups = 16384 / sl_hash_hashes_per_group(kernel) + 1;
         run(kernel, &input, base, groups, &found);
-        uint32_t span = groups * sl_hash_nonces_per_group(kernel);
-        for (uint32_t i = 0; i < span; i++) {
-            uint8_t digest[32];
-            uint32_t nonce = sl_hash_nonce_of_word(base + i);
-            memcpy(header + 76, &nonce, sizeof nonce);
-            sl_sha256d(header, sizeof header, digest);
-            uint32_t top = (uint32_t)digest[31] << 24 | (uint32_t)digest[30] << 16 |
-                           (uint32_t)digest[29] << 8 | digest[28];
-            bool wanted = top <= (uint32_t)(target.limb[3] >> 32);
-            bool reported = false;
-            for (uint32_t k = 0; wanted && k < found.count; k++) {
-                reported = reported || sl_hash_found_nonce(&found, k) == nonce;
-            }
-            assert_int_equal(wanted, reported);
-            expected += wanted;
+        for (uint32_t mid = 0; mid < kernel->shape.mids; mid++) {
+            uint8_t rolled[80];
+            memcpy(rolled, header, sizeof rolled);
+            rolled[2] ^= (uint8_t)(mid << 5);
+            expected += check_span(&found, rolled, mid, base,
+                                   groups * sl_hash_nonces_per_group(kernel), &target);
         }
         assert_int_equal(found.count, expected);
         assert_int_equal(found.lost, 0);
@@ -206,6 +253,74 @@ static void every_vector_width_gives_the_same(void **state) {
         assert_true(check_headers(&kernel, 24) > 100);
         sl_hash_kernel_save(&kernel);
         sl_hash_kernel_close(&kernel);
+    }
+}
+
+/* The same nonces under several versions at once, with a vector and without: whose share it is must
+ * be told apart. */
+static void several_headers_at_once_give_the_same(void **state) {
+    struct machine *m = *state;
+    static const struct sl_hash_shape shapes[] = {
+        {.width = 1, .local = 64, .rounds = 2, .mids = 4},
+        {.width = 16, .local = 64, .rounds = 1, .mids = 2},
+        {.width = 16, .local = 16, .rounds = 2, .mids = 4},
+    };
+    for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
+        struct sl_hash_kernel kernel;
+        open_shape(&m->cl, &shapes[i], &kernel);
+        check_low_targets(&kernel);
+        assert_true(check_headers(&kernel, 48) > 50);
+        sl_hash_kernel_save(&kernel);
+        sl_hash_kernel_close(&kernel);
+    }
+}
+
+/* As written for bitfield insert, for LOP3's truth tables, for funnel shifts and without rotation.
+ * The instructions themselves are the vendors'; their meaning is what runs here. */
+static void every_way_to_write_it_gives_the_same(void **state) {
+    struct machine *m = *state;
+    static const struct sl_hash_shape shapes[] = {
+        {.width = 1,
+         .local = 64,
+         .rounds = 2,
+         .mids = 1,
+         .logic = SL_HASH_LOGIC_SELECT,
+         .rotate = SL_HASH_ROTATE_ALIGN},
+        {.width = 4,
+         .local = 64,
+         .rounds = 2,
+         .mids = 1,
+         .logic = SL_HASH_LOGIC_TABLE,
+         .rotate = SL_HASH_ROTATE_SHIFTS},
+    };
+    for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
+        struct sl_hash_kernel kernel;
+        open_shape(&m->cl, &shapes[i], &kernel);
+        check_low_targets(&kernel);
+        assert_true(check_headers(&kernel, 100) > 20);
+        sl_hash_kernel_save(&kernel);
+        sl_hash_kernel_close(&kernel);
+    }
+}
+
+static void shapes_that_cannot_be_are_refused(void **state) {
+    struct machine *m = *state;
+    static const struct sl_hash_shape good = {.width = 4, .local = 64, .rounds = 1, .mids = 2};
+    static const struct sl_hash_shape bad[] = {
+        {.width = 0, .local = 64, .rounds = 1, .mids = 1},
+        {.width = 3, .local = 64, .rounds = 1, .mids = 1},
+        {.width = 32, .local = 64, .rounds = 1, .mids = 1},
+        {.width = 1, .local = 1 << 20, .rounds = 1, .mids = 1},
+        {.width = 1, .local = 48, .rounds = 1, .mids = 1},
+        {.width = 1, .local = 64, .rounds = 0, .mids = 1},
+        {.width = 1, .local = 64, .rounds = 1, .mids = 8},
+        {.width = 16, .local = 64, .rounds = 2, .mids = 4}, /* more than the ring */
+        {.width = 1, .local = 64, .rounds = 1, .mids = 1, .logic = (enum sl_hash_logic)7},
+        {.width = 1, .local = 64, .rounds = 1, .mids = 1, .rotate = (enum sl_hash_rotate)3},
+    };
+    assert_true(sl_hash_shape_fits(&m->cl, &good));
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        assert_false(sl_hash_shape_fits(&m->cl, &bad[i]));
     }
 }
 
@@ -357,6 +472,9 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_mainnet_nonce_is_found),
         cmocka_unit_test(every_vector_width_gives_the_same),
+        cmocka_unit_test(several_headers_at_once_give_the_same),
+        cmocka_unit_test(every_way_to_write_it_gives_the_same),
+        cmocka_unit_test(shapes_that_cannot_be_are_refused),
         cmocka_unit_test(the_gpu_shape_gives_the_same),
         cmocka_unit_test(a_sub_device_gives_the_same),
         cmocka_unit_test(a_launch_cut_short_counts_what_ran),

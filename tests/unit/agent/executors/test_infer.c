@@ -12,6 +12,7 @@ static const struct sl_tiny_bert SHAPE = {3, 96, 3, 200, 90, 200, SL_BERT_POOL_M
 struct bed {
     struct sl_cl cl;
     struct sl_model_set *set;
+    struct rig_weights weights;
     const struct sl_bert_model *model;
     struct sl_unit_line lines[LINES];
     float *answers[LINES]; /* from an undisturbed run */
@@ -276,7 +277,9 @@ static void test_two_models(void **state) {
         {1, 40, 5, 300, 95, 700, SL_BERT_POOL_CLS, 6},  /* lines longer than a micro-batch */
     };
     struct sl_model_set *set = rig_tiny_sets(shapes, 2);
-    const struct sl_bert_model *second = sl_model_set_find(set, "tiny1")->bert;
+    struct rig_weights weights;
+    rig_weights_open(&weights, &shapes[1], SL_GGML_F32);
+    const struct sl_bert_model *second = weights.model;
     uint64_t seed = 77;
     int32_t *ids = rig_ids(700, 95, &seed);
     struct drive d;
@@ -301,6 +304,7 @@ static void test_two_models(void **state) {
     }
     free(ids);
     drive_close(&d);
+    rig_weights_close(&weights);
     sl_model_set_destroy(set);
 }
 
@@ -332,7 +336,7 @@ static void test_broken_device(void **state) {
     struct drive d;
     drive_open(&d, &bed->cl, bed->set, 50);
     const struct sl_model *m = sl_model_set_at(bed->set, 0);
-    float *w = m->packed + (m->layers[2][SL_LAYER_OUT_NORM_W].data - m->packed), saved = *w;
+    float *w = (float *)(uintptr_t)m->layers[2][SL_LAYER_OUT_NORM_W].data, saved = *w;
     *w = NAN;
     drive_add(&d, drive_unit(1, 1, "tiny", bed->lines, 3));
     drive_all(&d);
@@ -412,7 +416,8 @@ static int setup(void **state) {
     static struct bed bed;
     rig_open(&bed.cl, false, NULL);
     bed.set = rig_tiny_set(&SHAPE);
-    bed.model = sl_model_set_at(bed.set, 0)->bert;
+    rig_weights_open(&bed.weights, &SHAPE, SL_GGML_F32);
+    bed.model = bed.weights.model;
     uint64_t seed = 1234;
     for (uint32_t i = 0; i < LINES; i++) {
         uint32_t n = 1 + (uint32_t)(rig_random(&seed) % 40);
@@ -430,6 +435,7 @@ static int teardown(void **state) {
         free((int32_t *)(uintptr_t)bed->lines[i].ids);
         free(bed->answers[i]);
     }
+    rig_weights_close(&bed->weights);
     sl_model_set_destroy(bed->set);
     sl_cl_close(&bed->cl);
     return 0;

@@ -25,6 +25,7 @@ static const uint32_t LENGTHS[] = {1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 33, 6
 struct bed {
     struct sl_cl *cl;
     struct sl_model_set *set;
+    struct rig_weights weights; /* what the set was made of */
     struct sl_infer_engine engine;
     struct sl_infer_batch batch;
     int32_t *ids[LENGTH_COUNT];
@@ -34,6 +35,7 @@ static void bed_open(struct bed *bed, struct sl_cl *cl, const struct sl_tiny_ber
     uint64_t seed = shape->seed * 1000 + 1;
     struct sl_error err = {0};
     *bed = (struct bed){.cl = cl, .set = rig_tiny_set(shape)};
+    rig_weights_open(&bed->weights, shape, SL_GGML_F32);
     if (sl_infer_engine_open(cl, bed->set, 900, &bed->engine, &err) != SL_OK ||
         sl_infer_batch_open(&bed->engine, 64, &bed->batch, &err) != SL_OK) {
         fail_msg("%s", err.text);
@@ -49,6 +51,7 @@ static void bed_close(struct bed *bed) {
     sl_infer_batch_close(&bed->engine, &bed->batch);
     sl_infer_engine_close(&bed->engine);
     sl_model_set_destroy(bed->set);
+    rig_weights_close(&bed->weights);
     for (size_t i = 0; i < LENGTH_COUNT; i++) {
         free(bed->ids[i]);
     }
@@ -152,11 +155,7 @@ static void check_embed(struct bed *bed, const struct sl_bert_model *m) {
     for (uint32_t line = 0; line < bed->batch.shape.lines; line++) {
         const struct sl_infer_pick *pick = &bed->batch.picks[line];
         for (uint32_t t = 0; t < pick->n_ids; t++, row++) {
-            for (uint32_t i = 0; i < e; i++) {
-                want[(size_t)row * e + i] = (double)m->token_embd[(size_t)pick->ids[t] * e + i] +
-                                            (double)m->pos_embd[(size_t)t * e + i] +
-                                            (double)m->type_embd[i];
-            }
+            sl_ref64_embedding(m, pick->ids[t], t, want + (size_t)row * e);
         }
     }
     sl_ref64_layer_norm(want, m->embd_norm_w, m->embd_norm_b, row, e, (double)m->config.norm_eps);
@@ -219,11 +218,11 @@ static void check_product(struct bed *bed, uint32_t step, const struct sl_bert_m
     double *want = malloc((way_up ? wide : plane) * sizeof *want);
     assert_non_null(want);
     if (way_up) {
-        sl_ref64_linear(seen.in, l->up_w, l->up_b, rows, e, f, want);
+        sl_ref64_linear(seen.in, &l->up_w, l->up_b, rows, f, want);
         sl_ref64_gelu(want, wide);
     } else {
         double *hidden = fetch(bed, bed->engine.hidden, plane);
-        sl_ref64_linear(seen.in, l->out_w, l->out_b, rows, e, e, want);
+        sl_ref64_linear(seen.in, &l->out_w, l->out_b, rows, e, want);
         for (size_t i = 0; i < plane; i++) {
             want[i] += hidden[i];
         }
@@ -263,7 +262,7 @@ static void test_steps(void **state) {
         for (size_t s = 0; s < SHAPE_COUNT; s++) {
             struct bed bed;
             bed_open(&bed, cl, &SHAPES[s].model);
-            const struct sl_bert_model *m = sl_model_set_at(bed.set, 0)->bert;
+            const struct sl_bert_model *m = bed.weights.model;
             const struct sl_bert_layer *l = &m->layers[0];
             sl_infer_batch_fill(&bed.engine, 0, LENGTH_COUNT, &bed.batch);
             assert_int_equal(sl_infer_batch_upload(&bed.engine, &bed.batch, NULL), SL_OK);
@@ -291,7 +290,7 @@ static void test_models(void **state) {
         for (size_t s = 0; s < SHAPE_COUNT; s++) {
             struct bed bed;
             bed_open(&bed, cl, &SHAPES[s].model);
-            const struct sl_bert_model *m = sl_model_set_at(bed.set, 0)->bert;
+            const struct sl_bert_model *m = bed.weights.model;
             uint32_t e = m->config.n_embd;
             run_whole(&bed, LENGTH_COUNT);
             double *want = malloc(e * sizeof *want);

@@ -76,7 +76,10 @@ static void test_real_model(void **state) {
     d.stops = cl.stop_method == SL_STOP_NONE ? 0 : 10;
     d.stop_us_max = 10000;
     drive_all(&d);
-    const struct sl_bert_model *m = sl_model_set_at(set, 0)->bert;
+    SL_AUTO(sl_gguf) file = NULL;
+    SL_AUTO(sl_bert_model) m = NULL;
+    assert_int_equal(sl_gguf_open(config.path, &file, &err), SL_OK);
+    assert_int_equal(sl_bert_model_load(file, &m, &err), SL_OK);
     double *want = calloc(m->config.n_embd, sizeof *want), worst = 0;
     assert_non_null(want);
     for (uint32_t i = 0; i < TEXTS; i++) {

@@ -2,7 +2,8 @@
  * Loading of models, tokenising under their limits, packed weights, the known answer. */
 #include "agent/executors/model_set.h"
 
-#include "agent/executors/infer_gemm.h"
+#include <ctype.h>
+
 #include "agent/executors/infer_reference.h"
 #include "tests/unit/agent/executors/infer_rig.h"
 
@@ -83,39 +84,75 @@ static void test_refusals(void **state) {
     assert_null(set);
 }
 
-/* Element (out, in) of a packed matrix. */
-static float packed(const struct sl_model_tensor *t, uint32_t k, uint32_t out, uint32_t in) {
-    return t->data[(size_t)(out / SL_GEMM_PANEL) * k * SL_GEMM_PANEL + in * SL_GEMM_PANEL +
-                   out % SL_GEMM_PANEL];
-}
-
-static void test_packing(void **state) {
+static void test_pinned(void **state) {
     const struct file *file = *state;
     struct sl_model_config config = config_of(file, "a");
     struct sl_model_set *set = NULL;
+    struct sl_error err = {0};
+    struct sl_file_stamp stamp;
+    char sha256[65];
+    assert_int_equal(sl_file_sha256(file->path, sha256, &stamp, &err), SL_OK);
+    snprintf(config.sha256, sizeof config.sha256, "%s", sha256);
+    config.sha256[0] = (char)toupper(config.sha256[0]);
+    assert_int_equal(sl_model_set_load(&config, 1, &set, &err), SL_OK);
+    assert_string_equal(sl_model_set_at(set, 0)->sha256, sha256);
+    sl_model_set_destroy(set);
+    config.sha256[5] = config.sha256[5] == '0' ? '1' : '0';
+    assert_int_equal(sl_model_set_load(&config, 1, &set, &err), -SL_INVALID);
+    assert_non_null(strstr(err.text, "pins"));
+    assert_non_null(strstr(err.text, sha256));
+}
+
+static void put_bytes(const char *path, const void *bytes, size_t n) {
+    FILE *out = fopen(path, "w");
+    assert_non_null(out);
+    assert_int_equal(fwrite(bytes, 1, n, out), n);
+    assert_int_equal(fclose(out), 0);
+}
+
+/* The loaded model does not care what becomes of its file, and sl_model_set_look tells. */
+static void test_file_that_changes(void **state) {
+    const struct file *file = *state;
+    struct sl_tiny_bert shape = file->shape;
+    SL_AUTO_BUF struct sl_buf bytes = {0}, others = {0};
+    char path[] = "/tmp/sluice-tiny-XXXXXX";
+    close(mkstemp(path));
+    assert_int_equal(sl_tiny_bert_bytes(&shape, &bytes, NULL), SL_OK);
+    shape.seed++;
+    assert_int_equal(sl_tiny_bert_bytes(&shape, &others, NULL), SL_OK);
+    put_bytes(path, bytes.data, bytes.len);
+    struct sl_model_config config = config_of(file, "a");
+    snprintf(config.path, sizeof config.path, "%s", path);
+    struct sl_model_set *set = NULL;
     assert_int_equal(sl_model_set_load(&config, 1, &set, NULL), SL_OK);
     const struct sl_model *m = sl_model_set_at(set, 0);
-    uint32_t e = m->bert->config.n_embd, f = m->bert->config.n_ff;
-    for (uint32_t l = 0; l < m->bert->config.n_layer; l++) {
-        const struct sl_bert_layer *want = &m->bert->layers[l];
-        const struct sl_model_tensor *got = m->layers[l];
-        const float *qkv[] = {want->q_w, want->k_w, want->v_w};
-        const float *qkv_b[] = {want->q_b, want->k_b, want->v_b};
-        for (uint32_t out = 0; out < 3 * e; out++) {
-            assert_true(got[SL_LAYER_QKV_B].data[out] == qkv_b[out / e][out % e]);
-            for (uint32_t in = 0; in < e; in++) {
-                assert_true(packed(&got[SL_LAYER_QKV_W], e, out, in) ==
-                            qkv[out / e][(out % e) * e + in]);
-            }
-        }
-        for (uint32_t out = 0; out < e; out++) {
-            for (uint32_t in = 0; in < f; in++) {
-                assert_true(packed(&got[SL_LAYER_DOWN_W], f, out, in) ==
-                            want->down_w[out * f + in]);
-            }
-        }
-        assert_int_equal((uintptr_t)got[SL_LAYER_UP_W].data % 4096, 0);
+    struct sl_file_stamp stamp = m->stamp;
+    enum sl_model_file seen = sl_model_set_look(m, SL_MODEL_FILE_SAME, &stamp);
+    assert_int_equal(seen, SL_MODEL_FILE_SAME);
+    assert_int_equal(truncate(path, 100), 0); /* would be a SIGBUS for who has it mapped */
+    double sum = 0;
+    for (size_t i = 0; i < m->packed_bytes; i++) {
+        sum += m->packed[i];
     }
+    assert_true(sum > 0);
+    int32_t ids[16];
+    uint32_t count = 0;
+    assert_int_equal(sl_model_set_tokenize(set, "a", "a cat", 5, ids, &count, NULL), SL_OK);
+    seen = sl_model_set_look(m, seen, &stamp);
+    assert_int_equal(seen, SL_MODEL_FILE_CHANGED);
+    assert_int_equal(sl_model_set_look(m, seen, &stamp), SL_MODEL_FILE_CHANGED);
+    put_bytes(path, bytes.data, bytes.len); /* put back: same bytes, other stamp */
+    seen = sl_model_set_look(m, seen, &stamp);
+    assert_int_equal(seen, SL_MODEL_FILE_SAME);
+    put_bytes(path, others.data, others.len); /* as long, other weights */
+    seen = sl_model_set_look(m, seen, &stamp);
+    assert_int_equal(seen, SL_MODEL_FILE_CHANGED);
+    unlink(path);
+    seen = sl_model_set_look(m, seen, &stamp);
+    assert_int_equal(seen, SL_MODEL_FILE_GONE);
+    put_bytes(path, bytes.data, bytes.len);
+    assert_int_equal(sl_model_set_look(m, seen, &stamp), SL_MODEL_FILE_SAME);
+    unlink(path);
     sl_model_set_destroy(set);
 }
 
@@ -128,16 +165,19 @@ static void test_known_answer(void **state) {
     assert_int_equal(sl_model_set_load(&config, 1, &set, NULL), SL_OK);
     const struct sl_model *m = sl_model_set_at(set, 0);
     double want[64];
-    assert_int_equal(sl_ref64_embed(m->bert, m->canary_ids, m->canary_tokens, want), 0);
+    struct rig_weights weights;
+    rig_weights_open(&weights, &file->shape, SL_GGML_F32);
+    assert_int_equal(sl_ref64_embed(weights.model, m->canary_ids, m->canary_tokens, want), 0);
     assert_true(rig_gap(m->canary_vector, want, m->bert->config.n_embd) < 1e-12);
     float out[64];
     static const int32_t outside[] = {1, 96};
-    assert_int_equal(sl_infer_reference(m->bert, outside, 2, out, &err), -SL_INVALID);
-    assert_int_equal(sl_infer_reference(m->bert, outside, 0, out, &err), -SL_INVALID);
+    assert_int_equal(sl_infer_reference(weights.model, outside, 2, out, &err), -SL_INVALID);
+    assert_int_equal(sl_infer_reference(weights.model, outside, 0, out, &err), -SL_INVALID);
     static const float x[] = {1, 0}, y[] = {0, 2}, zero[] = {0, 0};
     assert_true(fabs(sl_infer_cosine_gap(x, y, 2) - 1) < 1e-12);
     assert_true(fabs(sl_infer_cosine_gap(y, y, 2)) < 1e-12);
     assert_true(sl_infer_cosine_gap(x, zero, 2) > 1);
+    rig_weights_close(&weights);
     sl_model_set_destroy(set);
 }
 
@@ -160,9 +200,8 @@ static int teardown(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_load_and_find),
-        cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_packing),
+        cmocka_unit_test(test_load_and_find), cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_pinned),        cmocka_unit_test(test_file_that_changes),
         cmocka_unit_test(test_known_answer),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

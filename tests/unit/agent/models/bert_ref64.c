@@ -6,17 +6,66 @@
 #include <stdlib.h>
 #include <string.h>
 
-void sl_ref64_linear(const double *x, const float *w, const float *b, uint32_t rows, uint32_t n_in,
+/* IEEE 754 binary16 by its definition: sign, exponent with bias 15, 10 bits of fraction. */
+static double half_value(uint16_t bits) {
+    int exponent = bits >> 10 & 31;
+    double fraction = bits & 1023;
+    double size = exponent ? ldexp(1024 + fraction, exponent - 25) : ldexp(fraction, -24);
+    return bits & 0x8000 ? -size : size;
+}
+
+void sl_ref64_row(const struct sl_bert_matrix *w, uint32_t row, double *out) {
+    const uint8_t *at = (const uint8_t *)w->data + row * w->row_bytes;
+    for (uint32_t i = 0; i < w->columns; i++) {
+        float single;
+        uint16_t half;
+        if (w->type == SL_GGML_F32) {
+            memcpy(&single, at + 4 * (size_t)i, sizeof single);
+            out[i] = (double)single;
+        } else if (w->type == SL_GGML_F16) {
+            memcpy(&half, at + 2 * (size_t)i, sizeof half);
+            out[i] = half_value(half);
+        } else { /* Q8_0 */
+            memcpy(&half, at + (size_t)(i / 32) * 34, sizeof half);
+            out[i] = half_value(half) * (int8_t)at[(size_t)(i / 32) * 34 + 2 + i % 32];
+        }
+    }
+}
+
+void sl_ref64_linear(const double *x, const struct sl_bert_matrix *w, const float *b, uint32_t rows,
                      uint32_t n_out, double *y) {
-    for (uint32_t r = 0; r < rows; r++) {
-        for (uint32_t o = 0; o < n_out; o++) {
+    uint32_t n_in = w->columns;
+    double *weights = malloc(n_in * sizeof *weights);
+    if (!weights) {
+        abort();
+    }
+    for (uint32_t o = 0; o < n_out; o++) {
+        sl_ref64_row(w, o, weights);
+        for (uint32_t r = 0; r < rows; r++) {
             double sum = b ? (double)b[o] : 0.0;
             for (uint32_t i = 0; i < n_in; i++) {
-                sum += x[(size_t)r * n_in + i] * (double)w[(size_t)o * n_in + i];
+                sum += x[(size_t)r * n_in + i] * weights[i];
             }
             y[(size_t)r * n_out + o] = sum;
         }
     }
+    free(weights);
+}
+
+void sl_ref64_embedding(const struct sl_bert_model *model, int32_t id, uint32_t position,
+                        double *out) {
+    uint32_t e = model->config.n_embd;
+    double *part = malloc(2 * (size_t)e * sizeof *part);
+    if (!part) {
+        abort();
+    }
+    sl_ref64_row(&model->token_embd, (uint32_t)id, out);
+    sl_ref64_row(&model->pos_embd, position, part);
+    sl_ref64_row(&model->type_embd, 0, part + e);
+    for (uint32_t i = 0; i < e; i++) {
+        out[i] += part[i] + part[e + i];
+    }
+    free(part);
 }
 
 void sl_ref64_layer_norm(double *x, const float *w, const float *b, uint32_t rows, uint32_t n,
@@ -113,16 +162,16 @@ static void run_layer(const struct sl_bert_config *c, const struct sl_bert_layer
                       struct buffers *b, uint32_t n) {
     uint32_t e = c->n_embd;
     double eps = (double)c->norm_eps;
-    sl_ref64_linear(b->x, l->q_w, l->q_b, n, e, e, b->q);
-    sl_ref64_linear(b->x, l->k_w, l->k_b, n, e, e, b->k);
-    sl_ref64_linear(b->x, l->v_w, l->v_b, n, e, e, b->v);
+    sl_ref64_linear(b->x, &l->q_w, l->q_b, n, e, b->q);
+    sl_ref64_linear(b->x, &l->k_w, l->k_b, n, e, b->k);
+    sl_ref64_linear(b->x, &l->v_w, l->v_b, n, e, b->v);
     sl_ref64_attention(b->q, b->k, b->v, n, c->n_head, e / c->n_head, b->mixed);
-    sl_ref64_linear(b->mixed, l->out_w, l->out_b, n, e, e, b->q);
+    sl_ref64_linear(b->mixed, &l->out_w, l->out_b, n, e, b->q);
     add(b->x, b->q, (size_t)n * e);
     sl_ref64_layer_norm(b->x, l->attn_norm_w, l->attn_norm_b, n, e, eps);
-    sl_ref64_linear(b->x, l->up_w, l->up_b, n, e, c->n_ff, b->up);
+    sl_ref64_linear(b->x, &l->up_w, l->up_b, n, c->n_ff, b->up);
     sl_ref64_gelu(b->up, (uint64_t)n * c->n_ff);
-    sl_ref64_linear(b->up, l->down_w, l->down_b, n, c->n_ff, e, b->q);
+    sl_ref64_linear(b->up, &l->down_w, l->down_b, n, e, b->q);
     add(b->x, b->q, (size_t)n * e);
     sl_ref64_layer_norm(b->x, l->out_norm_w, l->out_norm_b, n, e, eps);
 }
@@ -144,11 +193,7 @@ int sl_ref64_embed(const struct sl_bert_model *model, const int32_t *ids, uint32
             free(block);
             return -1;
         }
-        for (uint32_t i = 0; i < e; i++) {
-            b.x[(size_t)r * e + i] = (double)model->token_embd[(size_t)ids[r] * e + i] +
-                                     (double)model->pos_embd[(size_t)r * e + i] +
-                                     (double)model->type_embd[i];
-        }
+        sl_ref64_embedding(model, ids[r], r, b.x + (size_t)r * e);
     }
     sl_ref64_layer_norm(b.x, model->embd_norm_w, model->embd_norm_b, n, e, (double)c->norm_eps);
     for (uint32_t l = 0; l < c->n_layer; l++) {

@@ -9,9 +9,14 @@
 
 #include "agent/models/bert_config.h"
 
+/* One row of a matrix by the definition of its type, with no code of the product. */
+void sl_ref64_row(const struct sl_bert_matrix *w, uint32_t row, double *out);
 /* y[rows][n_out] = x[rows][n_in] w^T + b, with w[n_out][n_in]; b may be NULL. */
-void sl_ref64_linear(const double *x, const float *w, const float *b, uint32_t rows, uint32_t n_in,
+void sl_ref64_linear(const double *x, const struct sl_bert_matrix *w, const float *b, uint32_t rows,
                      uint32_t n_out, double *y);
+/* Token, position and type of one token, before the norm. */
+void sl_ref64_embedding(const struct sl_bert_model *model, int32_t id, uint32_t position,
+                        double *out);
 /* x[rows][n] in place; the variance is that of all n values, divided by n. */
 void sl_ref64_layer_norm(double *x, const float *w, const float *b, uint32_t rows, uint32_t n,
                          double eps);

@@ -32,8 +32,8 @@ static void test_tiny(void **state) {
     assert_int_equal(model->config.n_ctx, 64);
     assert_int_equal(model->config.n_types, 2);
     assert_int_equal(model->config.pooling, SL_BERT_POOL_MEAN);
-    assert_ptr_equal(model->token_embd, sl_gguf_find_tensor(file, "token_embd.weight")->data);
-    assert_ptr_equal(model->layers[1].down_w,
+    assert_ptr_equal(model->token_embd.data, sl_gguf_find_tensor(file, "token_embd.weight")->data);
+    assert_ptr_equal(model->layers[1].down_w.data,
                      sl_gguf_find_tensor(file, "blk.1.ffn_down.weight")->data);
     assert_ptr_equal(model->layers[1].out_norm_b,
                      sl_gguf_find_tensor(file, "blk.1.layer_output_norm.bias")->data);
@@ -49,7 +49,8 @@ struct change {
     const char *tensor;     /* gets another shape */
     uint64_t columns, rows; /* rows 0: a vector */
     const char *add;        /* an additional tensor */
-    const char *f16;        /* tensor whose type becomes F16 */
+    const char *retyped;    /* tensor whose type becomes `type` */
+    enum sl_ggml_type type;
     const char *architecture;
     size_t pieces; /* 0: one */
     int status;
@@ -113,7 +114,7 @@ static void copy_tensors(const struct sl_gguf *from, const struct change *c,
             dims[1] = c->rows;
             n_dims = c->rows ? 2 : 1;
         }
-        sl_gguf_put_tensor_data(w, t->name, is(c->f16, t->name) ? SL_GGML_F16 : SL_GGML_F32, n_dims,
+        sl_gguf_put_tensor_data(w, t->name, is(c->retyped, t->name) ? c->type : SL_GGML_F32, n_dims,
                                 dims, t->data);
     }
     if (c->add) {
@@ -143,11 +144,11 @@ static const struct change changes[] = {
     {.key = "bert.pooling_type",
      .value = 0,
      .status = -SL_UNSUPPORTED,
-     .says = "pooling_type is 0"},
+     .says = "pooling_type is 0 (none)"},
     {.key = "bert.pooling_type",
      .value = 3,
      .status = -SL_UNSUPPORTED,
-     .says = "pooling_type is 3"},
+     .says = "pooling_type is 3 (last)"},
     {.drop = "bert.pooling_type", .status = -SL_NOTFOUND, .says = "bert.pooling_type"},
     {.architecture = "nomic-bert", .status = -SL_UNSUPPORTED, .says = "'nomic-bert'"},
     {.drop = "general.architecture", .status = -SL_NOTFOUND, .says = "general.architecture"},
@@ -178,7 +179,19 @@ static const struct change changes[] = {
      .rows = 1,
      .status = -SL_CORRUPT,
      .says = "attn_q.bias"},
-    {.f16 = "blk.0.attn_v.weight", .status = -SL_UNSUPPORTED, .says = "is F16"},
+    /* The bytes stay those of floats: as halves some are no numbers. */
+    {.retyped = "blk.0.attn_v.weight",
+     .type = SL_GGML_F16,
+     .status = -SL_CORRUPT,
+     .says = "attn_v.weight holds a value that is no number"},
+    {.retyped = "blk.0.attn_v.weight",
+     .type = SL_GGML_Q4_0,
+     .status = -SL_UNSUPPORTED,
+     .says = "is Q4_0; bert is served with matrices in F32, F16 or Q8_0"},
+    {.retyped = "blk.0.attn_v.bias",
+     .type = SL_GGML_F16,
+     .status = -SL_UNSUPPORTED,
+     .says = "is F16; bert is served with biases and norms in F32"},
     {.add = "blk.0.attn_qkv.weight", .status = -SL_UNSUPPORTED, .says = "attn_qkv"},
     {.add = "blk.00.attn_q.bias", .status = -SL_CORRUPT, .says = "canonical"},
     /* More pieces than rows of embeddings would let an id point beyond them. */

@@ -26,7 +26,8 @@ static void test_steps(void **state) {
     const float w[6] = {1, 0, 0.5F, 0.5F, -1, 2};
     const float b[3] = {10, 20, 30};
     double y[6];
-    sl_ref64_linear(x, w, b, 2, 2, 3, y);
+    const struct sl_bert_matrix matrix = {w, SL_GGML_F32, 2, 2 * sizeof(float)};
+    sl_ref64_linear(x, &matrix, b, 2, 3, y);
     const double want[6] = {11, 21.5, 33, 13, 23.5, 35};
     for (size_t i = 0; i < 6; i++) {
         near(y[i], want[i]);
@@ -42,6 +43,29 @@ static void test_steps(void **state) {
     near(g[0], 0);
     near(g[1], 0.8413447460685429); /* the normal distribution at 1 */
     near(g[2], -0.15865525393145707);
+}
+
+static void test_rows(void **state) {
+    (void)state;
+    const uint16_t halves[8] = {0x3c00, 0xc000, 0x3555, 0x0001, 0x8001, 0x03ff, 0x7bff, 0x0400};
+    const struct sl_bert_matrix f16 = {halves, SL_GGML_F16, 8, sizeof halves};
+    const double want[8] = {1,       -2,     0.333251953125, 0x1p-24, -0x1p-24, 0x1p-14 - 0x1p-24,
+                            65504.0, 0x1p-14};
+    double got[32];
+    sl_ref64_row(&f16, 0, got);
+    for (size_t i = 0; i < 8; i++) {
+        near(got[i], want[i]);
+    }
+    int8_t blocks[2 * 34] = {0};
+    blocks[34] = 0x00; /* the second row's scale is 0x3800: 0.5 */
+    blocks[35] = 0x38;
+    blocks[36] = -128;
+    blocks[67] = 127;
+    const struct sl_bert_matrix q8 = {blocks, SL_GGML_Q8_0, 32, 34};
+    sl_ref64_row(&q8, 1, got);
+    near(got[0], -64);
+    near(got[1], 0);
+    near(got[31], 63.5);
 }
 
 static void test_attention(void **state) {
@@ -106,9 +130,8 @@ static void test_whole(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_steps),
-        cmocka_unit_test(test_attention),
-        cmocka_unit_test(test_pool),
+        cmocka_unit_test(test_steps),     cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_attention), cmocka_unit_test(test_pool),
         cmocka_unit_test(test_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -156,6 +156,52 @@ static void test_limits(void **state) {
     }
 }
 
+/* Ids with and without special pieces at their ends give what the text gives. */
+static void test_wrap(void **state) {
+    const struct sl_wordpiece *wp = *state;
+    struct sl_wordpiece_limit limit = {8, false};
+    static const struct {
+        uint32_t ids[8], n;
+        int32_t want[8];
+        uint32_t count;
+        const char *why;
+    } rows[] = {
+        {{2000, 2001}, 2, {101, 2000, 2001, 102}, 4, "bare"},
+        {{101, 2000, 2001, 102}, 4, {101, 2000, 2001, 102}, 4, "whole"},
+        {{101, 2000}, 2, {101, 2000, 102}, 3, "no end"},
+        {{2000, 102}, 2, {101, 2000, 102}, 3, "no beginning"},
+        {{101}, 1, {101, 102}, 2, "a beginning alone"},
+        {{102}, 1, {101, 102}, 2, "an end alone"},
+        {{102, 101}, 2, {101, 102, 101, 102}, 4, "the wrong way round"},
+        {{5, 5, 5, 5, 5, 5}, 6, {101, 5, 5, 5, 5, 5, 5, 102}, 8, "exactly full"},
+        {{101, 5, 5, 5, 5, 5, 5, 102}, 8, {101, 5, 5, 5, 5, 5, 5, 102}, 8, "full and whole"},
+    };
+    int32_t ids[8];
+    uint32_t n = 0;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        if (sl_wordpiece_wrap(wp, rows[i].ids, rows[i].n, limit, ids, &n, NULL) != SL_OK ||
+            n != rows[i].count || memcmp(ids, rows[i].want, n * sizeof *ids) != 0) {
+            fail_msg("%s: %u", rows[i].why, n);
+        }
+    }
+    static const uint32_t seven[] = {5, 5, 5, 5, 5, 5, 6};
+    struct sl_error err = {0};
+    assert_int_equal(sl_wordpiece_wrap(wp, seven, 7, limit, ids, &n, &err), -SL_LIMIT);
+    assert_int_equal(n, 9);
+    assert_non_null(strstr(err.text, "9 tokens"));
+    limit.truncate = true;
+    assert_int_equal(sl_wordpiece_wrap(wp, seven, 7, limit, ids, &n, &err), SL_OK);
+    assert_int_equal(n, 8);
+    assert_int_equal(ids[6], 5);
+    assert_int_equal(ids[7], 102);
+    const uint32_t outside[] = {5, sl_wordpiece_vocab_size(wp)};
+    assert_int_equal(sl_wordpiece_wrap(wp, outside, 2, limit, ids, &n, &err), -SL_INVALID);
+    assert_int_equal(sl_wordpiece_wrap(wp, outside, 0, limit, ids, &n, &err), -SL_INVALID);
+    limit.max_tokens = 2;
+    assert_int_equal(sl_wordpiece_wrap(wp, seven, 7, limit, ids, &n, &err), SL_OK);
+    assert_int_equal(n, 2);
+}
+
 /* Truncation keeps a beginning of the full encoding, whatever is cut in two. */
 static void test_truncated_is_a_beginning(void **state) {
     static const char text[] = "[SEP]unaffable \xe6\xbc\xa2\xe5\xad\x97[MASK] co-operate, 123!";
@@ -226,9 +272,13 @@ static void test_huge_text(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_as_huggingface), cmocka_unit_test(test_threads_share_it),
-        cmocka_unit_test(test_limits),         cmocka_unit_test(test_truncated_is_a_beginning),
-        cmocka_unit_test(test_bad_text),       cmocka_unit_test(test_huge_text),
+        cmocka_unit_test(test_as_huggingface),
+        cmocka_unit_test(test_threads_share_it),
+        cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_wrap),
+        cmocka_unit_test(test_truncated_is_a_beginning),
+        cmocka_unit_test(test_bad_text),
+        cmocka_unit_test(test_huge_text),
     };
     return cmocka_run_group_tests(tests, load, unload);
 }

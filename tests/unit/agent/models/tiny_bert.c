@@ -2,10 +2,12 @@
  * Random-weight bert models. */
 #include "tests/unit/agent/models/tiny_bert.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/models/ggml_row.h"
 #include "agent/models/gguf_writer.h"
 
 #define MAX_TENSORS 4096
@@ -13,7 +15,8 @@
 struct maker {
     struct sl_gguf_writer *writer;
     uint64_t state;
-    float *blocks[MAX_TENSORS]; /* lent to the writer until it is done */
+    enum sl_ggml_type type; /* of matrices, but for positions and types, as llama.cpp writes them */
+    void *blocks[MAX_TENSORS]; /* lent to the writer until it is done */
     size_t n_blocks;
     bool failed;
 };
@@ -32,36 +35,57 @@ static float uniform(uint64_t *state, float centre, float spread) {
     return centre + spread * (float)(2 * unit - 1);
 }
 
-static void put(struct maker *m, const char *name, uint32_t rows, uint32_t columns, float centre,
-                float spread) {
+static void *keep(struct maker *m, size_t bytes) {
+    void *block = m->n_blocks < MAX_TENSORS ? malloc(bytes) : NULL;
+    if (block) {
+        m->blocks[m->n_blocks++] = block;
+    }
+    m->failed = m->failed || !block;
+    return block;
+}
+
+static void put_as(struct maker *m, const char *name, enum sl_ggml_type type, uint32_t rows,
+                   uint32_t columns, float centre, float spread) {
     size_t n = (size_t)(rows ? rows : 1) * columns;
     uint64_t dims[2] = {columns, rows};
-    float *values = m->n_blocks < MAX_TENSORS ? malloc(n * sizeof *values) : NULL;
-    if (!values) {
+    uint64_t bytes = 0;
+    float *values = keep(m, n * sizeof *values);
+    if (!values || !sl_ggml_size(type, columns, n, &bytes)) {
         m->failed = true;
         return;
     }
     for (size_t i = 0; i < n; i++) {
         values[i] = uniform(&m->state, centre, spread);
     }
-    m->blocks[m->n_blocks++] = values;
-    sl_gguf_put_tensor_data(m->writer, name, SL_GGML_F32, rows ? 2 : 1, dims, values);
+    void *data = type == SL_GGML_F32 ? values : keep(m, bytes);
+    m->failed = m->failed || !data || !sl_ggml_row_encode(type, values, n, data);
+    if (!m->failed) {
+        sl_gguf_put_tensor_data(m->writer, name, type, rows ? 2 : 1, dims, data);
+    }
 }
 
-/* Spreads are so chosen that attention and GELU work in their curved parts. */
+static void put(struct maker *m, const char *name, uint32_t rows, uint32_t columns, float centre,
+                float spread) {
+    put_as(m, name, SL_GGML_F32, rows, columns, centre, spread);
+}
+
+/* Spreads are so chosen that attention and GELU work in their curved parts: sums of many columns
+ * must not grow with their number, or softmax picks one token and rounding decides which. */
 static void put_pair(struct maker *m, const char *prefix, const char *name, uint32_t rows,
                      uint32_t columns) {
     char full[64];
     bool norm = strstr(name, "norm") != NULL;
+    float spread = columns <= 128 ? 0.25F : 2.0F / sqrtf((float)columns);
     snprintf(full, sizeof full, "%s%s.weight", prefix, name);
-    put(m, full, norm ? 0 : rows, columns, norm ? 1.0F : 0.0F, norm ? 0.3F : 0.25F);
+    put_as(m, full, norm ? SL_GGML_F32 : m->type, norm ? 0 : rows, columns, norm ? 1.0F : 0.0F,
+           norm ? 0.3F : spread);
     snprintf(full, sizeof full, "%s%s.bias", prefix, name);
     put(m, full, 0, norm ? columns : rows, 0, 0.2F);
 }
 
 static void put_tensors(struct maker *m, const struct sl_tiny_bert *s) {
     char prefix[24];
-    put(m, "token_embd.weight", s->n_vocab, s->n_embd, 0, 1);
+    put_as(m, "token_embd.weight", m->type, s->n_vocab, s->n_embd, 0, 1);
     put(m, "position_embd.weight", s->n_ctx, s->n_embd, 0, 0.5F);
     put(m, "token_types.weight", 2, s->n_embd, 0, 0.5F);
     put_pair(m, "", "token_embd_norm", 0, s->n_embd);
@@ -139,8 +163,8 @@ struct sl_tiny_bert sl_tiny_bert_default(void) {
     return (struct sl_tiny_bert){2, 64, 4, 128, 96, 64, SL_BERT_POOL_MEAN, 1};
 }
 
-static int make(const struct sl_tiny_bert *shape, const char *path, struct sl_buf *ret_bytes,
-                struct sl_error *err) {
+static int make(const struct sl_tiny_bert *shape, enum sl_ggml_type type, const char *path,
+                struct sl_buf *ret_bytes, struct sl_error *err) {
     SL_AUTO(sl_gguf_writer) writer = NULL;
     struct maker *m = calloc(1, sizeof *m);
     if (!m || shape->n_vocab < SL_TINY_BERT_MIN_VOCAB) {
@@ -151,6 +175,7 @@ static int make(const struct sl_tiny_bert *shape, const char *path, struct sl_bu
     if (rc == SL_OK) {
         m->writer = writer;
         m->state = shape->seed;
+        m->type = type;
         put_keys(writer, shape);
         put_tensors(m, shape);
         rc = m->failed ? sl_fail(err, SL_NOMEM, "a tiny bert")
@@ -169,9 +194,14 @@ static int make(const struct sl_tiny_bert *shape, const char *path, struct sl_bu
 
 int sl_tiny_bert_bytes(const struct sl_tiny_bert *shape, struct sl_buf *ret_bytes,
                        struct sl_error *err) {
-    return make(shape, NULL, ret_bytes, err);
+    return make(shape, SL_GGML_F32, NULL, ret_bytes, err);
+}
+
+int sl_tiny_bert_bytes_as(const struct sl_tiny_bert *shape, enum sl_ggml_type type,
+                          struct sl_buf *ret_bytes, struct sl_error *err) {
+    return make(shape, type, NULL, ret_bytes, err);
 }
 
 int sl_tiny_bert_save(const struct sl_tiny_bert *shape, const char *path, struct sl_error *err) {
-    return make(shape, path, NULL, err);
+    return make(shape, SL_GGML_F32, path, NULL, err);
 }

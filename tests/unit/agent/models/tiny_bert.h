@@ -26,6 +26,9 @@ struct sl_tiny_bert sl_tiny_bert_default(void);
 /* The GGUF file's bytes; free with sl_buf_fini. Negative status on failure. */
 int sl_tiny_bert_bytes(const struct sl_tiny_bert *shape, struct sl_buf *ret_bytes,
                        struct sl_error *err);
+/* The same weights with matrices in F16 or Q8_0. */
+int sl_tiny_bert_bytes_as(const struct sl_tiny_bert *shape, enum sl_ggml_type type,
+                          struct sl_buf *ret_bytes, struct sl_error *err);
 int sl_tiny_bert_save(const struct sl_tiny_bert *shape, const char *path, struct sl_error *err);
 
 #endif

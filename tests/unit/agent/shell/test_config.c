@@ -45,6 +45,21 @@ static void the_sample_is_sound(void **state) {
     assert_int_equal(options.launch_ms, 50);
 }
 
+static void a_pinned_model(void **state) {
+    (void)state;
+    struct sl_agent_options options;
+    struct sl_error err = {0};
+#define PINNED(digits) HEAD "models:\n  - id: m\n    path: /m.gguf\n    sha256: \"" digits "\"\n"
+#define SIXTEEN "0123456789abcDEF"
+    assert_int_equal(read_text(PINNED(SIXTEEN SIXTEEN SIXTEEN SIXTEEN), &options, &err), 0);
+    assert_int_equal(strlen(options.models[0].sha256), 64);
+    assert_int_equal(read_text(PINNED(SIXTEEN SIXTEEN SIXTEEN "0123"), &options, &err),
+                     -SL_INVALID);
+    assert_non_null(strstr(err.text, "64 hexadecimal digits"));
+    assert_int_equal(read_text(PINNED(SIXTEEN SIXTEEN SIXTEEN "0123456789abcdeg"), &options, &err),
+                     -SL_INVALID);
+}
+
 static void defaults_and_figures(void **state) {
     (void)state;
     struct sl_agent_options options;
@@ -120,6 +135,7 @@ static void the_password_may_come_from_a_file_of_ours_alone(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_sample_is_sound),
+        cmocka_unit_test(a_pinned_model),
         cmocka_unit_test(defaults_and_figures),
         cmocka_unit_test(mistakes_are_named),
         cmocka_unit_test(the_password_may_come_from_a_file_of_ours_alone),

@@ -70,6 +70,37 @@ static void exact_counts_below_and_above_the_limit(void **state) {
     sl_model_set_destroy(set);
 }
 
+static void ids_that_the_tenant_made(void **state) {
+    (void)state;
+    struct sl_model_set *set = load(false);
+    struct sl_tokenizer *tokenizer = NULL;
+    assert_int_equal(sl_tokenizer_start(set, &tokenizer, NULL), 0);
+    static const char *const texts[] = {"", "", "", "a b c"};
+    static const uint32_t ids[] = {5, 6, 7, 8, 9, 10, 11, 12};
+    static const uint32_t outside[] = {5, 96};
+    struct sl_agent_tokens *tokens = make("tiny", texts, 4);
+    tokens->texts[0].ids = ids;
+    tokens->texts[0].id_count = 3; /* "a b c" */
+    tokens->texts[1].ids = ids;
+    tokens->texts[1].id_count = 8; /* too long with its two marks */
+    tokens->texts[2].ids = outside;
+    tokens->texts[2].id_count = 2;
+    assert_int_equal(sl_tokenizer_put(tokenizer, tokens), 0);
+    struct sl_agent_tokens *back = NULL;
+    assert_int_equal(sl_mailbox_take_wait(sl_tokenizer_done(tokenizer), 10 * SL_NS_PER_S, &back),
+                     0);
+    assert_int_equal(back->texts[0].status, SL_OK);
+    assert_int_equal(back->texts[1].status, -SL_LIMIT);
+    assert_int_equal(back->texts[1].tokens, 10);
+    assert_int_equal(back->texts[2].status, -SL_INVALID);
+    assert_int_equal(back->unit->n_lines, 2);
+    assert_int_equal(back->unit->lines[0].n_ids, 5);
+    assert_memory_equal(back->unit->lines[0].ids, back->unit->lines[1].ids, 5 * sizeof(int32_t));
+    sl_agent_tokens_free(back);
+    sl_tokenizer_destroy(tokenizer);
+    sl_model_set_destroy(set);
+}
+
 static void truncation_where_the_entry_says_so(void **state) {
     (void)state;
     struct sl_model_set *set = load(true);
@@ -115,6 +146,7 @@ static void destroy_with_work_waiting(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(exact_counts_below_and_above_the_limit),
+        cmocka_unit_test(ids_that_the_tenant_made),
         cmocka_unit_test(truncation_where_the_entry_says_so),
         cmocka_unit_test(an_unknown_model_is_handed_back),
         cmocka_unit_test(destroy_with_work_waiting),

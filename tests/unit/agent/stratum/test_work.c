@@ -283,7 +283,9 @@ static void small_spaces_are_split_without_overlap(void **state) {
             struct sl_error err;
             int rc;
             assert_int_equal(sl_work_cursor_init(&cursor, device, cases[i].slots, NULL), SL_OK);
-            while ((rc = sl_work_next(&cursor, job, &work, &err)) == SL_OK) {
+            while ((rc = sl_work_next(&cursor, job, &work, &err)) == SL_OK &&
+                   work.ntime == job->ntime) {
+                assert_int_equal(sl_work_same_root(&cursor), cursor.roll != 0);
                 size_t value = 0, roll = 0, place = 0;
                 for (int b = 0; b < cases[i].size; b++) {
                     value = value << 8 | work.extranonce2[b];
@@ -297,7 +299,9 @@ static void small_spaces_are_split_without_overlap(void **state) {
                 assert_int_equal(seen[value * rolls + roll]++, 0);
                 count++;
             }
-            assert_int_equal(rc, -SL_LIMIT);
+            /* What follows is the same a second later, where there was anything. */
+            assert_int_equal(rc, cursor.room ? SL_OK : -SL_LIMIT);
+            assert_int_equal(cursor.ntime_ahead, cursor.room ? 1 : 0);
         }
         assert_int_equal(count, values * rolls);
         free(seen);
@@ -305,6 +309,39 @@ static void small_spaces_are_split_without_overlap(void **state) {
     }
     struct sl_work_cursor cursor;
     assert_int_equal(sl_work_cursor_init(&cursor, 3, 3, NULL), -SL_INVALID);
+}
+
+/* One device, one byte of extranonce2, two versions: 512 headers a second of ntime, none twice, up
+ * to the limit. */
+static void ntime_goes_on_where_all_else_is_used_up(void **state) {
+    (void)state;
+    struct sl_job *job = small_job(1, 1, 0x2000);
+    struct sl_work_cursor cursor;
+    struct sl_work work;
+    struct sl_error err;
+    const size_t seconds = 5; /* the first two, and the last three of those that there are */
+    assert_int_equal(sl_work_cursor_init(&cursor, 0, 1, NULL), SL_OK);
+    for (size_t i = 0; i < 512 * seconds; i++) {
+        if (i == 1024) {
+            cursor.ntime_ahead = SL_WORK_NTIME_AHEAD_MAX - 3;
+        }
+        size_t ahead = i < 1024 ? i / 512 : SL_WORK_NTIME_AHEAD_MAX + 1 - seconds + i / 512;
+        assert_int_equal(sl_work_next(&cursor, job, &work, &err), SL_OK);
+        assert_int_equal(work.ntime, job->ntime + ahead);
+        assert_int_equal(work.version_bits, i % 2 ? 0x2000 : 0);
+        assert_int_equal(work.extranonce2[0], i / 2 % 256);
+        uint32_t ntime = work.header[68] | (uint32_t)work.header[69] << 8 |
+                         (uint32_t)work.header[70] << 16 | (uint32_t)work.header[71] << 24;
+        assert_int_equal(ntime, work.ntime);
+        assert_int_equal(sl_work_same_root(&cursor), i % 2 == 0);
+    }
+    assert_int_equal(sl_work_next(&cursor, job, &work, &err), -SL_LIMIT);
+    sl_job_unref(job);
+    /* The next job begins at its own time again. */
+    job = small_job(2, 1, 0x2000);
+    assert_int_equal(sl_work_next(&cursor, job, &work, &err), SL_OK);
+    assert_int_equal(work.ntime, job->ntime);
+    sl_job_unref(job);
 }
 
 /* The pool sends the same job again after a resumed session: its beginning is not hashed twice. */
@@ -393,6 +430,7 @@ int main(void) {
         cmocka_unit_test(merkle_roots_of_real_blocks),
         cmocka_unit_test(every_hundredth_real_header_meets_its_own_target),
         cmocka_unit_test(small_spaces_are_split_without_overlap),
+        cmocka_unit_test(ntime_goes_on_where_all_else_is_used_up),
         cmocka_unit_test(the_counter_runs_on_from_job_to_job),
         cmocka_unit_test(wide_extranonces_have_room_for_all),
         cmocka_unit_test(drafts_beyond_the_limits_are_refused),

@@ -47,7 +47,7 @@ static inline void test_write_file(const char *dir, const char *id, const void *
 
 static inline int test_validate(const char *dir, const char *batch,
                                 struct sl_batch_validation *ret_validation, struct sl_error *err) {
-    static const char *const models[] = {"m", "n"};
+    static const struct sl_batch_model models[] = {{"m", NULL}, {"n", "query: "}};
     return sl_batch_validate(dir, batch, "file-in", "/v1/embeddings", models, 2, ret_validation,
                              err);
 }

@@ -97,7 +97,7 @@ static void expect_errors(const char *dir, const struct sl_file_row *error) {
         const char *custom_id;
         int status; /* 0: response is null */
         const char *code;
-    } expected[] = {{"refused", 400, "unsupported_parameter"},
+    } expected[] = {{"refused", 400, "invalid_type"},
                     {"long", 400, "context_length_exceeded"},
                     {"never", 0, "batch_expired"},
                     {"nan", 500, "server_error"}};

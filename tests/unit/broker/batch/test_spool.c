@@ -57,9 +57,10 @@ static void test_lines_come_back(void **state) {
 static int read_all(const char *dir) {
     struct sl_spool *spool = NULL;
     uint32_t *worst = NULL;
+    bool tokens = false;
     int rc = sl_spool_open(dir, "batch_1", &spool, NULL);
     if (rc == SL_OK) {
-        rc = sl_spool_verify(spool, &worst, NULL);
+        rc = sl_spool_verify(spool, &worst, &tokens, NULL);
         sl_spool_close(spool);
     }
     free(worst);

@@ -124,8 +124,18 @@ static const struct refused_case refused_cases[] = {
     {"an object", TEST_BODY("{}"), "invalid_type", "input"},
     {"null", TEST_BODY("null"), "invalid_type", "input"},
     {"mixed array", TEST_BODY("[\"x\",null]"), "invalid_type", "input"},
-    {"token ids", TEST_BODY("[1,2]"), "unsupported_parameter", "input"},
-    {"lists of token ids", TEST_BODY("[[1],[2]]"), "unsupported_parameter", "input"},
+    {"a bare number", TEST_BODY("7"), "invalid_type", "input"},
+    {"a text among token ids", TEST_BODY("[1,\"x\"]"), "invalid_type", "input"},
+    {"a list among token ids", TEST_BODY("[1,[2]]"), "invalid_type", "input"},
+    {"a fraction", TEST_BODY("[1,2.5]"), "invalid_type", "input"},
+    {"a fraction first", TEST_BODY("[1.0]"), "invalid_type", "input"},
+    {"a negative id", TEST_BODY("[1,-1]"), "invalid_value", "input"},
+    {"an id above all", TEST_BODY("[4194304]"), "invalid_value", "input"},
+    {"an id beyond 64 bits", TEST_BODY("[1e30]"), "invalid_type", "input"},
+    {"an empty list of ids", TEST_BODY("[[1],[]]"), "invalid_value", "input"},
+    {"a number among lists", TEST_BODY("[[1],2]"), "invalid_type", "input"},
+    {"lists in lists", TEST_BODY("[[[1]]]"), "invalid_type", "input"},
+    {"ids among texts", TEST_BODY("[\"x\",[1]]"), "invalid_type", "input"},
     {"a lone high surrogate", TEST_BODY("\"a\\ud83d\""), "invalid_value", "input"},
     {"a lone low surrogate", TEST_BODY("\"\\udc00\\ud83d\\ude00\""), "invalid_value", "input"},
 };
@@ -171,6 +181,83 @@ static void test_faults_of_their_own_refuse_one_line(void **state) {
     test_dir_remove(dir);
 }
 
+/* What a device is given of a line: texts with the model's prefix, or ids as they are. */
+static void test_ids_and_prefixes_in_the_spool(void **state) {
+    (void)state;
+    char *dir = test_dir_make();
+    static const char text[] =
+        "{\"custom_id\":\"a\",\"method\":\"POST\",\"url\":\"/v1/embeddings\",\"body\":"
+        "{\"model\":\"n\",\"input\":[101,4194303,102]}}\n"
+        "{\"custom_id\":\"bc\",\"method\":\"POST\",\"url\":\"/v1/embeddings\",\"body\":"
+        "{\"model\":\"n\",\"input\":[\"x\",\"yy\"],\"encoding_format\":\"base64\"}}\n"
+        "{\"custom_id\":\"def\",\"method\":\"POST\",\"url\":\"/v1/embeddings\",\"body\":"
+        "{\"model\":\"n\",\"input\":[[7],[8,9]]}}\n";
+    test_write_file(dir, "file-in", text, sizeof text - 1);
+    struct sl_batch_validation v = {0};
+    struct sl_error err = {0};
+    assert_int_equal(test_validate(dir, "batch_1", &v, &err), SL_OK);
+    assert_null(v.errors);
+    assert_true(v.lines.tokens);
+    assert_int_equal(v.lines.worst_tokens[0], 3 + 2);
+    assert_int_equal(v.lines.worst_tokens[1], 2 * 7 + 1 + 2 + 2 * 2); /* "query: " twice */
+    assert_int_equal(v.lines.worst_tokens[2], 3 + 2 * 2);
+    sl_batch_validation_fini(&v);
+    assert_int_equal(test_validate(dir, "batch_1", &v, &err),
+                     SL_OK);     /* from the spool, as after a */
+    assert_true(v.lines.tokens); /* restart */
+    sl_batch_validation_fini(&v);
+    struct sl_spool *spool = NULL;
+    assert_int_equal(sl_spool_open(dir, "batch_1", &spool, &err), SL_OK);
+    struct sl_spool_line line;
+    struct sl_msg_input in[2];
+    assert_int_equal(sl_spool_line(spool, 0, &line, &err), SL_OK);
+    assert_true(line.tokens && line.single && line.input_count == 1);
+    assert_int_equal(sl_spool_inputs(spool, 0, in, 2, &err), SL_OK);
+    assert_int_equal(in[0].id_count, 3);
+    assert_int_equal((uintptr_t)in[0].ids % sizeof(uint32_t), 0);
+    assert_int_equal(in[0].ids[1], 4194303);
+    assert_int_equal(sl_spool_line(spool, 1, &line, &err), SL_OK);
+    assert_true(!line.tokens && !line.single && line.base64 && line.input_count == 2);
+    assert_int_equal(sl_spool_inputs(spool, 1, in, 2, &err), SL_OK);
+    assert_int_equal(in[1].bytes, 9);
+    assert_memory_equal(in[1].text, "query: yy", 9);
+    assert_int_equal(in[1].id_count, 0);
+    assert_int_equal(sl_spool_line(spool, 2, &line, &err), SL_OK);
+    assert_true(line.tokens && !line.single && line.input_count == 2);
+    assert_int_equal(sl_spool_inputs(spool, 2, in, 2, &err), SL_OK);
+    assert_int_equal(in[1].id_count, 2);
+    assert_int_equal(in[1].ids[0], 8);
+    sl_spool_close(spool);
+    test_dir_remove(dir);
+}
+
+/* With its prefix a text may be longer than a message can carry. */
+static void test_a_prefix_counts_towards_the_limit(void **state) {
+    (void)state;
+    char *dir = test_dir_make();
+    size_t room = SL_MSG_INPUT_BYTES_MAX + 256;
+    char *text = malloc(2 * room);
+    assert_non_null(text);
+    for (int too_long = 0; too_long < 2; too_long++) {
+        size_t n = SL_MSG_INPUT_BYTES_MAX - 7 + (size_t)too_long;
+        int head = sprintf(text, "{\"custom_id\":\"a\",\"method\":\"POST\","
+                                 "\"url\":\"/v1/embeddings\",\"body\":{\"model\":\"n\","
+                                 "\"input\":\"");
+        memset(text + head, 'a', n);
+        strcpy(text + head + n, "\"}}");
+        test_write_file(dir, "file-in", text, strlen(text));
+        sl_spool_delete(dir, "batch_1");
+        struct sl_batch_validation v = {0};
+        struct sl_error err = {0};
+        assert_int_equal(test_validate(dir, "batch_1", &v, &err), SL_OK);
+        assert_null(v.errors);
+        assert_int_equal(v.lines.worst_tokens[0], too_long ? 0 : SL_MSG_INPUT_BYTES_MAX + 2);
+        sl_batch_validation_fini(&v);
+    }
+    free(text);
+    test_dir_remove(dir);
+}
+
 static void test_forms_that_are_accepted(void **state) {
     (void)state;
     static const struct {
@@ -184,6 +271,8 @@ static void test_forms_that_are_accepted(void **state) {
          TEST_LINE("a", "{\"model\":\"m\",\"input\":[\"x\",\"y\"],\"encoding_format\":\"base64\","
                         "\"user\":\"u\",\"dimensions\":null}"),
          1},
+        {"token ids", TEST_LINE("a", TEST_BODY("[0,4194303]")), 1},
+        {"lists of token ids", TEST_LINE("a", TEST_BODY("[[1],[2,3]]")), 1},
         {"U+0000 in a text, a surrogate pair",
          TEST_LINE("a", TEST_BODY("\"\\u0000\\ud83d\\ude00\"")), 1},
         {"an escaped backslash before u is no escape", TEST_LINE("a", TEST_BODY("\"\\\\ud800\"")),
@@ -341,6 +430,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_bad_lines_fail_the_batch),
         cmocka_unit_test(test_faults_of_their_own_refuse_one_line),
+        cmocka_unit_test(test_ids_and_prefixes_in_the_spool),
+        cmocka_unit_test(test_a_prefix_counts_towards_the_limit),
         cmocka_unit_test(test_forms_that_are_accepted),
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_a_long_line_does_not_hide_the_next),

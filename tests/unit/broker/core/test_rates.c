@@ -39,6 +39,53 @@ static void test_a_bid_below_is_not_offered(void **state) {
     world_fini(&w);
 }
 
+/* An agent of wire version 1 cannot read token ids: it gets other work, and these lines wait. */
+static void test_token_inputs_need_a_newer_agent(void **state) {
+    (void)state;
+    struct world w;
+    world_init(&w, NULL);
+    world_price(&w, 0, WORLD_PRICE);
+    world_join(&w, "a", 1);
+    w.core->nodes[0].wire = 1;
+    w.tokens = true;
+    world_batch(&w, "b1", "acme", 100, WORLD_BID_HIGH * 2);
+    assert_int_equal(world_directive(&w, "a/0")->mode, SL_MODE_HASH);
+    assert_string_equal(world_view(&w, "a/0").offers[SL_MODE_INFER].missing,
+                        "newer agent for token inputs");
+    w.tokens = false;
+    world_batch(&w, "b2", "acme", 100, WORLD_BID_HIGH); /* texts, for less: the best it can read */
+    assert_int_equal(world_directive(&w, "a/0")->mode, SL_MODE_INFER);
+    world_running(&w, "a/0", w.now.mono.ns);
+    assert_string_equal(world_unit(&w, "a/0", 0)->batch, "b2");
+    world_join(&w, "b", 1); /* a newer one takes what pays more */
+    assert_int_equal(world_directive(&w, "b/0")->mode, SL_MODE_INFER);
+    world_running(&w, "b/0", w.now.mono.ns);
+    assert_string_equal(world_unit(&w, "b/0", 0)->batch, "b1");
+    world_check(&w);
+    world_fini(&w);
+}
+
+/* The agent comes back in an older version while it serves such a batch. */
+static void test_token_inputs_end_with_the_newer_agent(void **state) {
+    (void)state;
+    struct world w;
+    world_init(&w, NULL);
+    world_price(&w, 0, WORLD_PRICE);
+    world_join(&w, "a", 1);
+    w.tokens = true;
+    world_batch(&w, "b1", "acme", 300, WORLD_BID_HIGH);
+    world_running(&w, "a/0", w.now.mono.ns);
+    struct sl_unit_row unit = *world_unit(&w, "a/0", 0);
+    assert_string_equal(unit.batch, "b1");
+    w.core->nodes[0].wire = 1;
+    world_forget_sent(&w);
+    world_finish(&w, &unit, 10, true);
+    world_wait(&w, 2000);
+    assert_null(world_unit(&w, "a/0", 0));
+    world_check(&w);
+    world_fini(&w);
+}
+
 static void test_other_classes_are_free(void **state) {
     (void)state;
     static const struct sl_rate rates[] = {{"*", "NVIDIA*", "*", WORLD_BID_HIGH * 2}};
@@ -96,6 +143,8 @@ static void test_the_screen(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_bid_below_is_not_offered),
+        cmocka_unit_test(test_token_inputs_need_a_newer_agent),
+        cmocka_unit_test(test_token_inputs_end_with_the_newer_agent),
         cmocka_unit_test(test_other_classes_are_free),
         cmocka_unit_test(test_a_refused_tenant_hides_nobody),
         cmocka_unit_test(test_the_screen),

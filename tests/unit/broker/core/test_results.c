@@ -114,9 +114,11 @@ static void test_tenants_fault_is_not_billed(void **state) {
     start(&w, 100);
     struct sl_unit_row unit = *world_unit(&w, "a/0", 1);
     world_line(&w, &unit, unit.lines[0], SL_LINE_TOO_LONG, 600, false, 0);
+    world_line(&w, &unit, unit.lines[1], SL_LINE_BAD_TOKEN, 0, false, 0);
     assert_int_equal((int64_t)world_balance(&w, "revenue:lease"), 0);
-    assert_int_equal(world_stored_batch(&w, "b1")->lines_failed, 1);
+    assert_int_equal(world_stored_batch(&w, "b1")->lines_failed, 2);
     assert_int_equal(w.store->results[0].status, SL_LINE_TOO_LONG);
+    assert_int_equal(w.store->results[1].status, SL_LINE_BAD_TOKEN);
     assert_string_equal(world_view(&w, "a/0").state, "leased");
     world_check(&w);
     world_fini(&w);

@@ -216,11 +216,17 @@ static void test_device_of_two_nodes(void **state) {
     world_report_as(&w, "b", &stolen, 1, true);
     assert_int_equal(w.core->fleet.count, 1);
     assert_string_equal(world_view(&w, "a/0").node, "node-a");
-    /* The owner is gone and its lease has run out: now the device may move. */
+    /* Not when the owner is gone and its lease has run out either: an operator has to say so. */
     for (int i = 0; i < 12; i++) {
         world_wait(&w, 900);
         world_report_as(&w, "b", &stolen, 1, true);
     }
+    assert_string_equal(world_view(&w, "a/0").node, "node-a");
+    struct sl_core_event revoke = {.kind = SL_CEV_AGENT};
+    revoke.order.verb = SL_AGENT_REVOKE;
+    strcpy(revoke.order.subject, "node-a");
+    world_step(&w, &revoke);
+    world_report_as(&w, "b", &stolen, 1, true);
     assert_string_equal(world_view(&w, "a/0").node, "node-b");
     world_check(&w);
     world_fini(&w);

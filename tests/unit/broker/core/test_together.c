@@ -56,8 +56,9 @@ static void unit_to_link(struct site *s, const struct sl_core_command *c) {
     struct sl_msg_input inputs[SL_MSG_LINES_MAX];
     struct sl_msg_unit_line lines[SL_MSG_LINES_MAX];
     for (uint32_t i = 0; i < c->unit.line_count; i++) {
-        inputs[i] = (struct sl_msg_input){text, 1 + c->unit.lines[i] % 9};
-        lines[i] = (struct sl_msg_unit_line){c->unit.lines[i], 1, &inputs[i]};
+        inputs[i] = (struct sl_msg_input){.text = text, .bytes = 1 + c->unit.lines[i] % 9};
+        lines[i] = (struct sl_msg_unit_line){
+            .line = c->unit.lines[i], .input_count = 1, .inputs = &inputs[i]};
     }
     struct sl_msg msg = *c->msg;
     msg.unit.lines = lines;

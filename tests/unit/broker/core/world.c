@@ -245,8 +245,7 @@ void world_report(struct world *w, const char *key, uint32_t devices) {
 }
 
 static void key_of_device(const char *device, char key[SL_LINK_KEY_MAX]) {
-    sl_text_copy(key, SL_LINK_KEY_MAX, device);
-    *strchr(key, '/') = '\0';
+    snprintf(key, SL_LINK_KEY_MAX, "%.*s", (int)strcspn(device, "/"), device);
 }
 
 void world_running(struct world *w, const char *device, int64_t started_ns) {
@@ -361,6 +360,7 @@ void world_validated(struct world *w, const char *id, uint32_t lines, uint32_t r
     sl_text_copy(event.batch, sizeof event.batch, id);
     sl_text_copy(event.model, sizeof event.model, "mini");
     event.lines.count = lines;
+    event.lines.tokens = w->tokens;
     event.lines.worst_tokens = calloc(lines ? lines : 1, sizeof(uint32_t));
     assert_non_null(event.lines.worst_tokens);
     for (uint32_t i = 0; i < lines; i++) {

@@ -36,6 +36,12 @@ struct world_store {
     uint32_t account_count;
     struct sl_override_row overrides[64];
     uint32_t override_count;
+    struct sl_enrolment_row tokens[64];
+    uint32_t token_count;
+    struct sl_agent_row agents[64];
+    uint32_t agent_count;
+    struct sl_retired_row retired[64];
+    uint32_t retired_count;
     struct sl_op_meta metas[64];
     uint32_t meta_count;
     struct sl_file_row files[64];
@@ -56,7 +62,8 @@ struct world {
     struct sl_broker_core *core;
     struct sl_core_config config;
     struct sl_now now;
-    bool hold; /* commits wait until world_commit */
+    bool hold;   /* commits wait until world_commit */
+    bool tokens; /* batches have token inputs */
     /* Takes each committed transaction over, in place of its destruction: a second store. */
     void (*commit)(void *arg, struct sl_txn *txn);
     void *commit_arg;

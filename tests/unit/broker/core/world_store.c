@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/core/agents.h"
 #include "proto/base/text.h"
 #include "tests/unit/broker/core/world_store.h"
 
@@ -162,6 +163,34 @@ static void apply_meta(struct world_store *s, const struct sl_op_meta *row) {
     s->metas[at] = *row;
 }
 
+static void apply_enrolment(struct world_store *s, const struct sl_enrolment_row *row) {
+    uint32_t at = 0;
+    while (at < s->token_count && strcmp(s->tokens[at].id, row->id) != 0) {
+        at++;
+    }
+    assert_true(at < 64);
+    assert_true(at == s->token_count || s->tokens[at].used.ms == 0);
+    s->token_count += at == s->token_count;
+    s->tokens[at] = *row;
+}
+
+static void apply_agent(struct world_store *s, const struct sl_agent_row *row) {
+    uint32_t at = 0;
+    while (at < s->agent_count && strcmp(s->agents[at].id, row->id) != 0) {
+        assert_true(row->enrolment[0] == '\0' ||
+                    strcmp(s->agents[at].enrolment, row->enrolment) != 0);
+        at++;
+    }
+    assert_true(at < 64);
+    s->agent_count += at == s->agent_count;
+    s->agents[at] = *row;
+    if (row->retired[0]) {
+        assert_true(s->retired_count < 64);
+        snprintf(s->retired[s->retired_count].key, sizeof s->retired[0].key, "%s", row->retired);
+        snprintf(s->retired[s->retired_count++].id, sizeof s->retired[0].id, "%s", row->id);
+    }
+}
+
 static void apply(struct world_store *s, const struct sl_op *op) {
     switch (op->kind) {
     case SL_OP_DEVICE:
@@ -206,6 +235,12 @@ static void apply(struct world_store *s, const struct sl_op *op) {
         break;
     case SL_OP_AGAINST:
         break; /* nothing is read from it at a start */
+    case SL_OP_ENROLMENT:
+        apply_enrolment(s, &op->enrolment);
+        break;
+    case SL_OP_AGENT:
+        apply_agent(s, &op->agent);
+        break;
     case SL_OP_SETTLEMENT:
         assert_true(s->settlement_count < 64);
         assert_int_equal(op->settlement.id, s->settlement_count + 1);
@@ -242,6 +277,15 @@ void world_store_restore(const struct world_store *s, struct sl_broker_core *cor
     }
     for (uint32_t i = 0; i < s->health_count; i++) {
         assert_int_equal(sl_broker_core_restore_health(core, &s->health[i]), SL_OK);
+    }
+    for (uint32_t i = 0; i < s->agent_count; i++) {
+        assert_int_equal(sl_broker_core_restore_agent(core, &s->agents[i]), SL_OK);
+    }
+    for (uint32_t i = 0; i < s->retired_count; i++) {
+        assert_int_equal(sl_broker_core_restore_retired(core, &s->retired[i]), SL_OK);
+    }
+    for (uint32_t i = 0; i < s->token_count; i++) {
+        assert_int_equal(sl_broker_core_restore_enrolment(core, &s->tokens[i]), SL_OK);
     }
     for (uint32_t i = 0; i < s->override_count; i++) {
         assert_int_equal(sl_broker_core_restore_override(core, &s->overrides[i]), SL_OK);

@@ -116,7 +116,7 @@ static void finish_batch(struct site *site, struct sl_batch_row *row, enum sl_ba
 }
 
 static void run_batch(struct site *site, struct sl_batch_row *row) {
-    static const char *const models[] = {"all-MiniLM-L6-v2"};
+    static const struct sl_batch_model models[] = {{"all-MiniLM-L6-v2", NULL}};
     struct sl_batch_validation validation = {0};
     struct sl_error err;
     must(sl_batch_validate(site->dir, row->id, row->input_file, row->endpoint, models, 1,
@@ -193,6 +193,10 @@ static void on_event(struct site *site, struct sl_http_request *request) {
         bool known = strcmp(request->event.override_.subject, "nowhere") != 0;
         sl_http_reply(site->http, request->cookie, known ? SL_OK : -SL_NOTFOUND,
                       "no such device or node");
+    } else if (request->event.kind == SL_CEV_AGENT) {
+        bool known = strcmp(request->event.order.subject, "nowhere") != 0;
+        sl_http_reply(site->http, request->cookie, known ? SL_OK : -SL_NOTFOUND,
+                      known ? request->event.order.subject : "no such agent");
     } else if (request->event.kind == SL_CEV_SETTLE) {
         free(request->event.settle);
         sl_http_reply(site->http, request->cookie, SL_OK, "");
@@ -261,7 +265,10 @@ static void open_all(struct site *site, const char *listen) {
                                     .tenant_count = 2,
                                     .tenants = {"acme", "globex"},
                                     .host_count = 1,
-                                    .hosts = {"sluice.example"}};
+                                    .hosts = {"sluice.example"},
+                                    .join_endpoint = "tcp://127.0.0.1:7601",
+                                    .agents_endpoint = "tcp://127.0.0.1:7600",
+                                    .server_key = "5JMDv&$(8Oe}&s9+/^qSs[CZvW/HbJL^Mc]JPDmi"};
     must(sl_http_create(&config, &site->http, &err), &err, "http");
     if (pthread_create(&site->loop, NULL, loop_main, site) != 0) {
         abort();

@@ -90,8 +90,8 @@ static void old_events_are_pruned_and_ids_are_not_used_again(void **state) {
     sl_store_close(f->store);
     f->store = NULL;
     db = open_raw(f->path);
-    assert_int_equal(
-        sqlite3_exec(db, "UPDATE events SET id=3 WHERE id=200000", NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "UPDATE events SET id=3 WHERE id=200000", NULL, NULL, NULL),
+                     SQLITE_OK);
     sqlite3_close(db);
     assert_int_equal(open_again(f, &err), 0);
     submit(f, &op, 1, 9);

@@ -189,6 +189,9 @@ static void device(struct random_msg *r, struct sl_msg_device *d, uint32_t index
         d->models[i].tokens_per_s_milli = figure(r);
         d->models[i].max_tokens = (uint32_t)figure(r);
         d->models[i].truncate = coin(r);
+        for (uint32_t k = 0; k < SL_LENGTHS; k++) {
+            d->models[i].length_rates_milli[k] = coin(r) ? figure(r) : 0;
+        }
     }
 }
 
@@ -315,14 +318,23 @@ static void unit_line(struct random_msg *r, struct sl_msg_unit_line *line, uint3
     line->line = index * 3 + random_msg_below(r, 3);
     line->input_count = 1 + random_msg_below(r, r->big ? 60 : 4);
     struct sl_msg_input *inputs = take(r, line->input_count, sizeof *inputs);
-    for (uint32_t i = 0; i < line->input_count; i++) {
+    line->tokens = random_msg_below(r, 3) == 0;
+    for (uint32_t i = 0; i < line->input_count && line->tokens; i++) {
+        uint32_t n = 1 + random_msg_below(r, r->big ? 200 : 5);
+        uint32_t *ids = take(r, n, sizeof *ids);
+        for (uint32_t k = 0; k < n; k++) {
+            ids[k] = random_msg_below(r, 8) ? random_msg_below(r, 40000) : SL_MSG_TOKEN_ID_MAX;
+        }
+        inputs[i] = (struct sl_msg_input){.text = "", .id_count = n, .ids = ids};
+    }
+    for (uint32_t i = 0; i < line->input_count && !line->tokens; i++) {
         size_t size = 2 + random_msg_below(r, r->big ? 400 : 60);
         char *bytes = take(r, size, 1);
         uint32_t n = (uint32_t)text(r, bytes, size, 0);
         if (n > 2 && bytes[0] > 0) {
             bytes[0] = '\0'; /* a NUL inside of a tenant's text is allowed */
         }
-        inputs[i] = (struct sl_msg_input){bytes, n};
+        inputs[i] = (struct sl_msg_input){.text = bytes, .bytes = n};
     }
     line->inputs = inputs;
 }
@@ -338,6 +350,12 @@ static void unit(struct random_msg *r, struct sl_msg_unit *m) {
         unit_line(r, &lines[i], i);
     }
     m->lines = lines;
+}
+
+static void public_key(struct random_msg *r, char out[SL_MSG_CURVE_KEY_MAX]) {
+    for (int i = 0; i < SL_MSG_CURVE_KEY_MAX - 1; i++) {
+        out[i] = (char)('!' + random_msg_below(r, 90));
+    }
 }
 
 const struct sl_msg *random_msg_next(struct random_msg *r, enum sl_msg_kind kind, bool big) {
@@ -385,6 +403,17 @@ const struct sl_msg *random_msg_next(struct random_msg *r, enum sl_msg_kind kind
     case SL_MSG_GOODBYE:
         TEXT(r, m->goodbye.reason, 0);
         m->goodbye.retry = coin(r);
+        break;
+    case SL_MSG_ROTATE:
+        m->rotate.rotation = id(r);
+        m->rotate.overlap_ms = random_msg_below(r, 1000000);
+        if (coin(r)) {
+            public_key(r, m->rotate.public_key);
+        }
+        break;
+    case SL_MSG_ROTATE_KEY:
+        m->rotate_key.rotation = id(r);
+        public_key(r, m->rotate_key.public_key);
         break;
     case SL_MSG_INVALID:
     default:
@@ -456,6 +485,7 @@ static bool same_rest(const struct sl_msg *a, const struct sl_msg *b) {
     }
     if (a->kind == SL_MSG_REPORT) {
         x.report.devices = y.report.devices = NULL;
+        x.report.device_bytes = y.report.device_bytes = NULL;
         return same_bytes(&x.report, &y.report, sizeof x.report);
     }
     if (a->kind == SL_MSG_DRAIN) {

@@ -17,8 +17,9 @@ struct sample {
     struct sl_msg_share shares[2];
     struct sl_msg_vector vectors[2];
     struct sl_msg_result_line result_lines[2];
-    struct sl_msg_input inputs[2];
-    struct sl_msg_unit_line unit_lines[2];
+    struct sl_msg_input inputs[3];
+    struct sl_msg_unit_line unit_lines[3];
+    uint32_t tokens[2];
     uint64_t ids[2];
     uint8_t floats[32];
 };
@@ -41,10 +42,14 @@ static void sample_work(struct sample *s) {
     s->vectors[1] = (struct sl_msg_vector){1, 1, 2, s->floats};
     s->result_lines[0] = (struct sl_msg_result_line){3, SL_LINE_OK, 2, 2, s->vectors};
     s->result_lines[1] = (struct sl_msg_result_line){4, SL_LINE_TOO_LONG, 900, 0, NULL};
-    s->inputs[0] = (struct sl_msg_input){"a\0b", 3};
-    s->inputs[1] = (struct sl_msg_input){"", 0};
-    s->unit_lines[0] = (struct sl_msg_unit_line){7, 2, s->inputs};
-    s->unit_lines[1] = (struct sl_msg_unit_line){8, 1, s->inputs};
+    s->inputs[0] = (struct sl_msg_input){.text = "a\0b", .bytes = 3};
+    s->inputs[1] = (struct sl_msg_input){.text = "", .bytes = 0};
+    s->unit_lines[0] = (struct sl_msg_unit_line){.line = 7, .input_count = 2, .inputs = s->inputs};
+    s->unit_lines[1] = (struct sl_msg_unit_line){.line = 8, .input_count = 1, .inputs = s->inputs};
+    s->tokens[1] = SL_MSG_TOKEN_ID_MAX;
+    s->inputs[2] = (struct sl_msg_input){.text = "", .id_count = 2, .ids = s->tokens};
+    s->unit_lines[2] = (struct sl_msg_unit_line){
+        .line = 9, .input_count = 1, .inputs = &s->inputs[2], .tokens = true};
     s->ids[0] = 5;
     s->ids[1] = INT64_MAX;
 }
@@ -69,7 +74,7 @@ static void sample_make(struct sample *s, enum sl_msg_kind kind) {
     } else if (kind == SL_MSG_ACK) {
         m->ack = (struct sl_msg_ack){.device = "gpu-0", .epoch = 1, .outcome = SL_ACK_RUNNING};
     } else if (kind == SL_MSG_UNIT) {
-        m->unit = (struct sl_msg_unit){1, "gpu-0", 1, "model-a", 2, s->unit_lines};
+        m->unit = (struct sl_msg_unit){1, "gpu-0", 1, "model-a", 3, s->unit_lines};
     } else if (kind == SL_MSG_RESULT) {
         m->result = (struct sl_msg_result){1, 1, "gpu-0", 5, 2, s->result_lines, false};
     } else if (kind == SL_MSG_SHARES) {
@@ -130,6 +135,8 @@ static void rules_of_devices(void **state) {
          strcpy(s.devices[0].models[1].id, "model-a"));
     RULE(REPORT, SL_LIMIT, "tokens per second",
          s.devices[0].models[1].tokens_per_s_milli = UINT64_MAX);
+    RULE(REPORT, SL_LIMIT, "tokens per second of a length",
+         s.devices[0].models[1].length_rates_milli[7] = UINT64_MAX);
     RULE(REPORT, SL_LIMIT, "accepted work", m->report.pool.work_accepted = UINT64_MAX);
     RULE(REPORT, SL_LIMIT, "health is longer",
          memset(s.devices[0].health, 'a', sizeof s.devices[0].health));
@@ -148,8 +155,12 @@ static void rules_of_work(void **state) {
     RULE(UNIT, SL_LIMIT, "2049 inputs", s.unit_lines[1].input_count = 2049);
     RULE(UNIT, SL_INVALID, "line 7: stands twice", s.unit_lines[1].line = 7);
     RULE(UNIT, SL_INVALID, "input 1 is not UTF-8",
-         s.inputs[1] = (struct sl_msg_input){"\xC0\x80", 2});
+         s.inputs[1] = (struct sl_msg_input){.text = "\xC0\x80", .bytes = 2});
     RULE(UNIT, SL_LIMIT, "input 1 has", s.inputs[1].bytes = SL_MSG_INPUT_BYTES_MAX + 1);
+    RULE(UNIT, SL_LIMIT, "line 9: input 0: 0 token ids", s.inputs[2].id_count = 0);
+    RULE(UNIT, SL_LIMIT, "32769 token ids", s.inputs[2].id_count = SL_MSG_TOKENS_MAX + 1);
+    RULE(UNIT, SL_LIMIT, "token id 4194304 is above", s.tokens[1] = SL_MSG_TOKEN_ID_MAX + 1);
+    RULE(UNIT, SL_INVALID, "need wire version 2, this is 1", m->version = 1);
     RULE(RESULT, SL_INVALID, "result id is 0", m->result.result_id = 0);
     RULE(RESULT, SL_LIMIT, "result id", m->result.result_id = UINT64_MAX);
     RULE(RESULT, SL_LIMIT, "age", m->result.age_ms = UINT64_MAX);
@@ -157,7 +168,9 @@ static void rules_of_work(void **state) {
     RULE(RESULT, SL_LIMIT, "65 lines", m->result.line_count = 65);
     RULE(RESULT, SL_INVALID, "line 3: stands twice", s.result_lines[1].line = 3);
     RULE(RESULT, SL_INVALID, "status 0", s.result_lines[1].status = SL_LINE_INVALID);
-    RULE(RESULT, SL_INVALID, "status 5", s.result_lines[1].status = (enum sl_line_status)5);
+    RULE(RESULT, SL_INVALID, "status 6", s.result_lines[1].status = (enum sl_line_status)6);
+    RULE(RESULT, SL_INVALID, "status 5", m->version = 1;
+         s.result_lines[1].status = SL_LINE_BAD_TOKEN);
     RULE(RESULT, SL_LIMIT, "0 vectors", s.result_lines[1].status = SL_LINE_OK);
     RULE(RESULT, SL_LIMIT, "2 vectors of a failed", s.result_lines[0].status = SL_LINE_FAILED);
     RULE(RESULT, SL_INVALID, "two vectors for input 0", s.vectors[1].input = 0);

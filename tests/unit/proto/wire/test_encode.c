@@ -44,7 +44,7 @@ static void a_message_over_four_mebibytes_is_refused(void **state) {
     memset(text, 'a', SL_MSG_INPUT_BYTES_MAX);
     struct sl_msg_input inputs[N];
     for (int i = 0; i < N; i++) {
-        inputs[i] = (struct sl_msg_input){text, SL_MSG_INPUT_BYTES_MAX};
+        inputs[i] = (struct sl_msg_input){.text = text, .bytes = SL_MSG_INPUT_BYTES_MAX};
     }
     struct sl_msg_unit_line line = {.line = 0, .input_count = N, .inputs = inputs};
     struct sl_msg msg = {.version = SL_WIRE_VERSION, .kind = SL_MSG_UNIT};
@@ -102,7 +102,8 @@ static void many_items_need_no_end_of_memory(void **state) {
     SL_AUTO_FREE struct sl_msg_input *inputs = calloc(SL_MSG_INPUTS_MAX, sizeof *inputs);
     struct sl_msg_unit_line lines[SL_MSG_LINES_MAX];
     for (uint32_t i = 0; i < SL_MSG_LINES_MAX; i++) {
-        lines[i] = (struct sl_msg_unit_line){i, SL_MSG_INPUTS_MAX, inputs};
+        lines[i] = (struct sl_msg_unit_line){
+            .line = i, .input_count = SL_MSG_INPUTS_MAX, .inputs = inputs};
     }
     struct sl_msg msg = {.version = SL_WIRE_VERSION, .kind = SL_MSG_UNIT};
     msg.unit = (struct sl_msg_unit){.unit_id = 1,

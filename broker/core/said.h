@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What a device said last, in little memory (said.c). Private to broker/core and its tests. */
+#ifndef SLUICE_BROKER_CORE_SAID_H
+#define SLUICE_BROKER_CORE_SAID_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "proto/wire/msg.h"
+
+struct sl_broker_core;
+
+struct sl_core_model {
+    const char *id; /* names.c */
+    uint64_t tokens_per_s_milli;
+    uint64_t length_rates_milli[SL_LENGTHS]; /* by length of text; 0: not measured */
+};
+
+/* What decisions are made from. Whatever else it said stands in `bytes` (sl_msg_device_unpack). */
+struct sl_core_report {
+    const char *name;             /* of its class, names.c; NULL before the first report */
+    struct sl_core_model *models; /* [model_count] */
+    uint8_t *bytes;               /* [size]; 0: it has said nothing yet */
+    uint32_t size;
+    uint8_t model_count;
+    uint8_t mode; /* enum sl_mode */
+    bool safe;
+    bool ill; /* it said why it is not offered */
+    uint32_t units_held, lines_held;
+    uint64_t epoch;
+    uint64_t token_rate_milli;           /* tokens by the time spent on leases; 0: not known */
+    int64_t watts_mw[SL_MODE_COUNT - 1]; /* of modes from idle on */
+    uint8_t watts_source[SL_MODE_COUNT - 1];
+    uint32_t switch_us[SL_MODE_COUNT - 1][SL_MODE_COUNT - 1]; /* [from][to] */
+};
+
+/* bytes: the device as it came, or NULL: it is packed anew. */
+void sl_core_report_keep(struct sl_broker_core *core, uint32_t dev,
+                         const struct sl_msg_device *report, const struct sl_msg_bytes *bytes);
+/* All of it; zeros but for the key where it has said nothing yet. */
+void sl_core_report_get(const struct sl_broker_core *core, uint32_t dev,
+                        struct sl_msg_device *ret_device);
+void sl_core_report_drop(struct sl_broker_core *core, uint32_t dev);
+/* Never NULL. */
+const char *sl_core_class_name(const struct sl_broker_core *core, uint32_t dev);
+/* Unknown for SL_MODE_INVALID. */
+struct sl_watts sl_core_watts(const struct sl_broker_core *core, uint32_t dev, unsigned mode);
+/* 0: not measured. */
+int64_t sl_core_switch_us(const struct sl_broker_core *core, uint32_t dev, unsigned from,
+                          unsigned to);
+#endif

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * A node's end of the second socket: one message there, one back. A monitor tells how far it came,
+ * since ZeroMQ itself would go on trying without a word. */
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <zmq.h>
+
+#include "proto/base/clock.h"
+#include "proto/link/join.h"
+#include "proto/link/zmq_options.h"
+
+#define MONITOR "inproc://monitor"
+/* So many connections that were refused, or ended before they were secure, are an answer too. */
+#define FAILURES_MAX 4
+
+enum reach { REACH_NONE, REACH_TCP, REACH_SECURE };
+
+struct exchange {
+    void *context, *dealer, *monitor;
+    enum reach reach;
+    int failures;
+};
+
+static int set_up(struct exchange *e, const struct sl_join_exchange *x, struct sl_error *err) {
+    const struct sl_zmq_option options[] = {
+        {ZMQ_LINGER, 0, "ZMQ_LINGER"},
+        {ZMQ_IMMEDIATE, 1, "ZMQ_IMMEDIATE"},
+        {ZMQ_RECONNECT_IVL, 300, "ZMQ_RECONNECT_IVL"},
+        {ZMQ_HANDSHAKE_IVL, 4000, "ZMQ_HANDSHAKE_IVL"},
+        {ZMQ_IPV6, 1, "ZMQ_IPV6"},
+    };
+    const int events = ZMQ_EVENT_CONNECTED | ZMQ_EVENT_CONNECT_RETRIED | ZMQ_EVENT_DISCONNECTED |
+                       ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |
+                       ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL;
+    int64_t size_max = SL_JOIN_BYTES_MAX + 256;
+    e->dealer = zmq_socket(e->context, ZMQ_DEALER);
+    e->monitor = zmq_socket(e->context, ZMQ_PAIR);
+    if (!e->dealer || !e->monitor || zmq_socket_monitor(e->dealer, MONITOR, events) != 0 ||
+        zmq_setsockopt(e->monitor, ZMQ_LINGER, &(int){0}, sizeof(int)) != 0 ||
+        zmq_connect(e->monitor, MONITOR) != 0 ||
+        zmq_setsockopt(e->dealer, ZMQ_MAXMSGSIZE, &size_max, sizeof size_max) != 0) {
+        return sl_fail(err, SL_IO, "cannot make a ZeroMQ socket: %s", zmq_strerror(errno));
+    }
+    int rc = sl_zmq_set(e->dealer, options, sizeof options / sizeof options[0], err);
+    rc = rc ? rc
+            : sl_zmq_set_text(e->dealer, ZMQ_CURVE_SERVERKEY, x->server_key, "broker's key", err);
+    rc =
+        rc ? rc
+           : sl_zmq_set_text(e->dealer, ZMQ_CURVE_PUBLICKEY, x->keys.public_key, "public key", err);
+    rc =
+        rc ? rc
+           : sl_zmq_set_text(e->dealer, ZMQ_CURVE_SECRETKEY, x->keys.secret_key, "secret key", err);
+    if (rc == SL_OK && zmq_connect(e->dealer, x->endpoint) != 0) {
+        rc = sl_fail(err, SL_INVALID, "cannot use the address %s: %s", x->endpoint,
+                     zmq_strerror(errno));
+    }
+    return rc;
+}
+
+/* The first frame of an event begins with its number, 16 bits. */
+static void note_reach(struct exchange *e) {
+    uint8_t bytes[64];
+    int more = 1;
+    size_t size = sizeof more;
+    for (int frame = 0; more; frame++) {
+        int n = zmq_recv(e->monitor, bytes, sizeof bytes, ZMQ_DONTWAIT);
+        if (n < 0) {
+            return;
+        }
+        uint16_t event = 0;
+        if (frame == 0 && n >= 2) {
+            memcpy(&event, bytes, sizeof event);
+        }
+        enum reach now = event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED ? REACH_SECURE
+                         : event == ZMQ_EVENT_CONNECTED         ? REACH_TCP
+                                                                : REACH_NONE;
+        e->reach = now > e->reach ? now : e->reach;
+        e->failures += frame == 0 && now == REACH_NONE;
+        if (zmq_getsockopt(e->monitor, ZMQ_RCVMORE, &more, &size) != 0) {
+            return;
+        }
+    }
+}
+
+static int no_answer(const struct exchange *e, const char *endpoint, struct sl_error *err) {
+    switch (e->reach) {
+    case REACH_NONE:
+        return sl_fail(
+            err, SL_CLOSED,
+            "nobody answers at %s: see that the broker runs, that its agents.join_listen "
+            "is reachable from here and that no firewall stands between",
+            endpoint);
+    case REACH_TCP:
+        return sl_fail(err, SL_DENIED,
+                       "whoever answers at %s does not hold the broker's key that the token names: "
+                       "the token is for another site, the broker has new keys, or it is flooded "
+                       "with connections. Nothing was sent",
+                       endpoint);
+    case REACH_SECURE:
+    default:
+        return sl_fail(err, SL_TIMEOUT, "the broker at %s does not answer now; try again",
+                       endpoint);
+    }
+}
+
+static int talk(struct exchange *e, const struct sl_join_exchange *x, const uint8_t *data,
+                size_t size, uint8_t *ret_data, size_t *ret_size, struct sl_error *err) {
+    struct sl_mono until = sl_mono_after_ms(sl_clock_mono(), x->timeout_ms);
+    bool sent = false;
+    for (;;) {
+        int64_t left_ms = sl_mono_since_ns(until, sl_clock_mono()) / SL_NS_PER_MS;
+        if (left_ms <= 0 || (e->failures >= FAILURES_MAX && e->reach != REACH_SECURE)) {
+            return no_answer(e, x->endpoint, err);
+        }
+        zmq_pollitem_t items[] = {
+            {e->dealer, 0, (short)(sent ? ZMQ_POLLIN : ZMQ_POLLOUT), 0},
+            {e->monitor, 0, ZMQ_POLLIN, 0},
+        };
+        if (zmq_poll(items, 2, (long)left_ms) < 0 && errno != EINTR) {
+            return sl_fail(err, SL_IO, "the joining socket failed: %s", zmq_strerror(errno));
+        }
+        if (items[1].revents) {
+            note_reach(e);
+        }
+        if (items[0].revents & ZMQ_POLLOUT) {
+            sent = zmq_send(e->dealer, data, size, ZMQ_DONTWAIT) >= 0;
+        } else if (items[0].revents & ZMQ_POLLIN) {
+            int n = zmq_recv(e->dealer, ret_data, SL_JOIN_BYTES_MAX, ZMQ_DONTWAIT);
+            if (n >= 0 && n <= SL_JOIN_BYTES_MAX) {
+                *ret_size = (size_t)n;
+                return SL_OK;
+            }
+        }
+    }
+}
+
+int sl_join_exchange(const struct sl_join_exchange *exchange, const uint8_t *data, size_t size,
+                     uint8_t ret_data[SL_JOIN_BYTES_MAX], size_t *ret_size, struct sl_error *err) {
+    if (size > SL_JOIN_BYTES_MAX) {
+        return sl_fail(err, SL_LIMIT, "a request of %zu bytes, at most %d are taken", size,
+                       SL_JOIN_BYTES_MAX);
+    }
+    struct exchange e = {0};
+    int rc = sl_zmq_check_endpoint(exchange->endpoint, false, err);
+    rc = rc ? rc : sl_link_key_check(exchange->server_key, err);
+    rc = rc ? rc : sl_zmq_context(&e.context, err);
+    rc = rc ? rc : set_up(&e, exchange, err);
+    rc = rc ? rc : talk(&e, exchange, data, size, ret_data, ret_size, err);
+    if (e.dealer) {
+        zmq_socket_monitor(e.dealer, NULL, 0);
+        zmq_close(e.dealer);
+    }
+    if (e.monitor) {
+        zmq_close(e.monitor);
+    }
+    sl_zmq_context_end(e.context);
+    return rc;
+}

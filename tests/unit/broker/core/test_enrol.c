@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Tokens: good once, for one name, for so long; what becomes of one between any two steps. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "tests/unit/broker/core/joining.h"
+
+#include <cmocka.h>
+
+static void test_a_token_lets_one_key_in_for_approval(void **state) {
+    (void)state;
+    struct world w;
+    world_init(&w, NULL);
+    assert_int_equal(joining_order(&w, SL_AGENT_ENROLL, "n1", 15 * MINUTE, 1), SL_OK);
+    assert_int_equal(w.store->token_count, 1);
+    assert_int_equal(joining_present(&w, KEY_A, "n1", 1), SL_JOIN_WAITING);
+    assert_int_equal(w.store->agent_count, 1);
+    assert_string_equal(w.store->agents[0].name, "n1");
+    assert_string_equal(w.store->tokens[0].key, KEY_A);
+    assert_false(sl_core_agent_heard(w.core, KEY_A)); /* not before approval */
+    assert_int_equal(joining_hello(&w, KEY_A, "n1", KEY_A, 7, 1), 0);
+    /* The same key asks as often as it likes. */
+    assert_int_equal(joining_present(&w, KEY_A, "n1", 1), SL_JOIN_WAITING);
+    assert_int_equal(w.store->agent_count, 1);
+    /* Another one is told, since it holds the secret. */
+    assert_int_equal(joining_present(&w, KEY_B, "n1", 1), SL_JOIN_REFUSED);
+    assert_non_null(strstr(joining_text(&w), "used already"));
+    assert_int_equal(joining_order(&w, SL_AGENT_APPROVE, "n1", 0, 0), SL_OK);
+    assert_non_null(world_last(&w, SL_CCMD_ADMIT));
+    assert_int_equal(joining_present(&w, KEY_A, "n1", 1), SL_JOIN_APPROVED);
+    assert_true(joining_hello(&w, KEY_A, "n1", KEY_A, 7, 1) != 0);
+    world_fini(&w);
+}
+
+static void test_what_is_wrong_with_a_token(void **state) {
+    (void)state;
+    struct world w;
+    world_init(&w, NULL);
+    joining_order(&w, SL_AGENT_ENROLL, "n1", 15 * MINUTE, 1);
+    assert_int_equal(joining_present(&w, KEY_A, "n1", 2), SL_JOIN_REFUSED); /* a guess */
+    assert_non_null(strstr(joining_text(&w), "does not know"));
+    assert_int_equal(joining_present(&w, KEY_A, "n2", 1), SL_JOIN_REFUSED);
+    assert_non_null(strstr(joining_text(&w), "another name"));
+    /* A second token for the name ends the first. */
+    joining_order(&w, SL_AGENT_ENROLL, "n1", 15 * MINUTE, 3);
+    assert_int_equal(joining_present(&w, KEY_A, "n1", 1), SL_JOIN_REFUSED);
+    assert_non_null(strstr(joining_text(&w), "withdrawn"));
+    assert_int_equal(joining_present(&w, KEY_A, "n1", 3), SL_JOIN_WAITING);
+    /* A key that is an agent's cannot be another's. */
+    joining_order(&w, SL_AGENT_ENROLL, "n2", 15 * MINUTE, 4);
+    assert_int_equal(joining_present(&w, KEY_A, "n2", 4), SL_JOIN_REFUSED);
+    assert_int_equal(w.store->agent_count, 1);
+    world_fini(&w);
+}
+
+static void test_orders_that_are_refused(void **state) {
+    (void)state;
+    struct world w;
+    world_init(&w, NULL);
+    const char *names[] = {"", "a b", "a/b", "12345678901234567890123456789012"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        assert_int_equal(joining_order(&w, SL_AGENT_ENROLL, names[i], 15 * MINUTE, 1), -SL_INVALID);
+    }
+    assert_int_equal(joining_order(&w, SL_AGENT_ENROLL, "n", 59999, 1), -SL_INVALID);
+    assert_int_equal(joining_order(&w, SL_AGENT_ENROLL, "n", 24 * 60 * MINUTE + 1, 1), -SL_INVALID);
+    assert_int_equal(w.store->token_count, 0);
+    world_hello(&w, "a", 1, 5, 1); /* node-a, of the file of keys */
+    assert_int_equal(joining_order(&w, SL_AGENT_ENROLL, "node-a", 15 * MINUTE, 1), -SL_EXISTS);
+    for (uint8_t i = 1; i <= 64; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "n%u", i);
+        int rc = joining_order(&w, SL_AGENT_ENROLL, name, 15 * MINUTE, i);
+        assert_int_equal(rc, SL_OK);
+        w.store->token_count = 0; /* the made-up store is small */
+    }
+    assert_int_equal(joining_order(&w, SL_AGENT_ENROLL, "more", 15 * MINUTE, 99), -SL_LIMIT);
+    world_fini(&w);
+}
+
+/* Neither a clock that is set nor a restart makes a token live longer. */
+static void test_expiry_by_both_clocks(void **state) {
+    (void)state;
+    for (int what = 0; what < 4; what++) {
+        struct world w;
+        world_init(&w, NULL);
+        world_wait(&w, 10);
+        joining_order(&w, SL_AGENT_ENROLL, "n1", 2 * MINUTE, 1);
+        if (what == 0) {
+            world_wait(&w, 2 * MINUTE);
+        } else if (what == 1) { /* set back: this process's clock counts */
+            w.now.wall.ms -= 600 * MINUTE;
+            world_wait(&w, 2 * MINUTE);
+        } else if (what == 2) { /* set forward */
+            w.now.wall.ms += 2 * MINUTE;
+        } else { /* set back and restarted: at most its ttl again */
+            w.now.wall.ms -= 600 * MINUTE;
+            world_restart(&w);
+            world_wait(&w, 2 * MINUTE + 1000);
+        }
+        assert_int_equal(joining_present(&w, KEY_A, "n1", 1), SL_JOIN_REFUSED);
+        assert_non_null(strstr(joining_text(&w), "expired"));
+        assert_int_equal(w.store->agent_count, 0);
+        world_fini(&w);
+    }
+}
+
+/* kill -9 between any two steps. */
+static void test_crashes(void **state) {
+    (void)state;
+    struct world w;
+    world_init(&w, NULL);
+    w.hold = true;
+    joining_order(&w, SL_AGENT_ENROLL, "n1", 15 * MINUTE, 1);
+    assert_null(world_last(&w, SL_CCMD_REPLY)); /* not before it is durable */
+    world_restart(&w);
+    assert_int_equal(joining_present(&w, KEY_A, "n1", 1), SL_JOIN_REFUSED); /* it never was */
+    joining_order(&w, SL_AGENT_ENROLL, "n1", 15 * MINUTE, 1);
+    world_commit(&w);
+    world_restart(&w);
+    /* Use and row are one transaction; nothing is said before it. */
+    assert_int_equal(joining_present(&w, KEY_A, "n1", 1), SL_JOIN_INVALID);
+    world_restart(&w);
+    assert_int_equal(w.store->agent_count, 0);
+    assert_int_equal(joining_present(&w, KEY_B, "n1", 1), SL_JOIN_INVALID);
+    /* A second key, while the first one's use is on its way to the disk. */
+    joining_present(&w, KEY_C, "n1", 1);
+    world_commit(&w);
+    assert_int_equal(w.store->agent_count, 1);
+    assert_string_equal(w.store->agents[0].key, KEY_B);
+    world_restart(&w);
+    w.hold = false;
+    assert_int_equal(joining_present(&w, KEY_C, "n1", 1), SL_JOIN_REFUSED);
+    assert_int_equal(joining_present(&w, KEY_B, "n1", 1), SL_JOIN_WAITING);
+    world_fini(&w);
+}
+
+static void test_approval_by_policy(void **state) {
+    (void)state;
+    struct sl_core_config config = world_config();
+    config.policy.joining.approve = SL_JOINING_AUTO;
+    struct world w;
+    world_init(&w, &config);
+    joining_order(&w, SL_AGENT_ENROLL, "n1", 15 * MINUTE, 1);
+    assert_int_equal(joining_present(&w, KEY_A, "n1", 1), SL_JOIN_APPROVED);
+    assert_string_equal(w.store->agents[0].actor, "policy");
+    assert_true(sl_core_agent_heard(w.core, KEY_A));
+    world_fini(&w);
+    config.policy.joining.max_devices = 1; /* it has two */
+    world_init(&w, &config);
+    joining_order(&w, SL_AGENT_ENROLL, "n1", 15 * MINUTE, 1);
+    assert_int_equal(joining_present(&w, KEY_A, "n1", 1), SL_JOIN_WAITING);
+    world_fini(&w);
+}
+
+static void test_view_and_sweep(void **state) {
+    (void)state;
+    struct world w;
+    struct sl_view_token view;
+    world_init(&w, NULL);
+    joining_order(&w, SL_AGENT_ENROLL, "n1", 15 * MINUTE, 1);
+    assert_true(sl_view_token_get(w.core, w.now, 0, &view));
+    assert_string_equal(view.name, "n1");
+    assert_string_equal(view.actor, "key_op");
+    assert_false(sl_view_token_get(w.core, w.now, 1, &view));
+    world_wait(&w, 16 * MINUTE);
+    assert_false(sl_view_token_get(w.core, w.now, 0, &view));
+    assert_int_equal(w.core->agents->token_count, 1); /* to say that it has expired */
+    w.now.wall.ms += INT64_C(8) * 24 * 60 * MINUTE;
+    joining_order(&w, SL_AGENT_ENROLL, "n2", 15 * MINUTE, 2);
+    assert_int_equal(w.core->agents->token_count, 1);
+    struct sl_enrolment_row bad = {.id = "token_9"};
+    assert_int_equal(sl_broker_core_restore_enrolment(w.core, &bad), -SL_CORRUPT);
+    world_fini(&w);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_token_lets_one_key_in_for_approval),
+        cmocka_unit_test(test_what_is_wrong_with_a_token),
+        cmocka_unit_test(test_orders_that_are_refused),
+        cmocka_unit_test(test_expiry_by_both_clocks),
+        cmocka_unit_test(test_crashes),
+        cmocka_unit_test(test_approval_by_policy),
+        cmocka_unit_test(test_view_and_sweep),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What a device said last comes back whole; rows and texts are found. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "broker/core/said.h"
+#include "broker/core/tables.h"
+#include "proto/wire/codec.h"
+#include "tests/unit/broker/core/world.h"
+
+#include <cmocka.h>
+
+static void fill(struct sl_msg_device *d, const char *key) {
+    world_device(d, key);
+    d->watts[SL_MODE_HASH] = (struct sl_watts){SL_SOURCE_MEASURED, 250000};
+    d->switch_us[SL_MODE_HASH][SL_MODE_INFER] = 1500;
+    d->busy_ms[SL_MODE_INFER] = 77;
+    d->tokens_total = 123456789;
+    d->stop_us_max = 9;
+}
+
+static void test_all_of_a_report_comes_back(void **state) {
+    (void)state;
+    struct sl_core_config config = world_config();
+    struct world w;
+    world_init(&w, &config);
+    world_price(&w, 0, WORLD_PRICE);
+    world_join(&w, "a", 1);
+    struct sl_msg_device said;
+    struct sl_msg_device back;
+    fill(&said, "a/0");
+    said.epoch = said.epoch_max = world_directive(&w, "a/0")->epoch;
+    world_report_as(&w, "a", &said, 1, true);
+    sl_core_report_get(w.core, 0, &back);
+    assert_string_equal(back.key, "a/0");
+    assert_string_equal(back.name, said.name);
+    assert_string_equal(back.driver, said.driver);
+    assert_int_equal(back.tokens_total, said.tokens_total);
+    assert_int_equal(back.busy_ms[SL_MODE_INFER], 77);
+    assert_int_equal(back.stop_us_max, 9);
+    assert_int_equal(back.model_count, said.model_count);
+    assert_string_equal(back.models[0].id, said.models[0].id);
+    assert_int_equal(sl_core_watts(w.core, 0, SL_MODE_HASH).mw, 250000);
+    assert_int_equal(sl_core_watts(w.core, 0, SL_MODE_IDLE).source, SL_SOURCE_UNKNOWN);
+    assert_int_equal(sl_core_watts(w.core, 0, SL_MODE_INVALID).source, SL_SOURCE_UNKNOWN);
+    assert_int_equal(sl_core_watts(w.core, 0, SL_MODE_COUNT).source, SL_SOURCE_UNKNOWN);
+    assert_int_equal(sl_core_switch_us(w.core, 0, SL_MODE_HASH, SL_MODE_INFER), 1500);
+    assert_int_equal(sl_core_switch_us(w.core, 0, SL_MODE_INVALID, SL_MODE_INFER), 0);
+    world_fini(&w);
+}
+
+static void test_bytes_as_they_came_are_kept(void **state) {
+    (void)state;
+    struct sl_core_config config = world_config();
+    struct world w;
+    world_init(&w, &config);
+    world_join(&w, "a", 1);
+    struct sl_msg_device said;
+    SL_AUTO_BUF struct sl_buf packed = {0};
+    fill(&said, "a/0");
+    assert_int_equal(sl_msg_device_pack(&said, &packed, NULL), 0);
+    struct sl_msg_bytes bytes = {(const uint8_t *)packed.data, (uint32_t)packed.len};
+    sl_core_report_keep(w.core, 0, &said, &bytes);
+    const struct sl_core_report *own = &w.core->fleet.cold[0].report;
+    assert_int_equal(own->size, packed.len);
+    assert_memory_equal(own->bytes, packed.data, packed.len);
+    assert_ptr_not_equal(own->bytes, packed.data);
+    world_fini(&w);
+}
+
+static void test_texts_and_models_may_change(void **state) {
+    (void)state;
+    struct sl_core_config config = world_config();
+    struct world w;
+    world_init(&w, &config);
+    world_join(&w, "a", 2);
+    const struct sl_core_report *first = &w.core->fleet.cold[0].report;
+    const struct sl_core_report *second = &w.core->fleet.cold[1].report;
+    assert_ptr_equal(first->name, second->name); /* kept once */
+    struct sl_msg_device said;
+    fill(&said, "a/0");
+    snprintf(said.name, sizeof said.name, "another kind with a much longer name than before");
+    snprintf(said.health, sizeof said.health, "too hot");
+    said.model_count = 2;
+    snprintf(said.models[0].id, sizeof said.models[0].id, "new");
+    snprintf(said.models[1].id, sizeof said.models[1].id, "mini");
+    said.models[1].tokens_per_s_milli = 5;
+    sl_core_report_keep(w.core, 0, &said, NULL);
+    assert_string_equal(sl_core_class_name(w.core, 0), said.name);
+    assert_string_not_equal(second->name, said.name);
+    assert_true(first->ill);
+    assert_int_equal(sl_core_model_of(first, "mini")->tokens_per_s_milli, 5);
+    assert_null(sl_core_model_of(first, "none"));
+    assert_ptr_equal(first->models[1].id, second->models[0].id);
+    said.model_count = 0;
+    sl_core_report_keep(w.core, 0, &said, NULL);
+    assert_null(first->models);
+    assert_int_equal(sl_core_model_of(second, "mini")->tokens_per_s_milli, WORLD_TOKENS_MILLI);
+    world_fini(&w);
+}
+
+static void test_names_are_kept_while_they_are_used(void **state) {
+    (void)state;
+    struct sl_core_config config = world_config();
+    struct world w;
+    world_init(&w, &config);
+    const char *one = sl_core_name_take(w.core, "one");
+    char text[16] = "one";
+    assert_ptr_equal(sl_core_name_take(w.core, text), one);
+    assert_ptr_not_equal(one, text);
+    const char *two = sl_core_name_take(w.core, "two");
+    sl_core_name_drop(w.core, one);
+    assert_string_equal(one, "one");
+    sl_core_name_drop(w.core, one);
+    sl_core_name_drop(w.core, two);
+    sl_core_name_drop(w.core, NULL);
+    world_fini(&w); /* LeakSanitizer sees what was not dropped */
+}
+
+static void test_rows_are_found_by_their_keys(void **state) {
+    (void)state;
+    struct sl_core_config config = world_config();
+    struct world w;
+    world_init(&w, &config);
+    assert_int_equal(sl_core_device_find(w.core, "d1"), SL_CORE_NONE);
+    for (uint32_t n = 0; n < 300; n++) {
+        char key[32];
+        snprintf(key, sizeof key, "node %u", n);
+        uint32_t node = sl_core_node_add(w.core, key, "n");
+        for (uint32_t d = 0; d < 3; d++) {
+            snprintf(key, sizeof key, "d%u", d * 300 + n); /* neighbours are not of one node */
+            sl_core_device_add(w.core, key, node);
+        }
+    }
+    for (uint32_t n = 0; n < 300; n++) {
+        char key[32];
+        snprintf(key, sizeof key, "node %u", n);
+        assert_int_equal(sl_core_node_find(w.core, key), n);
+        uint32_t dev = w.core->nodes[n].first_device;
+        for (uint32_t d = 0; d < 3; d++) {
+            snprintf(key, sizeof key, "d%u", d * 300 + n);
+            assert_int_equal(sl_core_device_find(w.core, key), dev);
+            assert_int_equal(w.core->fleet.node[dev], n);
+            dev = w.core->fleet.sibling[dev];
+        }
+        assert_int_equal(dev, SL_CORE_NONE);
+        assert_int_equal(w.core->nodes[n].device_count, 3);
+    }
+    assert_int_equal(sl_core_device_find(w.core, "d900"), SL_CORE_NONE);
+    assert_int_equal(sl_core_node_find(w.core, ""), SL_CORE_NONE);
+    world_fini(&w);
+}
+
+/* A device that goes to another node is in that node's list, in the order of rows. */
+static void test_a_device_changes_its_node(void **state) {
+    (void)state;
+    struct sl_core_config config = world_config();
+    struct world w;
+    world_init(&w, &config);
+    struct sl_msg_device d[2];
+    world_device(&d[0], "x");
+    world_device(&d[1], "y");
+    world_hello_units(&w, "b", 1, 1, &d[1], 1, NULL, 0); /* row 0: y */
+    world_hello_units(&w, "a", 1, 1, d, 1, NULL, 0);     /* row 1: x */
+    struct sl_core_event revoke = {.kind = SL_CEV_AGENT};
+    revoke.order.verb = SL_AGENT_REVOKE;
+    strcpy(revoke.order.subject, "node-b");
+    world_step(&w, &revoke); /* only then another node may have what it had */
+    world_wait(&w, 20000);   /* both are lost, no lease runs */
+    world_hello_units(&w, "a", 1, 2, d, 2, NULL, 0);
+    uint32_t a = sl_core_node_find(w.core, "a");
+    uint32_t b = sl_core_node_find(w.core, "b");
+    assert_int_equal(w.core->nodes[a].device_count, 2);
+    assert_int_equal(w.core->nodes[a].first_device, 0);
+    assert_int_equal(w.core->fleet.sibling[0], 1);
+    assert_int_equal(w.core->fleet.sibling[1], SL_CORE_NONE);
+    assert_int_equal(w.core->nodes[b].device_count, 0);
+    assert_int_equal(w.core->nodes[b].first_device, SL_CORE_NONE);
+    world_fini(&w);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_all_of_a_report_comes_back),
+        cmocka_unit_test(test_bytes_as_they_came_are_kept),
+        cmocka_unit_test(test_texts_and_models_may_change),
+        cmocka_unit_test(test_names_are_kept_while_they_are_used),
+        cmocka_unit_test(test_rows_are_found_by_their_keys),
+        cmocka_unit_test(test_a_device_changes_its_node),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The joining socket with its client: unknown keys, one small message, a rate. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include <poll.h>
+#include <pthread.h>
+
+#include "proto/link/join.h"
+
+struct ground {
+    struct sl_join_server *server;
+    struct sl_join_server_config config;
+    struct sl_link_keys client;
+};
+
+static void start(struct ground *g, int messages_per_s) {
+    struct sl_error err = {0};
+    memset(g, 0, sizeof *g);
+    assert_int_equal(sl_link_keys_generate(&g->config.keys, NULL), SL_OK);
+    assert_int_equal(sl_link_keys_generate(&g->client, NULL), SL_OK);
+    g->config.endpoint = "tcp://127.0.0.1:0";
+    g->config.messages_per_s = messages_per_s;
+    g->config.accepts_per_s = 1000;
+    if (sl_join_server_create(&g->config, &g->server, &err)) {
+        fail_msg("%s", err.text);
+    }
+}
+
+struct talk {
+    struct sl_join_exchange exchange;
+    uint8_t data[SL_JOIN_BYTES_MAX + 1];
+    size_t size;
+    uint8_t back[SL_JOIN_BYTES_MAX];
+    size_t back_size;
+    struct sl_error err;
+    int rc;
+    pthread_t thread;
+};
+
+static void *talk(void *arg) {
+    struct talk *t = arg;
+    t->rc = sl_join_exchange(&t->exchange, t->data, t->size, t->back, &t->back_size, &t->err);
+    return NULL;
+}
+
+static struct talk *begin(const struct ground *g, const struct sl_link_keys *keys, const char *text,
+                          int64_t timeout_ms) {
+    struct talk *t = calloc(1, sizeof *t);
+    assert_non_null(t);
+    t->exchange.endpoint = sl_join_server_endpoint(g->server);
+    t->exchange.keys = *keys;
+    t->exchange.timeout_ms = timeout_ms;
+    strcpy(t->exchange.server_key, g->config.keys.public_key);
+    t->size = strlen(text);
+    memcpy(t->data, text, t->size);
+    return t;
+}
+
+static struct sl_join_packet hear(const struct ground *g) {
+    struct sl_join_packet packet;
+    struct pollfd fd = {sl_join_server_fd(g->server), POLLIN, 0};
+    assert_int_equal(poll(&fd, 1, 10000), 1);
+    assert_true(sl_join_server_take(g->server, &packet));
+    return packet;
+}
+
+static void an_unknown_key_is_heard_and_answered(void **state) {
+    (void)state;
+    struct ground g;
+    start(&g, 0);
+    struct talk *t = begin(&g, &g.client, "let me in", 10000);
+    pthread_create(&t->thread, NULL, talk, t);
+    struct sl_join_packet packet = hear(&g);
+    assert_string_equal(packet.key, g.client.public_key); /* authenticated */
+    assert_int_equal(packet.size, 9);
+    assert_memory_equal(packet.data, "let me in", 9);
+    memcpy(packet.data, "perhaps", 7);
+    packet.size = 7;
+    sl_join_server_answer(g.server, &packet);
+    pthread_join(t->thread, NULL);
+    assert_int_equal(t->rc, SL_OK);
+    assert_int_equal(t->back_size, 7);
+    assert_memory_equal(t->back, "perhaps", 7);
+    free(t);
+    sl_join_server_destroy(g.server);
+}
+
+static void what_may_go_wrong_is_told_apart(void **state) {
+    (void)state;
+    struct ground g;
+    struct sl_link_keys other;
+    start(&g, 0);
+    assert_int_equal(sl_link_keys_generate(&other, NULL), SL_OK);
+    struct talk *t = begin(&g, &g.client, "hello", 10000);
+    strcpy(t->exchange.server_key, other.public_key); /* of another site */
+    talk(t);
+    assert_int_equal(t->rc, -SL_DENIED);
+    assert_non_null(strstr(t->err.text, "another site"));
+    strcpy(t->exchange.server_key, g.config.keys.public_key);
+    t->exchange.timeout_ms = 300;
+    talk(t); /* nobody answers in time */
+    assert_int_equal(t->rc, -SL_TIMEOUT);
+    t->size = SL_JOIN_BYTES_MAX + 1;
+    talk(t);
+    assert_int_equal(t->rc, -SL_LIMIT);
+    t->size = 5;
+    char gone[160];
+    snprintf(gone, sizeof gone, "%s", sl_join_server_endpoint(g.server));
+    /* The port is taken while it runs. */
+    struct sl_join_server_config again = g.config;
+    struct sl_join_server *second = NULL;
+    again.endpoint = gone;
+    assert_int_equal(sl_join_server_create(&again, &second, NULL), -SL_EXISTS);
+    again.endpoint = "tcp://nonsense";
+    assert_int_equal(sl_join_server_create(&again, &second, NULL), -SL_INVALID);
+    sl_join_server_destroy(g.server);
+    t->exchange.endpoint = gone;
+    t->exchange.timeout_ms = 10000;
+    talk(t);
+    assert_int_equal(t->rc, -SL_CLOSED);
+    free(t);
+}
+
+static void messages_over_the_rate_are_dropped(void **state) {
+    (void)state;
+    struct ground g;
+    start(&g, 1);
+    struct talk *all[4];
+    for (int i = 0; i < 4; i++) {
+        all[i] = begin(&g, &g.client, "me too", 600);
+        pthread_create(&all[i]->thread, NULL, talk, all[i]);
+    }
+    for (int i = 0; i < 4; i++) {
+        pthread_join(all[i]->thread, NULL);
+        assert_int_equal(all[i]->rc, -SL_TIMEOUT);
+        free(all[i]);
+    }
+    struct sl_join_server_stats stats;
+    sl_join_server_stats(g.server, &stats);
+    assert_int_equal(stats.messages + stats.dropped, 4);
+    assert_in_range(stats.messages, 1, 2);
+    sl_join_server_destroy(g.server);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_unknown_key_is_heard_and_answered),
+        cmocka_unit_test(what_may_go_wrong_is_told_apart),
+        cmocka_unit_test(messages_over_the_rate_are_dropped),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
