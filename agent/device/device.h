@@ -170,7 +170,6 @@ struct sl_device_report {
 };
 
 struct sl_device;
-
 struct sl_device_ops {
     void (*halt)(struct sl_device *device);
     int (*post)(struct sl_device *device, struct sl_device_cmd *cmd); /* -SL_AGAIN when full */
@@ -181,8 +180,7 @@ struct sl_device_ops {
 struct sl_device {
     const struct sl_device_ops *ops;
     uint32_t index;
-    struct sl_mailbox
-        *events; /* of struct sl_device_event; shared by all devices, owned by the loop */
+    struct sl_mailbox *events; /* of struct sl_device_event; of all devices, owned by the loop */
 };
 
 static inline void sl_device_halt(struct sl_device *device) {
@@ -199,5 +197,4 @@ static inline void sl_device_destroy(struct sl_device *device) {
 
 void sl_device_cmd_fini(struct sl_device_cmd *cmd);
 void sl_device_event_fini(struct sl_device_event *event);
-
 #endif

@@ -352,23 +352,6 @@ static void a_mode_without_a_halt_halts_by_itself(void **state) {
     finish(rig);
 }
 
-static void it_is_tested_again_in_service(void **state) {
-    struct rig *rig = *state;
-    struct sl_cl_device_config config = hash_and_idle();
-    struct sl_device_event event;
-    start(rig, &config);
-    post_job(rig->device, 1, 1.0, true);
-    for (uint64_t epoch = 1; epoch <= 2; epoch++) {
-        struct sl_device_cmd cmd = {.kind = SL_DEVCMD_CANARY};
-        post_mode(rig->device, epoch == 1 ? SL_MODE_HASH : SL_MODE_IDLE, epoch);
-        wait_event(rig, SL_DEVEV_STARTED, 10 * S, &event);
-        assert_int_equal(sl_device_post(rig->device, &cmd), SL_OK);
-        wait_event(rig, SL_DEVEV_CANARY, 30 * S, &event);
-        assert_string_equal(event.text, "");
-    }
-    finish(rig);
-}
-
 /* Two parts of one CPU: halting the one neither stops nor delays the other. */
 static void parts_of_a_cpu_switch_on_their_own(void **state) {
     struct rig *rig = *state;
@@ -608,7 +591,6 @@ int main(void) {
         cmocka_unit_test_teardown(a_clean_job_cuts_what_is_queued, end_devices),
         cmocka_unit_test_teardown(clean_jobs_in_a_row_end_with_work, end_devices),
         cmocka_unit_test_teardown(a_mode_without_a_halt_halts_by_itself, end_devices),
-        cmocka_unit_test_teardown(it_is_tested_again_in_service, end_devices),
         cmocka_unit_test_teardown(parts_of_a_cpu_switch_on_their_own, end_devices),
         cmocka_unit_test_teardown(a_failed_self_test_is_never_offered, end_devices),
         cmocka_unit_test_teardown(a_stopped_process_is_no_hung_device, end_devices),
