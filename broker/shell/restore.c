@@ -39,8 +39,7 @@ static int restore_override(void *arg, const void *row) {
 static int restore_health(void *arg, const void *row) {
     struct restoring *r = arg;
     const struct sl_health_row *health = row;
-    return fits(r, sl_broker_core_restore_health(r->core, health), "the health of",
-                health->device);
+    return fits(r, sl_broker_core_restore_health(r->core, health), "the health of", health->device);
 }
 static int restore_account(void *arg, const void *row) {
     struct restoring *r = arg;

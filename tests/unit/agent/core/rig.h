@@ -41,7 +41,7 @@ struct rig_options {
     uint32_t devices;
     bool no_pool;
     bool ack_durable;
-    int64_t canary_ms; /* 0: no re-tests */
+    int64_t canary_ms;            /* 0: no re-tests */
     enum sl_mode safe_mode;       /* 0: hash */
     int64_t safe_mode_max_ms;     /* 0: 6 h */
     struct sl_fake_script script; /* of every device; zero fields get sound values */
