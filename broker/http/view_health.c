@@ -2,6 +2,7 @@
  * What sensors say of a device and how far it is trusted. What is unknown is null in JSON and left
  * out of metrics. */
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "broker/http/views.h"
@@ -104,8 +105,9 @@ static void label_value(struct sl_buf *buf, const char *text) {
 }
 
 /* One metric over all devices of which it is known; divided by 10^digits. */
-static void gauge(struct sl_buf *buf, const struct sl_broker_core *core, const char *name,
-                  const char *help, enum sl_figure figure, int digits, const char *more) {
+static void gauge(struct sl_buf *buf, const struct sl_broker_core *core,
+                  const struct sl_msg_telemetry *sensors, const char *name, const char *help,
+                  enum sl_figure figure, int digits, const char *more) {
     struct sl_view_health health;
     int64_t scale = 1;
     for (int i = 0; i < digits; i++) {
@@ -115,11 +117,11 @@ static void gauge(struct sl_buf *buf, const struct sl_broker_core *core, const c
         sl_view_metric_head(buf, name, sl_figure_info(figure)->counts ? "counter" : "gauge", help);
     }
     for (uint32_t i = 0; i < METRIC_DEVICES_MAX && sl_view_health_get(core, i, &health); i++) {
-        struct sl_msg_telemetry t;
-        if (!sl_view_telemetry_get(core, i, &t) || !sl_telemetry_has(&t, figure)) {
+        const struct sl_msg_telemetry *t = &sensors[i];
+        if (!sl_telemetry_has(t, figure)) {
             continue;
         }
-        int64_t value = t.figures[figure];
+        int64_t value = t->figures[figure];
         sl_buf_printf(buf, "%s{device=\"", name);
         label_value(buf, health.key);
         sl_buf_printf(buf, "\"%s} %s%" PRId64, more, value < 0 ? "-" : "",
@@ -131,8 +133,10 @@ static void gauge(struct sl_buf *buf, const struct sl_broker_core *core, const c
     }
 }
 
+static void device_metrics(struct sl_buf *buf, const struct sl_broker_core *core,
+                           const struct sl_msg_telemetry *sensors);
+
 void sl_view_health_metrics(struct sl_buf *buf, const struct sl_broker_core *core) {
-    static const char heat[] = "sluice_device_temperature_celsius";
     struct sl_view_health health;
     uint32_t counts[SL_HEALTH_STATES] = {0};
     for (uint32_t i = 0; sl_view_health_get(core, i, &health); i++) {
@@ -152,22 +156,37 @@ void sl_view_health_metrics(struct sl_buf *buf, const struct sl_broker_core *cor
             sl_buf_printf(buf, "\"} %d\n", (int)health.state);
         }
     }
-    gauge(buf, core, "sluice_device_power_watts", "Measured power of a device.", SL_FIG_POWER_MW, 3,
-          "");
-    gauge(buf, core, heat, "By the device's own sensors.", SL_FIG_TEMP_MC, 3, ",sensor=\"core\"");
-    gauge(buf, core, heat, NULL, SL_FIG_TEMP_JUNCTION_MC, 3, ",sensor=\"junction\"");
-    gauge(buf, core, heat, NULL, SL_FIG_TEMP_MEMORY_MC, 3, ",sensor=\"memory\"");
-    gauge(buf, core, "sluice_device_throttle",
+    struct sl_msg_telemetry *sensors = calloc(METRIC_DEVICES_MAX, sizeof *sensors);
+    for (uint32_t i = 0; sensors && i < METRIC_DEVICES_MAX && sl_view_health_get(core, i, &health);
+         i++) {
+        sl_view_telemetry_get(core, i, &sensors[i]);
+    }
+    if (sensors) {
+        device_metrics(buf, core, sensors);
+    }
+    free(sensors);
+}
+
+static void device_metrics(struct sl_buf *buf, const struct sl_broker_core *core,
+                           const struct sl_msg_telemetry *sensors) {
+    static const char heat[] = "sluice_device_temperature_celsius";
+    gauge(buf, core, sensors, "sluice_device_power_watts", "Measured power of a device.",
+          SL_FIG_POWER_MW, 3, "");
+    gauge(buf, core, sensors, heat, "By the device's own sensors.", SL_FIG_TEMP_MC, 3,
+          ",sensor=\"core\"");
+    gauge(buf, core, sensors, heat, NULL, SL_FIG_TEMP_JUNCTION_MC, 3, ",sensor=\"junction\"");
+    gauge(buf, core, sensors, heat, NULL, SL_FIG_TEMP_MEMORY_MC, 3, ",sensor=\"memory\"");
+    gauge(buf, core, sensors, "sluice_device_throttle",
           "Sum of 1 (power limit), 2 (thermal), 4 (hardware), 8 (power brake); 0: runs freely.",
           SL_FIG_THROTTLE, 0, "");
-    gauge(buf, core, "sluice_device_driver_errors_total", "Critical driver errors (Xid).",
+    gauge(buf, core, sensors, "sluice_device_driver_errors_total", "Critical driver errors (Xid).",
           SL_FIG_XIDS, 0, "");
-    gauge(buf, core, "sluice_device_ecc_uncorrected_total",
+    gauge(buf, core, sensors, "sluice_device_ecc_uncorrected_total",
           "Uncorrected memory errors since the agent's start.", SL_FIG_ECC_NEW, 0, "");
-    gauge(buf, core, "sluice_device_canaries_passed_total", "Re-tests with known answers passed.",
-          SL_FIG_CANARY_PASSED, 0, "");
-    gauge(buf, core, "sluice_device_canaries_failed_total", "And failed.", SL_FIG_CANARY_FAILED, 0,
-          "");
-    gauge(buf, core, "sluice_device_readings_refused", "Readings that cannot be true.",
+    gauge(buf, core, sensors, "sluice_device_canaries_passed_total",
+          "Re-tests with known answers passed.", SL_FIG_CANARY_PASSED, 0, "");
+    gauge(buf, core, sensors, "sluice_device_canaries_failed_total", "And failed.",
+          SL_FIG_CANARY_FAILED, 0, "");
+    gauge(buf, core, sensors, "sluice_device_readings_refused", "Readings that cannot be true.",
           SL_FIG_REFUSED, 0, "");
 }
