@@ -54,14 +54,16 @@ static void equality_sees_a_difference(void **state) {
     (void)state;
     /* The test above is only worth what msg_equal is: two random messages must differ. */
     struct random_msg *a = random_msg_create(1);
-    struct random_msg *b = random_msg_create(2);
+    struct random_msg *b = random_msg_create(UINT64_C(0x5bd1e995)); /* far from the other stream */
     for (int kind = SL_MSG_HELLO; kind <= SL_MSG_ROTATE_KEY; kind++) {
         const struct sl_msg *x = random_msg_next(a, (enum sl_msg_kind)kind, false);
         struct sl_msg y = *random_msg_next(b, (enum sl_msg_kind)kind, false);
         assert_true(msg_equal(x, x));
         y.session = x->session;
         y.sequence = x->sequence;
-        assert_false(msg_equal(x, &y));
+        if (msg_equal(x, &y)) {
+            fail_msg("kind %d", kind);
+        }
     }
     random_msg_destroy(a);
     random_msg_destroy(b);

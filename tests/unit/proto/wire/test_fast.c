@@ -68,6 +68,10 @@ static void make_plain(struct sl_msg *msg, struct sl_msg_device *devices,
         plain(d->name);
         plain(d->driver);
         plain(d->health);
+        plain(d->pci);
+        plain(d->uuid);
+        plain(d->locality);
+        plain(d->telemetry.note);
         snprintf(d->key, sizeof d->key, "node/gpu/%u", i);
         for (uint32_t m = 0; m < d->model_count; m++) {
             snprintf(d->models[m].id, sizeof d->models[m].id, "model-%u", m);
