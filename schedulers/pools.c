@@ -21,7 +21,7 @@ static int64_t weight(const struct sl_pools_device *device) {
 
 /* Where the device may work now; its own pool is no news however short it has been back. */
 static uint8_t candidates(const struct sl_pools_device *device, uint8_t left) {
-    uint8_t allowed = device->usable & (uint8_t)~left;
+    uint8_t allowed = (uint8_t)(device->usable & ~left);
     if (!allowed) {
         allowed = device->usable; /* a bad pool is better than none */
     }
@@ -37,7 +37,7 @@ static uint8_t first_of(uint8_t mask) {
 static uint8_t sharing(const struct sl_pools_params *params) {
     uint8_t mask = 0;
     for (uint32_t i = 0; i < params->count; i++) {
-        mask |= params->use[i].share > 0 ? (uint8_t)(1u << i) : 0;
+        mask = (uint8_t)(mask | (params->use[i].share > 0 ? 1u << i : 0));
     }
     return SL_MUTANT(pool_split_ignored) ? 0 : mask;
 }

@@ -190,7 +190,7 @@ static uint8_t judge(struct sl_broker_core *core) {
         if (sl_pools_judge(params, health, core->now.mono.ns / SL_NS_PER_MS)) {
             note_judged(core, params->use[i].name, health);
         }
-        left |= health->why != SL_POOLS_GOOD ? (uint8_t)(1u << i) : 0;
+        left = (uint8_t)(left | (health->why != SL_POOLS_GOOD ? 1u << i : 0));
     }
     return left;
 }
@@ -206,8 +206,8 @@ static void look_at_node(const struct sl_broker_core *core, uint32_t at,
                 continue;
             }
             bool fresh = core->now.mono.ns - own->since_ns < params->return_ms * SL_NS_PER_MS;
-            device->usable |= (uint8_t)(1u << i);
-            device->fresh |= fresh ? (uint8_t)(1u << i) : 0;
+            device->usable = (uint8_t)(device->usable | 1u << i);
+            device->fresh = (uint8_t)(device->fresh | (fresh ? 1u << i : 0));
         }
     }
 }
