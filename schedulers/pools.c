@@ -21,13 +21,13 @@ static int64_t weight(const struct sl_pools_device *device) {
 
 /* Where the device may work now; its own pool is no news however short it has been back. */
 static uint8_t candidates(const struct sl_pools_device *device, uint8_t left) {
-    uint8_t allowed = (uint8_t)(device->usable & ~left);
+    unsigned usable = device->usable, allowed = usable & ~(unsigned)left;
     if (!allowed) {
-        allowed = device->usable; /* a bad pool is better than none */
+        allowed = usable; /* a bad pool is better than none */
     }
-    uint8_t own = device->present ? (uint8_t)(1u << (device->present - 1)) : 0;
-    uint8_t settled = (uint8_t)((allowed & ~device->fresh) | (allowed & own));
-    return settled ? settled : allowed;
+    unsigned own = device->present ? 1u << (device->present - 1) : 0;
+    unsigned settled = (allowed & ~(unsigned)device->fresh) | (allowed & own);
+    return (uint8_t)(settled ? settled : allowed);
 }
 
 static uint8_t first_of(uint8_t mask) {

@@ -273,7 +273,9 @@ static void test_same_bits(void **state) {
         make_weights(&plain, &seed);
         assert_int_equal(sl_gemm_open(*state, &gemm, NULL), SL_OK);
         sl_gemm_ways(&gemm, SL_WEIGHT_F32, ways);
-        compare_bits(&gemm, ways[0], "plain", &(struct same){.whole = plain});
+        struct same first = {.whole = plain};
+        compare_bits(&gemm, ways[0], "plain", &first);
+        free(first.answer);
         size_t bytes = (size_t)size.rows * plain.c_stride * sizeof(float);
         same.answer = malloc(bytes);
         assert_non_null(same.answer);

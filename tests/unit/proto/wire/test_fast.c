@@ -78,7 +78,9 @@ static void make_plain(struct sl_msg *msg, struct sl_msg_device *devices,
         }
     }
     plain_pool(&msg->report.pool);
-    memcpy(pools, msg->report.pools, msg->report.pool_count * sizeof *pools);
+    if (msg->report.pool_count > 0) {
+        memcpy(pools, msg->report.pools, msg->report.pool_count * sizeof *pools);
+    }
     for (uint32_t i = 0; i < msg->report.pool_count; i++) {
         plain_pool(&pools[i]);
     }
