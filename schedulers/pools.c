@@ -43,7 +43,9 @@ static uint8_t sharing(const struct sl_pools_params *params) {
 }
 
 static sl_i128 target(const struct sl_pools_params *params, const struct split *split, int at) {
-    return split->mask & 1u << at ? split->total * params->use[at].share / split->shares : 0;
+    return split->mask & 1u << at && split->shares > 0
+               ? split->total * params->use[at].share / split->shares
+               : 0;
 }
 
 static uint8_t neediest(const struct sl_pools_params *params, const struct split *split,

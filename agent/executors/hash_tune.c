@@ -41,6 +41,7 @@ int sl_hash_time_groups(struct sl_hash_kernel *kernel, int64_t want_ns, double *
     static const struct sl_u256 target = {{0}};
     struct sl_hash_input input;
     struct sl_hash_found found;
+    sl_assert(kernel->cl); /* it is open */
     uint32_t groups = kernel->cl->compute_units * 4;
     uint32_t most = (uint32_t)(((uint64_t)1 << 32) / sl_hash_nonces_per_group(kernel));
     int64_t ns = 0;

@@ -158,6 +158,7 @@ int sl_gemm_use_way(struct sl_gemm *gemm, enum sl_weight_type weights, uint32_t 
     int rc = shape ? SL_OK
                    : add_shape(gemm, (struct sl_gemm_shape){weights, n, k, way, way}, &shape, err);
     if (rc == SL_OK) {
+        sl_assert(shape);
         shape->few = shape->many = way;
         rc = sl_gemm_build(gemm, weights, way.program, err);
     }
@@ -172,10 +173,12 @@ int sl_gemm_use(struct sl_gemm *gemm, enum sl_weight_type weights, uint32_t n, u
     struct sl_gemm_shape *shape = NULL;
     int rc =
         add_shape(gemm, (struct sl_gemm_shape){.weights = weights, .n = n, .k = k}, &shape, err);
-    rc = rc == SL_OK ? sl_gemm_tune(gemm, shape, err) : rc;
-    if (rc == SL_OK) {
-        rc = sl_gemm_build(gemm, weights, shape->few.program, err);
+    if (rc != SL_OK) {
+        return rc;
     }
+    sl_assert(shape);
+    rc = sl_gemm_tune(gemm, shape, err);
+    rc = rc == SL_OK ? sl_gemm_build(gemm, weights, shape->few.program, err) : rc;
     return rc == SL_OK ? sl_gemm_build(gemm, weights, shape->many.program, err) : rc;
 }
 

@@ -149,8 +149,8 @@ int sl_infer_reference(const struct sl_bert_model *model, const int32_t *ids, ui
     }
     size_t plane = (size_t)n * width;
     size_t widest = width > c->n_ff ? width : c->n_ff;
-    SL_AUTO_FREE double *all = malloc((plane * 5 + (size_t)n * c->n_ff + n) * sizeof *all);
-    SL_AUTO_FREE float *rows = malloc(3 * widest * sizeof *rows);
+    SL_AUTO_FREE double *all = calloc(plane * 5 + (size_t)n * c->n_ff + n, sizeof *all);
+    SL_AUTO_FREE float *rows = calloc(3 * widest, sizeof *rows);
     if (!all || !rows) {
         return sl_fail(err, SL_NOMEM, "reference pass");
     }

@@ -170,6 +170,7 @@ int sl_model_pack(struct sl_model *m, struct sl_error *err) {
         layer_sources(c, &m->bert->layers[l], layer);
         bytes += sources_bytes(layer, SL_LAYER_TENSORS);
     }
+    sl_assert(c->n_embd > 0 && c->n_layer > 0); /* bert_config.c refuses others */
     SL_AUTO_FREE float *row = calloc(c->n_ff > c->n_embd ? c->n_ff : c->n_embd, sizeof *row);
     m->layers = calloc(c->n_layer, sizeof *m->layers);
     m->packed = aligned_alloc(ALIGN_BYTES, bytes);

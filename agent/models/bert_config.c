@@ -257,6 +257,7 @@ static int bind(const struct sl_gguf *file, const char *prefix, const struct exp
         return sl_fail(err, SL_CORRUPT, "tensor %s holds a value that is no number", name);
     }
     const float *data = (const float *)t->data;
+    sl_assert(rows > 0); /* GGUF has no empty tensors */
     struct sl_bert_matrix matrix = {t->data, t->type, (uint32_t)columns, t->bytes / rows};
     if (vector) {
         memcpy((char *)owner + want->field, &data, sizeof data);

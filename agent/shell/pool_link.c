@@ -84,6 +84,7 @@ static void abandon(struct sl_pool_conn *conn) {
 
 static void fail(struct sl_pool_conn *conn, const char *reason) {
     struct sl_pool_link *link = conn->link;
+    sl_assert(link); /* abandoned ones report nothing */
     link->conn = NULL;
     abandon(conn);
     link->ops->disconnected(link->context, reason);
@@ -112,6 +113,7 @@ static bool flush_tls(struct sl_pool_conn *conn) {
 
 static void open_up(struct sl_pool_conn *conn) {
     conn->stage = OPEN;
+    sl_assert(conn->link);
     conn->link->ops->connected(conn->link->context);
 }
 
@@ -147,6 +149,7 @@ static void shake(struct sl_pool_conn *conn) {
         fail(conn, err.text);
         return;
     }
+    sl_assert(link);
     open_up(conn);
     if (link->conn == conn) {
         read_tls(conn);

@@ -122,7 +122,7 @@ static void release(struct nvml *n) {
 /* Registers every GPU that is known by now; NULL: the library has no events. */
 static void *event_set(struct nvml *n, uint32_t *ret_generation) {
     void *set = NULL;
-    void *handles[SL_TELEMETRY_DEVICES_MAX];
+    void *handles[SL_TELEMETRY_DEVICES_MAX] = {NULL};
     const unsigned long long all = NVML_EVENT_XID_CRITICAL | NVML_EVENT_DOUBLE_BIT_ECC |
                                    NVML_EVENT_UNAVAILABLE | NVML_EVENT_RECOVERY;
     pthread_mutex_lock(&n->lock);

@@ -34,6 +34,7 @@ static void drop(struct sl_hub *hub) {
 
 void sl_hub_release(struct sl_hub *hub) {
     const char one = 1;
+    sl_assert(hub);
     atomic_fetch_sub(&hub->running, 1);
     (void)sl_mailbox_put(hub->ended, &one); /* full: there is enough to wake up for */
     drop(hub);

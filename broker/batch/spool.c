@@ -272,7 +272,7 @@ int sl_spool_verify(struct sl_spool *spool, uint32_t **ret_worst_tokens, bool *r
     }
     size_t kept_from = 0;
     for (uint32_t i = 0; i < spool->header.count; i++) {
-        struct parts parts;
+        struct parts parts = {0};
         int rc = find_record(spool, i, &parts, &worst[i], err);
         if (rc != SL_OK) {
             free(worst);

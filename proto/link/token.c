@@ -46,6 +46,7 @@ static int check(const struct sl_token *token, struct sl_error *err) {
 static size_t put_text(uint8_t *out, const char *text) {
     size_t n = strlen(text);
     out[0] = (uint8_t)n;
+    /* Its length stands before it. NOLINTNEXTLINE(bugprone-not-null-terminated-result) */
     memcpy(out + 1, text, n);
     return n + 1;
 }
@@ -67,6 +68,7 @@ int sl_token_format(const struct sl_token *token, char ret_text[SL_TOKEN_TEXT_MA
     sum_of(bytes, n, bytes + n);
     n += SUM_BYTES;
     size_t at = strlen(SL_TOKEN_PREFIX);
+    /* The rest follows. NOLINTNEXTLINE(bugprone-not-null-terminated-result) */
     memcpy(ret_text, SL_TOKEN_PREFIX, at);
     sodium_bin2base64(ret_text + at, SL_TOKEN_TEXT_MAX - at, bytes, n, VARIANT);
     sodium_memzero(bytes, sizeof bytes);
