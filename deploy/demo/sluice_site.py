@@ -200,11 +200,14 @@ threshold:
     hash: {rated[1]}
     infer: {rated[2]}
 """
+        # Tests start many agents on the same devices: what one tuned and compiled serves the next.
+        cache = o.get("cache_dir", os.environ.get("SLUICE_TEST_CACHE", ""))
+        cache_line = f"cache_dir: {cache}\n" if cache else ""
         with open(self.path("agent.yaml"), "w") as f:
             f.write(f"""# Written by the demo.
 node: demo-node
 data_dir: {self.path('agent')}
-broker:
+{cache_line}broker:
   endpoint: tcp://127.0.0.1:{self.agents_port}
   server_key: "{broker_public}"
   key_file: {self.path('agent.key')}

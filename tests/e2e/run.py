@@ -10,6 +10,8 @@ import argparse
 import os
 import subprocess
 import sys
+import tempfile
+import time
 import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -21,6 +23,15 @@ class Recorder(unittest.TextTestResult):
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         self.lines = []
+        self.spans = []
+        self.begun = time.monotonic()
+
+    def stopTest(self, test):
+        """Setting up a class counts for its first test."""
+        super().stopTest(test)
+        now = time.monotonic()
+        self.spans.append((now - self.begun, test.id()))
+        self.begun = now
 
     def note(self, status, test, reason=""):
         name = test.id().split(".", 1)[-1] if hasattr(test, "id") else str(test)
@@ -70,7 +81,10 @@ def main():
                 if args.only in one.id():
                     suite.addTest(one)
     runner = unittest.TextTestRunner(resultclass=Recorder, verbosity=2 if args.v else 1, stream=sys.stdout)
-    result = runner.run(suite)
+    with tempfile.TemporaryDirectory(prefix="sluice-e2e-cache-") as cache:
+        os.environ["SLUICE_TEST_CACHE"] = cache
+        result = runner.run(suite)
+    print("slowest:", ", ".join(f"{name} {span:.0f} s" for span, name in sorted(result.spans, reverse=True)[:12]))
     if args.results:
         with open(args.results, "a") as f:
             for line in result.lines:

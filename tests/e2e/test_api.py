@@ -125,7 +125,8 @@ class BadLines(ApiCase):
         bad = {
             "rdim": request("dim", dimensions=3), "rfmt": request("fmt", encoding_format="hex"),
             "rnew": request("new", unheard_of=1), "rnone": request("none", input=""),
-            "rlist": request("list", input=[]), "rids": request("ids", input=[1, 2, 3]),
+            "rlist": request("list", input=[]),
+            "rids": request("ids", input=[1, 2, 30522]),  # one past the vocabulary
             "rnum": request("num", input=7), "rsurr": request("surr").replace("a text", "a \\ud800 text"),
             "rlong": request("long", "word " * 300),  # more than the model's 256 tokens
         }

@@ -16,7 +16,7 @@ from support import BUILD, MODELS, STILL
 class Tuning(unittest.TestCase):
     def setUp(self):
         self.out = tempfile.mkdtemp(prefix="sluice-e2e-")
-        self.site = Site(BUILD, self.out, MODELS, **dict(STILL, split_cpu=0))
+        self.site = Site(BUILD, self.out, MODELS, **dict(STILL, split_cpu=0, cache_dir=""))
         self.site.prepare()
         # No model: hashing is what is tuned here.
         with open(self.site.path("agent.yaml")) as f:
