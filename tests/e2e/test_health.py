@@ -144,6 +144,7 @@ class Health(SiteCase):
         self.site.write_scripts()
         self.site.start("agent")
         self.wait(lambda: any(d["pci"] == "0000:81:00.0" and d["state"] == "idle" for d in self.site.devices()), 30)
+        self.wait(lambda: self.device()["mode"] == "idle", 30)  # it may hash until it hears of its state
         moved = self.device()
         self.assertEqual((moved["pci"], moved["health"], moved["mode"]), ("0000:81:00.0", "quarantine", "idle"))
         self.assertEqual(next(d["state"] for d in self.site.devices() if d["key"] == old), "lost")
