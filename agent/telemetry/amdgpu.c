@@ -105,7 +105,9 @@ void sl_amdgpu_read(struct sl_kernel_device *device, const char *hwmon,
     const char *folder = device->folder;
     scaled(folder, "gpu_busy_percent", 1, SL_FIG_BUSY_PPT, out);
     if (sl_telemetry_has(out, SL_FIG_BUSY_PPT)) {
-        out->figures[SL_FIG_BUSY_PPT] *= 10;
+        int64_t percent = out->figures[SL_FIG_BUSY_PPT];
+        bool sane = percent >= 0 && percent <= 100;
+        out->figures[SL_FIG_BUSY_PPT] = sane ? percent * 10 : -1; /* refused by its limits */
     }
     scaled(folder, "mem_info_vram_total", MIB, SL_FIG_MEMORY_TOTAL_MIB, out);
     scaled(folder, "mem_info_vram_used", MIB, SL_FIG_MEMORY_USED_MIB, out);
