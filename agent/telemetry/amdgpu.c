@@ -17,34 +17,6 @@ static void scaled(const char *folder, const char *name, int64_t divisor, enum s
     }
 }
 
-/* temp1 is the edge, but labels decide where there are any. */
-static void temperatures(const char *hwmon, struct sl_msg_telemetry *out) {
-    static const struct {
-        const char *label;
-        enum sl_figure figure;
-    } labels[] = {{"edge", SL_FIG_TEMP_MC},
-                  {"junction", SL_FIG_TEMP_JUNCTION_MC},
-                  {"mem", SL_FIG_TEMP_MEMORY_MC}};
-    for (int i = 1; i <= 3; i++) {
-        char name[24];
-        char label[24];
-        int64_t mc = 0;
-        snprintf(name, sizeof name, "temp%d_input", i);
-        if (!sl_sysfs_number(hwmon, name, &mc)) {
-            continue;
-        }
-        snprintf(name, sizeof name, "temp%d_label", i);
-        if (!sl_sysfs_text(hwmon, name, label, sizeof label)) {
-            snprintf(label, sizeof label, "%s", i == 1 ? "edge" : "");
-        }
-        for (size_t k = 0; k < sizeof labels / sizeof labels[0]; k++) {
-            if (strcmp(label, labels[k].label) == 0) {
-                sl_telemetry_set(out, labels[k].figure, mc);
-            }
-        }
-    }
-}
-
 /* ras/BLOCK_err_count: "ue: N" and "ce: N"; the sum over all blocks. */
 static void errors(const char *folder, struct sl_msg_telemetry *out) {
     char ras[SL_SOURCE_TEXT_MAX + 8];
@@ -123,5 +95,8 @@ void sl_amdgpu_read(struct sl_kernel_device *device, const char *hwmon,
     scaled(hwmon, "fan1_input", 1, SL_FIG_FAN_RPM, out);
     scaled(hwmon, "freq1_input", 1000000, SL_FIG_CLOCK_MHZ, out);
     scaled(hwmon, "freq2_input", 1000000, SL_FIG_CLOCK_MEMORY_MHZ, out);
-    temperatures(hwmon, out);
+    static const struct sl_sysfs_heat heat[] = {{"edge", SL_FIG_TEMP_MC},
+                                                {"junction", SL_FIG_TEMP_JUNCTION_MC},
+                                                {"mem", SL_FIG_TEMP_MEMORY_MC}};
+    sl_sysfs_temperatures(hwmon, heat, sizeof heat / sizeof heat[0], out);
 }

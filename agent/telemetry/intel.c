@@ -6,27 +6,6 @@
 
 #include "agent/telemetry/source.h"
 
-static void temperatures(const char *hwmon, struct sl_msg_telemetry *out) {
-    for (int i = 1; i <= 4; i++) {
-        char name[24];
-        char label[24];
-        int64_t mc = 0;
-        snprintf(name, sizeof name, "temp%d_input", i);
-        if (!sl_sysfs_number(hwmon, name, &mc)) {
-            continue;
-        }
-        snprintf(name, sizeof name, "temp%d_label", i);
-        if (!sl_sysfs_text(hwmon, name, label, sizeof label)) {
-            snprintf(label, sizeof label, "%s", i == 1 ? "pkg" : "");
-        }
-        if (strcmp(label, "pkg") == 0) {
-            sl_telemetry_set(out, SL_FIG_TEMP_MC, mc);
-        } else if (strcmp(label, "vram") == 0) {
-            sl_telemetry_set(out, SL_FIG_TEMP_MEMORY_MC, mc);
-        }
-    }
-}
-
 /* Files that hold 0 or 1; unknown unless the summary can be read. */
 static void throttle(const char *folder, const char *prefix, struct sl_msg_telemetry *out) {
     static const struct {
@@ -95,5 +74,7 @@ void sl_intel_read(struct sl_kernel_device *device, const char *hwmon, struct sl
     if (sl_sysfs_number(hwmon, "fan1_input", &value)) {
         sl_telemetry_set(out, SL_FIG_FAN_RPM, value);
     }
-    temperatures(hwmon, out);
+    static const struct sl_sysfs_heat heat[] = {{"pkg", SL_FIG_TEMP_MC},
+                                                {"vram", SL_FIG_TEMP_MEMORY_MC}};
+    sl_sysfs_temperatures(hwmon, heat, sizeof heat / sizeof heat[0], out);
 }

@@ -63,6 +63,13 @@ int sl_sysfs_bytes(const char *folder, const char *name, void *out, size_t size)
 bool sl_sysfs_field(const char *text, const char *key, int64_t *ret_value);
 /* FOLDER/hwmon/hwmonN (the first; a device has one), and FOLDER/drm/cardN. */
 bool sl_sysfs_child(const char *folder, const char *in, const char *prefix, char *out, size_t size);
+struct sl_sysfs_heat {
+    const char *label; /* the driver's own */
+    enum sl_figure figure;
+};
+/* temp1_input and on, by their labels; temp1 without one is heat[0]. */
+void sl_sysfs_temperatures(const char *hwmon, const struct sl_sysfs_heat *heat, size_t count,
+                           struct sl_msg_telemetry *out);
 
 /* ---- kernel.c: one thread reads all that the kernel shows in files ---- */
 

@@ -12,6 +12,8 @@
 
 #include "agent/telemetry/source.h"
 
+#define TEMPERATURES_MAX 4 /* sensors of one board that are looked at */
+
 int sl_sysfs_bytes(const char *folder, const char *name, void *out, size_t size) {
     char path[2 * SL_SOURCE_TEXT_MAX];
     int n = snprintf(path, sizeof path, "%s/%s", folder, name);
@@ -92,4 +94,26 @@ bool sl_sysfs_child(const char *folder, const char *in, const char *prefix, char
     }
     closedir(dir);
     return found;
+}
+
+void sl_sysfs_temperatures(const char *hwmon, const struct sl_sysfs_heat *heat, size_t count,
+                           struct sl_msg_telemetry *out) {
+    for (int i = 1; i <= TEMPERATURES_MAX; i++) {
+        char name[24];
+        char label[24];
+        int64_t mc = 0;
+        snprintf(name, sizeof name, "temp%d_input", i);
+        if (!sl_sysfs_number(hwmon, name, &mc)) {
+            continue;
+        }
+        snprintf(name, sizeof name, "temp%d_label", i);
+        if (!sl_sysfs_text(hwmon, name, label, sizeof label)) {
+            snprintf(label, sizeof label, "%s", i == 1 ? heat[0].label : "");
+        }
+        for (size_t k = 0; k < count; k++) {
+            if (strcmp(label, heat[k].label) == 0) {
+                sl_telemetry_set(out, heat[k].figure, mc);
+            }
+        }
+    }
 }

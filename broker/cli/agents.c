@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * `agents`: who is let in. A token is shown once, when it is made. */
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "broker/cli/cli.h"
 
@@ -56,26 +53,6 @@ static int post(const struct sl_cli *cli, const char *verb, json_t *body,
     return rc;
 }
 
-/* Never over a file that is there, and for the owner alone. */
-static int open_out(const char *path, int *ret_fd, struct sl_error *err) {
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd < 0) {
-        return errno == EEXIST
-                   ? sl_fail(err, SL_EXISTS, "%s is there already: name a new file", path)
-                   : sl_fail_errno(err, "cannot write %s", path);
-    }
-    *ret_fd = fd;
-    return SL_OK;
-}
-
-static int write_out(int fd, const char *path, const char *token, struct sl_error *err) {
-    size_t n = strlen(token);
-    if (write(fd, token, n) != (ssize_t)n || write(fd, "\n", 1) != 1 || fsync(fd) != 0) {
-        return sl_fail_errno(err, "cannot write the token to %s: make another one", path);
-    }
-    return SL_OK;
-}
-
 /* A token stands alone on stdout, so that it can be piped to `sluice-agent join -`. */
 static int enroll(struct sl_cli *cli, struct sl_error *err) {
     const char *ttl = NULL;
@@ -85,7 +62,7 @@ static int enroll(struct sl_cli *cli, struct sl_error *err) {
     SL_AUTO_FD int fd = -1;
     SL_CLI_AUTO_ANSWER struct sl_cli_answer answer = {0};
     int rc = sl_cli_options(cli, options, 2, 2, err);
-    rc = rc || !out ? rc : open_out(out, &fd, err);
+    rc = rc || !out ? rc : sl_cli_secret_open(out, &fd, err);
     if (rc) {
         return rc;
     }
@@ -105,7 +82,9 @@ static int enroll(struct sl_cli *cli, struct sl_error *err) {
     SL_AUTO_BUF struct sl_buf expires = {0};
     sl_cli_value(answer.json, "expires", SL_CLI_TIME, &expires);
     if (out) {
-        rc = write_out(fd, out, token, err);
+        rc = sl_cli_secret_write(fd, token)
+                 ? SL_OK
+                 : sl_fail_errno(err, "cannot write the token to %s: make another one", out);
     } else {
         printf("%s\n", token);
     }

@@ -124,6 +124,13 @@ enum sl_cli_match sl_cli_match(const json_t *rows, const char *field, const char
 int sl_cli_find_subject(const struct sl_cli *cli, const char *name, bool nodes, char *key,
                         size_t size, struct sl_error *err);
 
+/* ---- secret_file.c ---- */
+/* Never over a file that is there, and for the owner alone. Opened before the secret is made, so
+ * that none is lost for want of a place. */
+int sl_cli_secret_open(const char *path, int *ret_fd, struct sl_error *err);
+/* A line of its own, on the disk when true is returned; else errno says why. */
+bool sl_cli_secret_write(int fd, const char *secret);
+
 /* ---- verbs ---- */
 int sl_cli_status(struct sl_cli *cli, struct sl_error *err);
 int sl_cli_nodes(struct sl_cli *cli, struct sl_error *err);

@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * `keys`: a secret is shown once, when it is made. */
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "broker/cli/cli.h"
 
@@ -27,30 +24,6 @@ static int list(struct sl_cli *cli, struct sl_error *err) {
         sl_cli_table(cli, sl_cli_find(answer.json, "keys"), columns, "no keys");
     }
     return rc;
-}
-
-/* Never over a file that is there, and for the owner alone; made before the key is, so that no key
- * is lost for want of a place. */
-static int open_secret(const char *path, int *ret_fd, struct sl_error *err) {
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd < 0) {
-        return errno == EEXIST
-                   ? sl_fail(err, SL_EXISTS, "%s is there already: name a new file", path)
-                   : sl_fail_errno(err, "cannot write %s", path);
-    }
-    *ret_fd = fd;
-    return SL_OK;
-}
-
-static int write_secret(int fd, const char *path, const char *secret, struct sl_error *err) {
-    size_t n = strlen(secret);
-    if (write(fd, secret, n) != (ssize_t)n || write(fd, "\n", 1) != 1 || fsync(fd) != 0) {
-        return sl_fail_errno(err,
-                             "the key was made but cannot be written to %s: find it with `sluice "
-                             "keys ls` and revoke it",
-                             path);
-    }
-    return SL_OK;
 }
 
 /* The request's body; NULL: the texts are no UTF-8. */
@@ -92,7 +65,7 @@ static int create(struct sl_cli *cli, struct sl_error *err) {
     SL_CLI_AUTO_ANSWER struct sl_cli_answer answer = {0};
     SL_AUTO_FREE char *text = wish(cli, operator_key, cli->argc > at ? cli->argv[at] : "");
     rc = text ? SL_OK : sl_fail(err, SL_INVALID, "tenant and label must be UTF-8 text");
-    rc = rc || !out ? rc : open_secret(out, &fd, err);
+    rc = rc || !out ? rc : sl_cli_secret_open(out, &fd, err);
     if (rc) {
         return rc;
     }
@@ -101,7 +74,12 @@ static int create(struct sl_cli *cli, struct sl_error *err) {
         unlink(out);
     }
     if (rc == SL_OK && out) {
-        rc = write_secret(fd, out, sl_cli_text(answer.json, "key"), err);
+        rc = sl_cli_secret_write(fd, sl_cli_text(answer.json, "key"))
+                 ? SL_OK
+                 : sl_fail_errno(err,
+                                 "the key was made but cannot be written to %s: find it with "
+                                 "`sluice keys ls` and revoke it",
+                                 out);
     }
     if (rc == SL_OK) {
         show(cli, &answer, out);

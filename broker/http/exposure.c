@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "broker/http/internal.h"
+#include "broker/http/views.h"
 #include "proto/base/log.h"
 
 #define COUNT_EVERY_S 3600
@@ -163,12 +164,6 @@ void sl_http_exposure_sweep(struct sl_http *http, struct sl_reader *reader) {
 
 /* ---- showing ---- */
 
-static void label_value(struct sl_buf *buf, const char *text) {
-    for (const char *c = text; *c; c++) {
-        sl_buf_printf(buf, *c == '"' || *c == '\\' ? "\\%c" : "%c", *c);
-    }
-}
-
 void sl_http_exposure_metrics(struct sl_http *http, struct sl_buf *buf) {
     const struct sl_http_exposure *kept = &http->exposure;
     pthread_mutex_lock(&http->lock);
@@ -178,7 +173,7 @@ void sl_http_exposure_metrics(struct sl_http *http, struct sl_buf *buf) {
         for (uint32_t i = 0; i < kept->count; i++) {
             const struct sl_exposure_row *row = &kept->rows[i];
             sl_buf_printf(buf, "sluice_revenue_share{kind=\"%s\",name=\"", kind_name(row->kind));
-            label_value(buf, row->name);
+            sl_view_metric_label(buf, row->name);
             sl_buf_printf(buf, "\"} %lld.%06lld\n", (long long)(row->share_ppm / 1000000),
                           (long long)(row->share_ppm % 1000000));
         }

@@ -95,15 +95,6 @@ void sl_view_healths_json(struct sl_json *json, const struct sl_broker_core *cor
 
 /* ---- metrics ---- */
 
-static void label_value(struct sl_buf *buf, const char *text) {
-    for (const char *c = text; *c; c++) {
-        if (*c == '"' || *c == '\\') {
-            sl_buf_append(buf, "\\", 1);
-        }
-        sl_buf_append(buf, *c == '\n' ? "\\n" : c, *c == '\n' ? 2 : 1);
-    }
-}
-
 /* One metric over all devices of which it is known; divided by 10^digits. */
 static void gauge(struct sl_buf *buf, const struct sl_broker_core *core,
                   const struct sl_msg_telemetry *sensors, const char *name, const char *help,
@@ -123,7 +114,7 @@ static void gauge(struct sl_buf *buf, const struct sl_broker_core *core,
         }
         int64_t value = t->figures[figure];
         sl_buf_printf(buf, "%s{device=\"", name);
-        label_value(buf, health.key);
+        sl_view_metric_label(buf, health.key);
         sl_buf_printf(buf, "\"%s} %s%" PRId64, more, value < 0 ? "-" : "",
                       (value < 0 ? -value : value) / scale);
         if (digits > 0) {
@@ -152,7 +143,7 @@ void sl_view_health_metrics(struct sl_buf *buf, const struct sl_broker_core *cor
     for (uint32_t i = 0; i < METRIC_DEVICES_MAX && sl_view_health_get(core, i, &health); i++) {
         if (health.state != SL_HEALTH_OK) {
             sl_buf_printf(buf, "sluice_device_health{device=\"");
-            label_value(buf, health.key);
+            sl_view_metric_label(buf, health.key);
             sl_buf_printf(buf, "\"} %d\n", (int)health.state);
         }
     }
