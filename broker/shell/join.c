@@ -12,7 +12,22 @@
 
 #define PER_TURN 4 /* the agents' socket comes first */
 
-void sl_broker_advertised(const char *bound, const char *advertise, char *out, size_t size) {
+/* libzmq tells an IPv4 address of a socket that knows IPv6 too as "[::ffff:10.0.0.1]": no machine
+ * without IPv6 could use that, and "every address" would not be known for it. */
+static void unmap(const char *bound, char *out, size_t size) {
+    static const char mapped[] = "tcp://[::ffff:";
+    const char *end = strchr(bound, ']');
+    if (strncmp(bound, mapped, sizeof mapped - 1) != 0 || !end || !strchr(bound, '.')) {
+        sl_text_copy(out, size, bound);
+        return;
+    }
+    const char *host = bound + sizeof mapped - 1;
+    snprintf(out, size, "tcp://%.*s%s", (int)(end - host), host, end + 1);
+}
+
+void sl_broker_advertised(const char *said, const char *advertise, char *out, size_t size) {
+    char bound[128];
+    unmap(said, bound, sizeof bound);
     const char *colon = strrchr(bound, ':');
     out[0] = '\0';
     if (!colon) {

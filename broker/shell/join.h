@@ -13,8 +13,9 @@ void sl_broker_join_reply(struct sl_broker *broker, const struct sl_core_command
 /* Who may connect is what the core says now. */
 int sl_broker_admit(struct sl_broker *broker, struct sl_error *err);
 
-/* "tcp://HOST:PORT" with the port of `bound`, and the host of `advertise` where one is given; empty
+/* "tcp://HOST:PORT" with the port of `said`, the address that libzmq says it is
+ * bound to, and the host of `advertise` where one is given; empty
  * where that leads nowhere (bound to every address). */
-void sl_broker_advertised(const char *bound, const char *advertise, char *out, size_t size);
+void sl_broker_advertised(const char *said, const char *advertise, char *out, size_t size);
 
 #endif
