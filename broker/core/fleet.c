@@ -17,6 +17,7 @@ static const char *key_at(const struct sl_broker_core *core, uint32_t dev) {
 
 void sl_core_fleet_create(struct sl_broker_core *core) {
     core->devices_by_key.key_at = key_at;
+    core->devices_by_uuid.key_at = sl_core_health_uuid;
 }
 
 uint32_t sl_core_device_find(const struct sl_broker_core *core, const char *key) {
@@ -44,6 +45,7 @@ void sl_core_fleet_destroy(struct sl_broker_core *core) {
         free(fleet->cold[dev].why);
     }
     sl_core_index_fini(&core->devices_by_key);
+    sl_core_index_fini(&core->devices_by_uuid);
 #define FREE_COLUMN(type, name) free(fleet->name);
     SL_FLEET_COLUMNS(FREE_COLUMN)
     memset(fleet, 0, sizeof *fleet);

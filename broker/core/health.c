@@ -240,6 +240,19 @@ static void change(struct sl_broker_core *core, uint32_t dev, enum sl_health_sta
     sl_core_arm(core);
 }
 
+const char *sl_core_health_uuid(const struct sl_broker_core *core, uint32_t dev) {
+    const char *uuid = core->fleet.health[dev].uuid;
+    return uuid ? uuid : "";
+}
+
+/* From now on the GPU is known by this device, wherever it was before. */
+static void know_uuid(struct sl_broker_core *core, uint32_t dev, const char *uuid) {
+    set_text(&core->fleet.health[dev].uuid, uuid);
+    if (uuid[0] && sl_core_index_find(core, &core->devices_by_uuid, uuid) != dev) {
+        sl_core_index_add(core, &core->devices_by_uuid, dev);
+    }
+}
+
 static void note_seen(struct sl_core_health *h, const struct sl_msg_telemetry *t) {
     h->seen.xids = (uint32_t)figure(t, SL_FIG_XIDS);
     h->seen.ecc = (uint32_t)figure(t, SL_FIG_ECC_NEW);
@@ -271,7 +284,7 @@ void sl_core_health_heard(struct sl_broker_core *core, uint32_t dev,
         h->passes_base = 0;
     }
     if (report->uuid[0] && (!h->uuid || strcmp(h->uuid, report->uuid) != 0)) {
-        set_text(&h->uuid, report->uuid);
+        know_uuid(core, dev, report->uuid);
         store(core, dev); /* so that it is known again in another slot */
     }
     struct sl_health_verdict verdict = sl_health_judge(&core->config.policy.health, &h->seen, t);
@@ -301,24 +314,22 @@ void sl_core_health_clear(struct sl_broker_core *core, uint32_t dev, const char 
 
 void sl_core_health_adopt(struct sl_broker_core *core, uint32_t dev, const char *uuid) {
     struct sl_core_fleet *fleet = &core->fleet;
-    for (uint32_t old = 0; uuid[0] && old < fleet->count; old++) {
-        struct sl_core_health *from = &fleet->health[old];
-        if (old == dev || !from->uuid || strcmp(from->uuid, uuid) != 0) {
-            continue;
-        }
-        struct sl_core_health *to = &fleet->health[dev];
-        sl_core_health_fini(to);
-        *to = *from;
-        to->seen = (struct sl_health_seen){0};
-        to->passes_base = 0;
-        to->text = to->uuid = NULL;
-        set_text(&to->text, from->text ? from->text : "");
-        set_text(&to->uuid, uuid);
-        sl_core_event_note(core, SL_SEVERITY_WARN, "device.moved", SL_CORE_NONE, dev,
-                           "is the GPU that was %s; its health comes along", fleet->cold[old].key);
-        store(core, dev);
+    uint32_t old = uuid[0] ? sl_core_index_find(core, &core->devices_by_uuid, uuid) : SL_CORE_NONE;
+    if (old == SL_CORE_NONE || old == dev) {
         return;
     }
+    const struct sl_core_health *from = &fleet->health[old];
+    struct sl_core_health *to = &fleet->health[dev];
+    sl_core_health_fini(to);
+    *to = *from;
+    to->seen = (struct sl_health_seen){0};
+    to->passes_base = 0;
+    to->text = to->uuid = NULL;
+    set_text(&to->text, from->text ? from->text : "");
+    know_uuid(core, dev, uuid);
+    sl_core_event_note(core, SL_SEVERITY_WARN, "device.moved", SL_CORE_NONE, dev,
+                       "is the GPU that was %s; its health comes along", fleet->cold[old].key);
+    store(core, dev);
 }
 
 const char *sl_core_health_bars(const struct sl_broker_core *core, uint32_t dev) {
@@ -350,6 +361,6 @@ int sl_broker_core_restore_health(struct sl_broker_core *core, const struct sl_h
                                  .rma = row->rma,
                                  .rows = true};
     set_text(&h->text, row->state == SL_HEALTH_OK ? "" : row->text);
-    set_text(&h->uuid, row->uuid);
+    know_uuid(core, dev, row->uuid);
     return SL_OK;
 }
