@@ -38,7 +38,10 @@ int64_t sl_throughput_mix_milli(const uint64_t rates_milli[SL_LENGTHS], uint64_t
         return cut((sl_i128)typical_milli);
     }
     for (uint32_t i = 0; i < SL_LENGTHS; i++) {
-        sl_i128 here = mix->tokens[i] > 0 ? mix->tokens[i] : 0;
+        if (mix->tokens[i] <= 0) { /* most of them: this runs for every device in a tick */
+            continue;
+        }
+        sl_i128 here = mix->tokens[i];
         tokens += here;
         time += (here << TIME_BITS) / (sl_i128)nearest(rates_milli, i);
     }
