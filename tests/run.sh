@@ -165,7 +165,7 @@ case $what in
     step build-tsan configure_and_build tsan
     unit_tests tsan -L tsan
     step build-clang configure_and_build ci-clang
-    fuzz --seed 1 # the same inputs every time: whoever looks for new ones says --fuzz or --long
+    fuzz --seed 1 --seconds 10 # the same inputs every time: who looks for new ones says --fuzz or --long
     step same-bytes tests/same_bytes
     step format tests/static.sh format
     step cppcheck tests/static.sh cppcheck
