@@ -146,7 +146,12 @@ bool agent_pool_deadline(const struct agent_pool *pool, struct sl_mono *ret_when
     return sl_failover_deadline(pool->client, ret_when);
 }
 
-void agent_pool_get_status(const struct agent_pool *pool, struct agent_pool_status *ret_status) {
+bool agent_pool_is_suspect(const struct agent_pool *pool) {
+    return sl_failover_is_suspect(pool->client);
+}
+
+void agent_pool_get_status(const struct agent_pool *pool, struct sl_mono now,
+                           struct agent_pool_status *ret_status) {
     struct sl_failover_status both;
     sl_failover_status(pool->client, &both);
     const struct sl_stratum_status status = both.client;
@@ -158,6 +163,10 @@ void agent_pool_get_status(const struct agent_pool *pool, struct agent_pool_stat
     ret_status->tls = both.url->tls;
     ret_status->url_index = both.serving > 0 ? (uint32_t)both.serving : 0;
     ret_status->url_count = both.urls;
+    if (both.suspect) {
+        int64_t ms = sl_mono_since_ns(now, both.suspect_at) / SL_NS_PER_MS;
+        ret_status->suspect_ms = ms > 0 ? ms : 1;
+    }
     /* For display: a rounded figure. */
     double nano = sl_difficulty_to_double(status.difficulty) * 1e9;
     ret_status->difficulty_nano = nano < 9e18 ? (uint64_t)nano : 0;

@@ -71,6 +71,30 @@ static void handle(struct sl_agent_core *core, struct sl_now now, uint32_t pool,
     }
 }
 
+/* Whether it answers: devices leave it, or come back. */
+static void note_trust(struct sl_agent_core *core, struct sl_now now, uint32_t pool) {
+    struct agent_pool_slot *slot = &core->pools[pool];
+    struct agent_pool_status status;
+    bool suspect = agent_pool_is_suspect(slot->client);
+    if (suspect == slot->suspect) {
+        return;
+    }
+    slot->suspect = suspect;
+    core->session.report_wanted = true;
+    agent_pool_get_status(slot->client, now.mono, &status);
+    if (suspect) {
+        agent_log(core, SL_LOG_WARN, "pool.suspect",
+                  "pool=%s url=%s unanswered=%u it answers shares no more; another address or pool "
+                  "is hashed for, if there is one",
+                  slot->name, status.url, status.unanswered);
+    } else {
+        agent_log(core, SL_LOG_INFO, "pool.trusted", "pool=%s url=%s", slot->name, status.url);
+    }
+    for (uint32_t i = 0; i < core->config.device_count; i++) {
+        agent_pool_post_job(core, now, &core->devices[i], false);
+    }
+}
+
 void agent_pools_drain(struct sl_agent_core *core, struct sl_now now) {
     for (uint32_t i = 0; i < core->pool_count; i++) {
         struct agent_pool_action action;
@@ -78,6 +102,7 @@ void agent_pools_drain(struct sl_agent_core *core, struct sl_now now) {
         while (agent_pool_take(core->pools[i].client, &action)) {
             handle(core, now, i, &action);
         }
+        note_trust(core, now, i);
         if (!had_job && core->pools[i].job) {
             core->session.report_wanted = true; /* a choice more, for the broker */
         }

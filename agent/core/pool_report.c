@@ -31,7 +31,7 @@ static void fill_latency(const struct agent_pool_slot *slot, struct sl_msg_pool 
 
 static void fill(const struct agent_pool_slot *slot, struct sl_now now, struct sl_msg_pool *out) {
     struct agent_pool_status status;
-    agent_pool_get_status(slot->client, &status);
+    agent_pool_get_status(slot->client, now.mono, &status);
     *out = (struct sl_msg_pool){
         .connected = status.connected,
         .has_job = slot->job != NULL,
@@ -49,6 +49,7 @@ static void fill(const struct agent_pool_slot *slot, struct sl_now now, struct s
         .url_index = status.url_index,
         .url_count = status.url_count,
         .tls = status.tls,
+        .suspect_ms = (uint64_t)status.suspect_ms,
     };
     if (slot->answered_ns) {
         int64_t ms = (now.mono.ns - slot->answered_ns) / SL_NS_PER_MS;

@@ -95,12 +95,16 @@ uint32_t agent_pool_find(const struct sl_agent_core *core, const char *name) {
 
 /* Index + 1; 0: no pool has work. */
 static uint32_t pick(const struct sl_agent_core *core, const struct agent_device *device) {
-    if (device->pool_asked && core->pools[device->pool_asked - 1].job) {
-        return device->pool_asked;
-    }
-    for (uint32_t i = 0; i < core->pool_count; i++) {
-        if (core->pools[i].job) {
-            return i + 1;
+    for (int suspects = 0; suspects < 2; suspects++) {
+        const struct agent_pool_slot *asked =
+            device->pool_asked ? &core->pools[device->pool_asked - 1] : NULL;
+        if (asked && asked->job && asked->suspect <= suspects) {
+            return device->pool_asked;
+        }
+        for (uint32_t i = 0; i < core->pool_count; i++) {
+            if (core->pools[i].job && core->pools[i].suspect <= suspects) {
+                return i + 1;
+            }
         }
     }
     return 0;

@@ -250,6 +250,7 @@ void sl_stratum_connected(struct sl_stratum *client, struct sl_mono now) {
     clear_link(client);
     client->unreachable = 0;
     client->state = SL_STRATUM_SUBSCRIBING;
+    client->link.subscribed_at = now;
     client->phase_end = sl_mono_after_ms(now, client->config.answer_timeout_ms);
     client->terms.difficulty = (struct sl_difficulty){1, 0}; /* until the pool sets another */
     client->terms.version_rolling = false;

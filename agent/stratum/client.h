@@ -158,6 +158,10 @@ void sl_stratum_suggest(struct sl_stratum *client, double difficulty);
 bool sl_stratum_take(struct sl_stratum *client, struct sl_stratum_action *ret_action);
 /* When to call _timer at the latest; false when there is nothing to wait for. */
 bool sl_stratum_deadline(const struct sl_stratum *client, struct sl_mono *ret_when);
+/* When the silence of the pool becomes suspect: its oldest share that is not answered, nor is any
+ * after it, was sent longer ago than 1 s and than 3 times what the pool takes of late. False: no
+ * such share. The connection is not ended before submit_timeout_ms. */
+bool sl_stratum_suspect_at(const struct sl_stratum *client, struct sl_mono *ret_when);
 /* The job to hash now, borrowed; NULL if none. It stays through a reconnect, since shares for it
  * count again if the pool resumes the session. */
 struct sl_job *sl_stratum_job(const struct sl_stratum *client);

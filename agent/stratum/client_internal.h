@@ -45,11 +45,12 @@ struct sl_stratum_job_slot {
 struct sl_stratum_link {
     int64_t configure_id, subscribe_id, authorize_id;
     bool sent_session_id;
-    bool difficulty_known; /* the pool has set one */
-    bool terms_known;      /* the answer to subscribe came */
-    bool extranonce_moved; /* set_extranonce came; the next job uses it */
-    uint64_t first_serial; /* first job of this connection; 0: none yet */
-    json_t *early_notify;  /* a job from before the answer to subscribe */
+    bool difficulty_known;        /* the pool has set one */
+    bool terms_known;             /* the answer to subscribe came */
+    bool extranonce_moved;        /* set_extranonce came; the next job uses it */
+    uint64_t first_serial;        /* first job of this connection; 0: none yet */
+    struct sl_mono subscribed_at; /* asked for */
+    json_t *early_notify;         /* a job from before the answer to subscribe */
     unsigned chatter;
 };
 
@@ -80,6 +81,11 @@ struct sl_stratum {
     struct sl_share waiting[SL_STRATUM_SHARES_MAX];
     size_t waiting_count;
     uint64_t accepted, stale, rejected, unknown;
+
+    int64_t usual_ns;        /* longest answer of late; 0: none yet */
+    struct sl_mono usual_at; /* when it was set */
+    int64_t answered_id;     /* newest request that was answered */
+    int64_t learned_id;      /* older ones say no more about the pool's pace */
 
     struct sl_buf input;
     size_t scanned; /* bytes of input known to hold no LF */
@@ -134,6 +140,11 @@ void sl_stratum_close_waiting(struct sl_stratum *client, bool all, const char *w
 /* True when the message answers a submit. */
 bool sl_stratum_share_answered(struct sl_stratum *client, const struct sl_message *message,
                                struct sl_mono now);
+
+/* trust.c */
+/* The pool has answered a request: how long it takes, and whether it still speaks. */
+void sl_stratum_note_answer(struct sl_stratum *client, int64_t request_id, struct sl_mono asked_at,
+                            struct sl_mono now);
 
 /* workers.c */
 int sl_stratum_workers_create(struct sl_stratum *client, const struct sl_stratum_config *config,

@@ -70,6 +70,7 @@ static void on_subscribe(struct sl_stratum *client, const struct sl_message *mes
         sl_stratum_drop(client, err.text, now);
         return;
     }
+    sl_stratum_note_answer(client, client->link.subscribe_id, client->link.subscribed_at, now);
     sl_message_read_session_id(message->result, client->session_id, sizeof client->session_id);
     sl_stratum_agree(client, &terms, now);
     if (client->state == SL_STRATUM_SUBSCRIBING) {

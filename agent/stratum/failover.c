@@ -11,6 +11,8 @@
 #define NEVER_NS INT64_MAX
 /* Attempts in a row without an accepted share, after which a better address rests. */
 #define TRIES 3
+/* Somebody serves and is suspect: the next address is tried too after it (as RFC 8305 staggers). */
+#define STAGGER_MS 250
 
 enum phase {
     RESTING = 1, /* closed; tried again at `at_ns`, NEVER_NS: when nobody serves */
@@ -40,6 +42,7 @@ struct sl_failover {
     struct sl_job *job;  /* to be told first: that of a new serving address */
     struct sl_job *told; /* keeps what the last action points at */
     bool no_work;        /* to be told: nothing to hash */
+    bool suspect;        /* who serves does not answer: seen by the last turn */
     bool started;
     uint64_t changes;
 };
@@ -154,23 +157,50 @@ static void serve_from(struct sl_failover *pool, uint32_t index, struct sl_mono 
 /* The serving address has lost its connection. */
 static void serve_no_more(struct sl_failover *pool) {
     pool->serving = -1;
+    pool->suspect = false;
     pool->next_ns = 0; /* the next one at once */
     pool->no_work = true;
     sl_job_unref(pool->job);
     pool->job = NULL;
 }
 
+static bool is_suspect(const struct member *member, struct sl_mono now) {
+    struct sl_mono when;
+    return sl_stratum_suspect_at(member->client, &when) && now.ns >= when.ns;
+}
+
+/* Whether member i is to serve in place of who does. */
+static bool is_wanted(const struct sl_failover *pool, uint32_t i, bool suspects,
+                      struct sl_mono now) {
+    const struct member *member = &pool->members[i];
+    if (!can_serve(member) || (int)i == pool->serving || is_suspect(member, now) != suspects) {
+        return false;
+    }
+    if (pool->serving < 0) {
+        return true;
+    }
+    return !suspects &&
+           (pool->suspect || ((int)i < pool->serving && !SL_MUTANT(primary_never_again)));
+}
+
+static void note_suspicion(struct sl_failover *pool, struct sl_mono now) {
+    bool suspect = pool->serving >= 0 && is_suspect(&pool->members[pool->serving], now);
+    if (suspect && !pool->suspect) {
+        pool->next_ns = 0; /* the next one at once */
+    }
+    pool->suspect = suspect;
+}
+
+/* Who answers comes before who does not, then the better one. */
 static void choose(struct sl_failover *pool, struct sl_mono now) {
     if (pool->serving >= 0 && pool->members[pool->serving].client->state != SL_STRATUM_READY) {
         serve_no_more(pool);
     }
-    uint32_t better = pool->serving < 0                ? pool->count
-                      : SL_MUTANT(primary_never_again) ? 0
-                                                       : (uint32_t)pool->serving;
-    for (uint32_t i = 0; i < better; i++) {
-        if (can_serve(&pool->members[i]) &&
-            (pool->members[i].phase == TRYING || pool->serving < 0)) {
-            serve_from(pool, i, now);
+    note_suspicion(pool, now);
+    for (uint32_t i = 0; i < 2 * pool->count; i++) {
+        if (is_wanted(pool, i % pool->count, i >= pool->count, now)) {
+            serve_from(pool, i % pool->count, now);
+            note_suspicion(pool, now);
             return;
         }
     }
@@ -236,7 +266,8 @@ static void tend_others(struct sl_failover *pool, struct sl_mono now) {
     }
 }
 
-/* Nobody serves: one more address is tried with each failure, and after each head start. */
+/* Nobody serves, or one that does not answer: one more address is tried with each failure, and
+ * after each head start. */
 static void try_another(struct sl_failover *pool, struct sl_mono now) {
     if (now.ns < pool->next_ns) {
         return;
@@ -246,7 +277,8 @@ static void try_another(struct sl_failover *pool, struct sl_mono now) {
         struct member *member = &pool->members[i];
         if (member->phase == RESTING && now.ns >= member->not_before_ns) {
             begin(member, now);
-            pool->next_ns = sl_mono_after_ms(now, pool->config.head_start_ms).ns;
+            int64_t ms = pool->serving < 0 ? pool->config.head_start_ms : STAGGER_MS;
+            pool->next_ns = sl_mono_after_ms(now, ms).ns;
             return;
         }
         if (member->phase == RESTING && member->not_before_ns < pool->next_ns) {
@@ -255,11 +287,19 @@ static void try_another(struct sl_failover *pool, struct sl_mono now) {
     }
 }
 
+/* A better one was left because it did not answer: when it does, or has a new connection, it is
+ * tried again. A worse one is closed when its answers are there. */
 static void tend_leaving(struct sl_failover *pool, struct sl_mono now) {
-    for (uint32_t i = 0; i < pool->count; i++) {
+    for (int i = 0; i < (int)pool->count; i++) {
         struct member *member = &pool->members[i];
+        bool ready = member->client->state == SL_STRATUM_READY;
         bool answered = member->client->open_count == 0 && now.ns >= member->at_ns;
-        if (member->phase == LEAVING && (answered || member->client->state != SL_STRATUM_READY)) {
+        if (member->phase != LEAVING) {
+            continue;
+        }
+        if (i < pool->serving) {
+            member->phase = ready && is_suspect(member, now) ? LEAVING : TRYING;
+        } else if (answered || !ready) {
             rest(member, NEVER_NS, now);
         }
     }
@@ -274,7 +314,7 @@ static void settle(struct sl_failover *pool, struct sl_mono now) {
     }
     choose(pool, now);
     tend_leaving(pool, now);
-    if (pool->serving >= 0) {
+    if (pool->serving >= 0 && !pool->suspect) {
         tend_others(pool, now);
     } else {
         try_another(pool, now);
@@ -344,7 +384,13 @@ int sl_failover_submit(struct sl_failover *pool, const struct sl_share *share, s
 }
 
 bool sl_failover_deadline(const struct sl_failover *pool, struct sl_mono *ret_when) {
-    int64_t due_ns = pool->started && pool->serving < 0 ? pool->next_ns : NEVER_NS;
+    int64_t due_ns =
+        pool->started && (pool->serving < 0 || pool->suspect) ? pool->next_ns : NEVER_NS;
+    struct sl_mono doubt;
+    if (pool->serving >= 0 && !pool->suspect &&
+        sl_stratum_suspect_at(pool->members[pool->serving].client, &doubt) && doubt.ns < due_ns) {
+        due_ns = doubt.ns;
+    }
     for (uint32_t i = 0; i < pool->count; i++) {
         const struct member *member = &pool->members[i];
         struct sl_mono when;
@@ -441,12 +487,20 @@ bool sl_failover_take(struct sl_failover *pool, struct sl_failover_action *ret_a
     return take_own(pool, ret_action);
 }
 
+bool sl_failover_is_suspect(const struct sl_failover *pool) {
+    return pool->suspect;
+}
+
 void sl_failover_status(const struct sl_failover *pool, struct sl_failover_status *ret_status) {
     uint32_t shown = pool->serving < 0 ? 0 : (uint32_t)pool->serving;
     *ret_status = (struct sl_failover_status){.urls = pool->count,
                                               .serving = pool->serving,
                                               .url = &pool->config.urls[shown],
+                                              .suspect = pool->suspect,
                                               .changes = pool->changes};
+    if (pool->suspect) {
+        (void)sl_stratum_suspect_at(pool->members[shown].client, &ret_status->suspect_at);
+    }
     struct sl_stratum_status *total = &ret_status->client;
     sl_stratum_status(pool->members[shown].client, total);
     for (uint32_t i = 0; i < pool->count; i++) {

@@ -10,6 +10,10 @@
  *    accepted share rests for retry_ms to twice that (full jitter) and is then tried once more.
  *  - When a better one has accepted the user and given a job, devices change over at once. The
  *    connection that served is kept for late shares and their answers, then closed.
+ *  - One that serves and has become suspect (sl_stratum_suspect_at) is left for any other that
+ *    serves and is not; all are tried for that, 250 ms apart. Its connection is kept for late
+ *    answers: with the first of them a better one is trusted and returned to. Where no other is
+ *    there, nothing better is known and it goes on.
  *  - A refused user closes the address to the slow retry of sl_stratum; the next one is tried.
  * With one address it is exactly the connection.
  *
@@ -46,6 +50,8 @@ struct sl_failover_status {
     int serving;                     /* its index; -1: none */
     uint32_t urls;                   /* how many there are */
     const struct sl_pool_url *url;   /* that the status is about; borrowed */
+    bool suspect;                    /* who serves does not answer, and no other address is there */
+    struct sl_mono suspect_at;       /* since when; holds with `suspect` */
     uint64_t changes;                /* of the address that serves */
 };
 
@@ -74,6 +80,7 @@ void sl_failover_suggest(struct sl_failover *pool, double difficulty);
 
 bool sl_failover_take(struct sl_failover *pool, struct sl_failover_action *ret_action);
 bool sl_failover_deadline(const struct sl_failover *pool, struct sl_mono *ret_when);
+bool sl_failover_is_suspect(const struct sl_failover *pool); /* sl_failover_status.suspect */
 void sl_failover_status(const struct sl_failover *pool, struct sl_failover_status *ret_status);
 
 #endif

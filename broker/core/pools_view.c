@@ -25,6 +25,7 @@ static void add_node(const struct sl_core_node *node, const struct sl_core_node_
     view->nodes++;
     view->nodes_working += up && own->since_ns != 0;
     view->fallbacks += up && said->url_index > 0;
+    view->suspects += up && own->since_ns != 0 && said->suspect_ms > 0;
     view->tls = view->tls || said->tls;
     if (view->url[0] == '\0') {
         sl_text_copy(view->url, sizeof view->url, said->url);
@@ -35,6 +36,10 @@ static void add_node(const struct sl_core_node *node, const struct sl_core_node_
                  : said->state[0]  ? said->state
                  : said->connected ? "no job yet"
                                    : "not connected");
+    } else if (view->state[0] == '\0' && said->suspect_ms > 0) {
+        snprintf(view->state, sizeof view->state,
+                 "%.60s: no answer to a share that was due %llu s ago", node->name,
+                 (unsigned long long)said->suspect_ms / 1000);
     }
     if (up && said->difficulty_nano > view->difficulty_nano) {
         view->difficulty_nano = said->difficulty_nano;

@@ -122,6 +122,7 @@ struct sl_view_pool {
     char state[SL_MSG_TEXT_MAX];   /* why it has no work somewhere; empty: it has */
     uint32_t nodes, nodes_working; /* that have it in their configuration; that have work of it */
     uint32_t devices;              /* hashing that were sent to it by the policy */
+    uint32_t suspects;             /* nodes whose shares it does not answer any more */
     uint32_t fallbacks;            /* nodes that are at another address than the first */
     bool tls;
     uint64_t difficulty_nano; /* highest of its connections; 0: none is known */

@@ -30,6 +30,7 @@ static const char *state_of(const struct sl_view_pool *view) {
     return view->nodes == 0                    ? "absent"
            : view->nodes_working == 0          ? "down"
            : view->left                        ? "left"
+           : view->suspects > 0                ? "suspect"
            : view->nodes_working < view->nodes ? "partly"
            : view->fallbacks > 0               ? "fallback"
                                                : "good";
@@ -72,6 +73,7 @@ static void write_pool(struct sl_json *json, const struct sl_view_pool *view) {
     sl_json_uint(json, "nodes", view->nodes);
     sl_json_uint(json, "nodes_working", view->nodes_working);
     sl_json_uint(json, "nodes_on_fallback", view->fallbacks);
+    sl_json_uint(json, "nodes_suspect", view->suspects);
     sl_json_bool(json, "tls", view->tls);
     sl_json_uint(json, "devices", view->devices);
     sl_json_uint(json, "share_permille", (uint64_t)view->share_permille);
@@ -101,6 +103,7 @@ void sl_view_pool_json(struct sl_json *json, const char *key, const char *node,
     sl_json_bool(json, "connected", pool->connected);
     sl_json_bool(json, "has_job", pool->has_job);
     sl_json_text(json, "state", pool->state);
+    sl_json_uint(json, "suspect_ms", pool->suspect_ms);
     sl_json_decimal(json, "difficulty", pool->difficulty_nano, 9);
     sl_json_uint(json, "shares_submitted", pool->shares_submitted);
     sl_json_uint(json, "shares_accepted", pool->shares_accepted);
@@ -137,7 +140,19 @@ void sl_view_pools_json(struct sl_json *json, const struct sl_broker_core *core,
 
 /* ---- metrics ---- */
 
-enum metric { SHARES, REJECTED, WORK, USD, WORKING, LATENCY, MEASURED, EFFECTIVE, LEFT, METRICS };
+enum metric {
+    SHARES,
+    REJECTED,
+    WORK,
+    USD,
+    WORKING,
+    SUSPECT,
+    LATENCY,
+    MEASURED,
+    EFFECTIVE,
+    LEFT,
+    METRICS
+};
 
 static void head(struct sl_buf *buf, enum metric metric) {
     static const struct {
@@ -148,6 +163,7 @@ static void head(struct sl_buf *buf, enum metric metric) {
         {"sluice_pool_work_hashes_total", "counter", "Expected hashes of its accepted shares."},
         {"sluice_pool_revenue_usd_total", "counter", "Quoted for its accepted shares."},
         {"sluice_pool_nodes_working", "gauge", "Agents that have work of the pool."},
+        {"sluice_pool_nodes_suspect", "gauge", "Agents whose shares it does not answer any more."},
         {"sluice_pool_latency_seconds", "gauge", "Submission of a share to its answer."},
         {"sluice_pool_measured_hashes_per_second", "gauge",
          "Hashes spent on the pool's jobs, over the policy's window."},
@@ -230,6 +246,9 @@ static void value(struct sl_buf *buf, enum metric metric, const struct sl_view_p
         return;
     case WORKING:
         plain(buf, "sluice_pool_nodes_working", view, NULL, NULL, view->nodes_working);
+        return;
+    case SUSPECT:
+        plain(buf, "sluice_pool_nodes_suspect", view, NULL, NULL, view->suspects);
         return;
     case LATENCY:
         latency(buf, view);

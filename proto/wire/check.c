@@ -233,6 +233,7 @@ static int check_pool(const struct check *c, const struct sl_msg_pool *p, bool n
     rc = rc ? rc : check_name(c, TEXT(p->url), "pool url", false);
     rc = rc ? rc : check_people(c, TEXT(p->state), "pool state");
     rc = rc ? rc : check_span(c, "age of a share", p->share_age_ms, 0);
+    rc = rc ? rc : check_span(c, "silence of a pool", p->suspect_ms, 0);
     return rc ? rc : check_figures(c, figures, sizeof figures / sizeof figures[0]);
 }
 

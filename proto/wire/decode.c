@@ -226,6 +226,7 @@ static int get_pool(const struct reader *r, const Sluice__V1__Pool *in, struct s
     p->url_index = in->url_index;
     p->url_count = in->url_count;
     p->tls = in->tls;
+    p->suspect_ms = in->suspect_ms;
     int rc = get_text(r, in->url, TEXT(p->url), "pool url");
     rc = rc ? rc : get_text(r, in->name, TEXT(p->name), "pool name");
     return rc ? rc : get_text(r, in->state, TEXT(p->state), "pool state");

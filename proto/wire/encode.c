@@ -271,6 +271,7 @@ static void put_pool(struct scratch *s, const struct sl_msg_pool *p, Sluice__V1_
     out->url_index = p->url_index;
     out->url_count = p->url_count;
     out->tls = p->tls;
+    out->suspect_ms = p->suspect_ms;
 }
 
 static void put_report(struct scratch *s, const struct sl_msg_report *m, Sluice__V1__Envelope *e) {

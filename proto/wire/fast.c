@@ -400,6 +400,8 @@ static bool read_part_of_pool(struct in *in, uint64_t tag, struct sl_msg_pool *p
         return read_u32(in, &p->url_count);
     case TAG(22, VARINT):
         return read_bool(in, &p->tls);
+    case TAG(23, VARINT):
+        return read_figure(in, SL_MSG_SPAN_MS_MAX, &p->suspect_ms);
     default:
         return read_counts(in, tag, p);
     }

@@ -77,6 +77,7 @@ struct sl_msg_pool {
     uint32_t url_index;    /* of its addresses, in use; 0: the first */
     uint32_t url_count;
     bool tls;
+    uint64_t suspect_ms; /* for so long it has not answered when it should have; 0: it answers */
 };
 
 #endif

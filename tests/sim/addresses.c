@@ -1,237 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0
  * A small world beside the site, of the same seed: one pool with three addresses (the second by TLS
- * with a pinned key), which die, hang, fall silent, refuse, kick, storm, send miners away or are
- * somebody else; and the real machine that chooses between them. An hour of it. Rules:
+ * with a pinned key), which die, hang, fall silent, become slow, refuse, kick, storm, send miners
+ * away or are somebody else; and the real machine that chooses between them. An hour of it. Rules:
  *  "hosts": connections go to the addresses that are configured, wherever a pool sends us.
  *  "pins": nobody with another key is spoken to.
  *  "busy": an address that gives no accepted share is not connected to again and again.
  *  "wasted": a second after a new block was heard, devices have no job from before it; nor, a
- * second after a connection was lost, one of that connection. "served": while one address is well
- * for longer than any back-off, devices have a job. "return": while the first is well for long
- * enough, the job is its job. "shares": each has one outcome; recorded accepted <= the pool's count
- * <= accepted + unknown; none that could have been sent is dropped. */
-#include <stdarg.h>
-#include <stdio.h>
+ * second after a connection was lost, one of that connection; nor, a second after the answer to a
+ * share was due, one of an address that is silent while another is well. "served": while one
+ * address is well for longer than any back-off, devices have a job. "return": while the first is
+ * well for long enough, the job is its job. "shares": each has one outcome; recorded accepted <=
+ * the pool's count <= accepted + unknown; none that could have been sent is dropped. */
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/stratum/failover.h"
-#include "agent/stratum/pin.h"
-#include "proto/base/text.h"
-#include "tests/sim/addresses.h"
-#include "tests/sim/rng.h"
-
-#define LINKS 3
-#define SPAN_NS (3600 * SL_NS_PER_S)
-#define RETRY_MS 60000
-#define WELL_NS (150 * SL_NS_PER_S)   /* the longest back-off, a head start, and room */
-#define RETURN_NS (330 * SL_NS_PER_S) /* twice RETRY_MS, and all of the above */
-#define CONNECTS_MAX 80               /* a minute; up to 3 s apart where nobody listens */
-#define OPENINGS_MAX 30               /* a minute */
-#define EVENTS_MAX 8192
-#define SHARES_MAX 4096
-
-enum mood {
-    WELL,
-    DOWN,
-    HANGS,
-    SILENT,
-    KICKS,
-    STORMS,
-    SENDS_AWAY,
-    SENDS_HOME,
-    IMPOSTOR,
-    REFUSES,
-    MOODS
-};
-enum kind { TO_AGENT = 1, TO_POOL, REACHED, NEW_JOB, STRIKE, SHARE, CHECK_JOB };
-
-struct event {
-    int64_t at_ns;
-    enum kind kind;
-    uint32_t link;
-    uint64_t tag; /* connection; CHECK_JOB: the oldest job that may be worked on */
-    char *text;
-};
-
-struct address {
-    enum mood mood;
-    int64_t mood_until_ns, well_since_ns;
-    uint64_t connection; /* number of the newest attempt */
-    bool open, authorised;
-    int64_t up_ns, down_ns;
-    uint64_t number, retired_below; /* jobs */
-    uint64_t heard_clean;           /* by the agent */
-    int64_t connects_ns[CONNECTS_MAX], openings_ns[OPENINGS_MAX];
-    uint32_t connects, openings; /* since the last accepted share */
-    struct sl_buf input;
-};
-
-struct share {
-    bool ended, could; /* could: the address took shares when it was found */
-    uint32_t link;
-};
-
-struct world {
-    struct sim_addresses *result;
-    struct sim_rng rng;
-    int64_t now_ns;
-    struct sl_failover *pool;
-    struct sl_pool_pins pins;
-    struct address addresses[LINKS];
-    struct event events[EVENTS_MAX];
-    size_t event_count;
-    struct sl_job *job; /* that devices have */
-    int64_t idle_since_ns;
-    struct share shares[SHARES_MAX];
-    uint32_t share_count;
-    uint64_t outcomes[5], pool_accepted;
-};
+#include "tests/sim/addresses_internal.h"
 
 static const char *const hosts[LINKS] = {"a.pool.test", "b.pool.test", "10.0.0.3"};
-
-static void broken(struct world *world, const char *rule, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-
-static void broken(struct world *world, const char *rule, const char *format, ...) {
-    if (world->result->rule[0]) {
-        return;
-    }
-    va_list args;
-    va_start(args, format);
-    vsnprintf(world->result->text, sizeof world->result->text, format, args);
-    va_end(args);
-    sl_text_copy(world->result->rule, sizeof world->result->rule, rule);
-}
-
-static struct sl_mono mono(const struct world *world) {
-    return (struct sl_mono){world->now_ns};
-}
-
-static void at(struct world *world, int64_t at_ns, enum kind kind, uint32_t link, uint64_t tag,
-               char *text) {
-    sl_assert(world->event_count < EVENTS_MAX);
-    world->events[world->event_count++] = (struct event){at_ns, kind, link, tag, text};
-}
-
-static int64_t latency(struct world *world) {
-    return sim_range(&world->rng, 2, 40) * SL_NS_PER_MS;
-}
-
-/* ---- the pool's side ---- */
-
-static void say(struct world *world, uint32_t link, const char *text) {
-    struct address *address = &world->addresses[link];
-    if (!address->open || address->mood == SILENT) {
-        return;
-    }
-    int64_t when = world->now_ns + latency(world);
-    address->down_ns = when > address->down_ns ? when : address->down_ns + 1;
-    at(world, address->down_ns, TO_AGENT, link, address->connection, strdup(text));
-}
-
-static void notify(struct world *world, uint32_t link, bool clean) {
-    struct address *address = &world->addresses[link];
-    char line[1024];
-    if (!address->authorised || address->mood == REFUSES) {
-        return;
-    }
-    snprintf(line, sizeof line,
-             "{\"id\":null,\"method\":\"mining.notify\",\"params\":[\"%llu\",\"%064llx\","
-             "\"01000000010000000000000000000000000000000000000000000000000000000000000000ffffffff"
-             "2d02e80300049795026b0405e676240c\","
-             "\"0a636b706f6f6c2d6c6872062f746573742fffffffff02205fa012000000001976a91477bff20c60e5"
-             "22dfaa3350c39b030a5d004e839a88ac0000000000000000266a24aa21a9ede2f61c3f71d1defd3fa999"
-             "dfa36953755c690689799962b48bebd836974e8cf900000000\",[],\"20000000\",\"1d00ffff\","
-             "\"6b029597\",%s]}\n",
-             (unsigned long long)address->number, (unsigned long long)address->retired_below,
-             clean ? "true" : "false");
-    say(world, link, line);
-    if (address->mood == SENDS_AWAY) {
-        say(world, link,
-            "{\"method\":\"client.reconnect\",\"params\":[\"evil.example\",3333,0]}\n");
-        world->result->sent_away++;
-    } else if (address->mood == SENDS_HOME) {
-        say(world, link, "{\"method\":\"client.reconnect\",\"params\":[]}\n");
-    }
-}
-
-static void new_job(struct world *world, uint32_t link) {
-    struct address *address = &world->addresses[link];
-    bool storm = address->mood == STORMS;
-    bool clean = storm || sim_chance(&world->rng, 300000);
-    address->number++;
-    if (clean) {
-        address->retired_below = address->number;
-    }
-    notify(world, link, clean);
-    int64_t span_ms =
-        storm ? sim_range(&world->rng, 200, 2000) : sim_range(&world->rng, 8000, 40000);
-    at(world, world->now_ns + span_ms * SL_NS_PER_MS, NEW_JOB, link, 0, NULL);
-}
-
-static void hang_up(struct world *world, uint32_t link, const char *reason) {
-    struct address *address = &world->addresses[link];
-    if (address->open) {
-        address->open = false;
-        sl_failover_disconnected(world->pool, link, reason, mono(world));
-        at(world, world->now_ns + SL_NS_PER_S, CHECK_JOB, link, UINT64_MAX, NULL);
-    }
-}
-
-static void judge(struct world *world, uint32_t link, long id, const char *line) {
-    struct address *address = &world->addresses[link];
-    char text[128];
-    /* [user, job, ...]: the job is the second text. */
-    const char *params = strstr(line, "\"params\":[\"u\",\"");
-    uint64_t number = params ? strtoull(params + 15, NULL, 10) : 0;
-    bool good = number > 0 && number <= address->number && number >= address->retired_below;
-    world->pool_accepted += good;
-    snprintf(text, sizeof text, "{\"id\":%ld,\"result\":%s,\"error\":%s}\n", id,
-             good ? "true" : "null", good ? "null" : "[21,\"Job not found\",null]");
-    say(world, link, text);
-}
-
-static void request(struct world *world, uint32_t link, const char *line) {
-    struct address *address = &world->addresses[link];
-    const char *id_at = strstr(line, "\"id\":");
-    long id = id_at ? strtol(id_at + 5, NULL, 10) : 0;
-    char text[256];
-    if (strstr(line, "mining.submit")) {
-        judge(world, link, id, line);
-        return;
-    }
-    bool no = strstr(line, "mining.authorize") && address->mood == REFUSES;
-    char subscribed[128];
-    snprintf(subscribed, sizeof subscribed, "[[[\"mining.notify\",\"s\"]],\"%u%07llx\",4]", link,
-             (unsigned long long)(address->connection / 2)); /* every other one is resumed */
-    snprintf(text, sizeof text, "{\"id\":%ld,\"result\":%s,\"error\":null}\n", id,
-             strstr(line, "mining.subscribe") ? subscribed
-             : no                             ? "false"
-                                              : "true");
-    say(world, link, text);
-    if (strstr(line, "mining.authorize") && !no) {
-        address->authorised = true;
-        notify(world, link, true);
-    }
-}
-
-static void to_pool(struct world *world, const struct event *event) {
-    struct address *address = &world->addresses[event->link];
-    char *save = NULL;
-    if (!address->open || address->connection != event->tag || address->mood == SILENT) {
-        return;
-    }
-    for (char *line = strtok_r(event->text, "\n", &save); line;
-         line = strtok_r(NULL, "\n", &save)) {
-        request(world, event->link, line);
-    }
-    if (address->mood == KICKS && address->authorised) {
-        /* A job comes before the end. */
-        at(world, address->down_ns + SL_NS_PER_MS, TO_AGENT, event->link, address->connection,
-           NULL);
-    }
-}
 
 /* ---- the agent's side ---- */
 
@@ -240,7 +25,7 @@ static void note_heard(struct world *world, uint32_t link, const char *text) {
     if (strncmp(text, head, sizeof head - 1) == 0 && strstr(text, "true]}")) {
         uint64_t number = strtoull(text + sizeof head - 1, NULL, 10);
         world->addresses[link].heard_clean = number;
-        at(world, world->now_ns + SL_NS_PER_S, CHECK_JOB, link, number, NULL);
+        sim_addresses_at(world, world->now_ns + SL_NS_PER_S, CHECK_JOB, link, number, NULL);
     }
 }
 
@@ -250,11 +35,12 @@ static void to_agent(struct world *world, const struct event *event) {
         return;
     }
     if (!event->text) {
-        hang_up(world, event->link, "kicked");
+        sim_addresses_hang_up(world, event->link, "kicked");
         return;
     }
     note_heard(world, event->link, event->text);
-    sl_failover_received(world->pool, event->link, event->text, strlen(event->text), mono(world));
+    sl_failover_received(world->pool, event->link, event->text, strlen(event->text),
+                         sim_addresses_mono(world));
 }
 
 /* The limit-th time ago; false: not so often yet. */
@@ -269,14 +55,16 @@ static void connect_to(struct world *world, uint32_t link, const struct sl_strat
     struct address *address = &world->addresses[link];
     if (strcmp(action->host, hosts[link]) != 0 || action->port != 3333 ||
         action->tls != (link == 1)) {
-        broken(world, "hosts", "the agent goes to %s:%u", action->host, action->port);
+        sim_addresses_broken(world, "hosts", "the agent goes to %s:%u", action->host, action->port);
     }
     if (too_often(address->connects_ns, CONNECTS_MAX, &address->connects, world->now_ns)) {
-        broken(world, "busy", "%u attempts in a minute at %s", CONNECTS_MAX, hosts[link]);
+        sim_addresses_broken(world, "busy", "%u attempts in a minute at %s", CONNECTS_MAX,
+                             hosts[link]);
     }
     address->open = false;
     address->connection++;
-    at(world, world->now_ns + latency(world), REACHED, link, address->connection, NULL);
+    sim_addresses_at(world, world->now_ns + sim_addresses_latency(world), REACHED, link,
+                     address->connection, NULL);
 }
 
 /* What the shell does: TCP, and for TLS the peer's key against the pins. */
@@ -287,43 +75,48 @@ static void reached(struct world *world, const struct event *event) {
         return;
     }
     if (address->mood == DOWN) {
-        sl_failover_disconnected(world->pool, event->link, "connection refused", mono(world));
+        sl_failover_disconnected(world->pool, event->link, "connection refused",
+                                 sim_addresses_mono(world));
         return;
     }
     key[0] = address->mood == IMPOSTOR ? 2 : 1;
     if (event->link == 1 && !sl_pool_pins_hold(&world->pins, key)) {
         world->result->impostors++;
-        sl_failover_disconnected(world->pool, event->link, "another key", mono(world));
+        sl_failover_disconnected(world->pool, event->link, "another key",
+                                 sim_addresses_mono(world));
         return;
     }
     if (event->link == 1 && address->mood == IMPOSTOR) {
-        broken(world, "pins", "somebody with another key is trusted");
+        sim_addresses_broken(world, "pins", "somebody with another key is trusted");
     }
     if (too_often(address->openings_ns, OPENINGS_MAX, &address->openings, world->now_ns)) {
-        broken(world, "busy", "%u connections in a minute to %s", OPENINGS_MAX, hosts[event->link]);
+        sim_addresses_broken(world, "busy", "%u connections in a minute to %s", OPENINGS_MAX,
+                             hosts[event->link]);
     }
     address->open = true;
     address->authorised = false;
     address->heard_clean = 0;
-    sl_failover_connected(world->pool, event->link, mono(world));
+    sl_failover_connected(world->pool, event->link, sim_addresses_mono(world));
 }
 
 static void send_up(struct world *world, uint32_t link, const char *data, size_t size) {
     struct address *address = &world->addresses[link];
-    int64_t when = world->now_ns + latency(world);
+    int64_t when = world->now_ns + sim_addresses_latency(world);
     address->up_ns = when > address->up_ns ? when : address->up_ns + 1;
-    at(world, address->up_ns, TO_POOL, link, address->connection, strndup(data, size));
+    sim_addresses_at(world, address->up_ns, TO_POOL, link, address->connection,
+                     strndup(data, size));
 }
 
 static void settle_share(struct world *world, uint32_t link,
                          const struct sl_stratum_action *action) {
     struct share *share = &world->shares[action->share_seq];
     if (share->ended) {
-        broken(world, "shares", "share %llu ends twice", (unsigned long long)action->share_seq);
+        sim_addresses_broken(world, "shares", "share %llu ends twice",
+                             (unsigned long long)action->share_seq);
     }
     if (action->outcome == SL_ANSWER_STALE && !action->sent && share->could) {
-        broken(world, "shares", "share %llu could have been sent: %s",
-               (unsigned long long)action->share_seq, action->text);
+        sim_addresses_broken(world, "shares", "share %llu could have been sent: %s",
+                             (unsigned long long)action->share_seq, action->text);
     }
     share->ended = true;
     world->outcomes[action->outcome]++;
@@ -380,7 +173,8 @@ static void find_share(struct world *world) {
     struct sl_work_cursor cursor;
     struct sl_work work;
     struct sl_share share;
-    at(world, world->now_ns + sim_range(&world->rng, 1000, 9000) * SL_NS_PER_MS, SHARE, 0, 0, NULL);
+    sim_addresses_at(world, world->now_ns + sim_range(&world->rng, 1000, 9000) * SL_NS_PER_MS,
+                     SHARE, 0, 0, NULL);
     if (!world->job || world->share_count == SHARES_MAX) {
         return;
     }
@@ -393,34 +187,61 @@ static void find_share(struct world *world) {
         (struct share){.link = link,
                        .could = address->open && address->authorised && address->heard_clean > 0 &&
                                 strtoull(world->job->id, NULL, 10) >= address->heard_clean};
+    if (address->mood == SILENT && world->shares[world->share_count].could) {
+        int64_t due_ns = address->ever_slow ? SLOW_PATIENCE_NS : PATIENCE_NS;
+        sim_addresses_at(world, world->now_ns + due_ns + SL_NS_PER_S, CHECK_SILENT, link,
+                         (uint64_t)world->now_ns, NULL);
+    }
     world->share_count++;
-    if (sl_failover_submit(world->pool, &share, mono(world), NULL) != SL_OK) {
-        broken(world, "shares", "a share of the present job is refused");
+    if (sl_failover_submit(world->pool, &share, sim_addresses_mono(world), NULL) != SL_OK) {
+        sim_addresses_broken(world, "shares", "a share of the present job is refused");
     }
 }
 
 /* ---- faults and rules ---- */
 
+/* Whoever serves says nothing more, after a time in which all recovered. */
+static void hush(struct world *world) {
+    uint32_t link = world->job ? (uint32_t)(world->job->serial >> 56) : 0;
+    struct address *address = &world->addresses[link];
+    address->mood_since_ns = world->now_ns;
+    address->mood = SILENT;
+    address->mood_until_ns = world->now_ns + sim_range(&world->rng, 20, 150) * SL_NS_PER_S;
+}
+
 static void strike(struct world *world) {
+    if (world->quiet) {
+        hush(world);
+        world->quiet = false;
+        sim_addresses_at(world, world->now_ns + 200 * SL_NS_PER_S, STRIKE, 0, 0, NULL);
+        return;
+    }
+    world->quiet = sim_chance(&world->rng, 50000);
     uint32_t link = (uint32_t)sim_range(&world->rng, 0, LINKS - 1);
     enum mood mood = (enum mood)sim_range(&world->rng, DOWN, MOODS - 1);
     bool all = mood != IMPOSTOR && mood != REFUSES && sim_chance(&world->rng, 250000);
     int64_t until_ns = world->now_ns + sim_span(&world->rng, 1000, 600000) * SL_NS_PER_MS;
-    at(world, world->now_ns + sim_span(&world->rng, 5000, 500000) * SL_NS_PER_MS, STRIKE, 0, 0,
-       NULL);
+    int64_t next_ns = sim_span(&world->rng, 5000, 500000) * SL_NS_PER_MS;
+    if (world->quiet) {
+        next_ns = 500 * SL_NS_PER_S;
+        until_ns = world->now_ns + 20 * SL_NS_PER_S;
+    }
+    sim_addresses_at(world, world->now_ns + next_ns, STRIKE, 0, 0, NULL);
     link = mood == IMPOSTOR ? 1 : mood == REFUSES ? 2 : link;
     for (uint32_t i = 0; i < LINKS; i++) {
         struct address *address = &world->addresses[i];
         if (i != link && !all) {
             continue;
         }
+        address->mood_since_ns = address->mood == mood ? address->mood_since_ns : world->now_ns;
         address->mood = mood;
+        address->ever_slow |= mood == SLOW;
         address->mood_until_ns = until_ns;
         if (mood == DOWN || mood == HANGS || mood == IMPOSTOR || mood == REFUSES) {
-            hang_up(world, i, "reset by the pool");
+            sim_addresses_hang_up(world, i, "reset by the pool");
         }
         if (mood == STORMS) {
-            new_job(world, i);
+            sim_addresses_new_job(world, i);
         }
     }
 }
@@ -444,14 +265,15 @@ static void check_served(struct world *world) {
         first->well_since_ns < second->well_since_ns ? first->well_since_ns : second->well_since_ns;
     since_ns = since_ns > world->idle_since_ns ? since_ns : world->idle_since_ns;
     if (!world->job && world->now_ns - since_ns > WELL_NS) {
-        broken(world, "served", "no work, though an address has been well for %lld s",
-               (long long)((world->now_ns - since_ns) / SL_NS_PER_S));
+        sim_addresses_broken(world, "served", "no work, though an address has been well for %lld s",
+                             (long long)((world->now_ns - since_ns) / SL_NS_PER_S));
     }
     if (world->job && world->job->serial >> 56 != 0 &&
         world->now_ns - first->well_since_ns > RETURN_NS) {
-        broken(world, "return", "%s serves, though the first has been well for %lld s",
-               hosts[world->job->serial >> 56],
-               (long long)((world->now_ns - first->well_since_ns) / SL_NS_PER_S));
+        sim_addresses_broken(world, "return",
+                             "%s serves, though the first has been well for %lld s",
+                             hosts[world->job->serial >> 56],
+                             (long long)((world->now_ns - first->well_since_ns) / SL_NS_PER_S));
     }
 }
 
@@ -461,13 +283,33 @@ static void check_job(struct world *world, const struct event *event) {
     }
     if (event->tag == UINT64_MAX) {
         if (!world->addresses[event->link].open) {
-            broken(world, "wasted", "work for %s a second after its connection was lost",
-                   hosts[event->link]);
+            sim_addresses_broken(world, "wasted",
+                                 "work for %s a second after its connection was lost",
+                                 hosts[event->link]);
         }
     } else if (world->addresses[event->link].heard_clean >= event->tag &&
                strtoull(world->job->id, NULL, 10) < event->tag) {
-        broken(world, "wasted", "job %s of %s is worked on a second after job %llu began a block",
-               world->job->id, hosts[event->link], (unsigned long long)event->tag);
+        sim_addresses_broken(world, "wasted",
+                             "job %s of %s is worked on a second after job %llu began a block",
+                             world->job->id, hosts[event->link], (unsigned long long)event->tag);
+    }
+}
+
+/* A share was sent to it, and nothing has been heard since. */
+static void check_silent(struct world *world, const struct event *event) {
+    const struct address *address = &world->addresses[event->link];
+    bool silent = address->mood == SILENT && address->mood_since_ns <= (int64_t)event->tag;
+    bool other = false;
+    for (uint32_t i = 0; i < 2; i++) { /* the third may be in the long pause of a refused user */
+        other |= i != event->link && world->now_ns - world->addresses[i].well_since_ns > WELL_NS;
+    }
+    if (!silent || !other) {
+        return;
+    }
+    world->result->silences++;
+    if (world->job && world->job->serial >> 56 == event->link) {
+        sim_addresses_broken(world, "wasted", "work for %s a second after its answer was due",
+                             hosts[event->link]);
     }
 }
 
@@ -477,13 +319,13 @@ static void run_event(struct world *world, const struct event *event) {
         to_agent(world, event);
         break;
     case TO_POOL:
-        to_pool(world, event);
+        sim_addresses_to_pool(world, event);
         break;
     case REACHED:
         reached(world, event);
         break;
     case NEW_JOB:
-        new_job(world, event->link);
+        sim_addresses_new_job(world, event->link);
         break;
     case STRIKE:
         strike(world);
@@ -493,6 +335,9 @@ static void run_event(struct world *world, const struct event *event) {
         break;
     case CHECK_JOB:
         check_job(world, event);
+        break;
+    case CHECK_SILENT:
+        check_silent(world, event);
         break;
     }
 }
@@ -508,7 +353,7 @@ static bool turn(struct world *world) {
     if (sl_failover_deadline(world->pool, &when) && when.ns <= event_ns) {
         world->now_ns = when.ns > world->now_ns ? when.ns : world->now_ns;
         cheer_up(world);
-        sl_failover_timer(world->pool, mono(world));
+        sl_failover_timer(world->pool, sim_addresses_mono(world));
     } else {
         struct event event = world->events[next];
         world->events[next] = world->events[--world->event_count];
@@ -539,29 +384,30 @@ static void begin(struct world *world, uint64_t seed) {
         config.urls[i].port = 3333;
         config.urls[i].tls = i == 1;
         world->addresses[i].number = world->addresses[i].retired_below = 1;
-        at(world, sim_range(&world->rng, 1, 20) * SL_NS_PER_S, NEW_JOB, i, 0, NULL);
+        sim_addresses_at(world, sim_range(&world->rng, 1, 20) * SL_NS_PER_S, NEW_JOB, i, 0, NULL);
     }
     sl_assert(sl_failover_create(&config, sim_next(&world->rng), &world->pool, NULL) == SL_OK);
-    at(world, sim_range(&world->rng, 1, 100) * SL_NS_PER_S, STRIKE, 0, 0, NULL);
-    at(world, SL_NS_PER_S, SHARE, 0, 0, NULL);
-    sl_failover_start(world->pool, mono(world));
+    sim_addresses_at(world, sim_range(&world->rng, 1, 100) * SL_NS_PER_S, STRIKE, 0, 0, NULL);
+    sim_addresses_at(world, SL_NS_PER_S, SHARE, 0, 0, NULL);
+    sl_failover_start(world->pool, sim_addresses_mono(world));
     obey(world);
 }
 
 static void end(struct world *world) {
-    sl_failover_stop(world->pool, mono(world));
+    sl_failover_stop(world->pool, sim_addresses_mono(world));
     obey(world);
     for (uint32_t i = 0; i < world->share_count; i++) {
         if (!world->shares[i].ended) {
-            broken(world, "shares", "share %u has no outcome", i);
+            sim_addresses_broken(world, "shares", "share %u has no outcome", i);
         }
     }
     uint64_t accepted = world->outcomes[SL_ANSWER_ACCEPTED];
     uint64_t unknown = world->outcomes[SL_ANSWER_UNKNOWN];
     if (accepted > world->pool_accepted || world->pool_accepted > accepted + unknown) {
-        broken(world, "shares", "recorded %llu accepted and %llu unknown, the pool accepted %llu",
-               (unsigned long long)accepted, (unsigned long long)unknown,
-               (unsigned long long)world->pool_accepted);
+        sim_addresses_broken(world, "shares",
+                             "recorded %llu accepted and %llu unknown, the pool accepted %llu",
+                             (unsigned long long)accepted, (unsigned long long)unknown,
+                             (unsigned long long)world->pool_accepted);
     }
     world->result->shares = world->share_count;
     for (size_t i = 0; i < world->event_count; i++) {

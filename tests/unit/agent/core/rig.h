@@ -65,8 +65,9 @@ struct rig {
     struct rig_record disk[RIG_RECORDS];
     uint32_t disk_count;
     /* Pool: answers by itself once it is up. */
-    bool pool_down;   /* refuses connections */
-    bool pool_silent; /* takes shares without an answer */
+    bool pool_down;    /* refuses connections */
+    bool other_silent; /* the second pool, as: */
+    bool pool_silent;  /* takes shares without an answer */
     bool pool_connected;
     uint32_t pool_submits;
     bool other_down, other_connected; /* of pool b */

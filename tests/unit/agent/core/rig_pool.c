@@ -66,7 +66,7 @@ static void answer(struct rig *rig, uint32_t pool, const char *request) {
         uint32_t *submits = pool ? &rig->other_submits : &rig->pool_submits;
         (*submits)++;
         sl_text_copy(rig->submit, sizeof rig->submit, request);
-        if (!rig->pool_silent) {
+        if (!rig->pool_silent && !(pool && rig->other_silent)) {
             snprintf(line, sizeof line, "{\"id\":%ld,\"result\":true,\"error\":null}\n", id);
             say(rig, pool, line);
         }

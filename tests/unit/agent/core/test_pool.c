@@ -33,7 +33,7 @@ static void a_refused_authorisation_is_an_error_for_people(void **state) {
     assert_int_equal(action.link, 0);
     assert_false(action.tls);
     agent_pool_on_connected(pool, 0, now);
-    agent_pool_get_status(pool, &status);
+    agent_pool_get_status(pool, now, &status);
     assert_false(status.connected);
     assert_true(status.state[0] != '\0');
     static const char subscribe[] = "{\"id\":1,\"result\":[[],\"ab\",4],\"error\":null}\n";
@@ -46,7 +46,7 @@ static void a_refused_authorisation_is_an_error_for_people(void **state) {
                  strstr(action.text, "refuses this user");
     }
     assert_true(error);
-    agent_pool_get_status(pool, &status);
+    agent_pool_get_status(pool, now, &status);
     assert_non_null(strstr(status.state, "refused"));
     struct sl_mono when;
     assert_true(agent_pool_deadline(pool, &when));

@@ -85,6 +85,25 @@ static void without_work_there_the_next_one_serves(void **state) {
     rig_stop(rig);
 }
 
+static void one_that_does_not_answer_is_left_for_the_next(void **state) {
+    (void)state;
+    struct rig *rig = start(1);
+    rig_run_ms(rig, 300);
+    rig->pool_silent = true;
+    rig_run_ms(rig, 300);
+    assert_string_equal(pool(rig, 0), "a");
+    rig_run_ms(rig, 900);
+    assert_string_equal(pool(rig, 0), "b");
+    struct sl_msg_pool a = report(rig, 0);
+    assert_true(a.connected && a.has_job);
+    assert_true(a.suspect_ms > 0);
+    assert_int_equal(a.shares_unknown, 0); /* an answer may still come */
+    /* b is as silent by now: what was asked for, or else the first, goes on. */
+    rig_run_ms(rig, 1000);
+    assert_string_equal(pool(rig, 0), "a");
+    rig_stop(rig);
+}
+
 static void an_unknown_name_is_reported(void **state) {
     (void)state;
     struct rig *rig = start(1);
@@ -102,7 +121,7 @@ static void figures_are_kept_apart(void **state) {
     struct rig *rig = start(1);
     rig_run_ms(rig, 500);
     direct(rig, 0, 1, "b", false);
-    rig->pool_silent = true;
+    rig->other_silent = true;
     rig_run_ms(rig, 500);
     struct sl_msg_pool a = report(rig, 0);
     struct sl_msg msg;
@@ -174,6 +193,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_directive_names_the_pool),
         cmocka_unit_test(without_work_there_the_next_one_serves),
+        cmocka_unit_test(one_that_does_not_answer_is_left_for_the_next),
         cmocka_unit_test(an_unknown_name_is_reported),
         cmocka_unit_test(figures_are_kept_apart),
         cmocka_unit_test(each_device_is_a_worker),

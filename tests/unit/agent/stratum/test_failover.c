@@ -427,6 +427,117 @@ static void a_primary_that_flaps_without_shares_comes_to_rest(void **state) {
     tear_down(&rig);
 }
 
+/* The first address falls silent with a share; the second is there by the time that is suspect. */
+static void fall_silent(struct rig *rig, uint32_t count) {
+    set_up(rig, count);
+    begin(rig);
+    submit(rig, 1);
+    rig->players[0].silent_on_shares = true;
+    submit(rig, 2);
+    pass(rig, 999);
+    assert_int_equal(serving(rig), 0);
+    assert_int_equal(rig->players[1].connects, 0);
+    pass(rig, 1);
+}
+
+static void a_silent_address_is_left_and_its_late_answer_brings_work_back(void **state) {
+    (void)state;
+    struct rig rig;
+    fall_silent(&rig, 2);
+    assert_int_equal(serving(&rig), 1);
+    assert_int_equal(rig.no_work, 0);
+    assert_true(rig.job->clean);
+    assert_false(sl_failover_is_suspect(rig.pool));
+    pass(&rig, 40000); /* longer than late shares are waited for */
+    assert_int_equal(serving(&rig), 1);
+    assert_true(rig.players[0].open && rig.players[0].connects == 1);
+    assert_int_equal(rig.outcomes[SL_ANSWER_UNKNOWN], 0);
+    say(&rig, 0, "{\"id\":4,\"result\":true,\"error\":null}\n");
+    pump(&rig);
+    assert_int_equal(rig.outcomes[SL_ANSWER_ACCEPTED], 2);
+    assert_int_equal(serving(&rig), 0);
+    pass(&rig, 6000);
+    assert_false(rig.players[1].open);
+    /* One that was suspected for nothing is waited for twice as long. */
+    submit(&rig, 3);
+    pass(&rig, 1999);
+    assert_int_equal(serving(&rig), 0);
+    pass(&rig, 1);
+    assert_int_equal(serving(&rig), 1);
+    tear_down(&rig);
+}
+
+static void one_that_never_answers_loses_its_shares_and_is_tried_again(void **state) {
+    (void)state;
+    struct rig rig;
+    fall_silent(&rig, 2);
+    pass(&rig, 58999);
+    assert_int_equal(rig.outcomes[SL_ANSWER_UNKNOWN], 0);
+    pass(&rig, 1);
+    assert_int_equal(rig.outcomes[SL_ANSWER_UNKNOWN], 1);
+    assert_non_null(strstr(rig.logs.data, "does not answer to shares"));
+    pass(&rig, 1000);
+    assert_int_equal(serving(&rig), 0); /* a new connection is not suspect */
+    submit(&rig, 3);
+    pass(&rig, 1000);
+    assert_int_equal(serving(&rig), 1);
+    /* It gives jobs and never an answer: after three times it rests. */
+    for (int i = 0; i < 6; i++) {
+        pass(&rig, 61000);
+        submit(&rig, 10 + (uint64_t)i);
+    }
+    int connects = rig.players[0].connects;
+    assert_true(connects <= 4);
+    pass(&rig, 200000);
+    assert_int_equal(rig.players[0].connects, connects);
+    assert_int_equal(serving(&rig), 1);
+    tear_down(&rig);
+}
+
+static void all_are_tried_while_one_is_silent(void **state) {
+    (void)state;
+    struct rig rig;
+    set_up(&rig, 3);
+    rig.players[1].mood = HANGS;
+    begin(&rig);
+    rig.players[0].silent_on_shares = true;
+    submit(&rig, 1);
+    pass(&rig, 1249);
+    assert_int_equal(serving(&rig), 0);
+    assert_true(sl_failover_is_suspect(rig.pool));
+    pass(&rig, 1);
+    assert_int_equal(serving(&rig), 2);
+    /* That one too, and nobody else is there: better hash than not. */
+    rig.players[2].silent_on_shares = true;
+    submit(&rig, 2);
+    pass(&rig, 2000);
+    assert_int_equal(serving(&rig), 2);
+    assert_true(sl_failover_is_suspect(rig.pool));
+    say(&rig, 2, "{\"id\":3,\"result\":true,\"error\":null}\n");
+    pump(&rig);
+    assert_false(sl_failover_is_suspect(rig.pool));
+    assert_int_equal(serving(&rig), 2);
+    tear_down(&rig);
+}
+
+static void alone_it_goes_on_and_says_so(void **state) {
+    (void)state;
+    struct rig rig;
+    fall_silent(&rig, 1);
+    struct sl_failover_status status;
+    sl_failover_status(rig.pool, &status);
+    assert_int_equal(status.serving, 0);
+    assert_true(status.suspect);
+    assert_int_equal(status.suspect_at.ns, rig.now.ns);
+    assert_non_null(rig.job);
+    pass(&rig, 30000);
+    assert_int_equal(rig.no_work, 0);
+    say(&rig, 0, "{\"id\":4,\"result\":true,\"error\":null}\n");
+    pump(&rig);
+    assert_false(sl_failover_is_suspect(rig.pool));
+    tear_down(&rig);
+}
+
 static void stopping_closes_everything(void **state) {
     (void)state;
     struct rig rig;
@@ -477,6 +588,10 @@ int main(void) {
         cmocka_unit_test(a_share_waits_for_its_own_session),
         cmocka_unit_test(a_refused_user_leads_to_the_next_and_is_not_asked_again_soon),
         cmocka_unit_test(all_dead_is_no_busy_loop_and_any_of_them_ends_it),
+        cmocka_unit_test(a_silent_address_is_left_and_its_late_answer_brings_work_back),
+        cmocka_unit_test(one_that_never_answers_loses_its_shares_and_is_tried_again),
+        cmocka_unit_test(all_are_tried_while_one_is_silent),
+        cmocka_unit_test(alone_it_goes_on_and_says_so),
         cmocka_unit_test(a_primary_that_flaps_without_shares_comes_to_rest),
         cmocka_unit_test(stopping_closes_everything),
         cmocka_unit_test(limits),

@@ -233,6 +233,7 @@ static void pool(struct random_msg *r, struct sl_msg_pool *p) {
     p->share_age_ms = span(r) - 1;
     p->url_index = (uint32_t)figure(r);
     p->url_count = (uint32_t)figure(r);
+    p->suspect_ms = span(r) - 1;
     p->tls = coin(r);
 }
 

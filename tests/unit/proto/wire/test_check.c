@@ -153,6 +153,7 @@ static void rules_of_devices(void **state) {
     RULE(REPORT, SL_LIMIT, "hashes spent", s.pools[1].hashes_spent = UINT64_MAX);
     RULE(REPORT, SL_LIMIT, "unauthorised", s.pools[0].rejected_unauthorised = UINT64_MAX);
     RULE(REPORT, SL_LIMIT, "age of a share", s.pools[0].share_age_ms = UINT64_MAX);
+    RULE(REPORT, SL_LIMIT, "silence of a pool", s.pools[0].suspect_ms = UINT64_MAX);
 }
 
 static void rules_of_work(void **state) {
