@@ -233,7 +233,7 @@ class BadPools(SiteCase):
     tenants are served, nothing is hashed, and a good pool on the same port is taken up again. That one has a
     new block every 700 ms, which leaves these devices no old work."""
 
-    options = {"clean_every": "700ms", "pool_user": "u\n  submit_stale: true"}
+    options = {"clean_every": "700ms", "pool_user": "u\n  submit_stale: true\n  answer_timeout: 4s"}
     parts = ("broker",)
 
     def tearDown(self):
@@ -286,7 +286,7 @@ class BadPools(SiteCase):
             "--garbage", "not JSON|not an object|fields instead of 9|set_difficulty: difficulty must be", 30))
 
     def test_silence(self):
-        # The agent gives up after 15 s without an answer.
+        # The agent gives up after 4 s without an answer.
         self.check_good_pool(self.try_pool("--silent", "does not answer mining.subscribe", 40))
 
 
