@@ -1,12 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Re-tests of a device in service: known answers again, between two launches. A switch that is
- * asked for meanwhile comes first: the stop word cuts the test short, which then says nothing and
- * is done again later. */
+ * asked for meanwhile, or a new block, comes first: the stop word cuts the test short, which then
+ * says nothing and is done again later. */
 #include <string.h>
 
 #include "agent/device/cl_device_internal.h"
 
 #define AGAIN_NS (2 * SL_NS_PER_S)
+#define AGAIN_CUT_NS (SL_NS_PER_S / 10) /* after a new block: the device stays what it is */
+
+/* The stop word is set, or was while a test ran: what the device left out is no fault of its. */
+static bool stopped(struct sl_cl_device *d) {
+    return sl_cl_device_halt_wanted(d) || sl_cl_device_cut_wanted(d);
+}
 
 /* 1: all that could be tested gave the known answers; 0: nothing could be tested now. */
 static int test_all(struct sl_cl_device *d, struct sl_error *err) {
@@ -19,7 +25,7 @@ static int test_all(struct sl_cl_device *d, struct sl_error *err) {
         } else if (rc != -SL_AGAIN) {
             return rc;
         }
-        if (sl_cl_device_halt_wanted(d)) {
+        if (stopped(d)) {
             return 0;
         }
     }
@@ -34,21 +40,24 @@ int sl_cl_device_canary(struct sl_cl_device *d, struct sl_error *err) {
     /* What is queued runs out by itself: launches are short, and few are ahead. */
     int rc = sl_flights_drain(d, err);
     d->starved = true;
-    if (rc != SL_OK || sl_cl_device_halt_wanted(d)) {
+    if (rc != SL_OK || stopped(d)) {
         return rc;
     }
     struct sl_error why = {0};
+    int64_t began_ns = sl_clock_mono().ns; /* from here on the device does nothing else */
     sl_watch_begin(d, (int64_t)d->config.hang_ms * SL_NS_PER_MS);
     int tested = test_all(d, &why);
     sl_watch_end(d);
-    if (tested == 0 || sl_cl_device_halt_wanted(d)) {
-        d->canary_due_ns = sl_clock_mono().ns + AGAIN_NS;
+    if (tested == 0 || stopped(d)) {
+        int64_t again_ns = sl_cl_device_cut_wanted(d) ? AGAIN_CUT_NS : AGAIN_NS;
+        d->canary_due_ns = sl_clock_mono().ns + again_ns;
         return SL_OK;
     }
     struct sl_device_event event = {.kind = SL_DEVEV_CANARY,
                                     .epoch = d->stats.epoch,
                                     .mode = d->stats.mode,
                                     .at = sl_clock_mono()};
+    event.unit_id = (uint64_t)(event.at.ns - began_ns) / 1000;
     d->canary_wanted = false;
     if (tested < 0) {
         memcpy(event.text, why.text, sizeof event.text);

@@ -124,6 +124,7 @@ void sl_cl_device_dead(struct sl_cl_device *d, const struct sl_error *err);
 void sl_cl_device_report(struct sl_cl_device *d, enum sl_device_event_kind kind);
 
 bool sl_cl_device_halt_wanted(struct sl_cl_device *d);
+bool sl_cl_device_cut_wanted(struct sl_cl_device *d);
 /* cl_device_canary.c: re-tests the device if that was asked for and can be done now. */
 int sl_cl_device_canary(struct sl_cl_device *d, struct sl_error *err);
 

@@ -100,7 +100,7 @@ static void set_hashing(struct sl_cl_device *d, bool hashing) {
 }
 
 /* The loop has set the stop word because a new job makes the old one worthless. */
-static bool cut_wanted(struct sl_cl_device *d) {
+bool sl_cl_device_cut_wanted(struct sl_cl_device *d) {
     pthread_mutex_lock(&d->lock);
     bool wanted = d->cuts != d->cuts_done;
     pthread_mutex_unlock(&d->lock);
@@ -351,7 +351,7 @@ static int turn(struct sl_cl_device *d, struct sl_error *err) {
         if (tested != SL_OK || sl_cl_device_halt_wanted(d)) {
             return tested;
         }
-        if (d->now->cut || cut_wanted(d)) {
+        if (d->now->cut || sl_cl_device_cut_wanted(d)) {
             int rc = do_cut(d, err);
             if (rc != SL_OK || sl_cl_device_halt_wanted(d)) {
                 return rc;

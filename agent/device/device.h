@@ -123,7 +123,7 @@ enum sl_device_event_kind {
     SL_DEVEV_LINE,        /* one input of a unit is done */
     SL_DEVEV_UNIT_DONE,   /* all lines of the unit have been reported */
     SL_DEVEV_NEED_WORK,   /* infer mode, queue of units is (nearly) empty */
-    SL_DEVEV_CANARY,      /* text empty: passed; else what was wrong */
+    SL_DEVEV_CANARY,      /* text empty: passed; else what was wrong. unit_id: it took so many us */
     SL_DEVEV_JOB_STARTED, /* first launch of a pool job, unit_id = its serial, started at `at` */
     SL_DEVEV_STATS,       /* about once a second while something runs, and on change */
 };

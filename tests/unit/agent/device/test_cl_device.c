@@ -370,6 +370,29 @@ static void it_is_tested_again_in_service(void **state) {
     finish(rig);
 }
 
+/* What a new block cuts short is no fault of the device. */
+static void new_blocks_fail_no_test(void **state) {
+    struct rig *rig = *state;
+    struct sl_cl_device_config config = hash_and_idle();
+    struct sl_device_event event;
+    uint64_t serial = 1;
+    start(rig, &config);
+    post_job(rig->device, serial, 1.0, true);
+    post_mode(rig->device, SL_MODE_HASH, 1);
+    wait_event(rig, SL_DEVEV_STARTED, 10 * S, &event);
+    for (int i = 0; i < 3; i++) {
+        struct sl_device_cmd cmd = {.kind = SL_DEVCMD_CANARY};
+        assert_int_equal(sl_device_post(rig->device, &cmd), SL_OK);
+        for (int block = 0; block < 60; block++) {
+            post_job(rig->device, ++serial, 1.0, true);
+            nap_ms(1);
+        }
+        wait_event(rig, SL_DEVEV_CANARY, 30 * S, &event);
+        assert_string_equal(event.text, "");
+    }
+    finish(rig);
+}
+
 /* Two parts of one CPU: halting the one neither stops nor delays the other. */
 static void parts_of_a_cpu_switch_on_their_own(void **state) {
     struct rig *rig = *state;
@@ -530,6 +553,7 @@ int main(void) {
         cmocka_unit_test_teardown(clean_jobs_in_a_row_end_with_work, end_devices),
         cmocka_unit_test_teardown(a_mode_without_a_halt_halts_by_itself, end_devices),
         cmocka_unit_test_teardown(it_is_tested_again_in_service, end_devices),
+        cmocka_unit_test_teardown(new_blocks_fail_no_test, end_devices),
         cmocka_unit_test_teardown(parts_of_a_cpu_switch_on_their_own, end_devices),
         cmocka_unit_test_teardown(a_failed_self_test_is_never_offered, end_devices),
         cmocka_unit_test_teardown(a_stopped_process_is_no_hung_device, end_devices),
