@@ -71,6 +71,9 @@ static void fill_device(const struct sl_agent_core *core, const struct agent_dev
     sl_pci_text(&device->info.place.pci, out->pci);
     sl_text_copy(out->uuid, sizeof out->uuid, device->info.place.uuid);
     sl_text_copy(out->locality, sizeof out->locality, device->info.place.locality);
+    if (device->pool_posted) {
+        sl_text_copy(out->pool, sizeof out->pool, core->pools[device->pool_posted - 1].name);
+    }
     agent_health_fill(device, &out->telemetry);
     fill_figures(device, out);
     fill_models(core, device, out);

@@ -94,6 +94,10 @@ static void print_now(const json_t *device) {
     if (json_is_true(sl_cli_find(device, "safe_mode"))) {
         sl_buf_printf(&text, " in its safe mode, without the broker");
     }
+    if (strcmp(sl_cli_text(device, "mode"), "hash") == 0 && sl_cli_text(device, "pool")[0]) {
+        sl_buf_printf(&text, " for the pool ");
+        sl_cli_value(device, "pool", SL_CLI_TEXT, &text);
+    }
     sl_buf_printf(&text, ", for ");
     sl_cli_value(device, "since_ms", SL_CLI_MS, &text);
     if (batch[0]) {

@@ -184,6 +184,9 @@ static void take_report(struct sl_broker_core *core, uint32_t dev,
     fleet->hash_rate_hs[dev] = report->hash_rate_hs;
     bool mode_known = report->mode > SL_MODE_INVALID && report->mode < SL_MODE_COUNT;
     fleet->running_mode[dev] = mode_known ? (uint8_t)report->mode : 0;
+    if (fleet->pool[dev] == 0 && report->mode == SL_MODE_HASH && report->epoch_max > 0) {
+        sl_core_pools_adopt(core, dev, report->pool);
+    }
     note_epoch(core, dev, report);
     sl_core_power_heard(core, dev, report);
     sl_core_health_heard(core, dev, report);

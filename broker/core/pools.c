@@ -212,6 +212,15 @@ static void look_at_node(const struct sl_broker_core *core, uint32_t at,
     }
 }
 
+void sl_core_pools_adopt(struct sl_broker_core *core, uint32_t dev, const char *name) {
+    const struct sl_pools_params *params = &core->config.policy.pools;
+    for (uint32_t i = 0; i < params->count; i++) {
+        if (strcmp(params->use[i].name, name) == 0) {
+            core->fleet.pool[dev] = (uint8_t)(i + 1);
+        }
+    }
+}
+
 /* Whether it hashes after this tick. */
 static bool will_hash(const struct sl_broker_core *core, uint32_t dev) {
     uint32_t row = core->fleet.row[dev];

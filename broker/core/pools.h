@@ -25,6 +25,9 @@ void sl_core_pools_report(struct sl_broker_core *core, uint32_t node,
                           const struct sl_msg_report *report);
 /* A new start of its agent: counts of it begin at 0. */
 void sl_core_pools_boot(struct sl_broker_core *core, uint32_t node);
+/* Told by its agent, of a device that we know nothing of: a broker that comes back leaves each
+ * where it is, and moves those that the split wants elsewhere. */
+void sl_core_pools_adopt(struct sl_broker_core *core, uint32_t dev, const char *name);
 /* Chooses for the devices that the plan lets hash; then tells those that hash already. */
 void sl_core_pools_tick(struct sl_broker_core *core);
 void sl_core_pools_send(struct sl_broker_core *core);

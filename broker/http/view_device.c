@@ -161,6 +161,7 @@ void sl_view_device_json(struct sl_json *json, const struct sl_view_device *devi
     sl_json_text(json, "mode", mode_or_null(report->mode));
     sl_json_bool(json, "safe_mode", report->safe);
     write_decision(json, device);
+    sl_json_name(json, "pool", report->pool);
     sl_json_uint(json, "hashrate_hs", report->hash_rate_hs);
     sl_json_uint(json, "hashes_total", report->hashes_total);
     sl_json_uint(json, "tokens_total", report->tokens_total);

@@ -187,6 +187,7 @@ static int check_device(const struct check *c, const struct sl_msg_device *d) {
     rc = rc ? rc : check_name(c, TEXT(d->pci), "PCI place", false);
     rc = rc ? rc : check_name(c, TEXT(d->uuid), "UUID", false);
     rc = rc ? rc : check_people(c, TEXT(d->locality), "locality");
+    rc = rc ? rc : check_name(c, TEXT(d->pool), "pool of a device", false);
     rc = rc ? rc : check_telemetry(c, &d->telemetry);
     rc = rc ? rc : check_modes(c, d);
     return rc ? rc : check_models(c, d);

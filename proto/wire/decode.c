@@ -171,6 +171,7 @@ static int get_device(const struct reader *r, const Sluice__V1__Device *in,
     rc = rc ? rc : get_text(r, in->pci, TEXT(d->pci), "PCI place");
     rc = rc ? rc : get_text(r, in->uuid, TEXT(d->uuid), "UUID");
     rc = rc ? rc : get_text(r, in->locality, TEXT(d->locality), "locality");
+    rc = rc ? rc : get_text(r, in->pool, TEXT(d->pool), "pool of a device");
     rc = rc || !in->telemetry ? rc : get_telemetry(r, in->telemetry, &d->telemetry);
     rc = rc ? rc : get_modes(r, in, d);
     return rc ? rc : get_models(r, in, d);

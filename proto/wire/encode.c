@@ -218,6 +218,7 @@ static void put_device(struct scratch *s, const struct sl_msg_device *d, Sluice_
     out->pci = text_of(d->pci);
     out->uuid = text_of(d->uuid);
     out->locality = people_of(s, d->locality);
+    out->pool = text_of(d->pool);
     put_modes(s, d, out);
     put_models(s, d, out);
     put_telemetry(s, &d->telemetry, out);

@@ -51,6 +51,7 @@ struct sl_msg_device {
     char pci[SL_MSG_PCI_MAX];           /* empty: not on PCI, or not known */
     char uuid[SL_MSG_UUID_MAX];         /* of the hardware; empty: not known */
     char locality[SL_MSG_LOCALITY_MAX]; /* CPUs close to it, for people; empty: not known */
+    char pool[SL_MSG_POOL_NAME_MAX];    /* whose jobs it has; empty: none */
     struct sl_msg_telemetry telemetry;
 };
 

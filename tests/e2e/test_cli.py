@@ -115,8 +115,8 @@ class Looking(CliCase):
 
     def test_explain(self):
         shown = self.good("explain", "fake/0")
-        for word in ("demo-node/fake/0 on node demo-node", "It does: hash", "Rule:    start", "It did nothing before",
-                     "Figures:", "no waiting batch", "(rated)", "Its last decisions"):
+        for word in ("demo-node/fake/0 on node demo-node", "It does: hash for the pool default", "Rule:    start",
+                     "It did nothing before", "Figures:", "no waiting batch", "(rated)", "Its last decisions"):
             self.assertIn(word, shown)
         answer = self.json("explain", "demo-node/fake/1")
         self.assertEqual(answer["key"], "demo-node/fake/1")

@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "proto/base/text.h"
 #include "tests/unit/broker/core/world.h"
 
 #include <cmocka.h>
@@ -156,6 +157,38 @@ static void test_split(void **state) {
     world_fini(&w);
 }
 
+static void test_a_restart_moves_nobody(void **state) {
+    (void)state;
+    struct world w;
+    char before[4][SL_MSG_POOL_NAME_MAX];
+    struct sl_msg_device all[4];
+    start(&w, 500, 500);
+    pass(&w, false, true, 500);
+    pass(&w, true, true, 8000);
+    assert_int_equal(sent_to(&w, "a"), 2);
+    for (uint32_t i = 0; i < 4; i++) {
+        char name[8];
+        snprintf(name, sizeof name, "n/%u", i);
+        world_device(&all[i], name);
+        /* Other ones than a broker would choose that begins anew. */
+        sl_text_copy(before[i], sizeof before[i], i < 2 ? "b" : "a");
+        sl_text_copy(all[i].pool, sizeof all[i].pool, before[i]);
+        all[i].epoch_max = world_directive(&w, name)->epoch;
+    }
+    world_restart(&w);
+    world_price(&w, 0, WORLD_PRICE);
+    assert_true(world_hello_units(&w, "n", 1, 77, all, 4, NULL, 0) != 0);
+    both(&w, true, true, 0);
+    pass(&w, true, true, 8000);
+    for (uint32_t i = 0; i < 4; i++) {
+        char name[8];
+        snprintf(name, sizeof name, "n/%u", i);
+        assert_string_equal(world_directive(&w, name)->pool, before[i]);
+    }
+    world_check(&w);
+    world_fini(&w);
+}
+
 static void test_booked_under_its_pool(void **state) {
     (void)state;
     struct world w;
@@ -279,6 +312,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_order),
         cmocka_unit_test(test_split),
+        cmocka_unit_test(test_a_restart_moves_nobody),
         cmocka_unit_test(test_booked_under_its_pool),
         cmocka_unit_test(test_left_and_tried_again),
         cmocka_unit_test(test_rates),

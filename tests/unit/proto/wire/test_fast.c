@@ -71,6 +71,7 @@ static void make_plain(struct sl_msg *msg, struct sl_msg_device *devices,
         plain(d->pci);
         plain(d->uuid);
         plain(d->locality);
+        plain(d->pool);
         plain(d->telemetry.note);
         snprintf(d->key, sizeof d->key, "node/gpu/%u", i);
         for (uint32_t m = 0; m < d->model_count; m++) {
