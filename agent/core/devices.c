@@ -130,6 +130,8 @@ static void handle(struct sl_agent_core *core, struct sl_now now, struct agent_d
         core->session.report_wanted = true;
         break;
     case SL_DEVEV_CANARY:
+        agent_log(core, SL_LOG_DEBUG, "device.retest", "device=%u took_us=%llu", device->index,
+                  (unsigned long long)event->unit_id);
         agent_health_canary(core, device, now, event->text);
         break;
     case SL_DEVEV_STATS:
