@@ -2,6 +2,7 @@
  * A hostile file of what is quickest: refused as a whole, with what was known kept, or taken; and
  * what was taken is written so that it is read as the same. The first byte says whether the sum at
  * its end is made right, or no mutation would get behind it. */
+#include <dirent.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -59,6 +60,17 @@ static void write_and_read(struct sl_tuning *tuning, const char *dir) {
     sl_tuning_close(again);
 }
 
+static void clean(const char *dir) {
+    DIR *folder = opendir(dir);
+    for (struct dirent *at = NULL; folder && (at = readdir(folder));) {
+        unlinkat(dirfd(folder), at->d_name, 0);
+    }
+    if (folder) {
+        closedir(folder);
+    }
+    rmdir(dir);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     char dir[64];
     struct sl_tuning *tuning = NULL;
@@ -81,6 +93,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         fuzz_check(sl_tuning_find(tuning, "kept", "source", &after) && same(&before, &after));
     } else {
         write_and_read(tuning, dir);
+        clean(dir);
     }
     free(text);
     sl_tuning_close(tuning);
