@@ -347,7 +347,8 @@ int64_t sl_fake_device_next_ns(const struct sl_device *device) {
 static void re_test(struct fake *f) {
     struct sl_device_event event = {.kind = SL_DEVEV_CANARY};
     f->canary_wanted = false;
-    if (f->script.failure == SL_FAKE_BAD_VECTOR || f->script.failure == SL_FAKE_NAN_VECTOR) {
+    if (f->script.failure == SL_FAKE_BAD_VECTOR || f->script.failure == SL_FAKE_NAN_VECTOR ||
+        f->script.failure == SL_FAKE_WRONG) {
         strncpy(event.text, "a known answer is wrong", sizeof event.text - 1);
     }
     emit(f, &event);

@@ -19,6 +19,7 @@ enum sl_fake_failure {
     SL_FAKE_LOST,       /* FAILED at once */
     SL_FAKE_BAD_VECTOR, /* lines come with status -SL_DEVICE and no vector */
     SL_FAKE_NAN_VECTOR, /* lines come as good, their vectors are no numbers */
+    SL_FAKE_WRONG,      /* computes wrongly now and then: only re-tests show it */
     SL_FAKE_SLOW_HALT,  /* halts take hang_ms / 2 */
 };
 

@@ -5,6 +5,22 @@
 
 #include "broker/cli/cli.h"
 
+/* Reasons that have a count; nothing where nobody was refused. */
+static void say_refused(const struct sl_cli *cli, const json_t *refused) {
+    bool any = false;
+    for (void *at = json_object_iter((json_t *)refused); at;
+         at = json_object_iter_next((json_t *)refused, at)) {
+        json_int_t count = json_integer_value(json_object_iter_value(at));
+        if (count > 0) {
+            if (!any) {
+                sl_cli_heading(cli, "Refused at the joining socket since the broker's start");
+            }
+            any = true;
+            printf("%" JSON_INTEGER_FORMAT " %s\n", count, json_object_iter_key(at));
+        }
+    }
+}
+
 static int list(struct sl_cli *cli, struct sl_error *err) {
     static const struct sl_cli_column agents[] = {
         {"agent", "name", SL_CLI_TEXT, false, false},
@@ -37,6 +53,7 @@ static int list(struct sl_cli *cli, struct sl_error *err) {
             sl_cli_heading(cli, "Open tokens");
             sl_cli_table(cli, sl_cli_find(answer.json, "tokens"), tokens, "none");
         }
+        say_refused(cli, sl_cli_find(answer.json, "refused"));
     }
     return rc;
 }

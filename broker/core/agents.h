@@ -6,6 +6,7 @@
 #define SLUICE_BROKER_CORE_AGENTS_H
 
 #include "broker/core/core.h"
+#include "broker/core/refusals.h"
 
 struct sl_broker_core;
 struct sl_core_event;
@@ -35,8 +36,9 @@ struct sl_core_agents {
     uint32_t retired_count, retired_cap;
     struct sl_core_key *keys; /* [key_count] sorted by key */
     uint32_t key_count, key_cap;
-    uint64_t joins_refused, foreign;
-    struct sl_mono refused_logged, foreign_logged;
+    struct sl_core_refusals refusals;
+    uint64_t foreign;
+    struct sl_mono foreign_logged;
 };
 
 /* ---- session.c; wire: the version that the peer speaks ---- */

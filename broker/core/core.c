@@ -220,6 +220,7 @@ void sl_broker_core_destroy(struct sl_broker_core *core) {
 static void sweep(struct sl_broker_core *core) {
     sl_core_session_sweep(core);
     sl_core_rotate_sweep(core);
+    sl_core_refusals_sweep(core);
     sl_core_lease_sweep(core);
     sl_core_unit_sweep(core);
     sl_core_batch_sweep(core);
@@ -276,6 +277,9 @@ static void handle(struct sl_broker_core *core, struct sl_core_event *event) {
         break;
     case SL_CEV_JOIN:
         sl_core_join(core, event->join);
+        break;
+    case SL_CEV_REFUSALS:
+        sl_core_refused_outside(core, event->refusals);
         break;
     case SL_CEV_SETTLE:
         sl_core_settle(core, event);

@@ -26,6 +26,7 @@
 #include "schedulers/tariff.h"
 
 struct sl_broker_core;
+struct sl_refusals;
 
 #define SL_CORE_FEEDS_MAX 16
 #define SL_CORE_TENANTS_MAX 256
@@ -88,6 +89,7 @@ enum sl_core_event_kind {
     SL_CEV_SETTLE,    /* what pools credited: settle moves; all of it or nothing */
     SL_CEV_AGENT,     /* enroll, approve, ... by an operator (joining.h) */
     SL_CEV_JOIN,      /* a request of the second socket: answered by JOIN_REPLY, behind its row */
+    SL_CEV_REFUSALS,  /* what the second socket refused by itself, in all (refusals.h) */
     SL_CEV_SHUTDOWN,  /* say goodbye to all sessions */
 };
 
@@ -117,9 +119,10 @@ struct sl_core_event {
     struct sl_file_row error;
     struct sl_override_row override_;
     char actor[SL_ID_MAX];
-    struct sl_core_settle *settle;    /* SETTLE */
-    struct sl_core_agent_order order; /* AGENT */
-    const struct sl_core_join *join;  /* JOIN; the caller's */
+    struct sl_core_settle *settle;      /* SETTLE */
+    struct sl_core_agent_order order;   /* AGENT */
+    const struct sl_core_join *join;    /* JOIN; the caller's */
+    const struct sl_refusals *refusals; /* REFUSALS; the caller's */
 };
 
 enum sl_core_command_kind {

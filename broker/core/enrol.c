@@ -17,7 +17,6 @@
 
 #define KEPT_MS (INT64_C(7) * 24 * 3600 * 1000) /* used and expired ones, to say what became */
 #define TOKENS_MAX 512
-#define REFUSED_LOG_NS (5 * SL_NS_PER_S)
 
 static bool is_open(const struct sl_broker_core *core, const struct sl_core_token *token) {
     return token->row.used.ms == 0 && core->now.mono.ns < token->end.ns &&
@@ -141,16 +140,9 @@ static void answer(struct sl_broker_core *core, const struct sl_core_join *join,
 }
 
 static void refuse_join(struct sl_broker_core *core, const struct sl_core_join *join,
-                        const char *text, const char *why) {
-    struct sl_core_agents *all = core->agents;
-    all->joins_refused++;
+                        enum sl_refusal why, const char *text, const char *logged) {
     answer(core, join, 0, SL_JOIN_REFUSED, text);
-    if (all->refused_logged.ns == 0 ||
-        sl_mono_since_ns(core->now.mono, all->refused_logged) >= REFUSED_LOG_NS) {
-        all->refused_logged = core->now.mono;
-        sl_core_log(core, SL_LOG_WARN, "join.refused", "node=%s key=%s count=%llu: %s", join->node,
-                    join->key, (unsigned long long)all->joins_refused, why);
-    }
+    sl_core_refused(core, why, join, logged);
 }
 
 /* How the agent stands, told to itself. A request repeated by the key that used the token. */
@@ -171,8 +163,8 @@ static void tell(struct sl_broker_core *core, const struct sl_core_join *join,
     case SL_AGENT_STATE_INVALID:
     case SL_AGENT_STATES:
     default:
-        refuse_join(core, join, "an operator has rejected or revoked this agent",
-                    "it was rejected or revoked");
+        refuse_join(core, join, SL_REFUSAL_REVOKED,
+                    "an operator has rejected or revoked this agent", "it was rejected or revoked");
         break;
     }
 }
@@ -227,17 +219,20 @@ static struct sl_core_token *find_token(struct sl_broker_core *core, const uint8
 static void present(struct sl_broker_core *core, const struct sl_core_join *join,
                     struct sl_core_token *token) {
     if (strcmp(token->row.name, join->node) != 0) {
-        refuse_join(core, join, "the token is for a node of another name", "another name");
+        refuse_join(core, join, SL_REFUSAL_OTHER_NODE, "the token is for a node of another name",
+                    "another name");
     } else if (token->row.used.ms != 0 && !SL_MUTANT(token_used_twice)) {
-        refuse_join(core, join,
+        refuse_join(core, join, SL_REFUSAL_USED_TOKEN,
                     "the token was used already, by another key. If that was not you, tell an "
                     "operator at once; else ask for a new one",
                     "its token was used by another key");
     } else if (token->row.used.ms == 0 && !is_open(core, token)) {
-        refuse_join(core, join, "the token has expired or was withdrawn: ask for a new one",
+        refuse_join(core, join, SL_REFUSAL_EXPIRED_TOKEN,
+                    "the token has expired or was withdrawn: ask for a new one",
                     "its token has expired");
     } else if (token->row.used.ms == 0 && sl_core_name_taken(core, token->row.name)) {
-        refuse_join(core, join, "an agent of this name has joined meanwhile", "its name is taken");
+        refuse_join(core, join, SL_REFUSAL_OTHER_NODE, "an agent of this name has joined meanwhile",
+                    "its name is taken");
     } else {
         take_in(core, join, token);
     }
@@ -249,7 +244,7 @@ void sl_core_join(struct sl_broker_core *core, const struct sl_core_join *join) 
     const struct sl_agent_row *row =
         agent == SL_CORE_NONE ? NULL : &core->agents->agents[agent].row;
     if (!token) {
-        refuse_join(core, join,
+        refuse_join(core, join, SL_REFUSAL_UNKNOWN_TOKEN,
                     "the broker does not know this token: it is mistyped, too old, or for another "
                     "site; ask for a new one",
                     "no such token");
@@ -257,8 +252,8 @@ void sl_core_join(struct sl_broker_core *core, const struct sl_core_join *join) 
         tell(core, join, row);
     } else if (row || !sl_core_agent_heard(core, join->key) ||
                sl_core_node_find(core, join->key) != SL_CORE_NONE) {
-        refuse_join(core, join, "this key is an agent's already, or was: make a new one",
-                    "its key is known");
+        refuse_join(core, join, SL_REFUSAL_KNOWN_KEY,
+                    "this key is an agent's already, or was: make a new one", "its key is known");
     } else {
         present(core, join, token);
     }

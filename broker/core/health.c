@@ -296,7 +296,8 @@ void sl_core_health_heard(struct sl_broker_core *core, uint32_t dev,
         h->passes_base = h->passed;
         sl_health_text(&verdict, t, text, sizeof text);
         change(core, dev, verdict.state, text);
-    } else if (h->state == SL_HEALTH_WARN || h->state == SL_HEALTH_DRAIN) {
+    } else if (h->state == SL_HEALTH_WARN || h->state == SL_HEALTH_DRAIN ||
+               (h->state == SL_HEALTH_QUARANTINE && SL_MUTANT(quarantine_ends_by_itself))) {
         recover(core, dev, &verdict);
     }
 }

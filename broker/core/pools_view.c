@@ -75,6 +75,16 @@ static void add_policy(const struct sl_broker_core *core, const struct sl_core_p
     }
 }
 
+static bool is_named(const struct sl_broker_core *core, const char *name) {
+    const struct sl_pools_params *params = &core->config.policy.pools;
+    for (uint32_t i = 0; i < params->count; i++) {
+        if (strcmp(params->use[i].name, name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool sl_view_pool_get(const struct sl_broker_core *core, struct sl_now now, uint32_t index,
                       struct sl_view_pool *ret_view) {
     if (index >= core->pools.count) {
@@ -87,13 +97,18 @@ bool sl_view_pool_get(const struct sl_broker_core *core, struct sl_now now, uint
     view->share_age_ms = -1;
     for (uint32_t i = 0; i < core->node_count; i++) {
         const struct sl_core_node *node = &core->nodes[i];
-        for (uint32_t k = 0; k < node->pool_count; k++) {
+        /* What a revoked one has is nobody's any more. */
+        uint32_t count = sl_core_node_revoked(core, i) ? 0 : node->pool_count;
+        for (uint32_t k = 0; k < count; k++) {
             if (node->pools[k].at == index) {
                 add_node(node, &node->pools[k], view, now.mono.ns);
             }
         }
     }
     add_policy(core, pool, view);
+    const struct sl_pool_row *row = &pool->row;
+    view->gone = view->nodes == 0 && !is_named(core, row->name) && row->accepted == 0 &&
+                 row->stale == 0 && row->rejected == 0 && row->unknown == 0;
     sl_pools_figures(&core->config.policy.pools, &pool->health, now.mono.ns / SL_NS_PER_MS,
                      &view->figures);
     view->measured_hs = view->effective_hs = -1;
@@ -106,7 +121,8 @@ bool sl_view_pool_get(const struct sl_broker_core *core, struct sl_now now, uint
 
 bool sl_view_node_pool_get(const struct sl_broker_core *core, uint32_t node, uint32_t index,
                            struct sl_msg_pool *ret_pool) {
-    if (node >= core->node_count || index >= core->nodes[node].pool_count) {
+    if (node >= core->node_count || index >= core->nodes[node].pool_count ||
+        sl_core_node_revoked(core, node)) {
         return false;
     }
     *ret_pool = core->nodes[node].pools[index].said;

@@ -131,6 +131,7 @@ struct sl_view_pool {
     int64_t share_age_ms;   /* since a share was answered; < 0: none was */
     int64_t share_permille; /* by the policy; 0: none, or in order */
     bool left;              /* by the policy; why in `reason` */
+    bool gone; /* no node that was not revoked has it, no share was booked, no policy names it */
     char reason[SL_WHY_MAX];
     struct sl_pools_figures figures;   /* of the policy's window */
     int64_t measured_hs, effective_hs; /* in it; < 0: not known yet */

@@ -110,6 +110,7 @@ void sl_view_metrics_text(struct sl_buf *buf, const struct sl_broker_core *core,
     write_work(buf, &status);
     write_money(buf, &status.money);
     write_feeds(buf, core, now);
+    sl_view_agents_metrics(buf, core);
     sl_view_pools_metrics(buf, core, now);
     sl_view_power_metrics(buf, core, now);
     sl_view_health_metrics(buf, core);

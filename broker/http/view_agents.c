@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Agents and open tokens as JSON. No secret is in it. */
+ * Agents, open tokens and refused joins as JSON and metrics. No secret is in it. */
+#include <inttypes.h>
+
 #include "broker/core/agents.h"
 #include "broker/http/views.h"
 
@@ -47,5 +49,21 @@ void sl_view_agents_json(struct sl_json *json, const struct sl_broker_core *core
         sl_json_close(json, '}');
     }
     sl_json_close(json, ']');
+    struct sl_view_refusal refusal;
+    sl_json_open(json, "refused", '{');
+    for (uint32_t i = 0; sl_view_refusal_get(core, i, &refusal); i++) {
+        sl_json_uint(json, refusal.name, refusal.count);
+    }
     sl_json_close(json, '}');
+    sl_json_close(json, '}');
+}
+
+void sl_view_agents_metrics(struct sl_buf *buf, const struct sl_broker_core *core) {
+    struct sl_view_refusal refusal;
+    sl_view_metric_head(buf, "sluice_joins_refused_total", "counter",
+                        "Refused at the joining socket since the start, by reason.");
+    for (uint32_t i = 0; sl_view_refusal_get(core, i, &refusal); i++) {
+        sl_buf_printf(buf, "sluice_joins_refused_total{reason=\"%s\"} %" PRIu64 "\n", refusal.name,
+                      refusal.count);
+    }
 }

@@ -125,7 +125,9 @@ void sl_view_pools_json(struct sl_json *json, const struct sl_broker_core *core,
     sl_json_open(json, NULL, '{');
     sl_json_open(json, "pools", '[');
     for (uint32_t i = 0; sl_view_pool_get(core, now, i, &view); i++) {
-        write_pool(json, &view);
+        if (!view.gone) {
+            write_pool(json, &view);
+        }
     }
     sl_json_close(json, ']');
     sl_json_open(json, "connections", '[');
@@ -275,7 +277,9 @@ void sl_view_pools_metrics(struct sl_buf *buf, const struct sl_broker_core *core
             head(buf, (enum metric)metric);
         }
         for (uint32_t i = 0; sl_view_pool_get(core, now, i, &view); i++) {
-            value(buf, (enum metric)metric, &view);
+            if (!view.gone) {
+                value(buf, (enum metric)metric, &view);
+            }
         }
     }
 }

@@ -68,6 +68,7 @@ int sl_view_stress_json(struct sl_json *json, const struct sl_broker_core *core,
 void sl_view_rates_json(struct sl_json *json, const struct sl_broker_core *core, struct sl_now now);
 void sl_view_agents_json(struct sl_json *json, const struct sl_broker_core *core,
                          struct sl_now now);
+void sl_view_agents_metrics(struct sl_buf *buf, const struct sl_broker_core *core);
 /* What stands before the values of a metric. */
 void sl_view_metric_head(struct sl_buf *buf, const char *name, const char *type, const char *help);
 /* A label's value: quotes, backslashes and line ends are escaped. */

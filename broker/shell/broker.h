@@ -9,6 +9,7 @@
 
 #include "broker/batch/batch.h"
 #include "broker/core/core.h"
+#include "broker/core/refusals.h"
 #include "broker/core/view.h"
 #include "broker/feeds/feed.h"
 #include "broker/http/server.h"
@@ -36,7 +37,9 @@ struct sl_broker {
     struct sl_store *store;
     struct sl_reader *reader; /* the loop's own: start-up */
     struct sl_link *link;
-    struct sl_join_server *join;                   /* NULL: switched off */
+    struct sl_join_server *join; /* NULL: switched off */
+    struct sl_refusals refusals; /* of the joining socket, told to the core */
+    uint64_t joins_malformed;
     char join_endpoint[128], agents_endpoint[128]; /* as tokens name them; empty: unknown */
     struct sl_http *http;
     struct sl_msg_arena *arena;

@@ -108,6 +108,7 @@ static void take(struct sl_broker *broker, struct sl_join_packet *packet) {
     int rc = sl_join_request_decode(packet->data, packet->size, &request, &err);
     explicit_bzero(packet->data, sizeof packet->data);
     if (rc) {
+        broker->joins_malformed++;
         sl_log(SL_LOG_DEBUG, "join.bad", "key=%s %s", packet->key, err.text);
         struct sl_join_reply answer = {.status = SL_JOIN_REFUSED};
         sl_text_copy(answer.text, sizeof answer.text, err.text);
@@ -129,6 +130,23 @@ void sl_broker_read_joins(struct sl_broker *broker) {
     struct sl_join_packet packet;
     for (int i = 0; i < PER_TURN && sl_join_server_take(broker->join, &packet); i++) {
         take(broker, &packet);
+    }
+}
+
+void sl_broker_count_refusals(struct sl_broker *broker) {
+    struct sl_join_server_stats stats;
+    if (!broker->join) {
+        return;
+    }
+    sl_join_server_stats(broker->join, &stats);
+    struct sl_refusals now = {0};
+    now.count[SL_REFUSAL_MALFORMED] = broker->joins_malformed + stats.no_handshake;
+    now.count[SL_REFUSAL_OTHER_SITE] = stats.other_key;
+    now.count[SL_REFUSAL_FLOODED] = stats.refused + stats.dropped;
+    if (memcmp(&now, &broker->refusals, sizeof now) != 0) {
+        broker->refusals = now;
+        struct sl_core_event event = {.kind = SL_CEV_REFUSALS, .refusals = &now};
+        sl_broker_step(broker, &event);
     }
 }
 

@@ -9,6 +9,8 @@
 int sl_broker_open_join(struct sl_broker *broker, struct sl_error *err);
 /* What has arrived becomes events. */
 void sl_broker_read_joins(struct sl_broker *broker);
+/* What the socket refused by itself becomes an event, where it has grown. */
+void sl_broker_count_refusals(struct sl_broker *broker);
 void sl_broker_join_reply(struct sl_broker *broker, const struct sl_core_command *command);
 /* Who may connect is what the core says now. */
 int sl_broker_admit(struct sl_broker *broker, struct sl_error *err);

@@ -72,6 +72,7 @@ static void give_back_memory(struct sl_broker *broker) {
 static void on_timer(uv_timer_t *timer) {
     struct sl_broker *broker = timer->data;
     give_back_memory(broker);
+    sl_broker_count_refusals(broker);
     struct sl_core_event event = {.kind = SL_CEV_TIMER};
     sl_broker_step(broker, &event);
 }

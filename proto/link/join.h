@@ -62,6 +62,8 @@ struct sl_join_server_stats {
     uint64_t refused; /* connections over a limit, too old or too talkative */
     uint64_t messages;
     uint64_t dropped; /* messages over the rate, or a second one of a connection */
+    /* Handshakes of somebody who wants another broker's key, and of something else than CURVE. */
+    uint64_t other_key, no_handshake;
 };
 void sl_join_server_stats(struct sl_join_server *server, struct sl_join_server_stats *ret_stats);
 

@@ -9,9 +9,9 @@
 
 #include "proto/base/clock.h"
 #include "proto/link/join.h"
+#include "proto/link/zmq_monitor.h"
 #include "proto/link/zmq_options.h"
 
-#define MONITOR "inproc://monitor"
 /* So many connections that were refused, or ended before they were secure, are an answer too. */
 #define FAILURES_MAX 4
 
@@ -36,14 +36,11 @@ static int set_up(struct exchange *e, const struct sl_join_exchange *x, struct s
                        ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL;
     int64_t size_max = SL_JOIN_BYTES_MAX + 256;
     e->dealer = zmq_socket(e->context, ZMQ_DEALER);
-    e->monitor = zmq_socket(e->context, ZMQ_PAIR);
-    if (!e->dealer || !e->monitor || zmq_socket_monitor(e->dealer, MONITOR, events) != 0 ||
-        zmq_setsockopt(e->monitor, ZMQ_LINGER, &(int){0}, sizeof(int)) != 0 ||
-        zmq_connect(e->monitor, MONITOR) != 0 ||
-        zmq_setsockopt(e->dealer, ZMQ_MAXMSGSIZE, &size_max, sizeof size_max) != 0) {
+    if (!e->dealer || zmq_setsockopt(e->dealer, ZMQ_MAXMSGSIZE, &size_max, sizeof size_max) != 0) {
         return sl_fail(err, SL_IO, "cannot make a ZeroMQ socket: %s", zmq_strerror(errno));
     }
-    int rc = sl_zmq_set(e->dealer, options, sizeof options / sizeof options[0], err);
+    int rc = sl_zmq_monitor_open(e->context, e->dealer, events, &e->monitor, err);
+    rc = rc ? rc : sl_zmq_set(e->dealer, options, sizeof options / sizeof options[0], err);
     rc = rc ? rc
             : sl_zmq_set_text(e->dealer, ZMQ_CURVE_SERVERKEY, x->server_key, "broker's key", err);
     rc =
@@ -59,28 +56,14 @@ static int set_up(struct exchange *e, const struct sl_join_exchange *x, struct s
     return rc;
 }
 
-/* The first frame of an event begins with its number, 16 bits. */
 static void note_reach(struct exchange *e) {
-    uint8_t bytes[64];
-    int more = 1;
-    size_t size = sizeof more;
-    for (int frame = 0; more; frame++) {
-        int n = zmq_recv(e->monitor, bytes, sizeof bytes, ZMQ_DONTWAIT);
-        if (n < 0) {
-            return;
-        }
-        uint16_t event = 0;
-        if (frame == 0 && n >= 2) {
-            memcpy(&event, bytes, sizeof event);
-        }
+    uint32_t value = 0;
+    for (uint16_t event = 0; (event = sl_zmq_monitor_next(e->monitor, &value)) != 0;) {
         enum reach now = event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED ? REACH_SECURE
                          : event == ZMQ_EVENT_CONNECTED         ? REACH_TCP
                                                                 : REACH_NONE;
         e->reach = now > e->reach ? now : e->reach;
-        e->failures += frame == 0 && now == REACH_NONE;
-        if (zmq_getsockopt(e->monitor, ZMQ_RCVMORE, &more, &size) != 0) {
-            return;
-        }
+        e->failures += now == REACH_NONE;
     }
 }
 
@@ -148,12 +131,9 @@ int sl_join_exchange(const struct sl_join_exchange *exchange, const uint8_t *dat
     rc = rc ? rc : sl_zmq_context(&e.context, err);
     rc = rc ? rc : set_up(&e, exchange, err);
     rc = rc ? rc : talk(&e, exchange, data, size, ret_data, ret_size, err);
+    sl_zmq_monitor_close(e.dealer, e.monitor);
     if (e.dealer) {
-        zmq_socket_monitor(e.dealer, NULL, 0);
         zmq_close(e.dealer);
-    }
-    if (e.monitor) {
-        zmq_close(e.monitor);
     }
     sl_zmq_context_end(e.context);
     return rc;

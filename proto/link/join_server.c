@@ -26,6 +26,7 @@
 #include "proto/link/join.h"
 #include "proto/link/join_front.h"
 #include "proto/link/zap.h"
+#include "proto/link/zmq_monitor.h"
 #include "proto/link/zmq_options.h"
 
 #define DOMAIN "sluice.join"
@@ -51,9 +52,9 @@ struct sl_join_server {
     sem_t opened;
     int status; /* of opening, with its text */
     struct sl_error trouble;
-    atomic_uint_least64_t accepted, refused, messages, dropped;
+    atomic_uint_least64_t accepted, refused, messages, dropped, other_key, no_handshake;
     /* Of the thread alone. */
-    void *context, *router;
+    void *context, *router, *monitor;
     struct sl_zap *zap;
     struct sl_front *front;
     int64_t message_credit_ns;
@@ -182,6 +183,9 @@ static int open_inside(struct sl_join_server *s, struct sl_error *err) {
         return sl_fail(err, SL_IO, "cannot make a ZeroMQ socket: %s", zmq_strerror(errno));
     }
     rc = set_options(s, err);
+    rc = rc ? rc
+            : sl_zmq_monitor_open(s->context, s->router, ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL,
+                                  &s->monitor, err);
     if (rc) {
         return rc;
     }
@@ -203,6 +207,7 @@ static int open_inside(struct sl_join_server *s, struct sl_error *err) {
 
 static void close_inside(struct sl_join_server *s) {
     sl_front_destroy(s->front);
+    sl_zmq_monitor_close(s->router, s->monitor);
     if (s->router) {
         zmq_close(s->router);
     }
@@ -295,6 +300,15 @@ static void answer(struct sl_join_server *s) {
     }
 }
 
+/* All of them: the front accepts so few a second, and ZeroMQ's thread waits for a full queue. */
+static void note_handshakes(struct sl_join_server *s) {
+    uint32_t error = 0;
+    while (sl_zmq_monitor_next(s->monitor, &error) != 0) {
+        bool other = error == ZMQ_PROTOCOL_ERROR_ZMTP_CRYPTOGRAPHIC;
+        atomic_fetch_add(other ? &s->other_key : &s->no_handshake, 1);
+    }
+}
+
 static void note_flood(struct sl_join_server *s, struct sl_mono now) {
     struct sl_front_stats stats;
     sl_front_stats(s->front, &stats);
@@ -341,6 +355,7 @@ static void serve(struct sl_join_server *s, struct pollfd *polls) {
         sl_front_turn(s->front, now, polls + 3, count);
         hear(s, now);
         answer(s);
+        note_handshakes(s);
         note_flood(s, now);
     }
 }
@@ -469,5 +484,7 @@ void sl_join_server_stats(struct sl_join_server *server, struct sl_join_server_s
     *ret_stats = (struct sl_join_server_stats){.accepted = atomic_load(&server->accepted),
                                                .refused = atomic_load(&server->refused),
                                                .messages = atomic_load(&server->messages),
-                                               .dropped = atomic_load(&server->dropped)};
+                                               .dropped = atomic_load(&server->dropped),
+                                               .other_key = atomic_load(&server->other_key),
+                                               .no_handshake = atomic_load(&server->no_handshake)};
 }

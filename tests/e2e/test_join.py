@@ -71,6 +71,10 @@ class JoinCase(SiteCase):
         rows = [a for a in self.site.api("GET", "/api/v1/agents")["agents"] if a["name"] == name]
         return rows[-1] if rows else None
 
+    def refused(self, why):
+        text = self.site.raw("GET", "/metrics").decode()
+        return int(re.search(r'sluice_joins_refused_total\{reason="%s"\} (\d+)' % why, text)[1])
+
     def wait_session(self, name, session="live", timeout_s=20):
         self.assertTrue(self.site.wait_for(lambda: (self.agent(name) or {}).get("session") == session,
                                            timeout_s, 0.05), self.agent(name))
@@ -204,6 +208,9 @@ class TestWrong(JoinCase):
         # A second key with the same token: refused, and said so.
         second = self.config("wrong2")
         self.assertIn("used already", self.join(token, "--config", second, code=1))
+        self.assertEqual(self.refused("used_token"), 1)
+        self.assertIn("1 used_token", self.sluice("agents", "ls"))
+        self.assertIn("1 used_token", self.sluice("events"))
         self.assertFalse(os.path.exists(os.path.join(self.out, "wrong2", "data", "agent.key")))
         self.assertIn("rejected", self.sluice("agents", "reject", "wrong"))
         self.assertIn("rejected or revoked", self.join(token, "--config", config, code=1))
@@ -235,6 +242,7 @@ class TestWrong(JoinCase):
             said = self.join(token, "--config", self.config("stray"), code=1)
             self.assertIn("does not hold the broker's key", said)
             self.assertIn("Nothing was sent", said)
+            self.assertTrue(self.site.wait_for(lambda: self.refused("other_site") > 0, 5, 0.05))
         finally:
             self.site.stop("broker")
             os.remove(key)
@@ -297,6 +305,9 @@ class TestFlood(JoinCase):
             thread.join()
         self.assertGreater(made[0], 1000)
         self.assertLess(slowest, 5, "the API was kept waiting")
+        self.assertGreater(self.refused("flooded"), 0)
+        events = [e for e in self.site.api("GET", "/api/v1/events")["events"] if e["kind"] == "agents.refused"]
+        self.assertIn(len(events), (1, 2))  # a minute between two, however many knock
         self.assertNotIn("session.silent", self.log(config))
         with open(self.site.path("logs", "broker.log")) as f:
             self.assertNotIn("suspect", f.read())

@@ -84,6 +84,7 @@ static int open_agent(struct sim *sim, uint32_t i, struct sl_error *err) {
     struct sl_agent_config config = {
         .boot_id = sim_next(&agent->boots),
         .seed = sim_next(&agent->boots),
+        .canary_ms = sim_retest_ms(sim),
         .safe_mode = SL_MODE_HASH,
         .safe_mode_max_ms = INT64_C(6) * 3600 * 1000,
         .device_count = sim->device_count,
@@ -242,6 +243,7 @@ void sim_agent_live(struct sim *sim, uint32_t i) {
     struct sl_now now = sim_host_now(sim, i + 1);
     for (uint32_t k = 0; k < sim->device_count; k++) {
         sl_fake_device_advance(agent->devices[k], now.mono);
+        sim_retests_watch(sim, i, k);
     }
     take_device_events(sim, i, now);
     if (sl_agent_deadline(agent->core).ns <= now.mono.ns) {

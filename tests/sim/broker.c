@@ -67,8 +67,9 @@ static void fill_config(struct sim *sim) {
     c->policy.step_ms = sim_range(&rng, 1, 20) * 500;
     c->policy.switching.minimum_ms = sim_range(&rng, 1, 20) * 1000;
     c->policy.against_ms = sim_range(&rng, 5, 120) * 1000;
-    /* Devices of this world are not re-tested: what only re-tests end would last for ever. */
-    c->policy.health.hung = SL_HEALTH_OK;
+    if (sim_retest_ms(sim) == 0) { /* what only re-tests end would last for ever */
+        c->policy.health.hung = SL_HEALTH_OK;
+    }
     c->power_nusd_per_kwh = -1;
     c->unit_lines = (uint32_t)sim_range(&rng, 1, 32);
     c->units_ahead = (uint32_t)sim_range(&rng, 1, 3);

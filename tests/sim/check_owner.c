@@ -18,7 +18,7 @@
 #define ORDER_NS (10 * SL_NS_PER_S)
 #define LATE_NS (100 * SL_NS_PER_MS) /* a timer fires a moment after its time */
 
-static uint32_t device_index(const struct sim *sim, uint32_t agent, const char *key) {
+uint32_t sim_device_index(const struct sim *sim, uint32_t agent, const char *key) {
     size_t length = strlen(sim->agents[agent].node);
     if (strncmp(key, sim->agents[agent].node, length) != 0 ||
         strncmp(key + length, "/fake/", 6) != 0) {
@@ -47,9 +47,10 @@ void sim_check_grant(struct sim *sim, uint32_t agent, const struct sl_msg *msg) 
         sim_break(sim, "owner", "epoch %llu of %s was granted twice, for different things",
                   (unsigned long long)d->epoch, d->device);
     }
-    uint32_t k = device_index(sim, agent, d->device);
+    uint32_t k = sim_device_index(sim, agent, d->device);
     if (k != SIM_NOBODY) {
         sim_sensors_grant(sim, agent, k, d);
+        sim_retests_grant(sim, agent, k, d);
     }
     bool overdue = is_ordered_off(sim, agent) &&
                    sim->now_ns - sim->orders[agent].durable_ns > ORDER_NS &&
@@ -62,7 +63,7 @@ void sim_check_grant(struct sim *sim, uint32_t agent, const struct sl_msg *msg) 
 
 void sim_check_heard(struct sim *sim, uint32_t agent, const struct sl_msg *msg) {
     const struct sl_msg_directive *d = &msg->directive;
-    uint32_t k = device_index(sim, agent, d->device);
+    uint32_t k = sim_device_index(sim, agent, d->device);
     if (k == SIM_NOBODY || d->epoch < sim->agents[agent].watched[k].held_epoch) {
         return;
     }
@@ -105,7 +106,7 @@ void sim_check_journal(struct sim *sim, uint32_t agent, const struct sl_agent_cm
     }
     memcpy(key, cmd->key, cmd->key_size);
     key[cmd->key_size] = '\0';
-    uint32_t k = device_index(sim, agent, key);
+    uint32_t k = sim_device_index(sim, agent, key);
     if (k != SIM_NOBODY) {
         uint64_t epoch = 0;
         for (int i = 0; i < 8; i++) {
@@ -151,10 +152,11 @@ void sim_check_health(struct sim *sim, uint32_t agent, const struct sl_msg *msg,
     uint32_t count = hello ? msg->hello.device_count : msg->report.device_count;
     const struct sl_msg_device *devices = hello ? msg->hello.devices : msg->report.devices;
     for (uint32_t i = 0; i < count; i++) {
-        uint32_t k = device_index(sim, agent, devices[i].key);
+        uint32_t k = sim_device_index(sim, agent, devices[i].key);
         if (k != SIM_NOBODY) {
             sim->agents[agent].watched[k].unhealthy = devices[i].health[0] != '\0';
             sim_sensors_heard(sim, agent, k, &devices[i]);
+            sim_retests_heard(sim, agent, k, &devices[i]);
         }
     }
 }

@@ -59,7 +59,8 @@
     X(NET_UNIT_LOST, "net-unit-lost", "a work unit is lost, and its connection lives on")          \
     X(SENSOR_ABSURD, "sensor-absurd", "a sensor says watts that no device can draw")               \
     X(SENSOR_SILENT, "sensor-silent", "a device's sensors say nothing")                            \
-    X(DRIVER_ERROR, "driver-error", "a GPU's driver reports a critical error")
+    X(DRIVER_ERROR, "driver-error", "a GPU's driver reports a critical error")                     \
+    X(DEVICE_WRONG, "device-wrong", "a device computes wrongly and says nothing")
 
 #define SIM_PATH_MAP(X)                                                                            \
     X(LEASE_RAN_OUT, "lease-ran-out", "an agent ended a lease that was not renewed")               \
@@ -102,7 +103,9 @@
     X(ADDRESS_RETURNED, "address-returned", "work returned to a better address of a pool")         \
     X(IMPOSTOR_MET, "impostor-met", "a pool showed another key than the pinned one")               \
     X(SENT_AWAY, "sent-away", "a pool wanted to send its miners to a foreign host")                \
-    X(QUARANTINED, "quarantined", "a device was quarantined for what its driver reported")
+    X(QUARANTINED, "quarantined", "a device was quarantined for what its driver reported")         \
+    X(RETEST_FAILED, "retest-failed", "a re-test told that a device computes wrongly")             \
+    X(HEALTH_SURVIVED, "health-survived", "a quarantine outlived a restart of the broker")
 
 enum sim_fault {
 #define SIM_ENUM(id, name, text) SIM_##id,

@@ -145,6 +145,13 @@ struct sim_watched {
     uint64_t judged_life; /* of the broker */
     uint32_t judged;      /* driver errors that this broker was told of */
     int64_t sick_ns;      /* when it was told of one that quarantines; 0: it was not */
+    /* Re-tests: as the broker wrote it last, and what a person allowed since. */
+    bool written_out; /* it wrote that the device is quarantined */
+    bool pardoned;    /* a person has resumed its node since */
+    int64_t written_ns;
+    bool ever_wrong;     /* it has computed wrongly in this run */
+    int64_t unfit_ns;    /* since when it computes wrongly where a re-test could see it; 0: not */
+    uint32_t unfit_told; /* re-tests that its agent said have failed */
 };
 
 #define SIM_SEEN_RESULTS 2048

@@ -148,6 +148,18 @@ void sim_sensors_heard(struct sim *sim, uint32_t agent, uint32_t k,
                        const struct sl_msg_device *device);
 void sim_sensors_grant(struct sim *sim, uint32_t agent, uint32_t k,
                        const struct sl_msg_directive *d);
+/* retests.c: on in this run; what the broker writes of a device's health, and finds at a start. */
+int64_t sim_retest_ms(const struct sim *sim);
+void sim_retests_watch(struct sim *sim, uint32_t agent, uint32_t k);
+void sim_retests_heard(struct sim *sim, uint32_t agent, uint32_t k,
+                       const struct sl_msg_device *device);
+void sim_retests_grant(struct sim *sim, uint32_t agent, uint32_t k,
+                       const struct sl_msg_directive *d);
+void sim_retests_written(struct sim *sim, const struct sl_health_row *row);
+void sim_retests_found(struct sim *sim, const char *device, enum sl_health_state state);
+void sim_retests_pardoned(struct sim *sim, uint32_t agent);
+/* Index of a device of the agent, by its key; SIM_NOBODY: it has none such. */
+uint32_t sim_device_index(const struct sim *sim, uint32_t agent, const char *key);
 /* A person asks for a node's resume: its devices are trusted again. */
 void sim_sensors_forgiven(struct sim *sim, uint32_t agent);
 /* check_store.c (batches, ledger, shares, power: from the file), check_settled.c (progress) */

@@ -163,6 +163,9 @@ void sim_model_submitted(struct sim *sim, const struct sl_txn *txn) {
         pending->count += out->key != 0 || out->index != UINT32_MAX ? 1 : 0;
         sim_check_order_of_ops(sim, &txn->ops[i]);
         sim_joining_op(sim, &txn->ops[i]);
+        if (txn->ops[i].kind == SL_OP_HEALTH) {
+            sim_retests_written(sim, &txn->ops[i].health);
+        }
     }
     struct sim_pending **end = &sim->pending;
     while (*end) {
@@ -293,6 +296,11 @@ static void override_row(struct sim *sim, sqlite3_stmt *stmt, struct sim_facts *
     }
 }
 
+static void health_row(struct sim *sim, sqlite3_stmt *stmt, struct sim_facts *found) {
+    (void)found;
+    sim_retests_found(sim, text_of(stmt, 0), (enum sl_health_state)sqlite3_column_int(stmt, 1));
+}
+
 static void each(struct sim *sim, sqlite3 *db, const char *sql, row_fn row,
                  struct sim_facts *found) {
     sqlite3_stmt *stmt = NULL;
@@ -363,6 +371,8 @@ void sim_model_check_store(struct sim *sim, bool restored) {
          found);
     each(sim, db, "SELECT id,state FROM batches", batch_row, found);
     each(sim, db, "SELECT subject,kind FROM overrides", override_row, found);
+    sim_retests_found(sim, NULL, SL_HEALTH_OK);
+    each(sim, db, "SELECT device,state FROM device_health", health_row, found);
     sqlite3_close(db);
     size_t index = 0;
     uint64_t key, value, now;

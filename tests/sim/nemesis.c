@@ -217,12 +217,15 @@ static void strike_device(struct sim *sim, enum sim_fault fault, uint32_t i) {
     struct sim_agent *agent = &sim->agents[i];
     uint32_t k = (uint32_t)sim_range(&sim->rng, 0, sim->device_count - 1);
     bool mute = sim_chance(&sim->rng, 500000); /* says that it failed, or gives what is no number */
-    enum sl_fake_failure failure = fault == SIM_DEVICE_HANG   ? SL_FAKE_HANG
-                                   : fault == SIM_DEVICE_SLOW ? SL_FAKE_SLOW_HALT
-                                   : fault == SIM_DEVICE_LOST ? SL_FAKE_LOST
-                                   : mute                     ? SL_FAKE_BAD_VECTOR
-                                                              : SL_FAKE_NAN_VECTOR;
-    if (!sim->hosts[i + 1].up || agent->failures[k] != SL_FAKE_OK) {
+    enum sl_fake_failure failure = fault == SIM_DEVICE_HANG    ? SL_FAKE_HANG
+                                   : fault == SIM_DEVICE_SLOW  ? SL_FAKE_SLOW_HALT
+                                   : fault == SIM_DEVICE_LOST  ? SL_FAKE_LOST
+                                   : fault == SIM_DEVICE_WRONG ? SL_FAKE_WRONG
+                                   : mute                      ? SL_FAKE_BAD_VECTOR
+                                                               : SL_FAKE_NAN_VECTOR;
+    /* Who works under a cap is checked by those that are there. */
+    bool off = failure == SL_FAKE_WRONG && (sim->power.cap || sim->power.strike);
+    if (off || !sim->hosts[i + 1].up || agent->failures[k] != SL_FAKE_OK) {
         return;
     }
     sim_count(sim, fault);
@@ -257,7 +260,8 @@ static void strike_one(struct sim *sim, enum sim_fault fault, int64_t until_ns) 
         strike_disk(sim, fault, host, until_ns);
     } else if (fault == SIM_CLOCK_STEP) {
         strike_clock(sim, host);
-    } else if (fault >= SIM_DEVICE_HANG && fault <= SIM_DEVICE_BAD_VECTOR) {
+    } else if ((fault >= SIM_DEVICE_HANG && fault <= SIM_DEVICE_BAD_VECTOR) ||
+               fault == SIM_DEVICE_WRONG) {
         strike_device(sim, fault, agent);
     } else if (fault >= SIM_FEED_LIE && fault <= SIM_FEED_FUTURE) {
         sim_feeds_strike(sim, fault, until_ns);
@@ -268,7 +272,8 @@ static void strike_one(struct sim *sim, enum sim_fault fault, int64_t until_ns) 
 
 /* Those of people and the drift of clocks are no strikes: they happen by themselves. */
 static bool can_strike(uint32_t fault) {
-    return fault == SIM_NET_UNIT_LOST || (fault != SIM_CLOCK_DRIFT && fault < SIM_TENANT_RESUBMIT);
+    return fault == SIM_NET_UNIT_LOST || fault == SIM_DEVICE_WRONG ||
+           (fault != SIM_CLOCK_DRIFT && fault < SIM_TENANT_RESUBMIT);
 }
 
 static void strike(struct sim *sim, struct sim_event *event) {

@@ -128,4 +128,5 @@ void sim_sensors_forgiven(struct sim *sim, uint32_t agent) {
     for (uint32_t k = 0; k < sim->device_count; k++) {
         sim->agents[agent].watched[k].sick_ns = 0;
     }
+    sim_retests_pardoned(sim, agent);
 }

@@ -139,6 +139,23 @@ static void a_wrong_answer_stops_even_the_safe_mode(void **state) {
     rig_stop(&rig);
 }
 
+/* Going in and out of fitness must not begin the safe mode's time again. */
+static void doubts_do_not_lengthen_the_safe_mode(void **state) {
+    (void)state;
+    static struct rig rig;
+    rig_start(&rig, &(struct rig_options){.canary_ms = 1000, .safe_mode_max_ms = 20000});
+    rig_up(&rig);
+    assert_string_equal(rig_device(&rig, 0).state, "safe");
+    for (int i = 0; i < 25; i++) { /* and nothing is heard of the broker */
+        sl_fake_device_fail(rig.devices[0], i % 4 < 2 ? SL_FAKE_WRONG : SL_FAKE_OK);
+        rig_run_ms(&rig, 1000);
+    }
+    assert_non_null(strstr(rig.last_error, "known answer"));
+    assert_string_equal(rig_device(&rig, 0).state, "resting");
+    assert_int_equal(rig_device(&rig, 0).mode, SL_MODE_IDLE);
+    rig_stop(&rig);
+}
+
 static void a_lost_gpu_does_nothing_until_it_is_back_and_tested(void **state) {
     (void)state;
     static struct rig rig;
@@ -178,6 +195,7 @@ int main(void) {
         cmocka_unit_test(devices_are_tested_again_on_a_schedule_and_in_doubt),
         cmocka_unit_test(switched_off_nothing_is_tested),
         cmocka_unit_test(a_wrong_answer_stops_even_the_safe_mode),
+        cmocka_unit_test(doubts_do_not_lengthen_the_safe_mode),
         cmocka_unit_test(a_lost_gpu_does_nothing_until_it_is_back_and_tested),
         cmocka_unit_test(a_hung_device_is_told_as_such),
     };

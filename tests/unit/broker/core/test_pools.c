@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "proto/base/text.h"
+#include "tests/unit/broker/core/joining.h"
 #include "tests/unit/broker/core/world.h"
 
 #include <cmocka.h>
@@ -293,6 +294,38 @@ static void test_names_without_end(void **state) {
     world_fini(&w);
 }
 
+/* What a node had that was revoked is not listed for ever; what it earned is. */
+static void test_pools_of_who_left(void **state) {
+    (void)state;
+    struct world w;
+    struct sl_msg_pool said;
+    world_init(&w, NULL);
+    world_price(&w, 0, WORLD_PRICE);
+    world_join(&w, "n", 1);
+    const struct sl_msg_pool pools[] = {pool("paid", true, 0), pool("never", true, 0)};
+    report(&w, "n", 1, pools, 2);
+    share(&w, 1, "paid", SL_SHARE_ACCEPTED, 0);
+    assert_false(view(&w, "paid").gone);
+    assert_false(view(&w, "never").gone);
+    uint32_t at = sl_core_node_find(w.core, "n");
+    assert_true(sl_view_node_pool_get(w.core, at, 0, &said));
+    assert_int_equal(joining_order(&w, SL_AGENT_REVOKE, w.core->nodes[at].name, 0, 0), SL_OK);
+    assert_true(view(&w, "never").gone);
+    struct sl_view_pool paid = view(&w, "paid");
+    assert_false(paid.gone);
+    assert_int_equal(paid.nodes, 0);
+    assert_string_equal(paid.url, "");
+    assert_false(sl_view_node_pool_get(w.core, at, 0, &said));
+    world_fini(&w);
+    /* What the policy names is listed, whoever has it. */
+    start(&w, 0, 0);
+    at = sl_core_node_find(w.core, "n");
+    joining_order(&w, SL_AGENT_REVOKE, w.core->nodes[at].name, 0, 0);
+    assert_int_equal(view(&w, "a").nodes, 0);
+    assert_false(view(&w, "a").gone);
+    world_fini(&w);
+}
+
 static void test_a_policy_names_what_is_not_there(void **state) {
     (void)state;
     struct world w;
@@ -317,6 +350,7 @@ int main(void) {
         cmocka_unit_test(test_left_and_tried_again),
         cmocka_unit_test(test_rates),
         cmocka_unit_test(test_names_without_end),
+        cmocka_unit_test(test_pools_of_who_left),
         cmocka_unit_test(test_a_policy_names_what_is_not_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -97,6 +97,12 @@ bool sl_view_token_get(const struct sl_broker_core *core, struct sl_now now, uin
     *ret_view = (struct sl_view_token){.id = "token_1", .name = "n2", .actor = "key_1"};
     return index == 0;
 }
+bool sl_view_refusal_get(const struct sl_broker_core *core, uint32_t index,
+                         struct sl_view_refusal *ret_view) {
+    (void)core;
+    *ret_view = (struct sl_view_refusal){"used_token", 3};
+    return index == 0;
+}
 bool sl_view_node_get(const struct sl_broker_core *core, struct sl_now now, uint32_t index,
                       struct sl_view_node *ret_view) {
     (void)core;
@@ -161,7 +167,11 @@ bool sl_view_pool_get(const struct sl_broker_core *core, struct sl_now now, uint
         .measured_hs = core->fresh ? -1 : 1000,
         .effective_hs = core->fresh ? -1 : 950,
         .figures = {.effective_permille = core->fresh ? -1 : 950, .reject_permille = -1}};
-    return index == 0;
+    if (index == 1) {
+        strcpy(ret_view->row.name, "left");
+        ret_view->gone = true;
+    }
+    return index < 2;
 }
 
 bool sl_view_node_pool_get(const struct sl_broker_core *core, uint32_t node, uint32_t index,

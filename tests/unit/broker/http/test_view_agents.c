@@ -34,6 +34,14 @@ bool sl_view_token_get(const struct sl_broker_core *core, struct sl_now now, uin
     return index == 0;
 }
 
+bool sl_view_refusal_get(const struct sl_broker_core *core, uint32_t index,
+                         struct sl_view_refusal *ret_view) {
+    (void)core;
+    *ret_view = index ? (struct sl_view_refusal){"used_token", 3}
+                      : (struct sl_view_refusal){"unknown_token", 0};
+    return index < 2;
+}
+
 static void agents_and_tokens(void **state) {
     (void)state;
     SL_AUTO_JSON struct sl_json json = {0};
@@ -51,10 +59,23 @@ static void agents_and_tokens(void **state) {
     const json_t *token = json_array_get(json_object_get(root, "tokens"), 0);
     assert_string_equal(json_string_value(json_object_get(token, "id")), "token_1");
     assert_null(json_object_get(token, "token"));
+    const json_t *refused = json_object_get(root, "refused");
+    assert_int_equal(json_object_size(refused), 2);
+    assert_int_equal(json_integer_value(json_object_get(refused, "used_token")), 3);
     json_decref(root);
 }
 
+static void refusals_as_metrics(void **state) {
+    (void)state;
+    SL_AUTO_BUF struct sl_buf buf = {0};
+    sl_view_agents_metrics(&buf, NULL);
+    assert_non_null(strstr(buf.data, "# TYPE sluice_joins_refused_total counter\n"));
+    assert_non_null(strstr(buf.data, "sluice_joins_refused_total{reason=\"used_token\"} 3\n"));
+    assert_non_null(strstr(buf.data, "{reason=\"unknown_token\"} 0\n"));
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(agents_and_tokens)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(agents_and_tokens),
+                                       cmocka_unit_test(refusals_as_metrics)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -27,6 +27,7 @@ static void test_pools(void **state) {
     json_t *root = view(false);
     json_t *one = json_array_get(json_object_get(root, "pools"), 0);
     assert_string_equal(json_string_value(json_object_get(one, "state")), "fallback");
+    assert_int_equal(json_array_size(json_object_get(root, "pools")), 1); /* not what is gone */
     assert_string_equal(json_string_value(json_object_get(one, "quoted_usd")), "0.05");
     json_t *rejected = json_object_get(one, "rejected");
     assert_int_equal((int)json_number_value(json_object_get(rejected, "duplicate")), 1);

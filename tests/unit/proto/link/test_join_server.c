@@ -105,6 +105,10 @@ static void what_may_go_wrong_is_told_apart(void **state) {
     talk(t);
     assert_int_equal(t->rc, -SL_DENIED);
     assert_non_null(strstr(t->err.text, "another site"));
+    struct sl_join_server_stats stats;
+    sl_join_server_stats(g.server, &stats);
+    assert_true(stats.other_key > 0); /* its handshake was told before its connection ended */
+    assert_int_equal(stats.no_handshake, 0);
     strcpy(t->exchange.server_key, g.config.keys.public_key);
     /* Nobody answers in time; on a busy machine the handshake itself takes a while. */
     for (t->exchange.timeout_ms = 300; t->exchange.timeout_ms < 20000;) {
