@@ -69,8 +69,11 @@ endfunction()
 
 # Every tests/unit/FOLDER/test_*.c becomes one executable and one ctest entry, labelled `unit`.
 # TSAN names the tests (test_mailbox, say, or ALL) that threads meet in: they are labelled `tsan` too.
+# BARE names those that judge arithmetic of kernels, which no sanitizer sees, or the same code a hundred
+# thousand times over: they are labelled `bare`, and the whole suite has them without a sanitizer only.
+# DEVICE: they keep every core busy by OpenCL, so that few others run beside them.
 function(sluice_unit_tests folder)
-  cmake_parse_arguments(T "" "" "USES;PKG;LIBS;TSAN" ${ARGN})
+  cmake_parse_arguments(T "DEVICE" "" "USES;PKG;LIBS;TSAN;BARE" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/unit/${folder}/test_*.c)
   foreach(source IN LISTS sources)
     get_filename_component(stem ${source} NAME_WE)
@@ -90,6 +93,12 @@ function(sluice_unit_tests folder)
     if("ALL" IN_LIST T_TSAN OR stem IN_LIST T_TSAN)
       list(APPEND labels tsan)
     endif()
+    if(stem IN_LIST T_BARE)
+      list(APPEND labels bare)
+    endif()
     set_tests_properties(${name} PROPERTIES LABELS "${labels}" TIMEOUT 300)
+    if(T_DEVICE)
+      set_tests_properties(${name} PROPERTIES PROCESSORS 3)
+    endif()
   endforeach()
 endfunction()

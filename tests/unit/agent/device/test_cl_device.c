@@ -247,7 +247,7 @@ static void shares_agree_with_the_hashes_counted(void **state) {
     start(rig, &config);
     post_job(rig->device, 3, difficulty, true);
     post_mode(rig->device, SL_MODE_HASH, 1);
-    int64_t until = sl_clock_mono().ns + 6 * S;
+    int64_t until = sl_clock_mono().ns + 4 * S;
     bool halted = false;
     while (hashes == 0) {
         if (!halted && sl_clock_mono().ns > until) {
@@ -502,7 +502,8 @@ static void stop_for_ms(int ms) {
 static void a_stopped_process_is_no_hung_device(void **state) {
     struct rig *rig = *state;
     struct sl_device_event event = {0};
-    struct hanging *made = start_hanging(rig, 1500);
+    /* A busy machine makes everything but the pause longer, so the limit is near the pause. */
+    struct hanging *made = start_hanging(rig, 2800);
     int64_t begin = sl_clock_mono().ns;
     stop_for_ms(3000);
     assert_true(sl_clock_mono().ns - begin > 2900 * SL_NS_PER_MS);
@@ -510,14 +511,7 @@ static void a_stopped_process_is_no_hung_device(void **state) {
     const struct timespec moment = {0, 500 * SL_NS_PER_MS};
     nanosleep(&moment, NULL);
     clSetUserEventStatus(made->gate, CL_COMPLETE);
-    while (sl_mailbox_take_wait(rig->events, SL_NS_PER_S, &event) == SL_OK) {
-        assert_int_not_equal(event.kind, SL_DEVEV_FAILED);
-        if (event.kind == SL_DEVEV_STARTED) {
-            break;
-        }
-        sl_device_event_fini(&event);
-    }
-    assert_int_equal(event.kind, SL_DEVEV_STARTED);
+    wait_event(rig, SL_DEVEV_STARTED, 30 * S, &event); /* fails by itself on SL_DEVEV_FAILED */
     finish(rig);
 }
 
