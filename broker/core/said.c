@@ -47,7 +47,7 @@ static const uint8_t *head_of(const uint8_t *data, const uint8_t *end) {
 }
 
 static const uint8_t *body_of(const uint8_t *head, const uint8_t *end) {
-    while (head < end && *head < 0x80 && *head >> 3 >= FIELD_HEAD_FIRST &&
+    while (head<end && * head<0x80 && *head>> 3 >= FIELD_HEAD_FIRST &&
            *head >> 3 <= FIELD_HEAD_LAST && *head >> 3 != FIELD_HEALTH) {
         head = field_end(head, end);
     }
@@ -82,8 +82,8 @@ static void keep_bytes(struct sl_core_report *own, const uint8_t *data, uint32_t
     own->size = size;
 }
 
-static void keep_parts(struct sl_broker_core *core, struct sl_core_report *own,
-                       const uint8_t *data, size_t size) {
+static void keep_parts(struct sl_broker_core *core, struct sl_core_report *own, const uint8_t *data,
+                       size_t size) {
     const uint8_t *end = data + size;
     const uint8_t *head = head_of(data, end);
     const uint8_t *body = body_of(head, end);
@@ -220,8 +220,7 @@ void sl_core_report_get(const struct sl_broker_core *core, uint32_t dev,
     if (cold->report.name) {
         SL_AUTO_BUF struct sl_buf packed = {0};
         sl_core_report_bytes(core, dev, &packed);
-        int rc =
-            sl_msg_device_unpack((const uint8_t *)packed.data, packed.len, ret_device, NULL);
+        int rc = sl_msg_device_unpack((const uint8_t *)packed.data, packed.len, ret_device, NULL);
         sl_assert(rc == SL_OK); /* it was decoded or packed by us */
     }
     for (int m = SL_MODE_IDLE; m < SL_MODE_COUNT; m++) {
