@@ -6,6 +6,8 @@
 
 #include "agent/telemetry/source.h"
 
+#define FANS_MAX 4 /* of one board that are looked at */
+
 /* Files that hold 0 or 1; unknown unless the summary can be read. */
 static void throttle(const char *folder, const char *prefix, struct sl_msg_telemetry *out) {
     static const struct {
@@ -55,6 +57,43 @@ static void frequency(const struct sl_kernel_device *device, struct sl_msg_telem
     }
 }
 
+/* energy1 is the card, energy2 the package. A driver may have the second only, and a card may have
+ * both but count nothing in the first (a B580 under xe of Linux 6.16): then it is 0 for ever. */
+static void energy(struct sl_kernel_device *device, const char *hwmon, struct sl_mono now,
+                   struct sl_msg_telemetry *out) {
+    static const char *const names[] = {"energy1_input", "energy2_input"};
+    int64_t values[2] = {0, 0};
+    bool there[2];
+    for (int i = 0; i < 2; i++) {
+        there[i] = sl_sysfs_number(hwmon, names[i], &values[i]);
+    }
+    if (!there[0] && !there[1]) {
+        return;
+    }
+    uint8_t counter = there[1] && values[1] > 0 && (!there[0] || values[0] == 0);
+    if (counter != device->energy_counter) {
+        device->energy_counter = counter;
+        device->energy_ns = 0; /* the difference of two counters is no energy */
+    }
+    sl_kernel_energy(device, now, values[counter], out);
+}
+
+/* A card with several fans: the fastest, since those of unused headers stand at 0. */
+static void fans(const char *hwmon, struct sl_msg_telemetry *out) {
+    int64_t fastest = -1;
+    for (int i = 1; i <= FANS_MAX; i++) {
+        char name[16];
+        int64_t rpm = 0;
+        snprintf(name, sizeof name, "fan%d_input", i);
+        if (sl_sysfs_number(hwmon, name, &rpm) && rpm > fastest) {
+            fastest = rpm;
+        }
+    }
+    if (fastest >= 0) {
+        sl_telemetry_set(out, SL_FIG_FAN_RPM, fastest);
+    }
+}
+
 void sl_intel_read(struct sl_kernel_device *device, const char *hwmon, struct sl_mono now,
                    struct sl_msg_telemetry *out) {
     int64_t value = 0;
@@ -62,17 +101,11 @@ void sl_intel_read(struct sl_kernel_device *device, const char *hwmon, struct sl
     if (!hwmon[0]) {
         return;
     }
-    /* energy1 is the card; a driver that has only the package's counter calls it energy2. */
-    if (sl_sysfs_number(hwmon, "energy1_input", &value) ||
-        sl_sysfs_number(hwmon, "energy2_input", &value)) {
-        sl_kernel_energy(device, now, value, out);
-    }
+    energy(device, hwmon, now, out);
+    fans(hwmon, out);
     if ((sl_sysfs_number(hwmon, "power1_max", &value) && value > 0) ||
         (sl_sysfs_number(hwmon, "power2_max", &value) && value > 0)) {
         sl_telemetry_set(out, SL_FIG_POWER_LIMIT_MW, value / 1000);
-    }
-    if (sl_sysfs_number(hwmon, "fan1_input", &value)) {
-        sl_telemetry_set(out, SL_FIG_FAN_RPM, value);
     }
     static const struct sl_sysfs_heat heat[] = {{"pkg", SL_FIG_TEMP_MC},
                                                 {"vram", SL_FIG_TEMP_MEMORY_MC}};

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * amdgpu, i915 and xe from trees modelled on the kernel's documentation (tests/fixtures/sysfs):
- * whole, with files that vanish, asleep, gone. */
+ * amdgpu, i915 and xe (tests/fixtures/sysfs): trees recorded on hardware, and trees modelled on the
+ * kernel's documentation, whole, with files that vanish, asleep, gone. */
 #include "tests/unit/agent/telemetry/tree.h"
 
 #include "agent/telemetry/source.h"
@@ -175,6 +175,158 @@ static void xe_has_its_own_places(void **state) {
     expect(&r, SL_FIG_POWER_LIMIT_MW, 190000); /* power1_max of 0 is no limit */
 }
 
+struct recorded {
+    const char *tree, *pci;
+    enum sl_telemetry_source source;
+    struct {
+        enum sl_figure figure;
+        int64_t value;
+    } figures[16];
+    uint64_t unknown; /* 1 << figure, which the card does not say */
+};
+#define NOT(figure) (UINT64_C(1) << (figure))
+
+static const struct recorded recorded[] = {
+    {"rx580",
+     "0000:09:00.0",
+     SL_TELEMETRY_AMDGPU,
+     {{SL_FIG_POWER_MW, 41045},
+      {SL_FIG_POWER_LIMIT_MW, 155000},
+      {SL_FIG_TEMP_MC, 44000},
+      {SL_FIG_FAN_RPM, 595},
+      {SL_FIG_CLOCK_MHZ, 798},
+      {SL_FIG_CLOCK_MEMORY_MHZ, 1750},
+      {SL_FIG_BUSY_PPT, 110},
+      {SL_FIG_MEMORY_TOTAL_MIB, 4096},
+      {SL_FIG_MEMORY_USED_MIB, 512},
+      {SL_FIG_PCIE_REPLAYS, 3}},
+     NOT(SL_FIG_TEMP_JUNCTION_MC) | NOT(SL_FIG_TEMP_MEMORY_MC) | NOT(SL_FIG_THROTTLE) |
+         NOT(SL_FIG_ECC_CORRECTED)},
+    {"vega56",
+     "0000:0b:00.0",
+     SL_TELEMETRY_AMDGPU,
+     {{SL_FIG_POWER_MW, 8000},
+      {SL_FIG_POWER_LIMIT_MW, 260000},
+      {SL_FIG_TEMP_JUNCTION_MC, 38000},
+      {SL_FIG_TEMP_MEMORY_MC, 39000},
+      {SL_FIG_FAN_RPM, 5},
+      {SL_FIG_MEMORY_TOTAL_MIB, 8176}},
+     NOT(SL_FIG_THROTTLE)},
+    {"rx6900xt",
+     "0000:0c:00.0",
+     SL_TELEMETRY_AMDGPU,
+     {{SL_FIG_POWER_MW, 36000},
+      {SL_FIG_POWER_LIMIT_MW, 289000},
+      {SL_FIG_TEMP_MC, 56000},
+      {SL_FIG_TEMP_JUNCTION_MC, 59000},
+      {SL_FIG_TEMP_MEMORY_MC, 54000},
+      {SL_FIG_BUSY_PPT, 30},
+      {SL_FIG_MEMORY_TOTAL_MIB, 16368},
+      {SL_FIG_MEMORY_USED_MIB, 637}},
+     NOT(SL_FIG_ECC_CORRECTED)},
+    {"rx7800xt",
+     "0000:03:00.0",
+     SL_TELEMETRY_AMDGPU,
+     {{SL_FIG_POWER_MW, 32000},
+      {SL_FIG_POWER_LIMIT_MW, 236000},
+      {SL_FIG_TEMP_MC, 24000},
+      {SL_FIG_TEMP_JUNCTION_MC, 31000},
+      {SL_FIG_CLOCK_MHZ, 2011},
+      {SL_FIG_THROTTLE, 0}},
+     NOT(SL_FIG_MEMORY_TOTAL_MIB)},
+    {"rx9070",
+     "0000:03:00.0",
+     SL_TELEMETRY_AMDGPU,
+     {{SL_FIG_POWER_MW, 49000},
+      {SL_FIG_TEMP_MEMORY_MC, 72000},
+      {SL_FIG_BUSY_PPT, 250},
+      {SL_FIG_FAN_RPM, 1944},
+      {SL_FIG_THROTTLE, 0}},
+     0},
+    {"phoenix", /* a laptop's APU: metrics 2.1, whose reasons differ by chip */
+     "0000:64:00.0",
+     SL_TELEMETRY_AMDGPU,
+     {{SL_FIG_POWER_MW, 3103},
+      {SL_FIG_TEMP_MC, 25000},
+      {SL_FIG_CLOCK_MHZ, 800},
+      {SL_FIG_MEMORY_TOTAL_MIB, 4096}},
+     NOT(SL_FIG_THROTTLE) | NOT(SL_FIG_POWER_LIMIT_MW) | NOT(SL_FIG_FAN_RPM)},
+    {"a380-i915", /* temp1 has no label */
+     "0000:0b:00.0",
+     SL_TELEMETRY_I915,
+     {{SL_FIG_ENERGY_MJ, 25637161},
+      {SL_FIG_POWER_LIMIT_MW, 55000},
+      {SL_FIG_TEMP_MC, 55000},
+      {SL_FIG_CLOCK_MHZ, 600},
+      {SL_FIG_FAN_RPM, 0},
+      {SL_FIG_THROTTLE, 0}},
+     NOT(SL_FIG_POWER_MW)},
+    {"a380-xe", /* the package's counter and limit only */
+     "0000:08:00.0",
+     SL_TELEMETRY_XE,
+     {{SL_FIG_ENERGY_MJ, 59540970},
+      {SL_FIG_POWER_LIMIT_MW, 55000},
+      {SL_FIG_TEMP_MC, 56000},
+      {SL_FIG_TEMP_MEMORY_MC, 54000},
+      {SL_FIG_FAN_RPM, 945},
+      {SL_FIG_THROTTLE, 0}},
+     NOT(SL_FIG_POWER_MW)},
+    {"b580-xe", /* the card's counter stands at 0; the fan is the second of three */
+     "0000:0b:00.0",
+     SL_TELEMETRY_XE,
+     {{SL_FIG_ENERGY_MJ, 29523753},
+      {SL_FIG_TEMP_MC, 46000},
+      {SL_FIG_TEMP_MEMORY_MC, 48000},
+      {SL_FIG_CLOCK_MHZ, 400},
+      {SL_FIG_FAN_RPM, 418},
+      {SL_FIG_THROTTLE, 0}},
+     NOT(SL_FIG_POWER_LIMIT_MW)},
+};
+
+static void cards_as_they_were_recorded(void **state) {
+    const struct tree *t = *state;
+    for (size_t i = 0; i < sizeof recorded / sizeof recorded[0]; i++) {
+        const struct recorded *card = &recorded[i];
+        struct sl_kernel_device device;
+        print_message("%s\n", card->tree);
+        tree_lay(t, card->tree);
+        open_device(t, card->pci, card->source, &device);
+        struct sl_msg_telemetry r = read_at(&device, 1);
+        for (size_t k = 0; k < sizeof card->figures / sizeof card->figures[0]; k++) {
+            if (card->figures[k].value || card->figures[k].figure) {
+                expect(&r, card->figures[k].figure, card->figures[k].value);
+            }
+        }
+        assert_int_equal(r.known & card->unknown, 0);
+        expect(&r, SL_FIG_LOST, 0);
+        assert_string_equal(r.note, "");
+        tree_remove(t, "bus");
+    }
+}
+
+#define B580 "bus/pci/devices/0000:0b:00.0/hwmon/hwmon4/"
+
+static void the_counter_that_counts_is_taken(void **state) {
+    const struct tree *t = *state;
+    struct sl_kernel_device device;
+    tree_lay(t, "b580-xe");
+    open_device(t, "0000:0b:00.0", SL_TELEMETRY_XE, &device);
+    struct sl_msg_telemetry r = read_at(&device, 1);
+    tree_write(t, B580 "energy2_input", "29603753173\n");
+    r = read_at(&device, 2);
+    expect(&r, SL_FIG_POWER_MW, 80000);
+    /* A driver that counts the card, too, after all: no power from the difference of the two. */
+    tree_write(t, B580 "energy1_input", "50000000000\n");
+    r = read_at(&device, 3);
+    assert_false(sl_telemetry_has(&r, SL_FIG_POWER_MW));
+    tree_write(t, B580 "energy1_input", "50090000000\n");
+    r = read_at(&device, 4);
+    expect(&r, SL_FIG_POWER_MW, 90000);
+    tree_write(t, B580 "fan2_input", "x\n");
+    r = read_at(&device, 5);
+    expect(&r, SL_FIG_FAN_RPM, 0);
+}
+
 static void drivers_that_are_not_ours_are_left_alone(void **state) {
     const struct tree *t = *state;
     struct sl_kernel_device device;
@@ -200,6 +352,8 @@ int main(void) {
         TREE_TEST(a_gpu_that_left_its_bus_is_lost_and_comes_back),
         TREE_TEST(an_intel_card_counts_energy),
         TREE_TEST(xe_has_its_own_places),
+        TREE_TEST(cards_as_they_were_recorded),
+        TREE_TEST(the_counter_that_counts_is_taken),
         TREE_TEST(drivers_that_are_not_ours_are_left_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
