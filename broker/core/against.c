@@ -30,6 +30,19 @@ static sl_i128 divided(sl_i128 sum) {
     return sum < 0 ? -((-sum + MS_PER_H / 2) / MS_PER_H) : (sum + MS_PER_H / 2) / MS_PER_H;
 }
 
+static int64_t as_int64(sl_i128 v) {
+    return v > INT64_MAX ? INT64_MAX : v < INT64_MIN ? INT64_MIN : (int64_t)v;
+}
+
+/* Exact, as long as what a device earns between two rows fits a row at all. */
+static void add_sum(struct sl_core_against *own, uint32_t i, sl_i128 delta) {
+    sl_i128 rest = own->rest[i] + delta;
+    bool small = rest <= INT64_MAX && rest >= INT64_MIN; /* else a long division */
+    sl_i128 whole = small ? (int64_t)rest / MS_PER_H : rest / MS_PER_H;
+    own->nusd[i] = as_int64(own->nusd[i] + whole);
+    own->rest[i] = (int32_t)(rest - whole * MS_PER_H);
+}
+
 /* A mode that was not possible at that moment: idle, at what idle costs. */
 static void worth(const struct sl_policy_input *in, uint32_t row, enum sl_mode mode,
                   int64_t *ret_hash, int64_t *ret_rest) {
@@ -48,7 +61,7 @@ static void add(struct sl_broker_core *core, uint32_t row, uint32_t against, enu
     uint32_t dev = core->input.id[row];
     worth(&core->input, row, mode, &hash, &rest);
     struct sl_core_against *own = &core->fleet.against[dev];
-    own->sums[against] += ((sl_i128)hash + rest) * span_ms;
+    add_sum(own, against, ((sl_i128)hash + rest) * span_ms);
     core->against[against].hash += (sl_i128)hash * span_ms;
     core->against[against].rest += (sl_i128)rest * span_ms;
 }
@@ -71,7 +84,7 @@ static void add_own_switch(struct sl_broker_core *core, const struct sl_core_cla
     }
     sl_i128 lost =
         (sl_i128)sl_opportunity_switch(class->switch_us[before][present], most) * MS_PER_H;
-    own->sums[SL_AGAINST_ACTUAL] -= lost;
+    add_sum(own, SL_AGAINST_ACTUAL, -lost);
     core->against[SL_AGAINST_ACTUAL].rest -= lost;
     core->against[SL_AGAINST_ACTUAL].switches++;
 }
@@ -140,9 +153,9 @@ void sl_core_against_class(struct sl_broker_core *core, uint32_t index,
         struct sl_core_against *own = &core->fleet.against[in->id[row]];
         for (uint32_t p = 0; sl_switching_at(p); p++) {
             add(core, row, SL_AGAINST_POLICIES + p, mode_of[class->shadows[p].mode]);
-            own->sums[SL_AGAINST_POLICIES + p] -= (sl_i128) class->switch_loss[p] * MS_PER_H;
+            add_sum(own, SL_AGAINST_POLICIES + p, -(sl_i128) class->switch_loss[p] * MS_PER_H);
         }
-        own->span_ms += core->config.policy.step_ms;
+        own->span_ms += (uint32_t)core->config.policy.step_ms;
     }
     core->against_dirty = true;
 }
@@ -158,11 +171,12 @@ static void store_device(struct sl_broker_core *core, uint32_t dev) {
     op.against.at = core->now.wall;
     op.against.span_ms = own->span_ms;
     for (uint32_t i = 0; i < SL_AGAINST_COUNT; i++) {
-        sl_i128 nusd = divided(own->sums[i]);
-        op.against.nusd[i] = nusd > INT64_MAX   ? INT64_MAX
-                             : nusd < INT64_MIN ? INT64_MIN
-                                                : (int64_t)nusd;
-        own->sums[i] -= nusd * MS_PER_H; /* what rounding left goes into the next row */
+        sl_i128 sum = (sl_i128)own->nusd[i] * MS_PER_H + own->rest[i];
+        int64_t nusd = as_int64(divided(sum));
+        op.against.nusd[i] = nusd;
+        own->nusd[i] = 0;
+        own->rest[i] = 0;
+        add_sum(own, i, sum - (sl_i128)nusd * MS_PER_H); /* what rounding left: the next row's */
     }
     own->span_ms = 0;
     sl_core_op(core, &op);

@@ -103,9 +103,6 @@ void sl_core_classes_step(struct sl_broker_core *core) {
     }
     /* What a decision starts from is part of it, and the policy is about to change it. */
     if (any) {
-        core->switching_before =
-            sl_core_calloc(core->fleet.count, sizeof core->switching_before[0]);
-        memcpy(core->switching_before, core->switching,
-               core->fleet.count * sizeof core->switching[0]);
+        sl_core_remembered_copy(&core->switching, core->fleet.count, &core->switching_before);
     }
 }

@@ -206,8 +206,8 @@ void sl_broker_core_destroy(struct sl_broker_core *core) {
     free(core->tenants);
     free(core->input_memory);
     free(core->plan_memory);
-    free(core->switching);
-    free(core->switching_before);
+    sl_core_remembered_fini(&core->switching);
+    sl_core_remembered_fini(&core->switching_before);
     free(core->decided);
     sl_core_classes_fini(core);
     free(core->tick_batch);

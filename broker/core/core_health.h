@@ -24,6 +24,8 @@ const char *sl_core_health_uuid(const struct sl_broker_core *core, uint32_t dev)
 void sl_core_health_adopt(struct sl_broker_core *core, uint32_t dev, const char *uuid);
 /* Why it gets no work; NULL: health is no reason. */
 const char *sl_core_health_bars(const struct sl_broker_core *core, uint32_t dev);
-void sl_core_health_fini(struct sl_core_health *health);
+/* Never NULL. */
+const struct sl_core_health *sl_core_health_of(const struct sl_broker_core *core, uint32_t dev);
+void sl_core_health_destroy(struct sl_core_health *health);
 
 #endif

@@ -7,6 +7,7 @@
 #include "broker/core/core_state.h"
 #include "broker/core/pools.h"
 #include "broker/core/power.h"
+#include "broker/core/remembered.h"
 #include "broker/core/view.h"
 
 struct sl_core_settled { /* a span that a pool has paid for */
@@ -77,9 +78,9 @@ struct sl_broker_core {
     struct sl_policy_input input;
     struct sl_plan plan;
     void *input_memory, *plan_memory;
-    struct sl_switching_device *switching; /* [tick_cap] by device */
-    /* The same before this tick's step; NULL where it takes none. */
-    struct sl_switching_device *switching_before;
+    struct sl_core_remembered switching; /* by device */
+    /* The same before this tick's step; cap 0 where it takes none. */
+    struct sl_core_remembered switching_before;
     uint8_t (*decided)[2]; /* [tick_cap] mode and rule, before strike prices and caps */
     struct sl_core_class classes[SL_CORE_CLASSES_MAX];
     const struct sl_switching_view *class_views[SL_CORE_CLASSES_MAX];

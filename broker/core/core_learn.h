@@ -52,9 +52,10 @@ struct sl_core_against_sum { /* of the site; nano-USD/h x ms */
     uint64_t switches;
 };
 
-struct sl_core_against { /* of a device since the last row; nano-USD/h x ms */
-    sl_i128 sums[SL_AGAINST_COUNT];
-    int64_t span_ms;
+struct sl_core_against {            /* of a device since the last row */
+    int64_t nusd[SL_AGAINST_COUNT]; /* whole nano-USD, towards zero */
+    int32_t rest[SL_AGAINST_COUNT]; /* and what is left; nano-USD/h x ms, below an hour */
+    uint32_t span_ms;
     uint8_t mode; /* in the step before; 0: none yet */
 };
 struct sl_core_counters {                  /* META "counters", in this order */

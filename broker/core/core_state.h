@@ -110,7 +110,7 @@ enum sl_core_device_state {
     X(struct sl_core_batch *, batch)                                                               \
     X(struct sl_core_unit *, units) /* open ones, newest first */                                  \
     X(uint32_t, open_units)         /* of the present epoch: an agent drops those of lower ones */ \
-    X(struct sl_core_health, health)                                                               \
+    X(struct sl_core_health *, health) /* NULL: nothing was ever told of it */                     \
     X(struct sl_core_against, against)                                                             \
     X(uint32_t, class_row)   /* + 1; 0: not looked up yet */                                       \
     X(uint32_t, row)         /* in the last tick's snapshot, or SL_CORE_NONE */                    \
@@ -126,7 +126,7 @@ struct sl_core_device {
     struct sl_wall first_seen;
     struct sl_core_report report;
     const char *rule; /* of the newest directive, a literal; NULL: none yet */
-    char *why;        /* malloc'ed; NULL: none yet */
+    const char *why;  /* of names.c: devices of a class often have the same; NULL: none yet */
     struct sl_wall decided;
 };
 #define SL_FLEET_COLUMN(type, name) type *name;

@@ -15,6 +15,7 @@
 #include "schedulers/risk.h"
 
 #define POOL_GRACE_NS (10 * SL_NS_PER_S) /* a pool's hiccup is no reason to move */
+#define ROWS_AT_ONCE 64
 #define LONG_AGO_MS INT64_C(1000000000000000)
 
 /* ---- what each mode offers ---- */
@@ -194,19 +195,14 @@ static void reserve(struct sl_broker_core *core) {
         return;
     }
     uint32_t cap = core->fleet.cap ? core->fleet.cap : 1;
-    struct sl_switching_device *remembered = core->switching;
     free(core->input_memory);
     free(core->plan_memory);
     free(core->decided);
     free(core->tick_batch);
     core->input_memory = sl_core_calloc(1, sl_policy_input_bytes(cap));
     core->plan_memory = sl_core_calloc(1, sl_plan_bytes(cap));
-    core->switching = sl_core_calloc(cap, sizeof core->switching[0]);
     core->decided = sl_core_calloc(cap, sizeof core->decided[0]);
-    if (remembered) {
-        memcpy(core->switching, remembered, core->tick_cap * sizeof core->switching[0]);
-        free(remembered);
-    }
+    sl_core_remembered_grow(&core->switching, cap);
     core->tick_batch = sl_core_calloc(cap, sizeof(void *));
     sl_policy_input_place(&core->input, core->input_memory, cap);
     sl_plan_place(&core->plan, core->plan_memory, cap);
@@ -293,12 +289,12 @@ static void add_bytes(void *arg, const void *bytes, size_t size) {
  * made again (schedulers/decision.h). */
 static void record(const struct sl_broker_core *core, uint32_t row, struct sl_core_grant *grant) {
     uint32_t dev = core->input.id[row];
-    const struct sl_switching_device *device =
-        core->input.span_ms[row] > 0 && core->switching_before && !SL_MUTANT(state_recorded_late)
-            ? &core->switching_before[dev]
-            : &core->switching[dev];
+    bool stepped = core->input.span_ms[row] > 0 && core->switching_before.cap > 0 &&
+                   !SL_MUTANT(state_recorded_late);
+    struct sl_switching_device device;
     struct sl_decision decision;
-    sl_decision_take(&core->input, device, &core->plan, row, &decision);
+    sl_core_remembered_get(stepped ? &core->switching_before : &core->switching, dev, &device);
+    sl_decision_take(&core->input, &device, &core->plan, row, &decision);
     decision.plan.mode = core->decided[row][0];
     decision.plan.rule = core->decided[row][1];
     sl_decision_pack(&decision, grant->record);
@@ -420,6 +416,44 @@ static void keep_decided(struct sl_broker_core *core) {
     }
 }
 
+/* The policy is asked about some rows at a time, so that what it remembers need not lie open for
+ * all: a plan says of each row the same, whoever stands beside it. */
+static void ask_policy(struct sl_broker_core *core, uint32_t first, uint32_t count) {
+    struct sl_switching_device devices[ROWS_AT_ONCE];
+    uint32_t ids[ROWS_AT_ONCE];
+    struct sl_policy_input in = core->input;
+    struct sl_plan plan = core->plan;
+#define SHIFT_INPUT(type, name) in.name += first;
+#define SHIFT_PLAN(type, name) plan.name += first;
+#define SHIFT_MODES(type, name)                                                                    \
+    for (int m = 0; m < SL_MODE_COUNT; m++) {                                                      \
+        in.name[m] += first;                                                                       \
+    }
+    SL_POLICY_COLUMNS(SHIFT_INPUT)
+    SL_POLICY_MODE_COLUMNS(SHIFT_MODES)
+    SL_PLAN_COLUMNS(SHIFT_PLAN)
+    for (uint32_t i = 0; i < count; i++) {
+        ids[i] = i;
+        sl_core_remembered_get(&core->switching, in.id[i], &devices[i]);
+    }
+    in.count = count;
+    in.id = ids;
+    core->policy->decide(&in, devices, &plan);
+    for (uint32_t i = 0; i < count; i++) {
+        if (in.span_ms[i] > 0) {
+            sl_core_remembered_put(&core->switching, core->input.id[first + i], &devices[i]);
+        }
+    }
+}
+
+static void decide(struct sl_broker_core *core) {
+    core->plan.count = core->input.count;
+    for (uint32_t first = 0; first < core->input.count; first += ROWS_AT_ONCE) {
+        uint32_t left = core->input.count - first;
+        ask_policy(core, first, left < ROWS_AT_ONCE ? left : ROWS_AT_ONCE);
+    }
+}
+
 void sl_core_tick(struct sl_broker_core *core) {
     reserve(core);
     collect_models(core);
@@ -427,7 +461,7 @@ void sl_core_tick(struct sl_broker_core *core) {
     choose_best(core);
     snapshot(core);
     sl_core_classes_step(core);
-    core->policy->decide(&core->input, core->switching, &core->plan);
+    decide(core);
     keep_decided(core);
     sl_core_power_limit(core); /* strike prices and caps outrank the plan */
     for (uint32_t row = 0; row < core->plan.count; row++) {
@@ -439,6 +473,5 @@ void sl_core_tick(struct sl_broker_core *core) {
     sl_core_pools_tick(core);
     apply(core);
     sl_core_pools_send(core);
-    free(core->switching_before);
-    core->switching_before = NULL;
+    sl_core_remembered_fini(&core->switching_before);
 }

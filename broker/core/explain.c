@@ -33,7 +33,7 @@ static int by_order(const struct sl_broker_core *core, const struct facts *f, ui
                         impossible ? "; the pinned mode is not possible now, so idle" : "");
     }
     if (rule == SL_RULE_FAULT && sl_core_health_bars(core, dev)) {
-        enum sl_health_state state = (enum sl_health_state)core->fleet.health[dev].state;
+        enum sl_health_state state = (enum sl_health_state)sl_core_health_of(core, dev)->state;
         return snprintf(out, size, "%s: %.150s",
                         state == SL_HEALTH_QUARANTINE ? "quarantined" : "drained for its health",
                         sl_core_health_bars(core, dev));

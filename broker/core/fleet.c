@@ -40,9 +40,9 @@ void sl_core_fleet_destroy(struct sl_broker_core *core) {
     struct sl_core_fleet *fleet = &core->fleet;
     for (uint32_t dev = 0; dev < fleet->count; dev++) {
         sl_core_report_drop(core, dev);
-        sl_core_health_fini(&fleet->health[dev]);
+        sl_core_health_destroy(fleet->health[dev]);
         free(fleet->cold[dev].key);
-        free(fleet->cold[dev].why);
+        sl_core_name_drop(core, fleet->cold[dev].why);
     }
     sl_core_index_fini(&core->devices_by_key);
     sl_core_index_fini(&core->devices_by_uuid);
@@ -94,7 +94,6 @@ uint32_t sl_core_device_add(struct sl_broker_core *core, const char *key, uint32
     grow(fleet);
     uint32_t dev = fleet->count++;
     fleet->cold[dev].key = copy_of(key);
-    memset(&fleet->health[dev], 0, sizeof fleet->health[dev]);
     fleet->state[dev] = SL_DEVICE_LOST;
     fleet->row[dev] = SL_CORE_NONE;
     sl_core_index_add(core, &core->devices_by_key, dev);
@@ -105,8 +104,9 @@ uint32_t sl_core_device_add(struct sl_broker_core *core, const char *key, uint32
 void sl_core_device_why(struct sl_broker_core *core, uint32_t dev, const char *why) {
     struct sl_core_device *cold = &core->fleet.cold[dev];
     if (!cold->why || strcmp(cold->why, why) != 0) {
-        free(cold->why);
-        cold->why = copy_of(why);
+        const char *before = cold->why;
+        cold->why = sl_core_name_take(core, why);
+        sl_core_name_drop(core, before);
     }
 }
 

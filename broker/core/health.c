@@ -172,10 +172,29 @@ const char *sl_health_way_back(enum sl_health_state state) {
 
 /* ---- the devices of the core ---- */
 
-void sl_core_health_fini(struct sl_core_health *health) {
+static void drop_texts(struct sl_core_health *health) {
     free(health->text);
     free(health->uuid);
     health->text = health->uuid = NULL;
+}
+
+void sl_core_health_destroy(struct sl_core_health *health) {
+    if (health) {
+        drop_texts(health);
+        free(health);
+    }
+}
+
+const struct sl_core_health *sl_core_health_of(const struct sl_broker_core *core, uint32_t dev) {
+    static const struct sl_core_health none;
+    return core->fleet.health[dev] ? core->fleet.health[dev] : &none;
+}
+
+/* To write in: of a device that has nothing yet, what every device begins with. */
+static struct sl_core_health *own(struct sl_broker_core *core, uint32_t dev) {
+    struct sl_core_health **at = &core->fleet.health[dev];
+    *at = *at ? *at : sl_core_calloc(1, sizeof **at);
+    return *at;
 }
 
 static void set_text(char **at, const char *text) {
@@ -185,7 +204,7 @@ static void set_text(char **at, const char *text) {
 }
 
 static void store(struct sl_broker_core *core, uint32_t dev) {
-    struct sl_core_health *h = &core->fleet.health[dev];
+    struct sl_core_health *h = own(core, dev);
     struct sl_op op = {.kind = SL_OP_HEALTH};
     op.health = (struct sl_health_row){.state = (enum sl_health_state)h->state,
                                        .cause = h->cause,
@@ -219,7 +238,7 @@ static void change(struct sl_broker_core *core, uint32_t dev, enum sl_health_sta
                    const char *text) {
     static const char *const kinds[SL_HEALTH_STATES] = {"health.ok", "health.warn", "health.drain",
                                                         "health.quarantine"};
-    struct sl_core_health *h = &core->fleet.health[dev];
+    struct sl_core_health *h = own(core, dev);
     if (state == SL_HEALTH_QUARANTINE && h->state != SL_HEALTH_QUARANTINE) {
         count_incident(core, h);
     }
@@ -241,13 +260,13 @@ static void change(struct sl_broker_core *core, uint32_t dev, enum sl_health_sta
 }
 
 const char *sl_core_health_uuid(const struct sl_broker_core *core, uint32_t dev) {
-    const char *uuid = core->fleet.health[dev].uuid;
+    const char *uuid = sl_core_health_of(core, dev)->uuid;
     return uuid ? uuid : "";
 }
 
 /* From now on the GPU is known by this device, wherever it was before. */
 static void know_uuid(struct sl_broker_core *core, uint32_t dev, const char *uuid) {
-    set_text(&core->fleet.health[dev].uuid, uuid);
+    set_text(&own(core, dev)->uuid, uuid);
     if (uuid[0] && sl_core_index_find(core, &core->devices_by_uuid, uuid) != dev) {
         sl_core_index_add(core, &core->devices_by_uuid, dev);
     }
@@ -262,7 +281,7 @@ static void note_seen(struct sl_core_health *h, const struct sl_msg_telemetry *t
 
 static void recover(struct sl_broker_core *core, uint32_t dev,
                     const struct sl_health_verdict *verdict) {
-    struct sl_core_health *h = &core->fleet.health[dev];
+    struct sl_core_health *h = own(core, dev);
     int64_t passes = core->config.policy.health.passes;
     if (verdict->state != SL_HEALTH_OK) {
         h->passes_base =
@@ -274,10 +293,23 @@ static void recover(struct sl_broker_core *core, uint32_t dev,
     }
 }
 
+/* Of most devices there is nothing to remember: they never failed, and nothing counts. */
+static bool is_plain(const struct sl_policy_health *policy, const struct sl_msg_device *report) {
+    static const struct sl_health_seen none;
+    const struct sl_msg_telemetry *t = &report->telemetry;
+    return report->uuid[0] == '\0' && figure(t, SL_FIG_XIDS) == 0 &&
+           figure(t, SL_FIG_ECC_NEW) == 0 && figure(t, SL_FIG_CANARY_FAILED) == 0 &&
+           figure(t, SL_FIG_CANARY_PASSED) == 0 &&
+           sl_health_judge(policy, &none, t).state == SL_HEALTH_OK;
+}
+
 void sl_core_health_heard(struct sl_broker_core *core, uint32_t dev,
                           const struct sl_msg_device *report) {
-    struct sl_core_health *h = &core->fleet.health[dev];
     const struct sl_msg_telemetry *t = &report->telemetry;
+    if (!core->fleet.health[dev] && is_plain(&core->config.policy.health, report)) {
+        return;
+    }
+    struct sl_core_health *h = own(core, dev);
     uint64_t boot_id = core->nodes[core->fleet.node[dev]].boot_id;
     if (h->seen.boot_id != boot_id) {
         h->seen = (struct sl_health_seen){.boot_id = boot_id};
@@ -303,8 +335,8 @@ void sl_core_health_heard(struct sl_broker_core *core, uint32_t dev,
 }
 
 void sl_core_health_clear(struct sl_broker_core *core, uint32_t dev, const char *by) {
-    struct sl_core_health *h = &core->fleet.health[dev];
-    if (h->state != SL_HEALTH_OK) {
+    struct sl_core_health *h = core->fleet.health[dev];
+    if (h && h->state != SL_HEALTH_OK) {
         char text[SL_WHY_MAX];
         snprintf(text, sizeof text, "cleared by %s (it was in %s: %s)", by,
                  sl_health_state_name((enum sl_health_state)h->state), h->text ? h->text : "");
@@ -319,9 +351,9 @@ void sl_core_health_adopt(struct sl_broker_core *core, uint32_t dev, const char 
     if (old == SL_CORE_NONE || old == dev) {
         return;
     }
-    const struct sl_core_health *from = &fleet->health[old];
-    struct sl_core_health *to = &fleet->health[dev];
-    sl_core_health_fini(to);
+    const struct sl_core_health *from = sl_core_health_of(core, old);
+    struct sl_core_health *to = own(core, dev);
+    drop_texts(to);
     *to = *from;
     to->seen = (struct sl_health_seen){0};
     to->passes_base = 0;
@@ -334,7 +366,7 @@ void sl_core_health_adopt(struct sl_broker_core *core, uint32_t dev, const char 
 }
 
 const char *sl_core_health_bars(const struct sl_broker_core *core, uint32_t dev) {
-    const struct sl_core_health *h = &core->fleet.health[dev];
+    const struct sl_core_health *h = sl_core_health_of(core, dev);
     if (h->state < SL_HEALTH_DRAIN || SL_MUTANT(quarantine_ignored)) {
         return NULL;
     }
@@ -350,8 +382,8 @@ int sl_broker_core_restore_health(struct sl_broker_core *core, const struct sl_h
                &seen.canary_failed) != 4) {
         return -SL_CORRUPT;
     }
-    struct sl_core_health *h = &core->fleet.health[dev];
-    sl_core_health_fini(h);
+    struct sl_core_health *h = own(core, dev);
+    drop_texts(h);
     *h = (struct sl_core_health){.seen = seen,
                                  .since_ms = row->since.ms,
                                  .incident_ms = row->incident_at.ms,

@@ -7,7 +7,7 @@
 
 #include "broker/core/core_internal.h"
 
-#define BUCKETS 256 /* a site has a few dozen; more only makes chains longer */
+#define BUCKETS_MIN 256
 
 struct name {
     struct name *next;
@@ -16,7 +16,8 @@ struct name {
 };
 
 struct sl_core_names {
-    struct name *buckets[BUCKETS];
+    struct name **buckets; /* [cap], a power of two, and never fewer than there are names */
+    uint32_t cap, count;
 };
 
 uint64_t sl_core_hash(const char *text) {
@@ -28,7 +29,7 @@ uint64_t sl_core_hash(const char *text) {
 }
 
 static struct name **find(struct sl_broker_core *core, const char *text) {
-    struct name **at = &core->names->buckets[sl_core_hash(text) % BUCKETS];
+    struct name **at = &core->names->buckets[sl_core_hash(text) & (core->names->cap - 1)];
     while (*at && strcmp((*at)->text, text) != 0) {
         at = &(*at)->next;
     }
@@ -37,27 +38,56 @@ static struct name **find(struct sl_broker_core *core, const char *text) {
 
 void sl_core_names_create(struct sl_broker_core *core) {
     core->names = sl_core_calloc(1, sizeof *core->names);
+    core->names->cap = BUCKETS_MIN;
+    core->names->buckets = sl_core_calloc(BUCKETS_MIN, sizeof(struct name *));
 }
 
 void sl_core_names_destroy(struct sl_broker_core *core) {
-    for (size_t i = 0; core->names && i < BUCKETS; i++) {
+    for (size_t i = 0; core->names && i < core->names->cap; i++) {
         while (core->names->buckets[i]) {
             struct name *next = core->names->buckets[i]->next;
             free(core->names->buckets[i]);
             core->names->buckets[i] = next;
         }
     }
+    if (core->names) {
+        free(core->names->buckets);
+    }
     free(core->names);
     core->names = NULL;
+}
+
+/* A site has a few dozen kinds, but reasons may differ from device to device. */
+static void make_room(struct sl_core_names *names) {
+    if (names->count < names->cap || names->cap > UINT32_MAX / 2) {
+        return;
+    }
+    uint32_t cap = names->cap * 2;
+    struct name **buckets = sl_core_calloc(cap, sizeof(struct name *));
+    for (uint32_t i = 0; i < names->cap; i++) {
+        while (names->buckets[i]) {
+            struct name *name = names->buckets[i];
+            struct name **at = &buckets[sl_core_hash(name->text) & (cap - 1)];
+            names->buckets[i] = name->next;
+            name->next = *at;
+            *at = name;
+        }
+    }
+    free(names->buckets);
+    names->buckets = buckets;
+    names->cap = cap;
 }
 
 const char *sl_core_name_take(struct sl_broker_core *core, const char *text) {
     struct name **at = find(core, text);
     if (!*at) {
+        make_room(core->names);
+        at = find(core, text);
         size_t size = strlen(text) + 1;
-        struct name *name = sl_core_calloc(1, sizeof *name + size);
+        struct name *name = sl_core_calloc(1, offsetof(struct name, text) + size);
         memcpy(name->text, text, size);
         *at = name;
+        core->names->count++;
     }
     (*at)->users++;
     return (*at)->text;
@@ -72,6 +102,7 @@ void sl_core_name_drop(struct sl_broker_core *core, const char *name) {
     struct name *gone = *at;
     if (--gone->users == 0) {
         *at = gone->next;
+        core->names->count--;
         free(gone);
     }
 }

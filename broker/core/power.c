@@ -126,6 +126,12 @@ int64_t sl_core_power_held_mw(const struct sl_broker_core *core, uint32_t dev) {
 
 /* ---- energy ---- */
 
+/* Rated watts may be anything: a sum that does not fit stays where it is. */
+static void add_energy(int64_t *sum, sl_i128 energy) {
+    sl_i128 total = *sum + energy;
+    *sum = total > INT64_MAX ? INT64_MAX : total < INT64_MIN ? INT64_MIN : (int64_t)total;
+}
+
 void sl_core_power_meter(struct sl_broker_core *core, uint32_t dev, int64_t span_ms) {
     struct sl_core_power *power = core->power;
     struct sl_power_device *device = sl_core_power_device(core, dev);
@@ -134,7 +140,7 @@ void sl_core_power_meter(struct sl_broker_core *core, uint32_t dev, int64_t span
     struct sl_watts best = sl_core_watts(core, dev, device->best);
     if (device->off && mode == SL_MODE_IDLE && best.source != SL_SOURCE_UNKNOWN) {
         sl_i128 spared = (sl_i128)best.mw * span_ms;
-        device->curtailed += spared;
+        add_energy(&device->curtailed, spared);
         power->curtailed += spared;
     }
     power->dirty = true;
@@ -143,7 +149,9 @@ void sl_core_power_meter(struct sl_broker_core *core, uint32_t dev, int64_t span
         return;
     }
     sl_i128 energy = (sl_i128)watts.mw * span_ms;
-    device->energy[mode] += energy;
+    if (mode != SL_MODE_INVALID) {
+        add_energy(&device->energy[mode - 1], energy);
+    }
     power->energy[mode] += energy;
     int64_t nano_g = 0;
     if (sl_core_carbon(core, &nano_g) == SL_KNOWN_FRESH) {

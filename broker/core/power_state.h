@@ -19,8 +19,9 @@ struct sl_power_device {
     bool named;       /* class and circuit were looked up for this report's name */
     uint32_t class_;  /* index, or SL_POWER_NO_CLASS */
     uint32_t circuit; /* index, or SL_CAP_NO_CIRCUIT */
-    sl_i128 energy[SL_MODE_COUNT];
-    sl_i128 curtailed;
+    /* mW x ms of believable watts (said.c) fit for centuries; sums of a site do not. */
+    int64_t energy[SL_MODE_COUNT - 1]; /* from idle on */
+    int64_t curtailed;
 };
 
 struct sl_core_power {

@@ -126,7 +126,9 @@ bool sl_view_power_device_get(const struct sl_broker_core *core, struct sl_now n
         view.curtailed = device->off;
         view.capped = device->verdict != SL_CAP_KEEP;
         view.curtailed_energy = device->curtailed;
-        memcpy(view.energy, device->energy, sizeof view.energy);
+        for (int m = SL_MODE_IDLE; m < SL_MODE_COUNT; m++) {
+            view.energy[m] = device->energy[m - 1];
+        }
     }
     *ret_view = view;
     return true;

@@ -94,9 +94,10 @@ static void add_devices(const struct sl_broker_core *core, uint32_t first,
         view->devices++;
         sum += report->models[at].tokens_per_s_milli;
         measured += report->models[at].tokens_per_s_milli > 0;
+        const uint64_t *rates = sl_core_length_rates(&report->models[at]);
         for (uint32_t k = 0; k < SL_LENGTHS; k++) {
-            by_length[k] += report->models[at].length_rates_milli[k];
-            measured_length[k] += report->models[at].length_rates_milli[k] > 0;
+            by_length[k] += rates[k];
+            measured_length[k] += rates[k] > 0;
         }
     }
     for (uint32_t k = 0; k < SL_LENGTHS; k++) {

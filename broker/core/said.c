@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What a device said last. A site has 100,000 of them, so each is kept packed, as it came on the
- * wire, and only what decisions are made from lies open (struct sl_core_report). Screens unpack. */
+ * wire, and only what decisions are made from lies open (struct sl_core_report). Screens unpack.
+ *
+ * Of the packed bytes the key is left out, which the fleet has, and the fields after it that say
+ * what kind of device this is (its head: name, driver, size) are kept once for all that say the
+ * same. Put together again they are the bytes that came: fields stand by rising number. */
 #include "broker/core/said.h"
 
 #include <stdlib.h>
@@ -12,6 +16,61 @@
 
 /* Room is given in steps, so that growing figures seldom move it. */
 #define STEP 16
+#define FIELD_KEY 1
+#define FIELD_HEAD_FIRST 2 /* name, driver; then, unless a device is ill: is_cpu, ... */
+#define FIELD_HEALTH 4
+#define FIELD_HEAD_LAST 7 /* memory_bytes */
+#define WIRE_VARINT 0
+#define WIRE_BYTES 2
+
+/* Where the field at *at ends, or `end`: not of the kinds that stand in a head. */
+static const uint8_t *field_end(const uint8_t *at, const uint8_t *end) {
+    const uint8_t *p = at + 1; /* numbers below 16: one byte */
+    uint64_t value = 0;
+    for (int shift = 0; p < end && shift < 64; shift += 7) {
+        value |= (uint64_t)(*p & 0x7f) << shift;
+        if (*p++ < 0x80) {
+            break;
+        }
+    }
+    if ((*at & 7) == WIRE_VARINT) {
+        return p;
+    }
+    bool whole = (*at & 7) == WIRE_BYTES && value <= (uint64_t)(end - p);
+    return whole ? p + value : end;
+}
+
+/* Behind the key; `data` where no key stands first. */
+static const uint8_t *head_of(const uint8_t *data, const uint8_t *end) {
+    bool key = data < end && *data == (FIELD_KEY << 3 | WIRE_BYTES);
+    return key ? field_end(data, end) : data;
+}
+
+static const uint8_t *body_of(const uint8_t *head, const uint8_t *end) {
+    while (head<end && * head<0x80 && *head>> 3 >= FIELD_HEAD_FIRST &&
+           *head >> 3 <= FIELD_HEAD_LAST && *head >> 3 != FIELD_HEALTH) {
+        head = field_end(head, end);
+    }
+    return head;
+}
+
+/* Kept among the names, so it must be a text; what we and our agents pack never has a zero byte. */
+static bool keep_head(struct sl_broker_core *core, struct sl_core_report *own, const uint8_t *head,
+                      size_t size) {
+    if (own->head && strlen(own->head) == size && memcmp(own->head, head, size) == 0) {
+        return true;
+    }
+    sl_core_name_drop(core, own->head);
+    own->head = NULL;
+    char text[SL_MSG_NAME_MAX * 4];
+    if (size == 0 || size >= sizeof text || memchr(head, 0, size)) {
+        return false;
+    }
+    memcpy(text, head, size);
+    text[size] = '\0';
+    own->head = sl_core_name_take(core, text);
+    return true;
+}
 
 static void keep_bytes(struct sl_core_report *own, const uint8_t *data, uint32_t size) {
     uint32_t room = (own->size + STEP - 1) / STEP * STEP;
@@ -23,21 +82,31 @@ static void keep_bytes(struct sl_core_report *own, const uint8_t *data, uint32_t
     own->size = size;
 }
 
-static void keep_packed(struct sl_core_report *own, const struct sl_msg_device *report,
-                        const struct sl_msg_bytes *bytes) {
+static void keep_parts(struct sl_broker_core *core, struct sl_core_report *own, const uint8_t *data,
+                       size_t size) {
+    const uint8_t *end = data + size;
+    const uint8_t *head = head_of(data, end);
+    const uint8_t *body = body_of(head, end);
+    body = keep_head(core, own, head, (size_t)(body - head)) ? body : head;
+    keep_bytes(own, body, (uint32_t)(end - body));
+}
+
+static void keep_packed(struct sl_broker_core *core, struct sl_core_report *own,
+                        const struct sl_msg_device *report, const struct sl_msg_bytes *bytes) {
     if (bytes) {
-        keep_bytes(own, bytes->data, bytes->size);
+        keep_parts(core, own, bytes->data, bytes->size);
         return;
     }
     SL_AUTO_BUF struct sl_buf packed = {0};
     if (sl_msg_device_pack(report, &packed, NULL) == SL_OK) {
-        keep_bytes(own, (const uint8_t *)packed.data, (uint32_t)packed.len);
+        keep_parts(core, own, (const uint8_t *)packed.data, packed.len);
     }
 }
 
 static void drop_models(struct sl_broker_core *core, struct sl_core_report *own) {
     for (uint32_t i = 0; i < own->model_count; i++) {
         sl_core_name_drop(core, own->models[i].id);
+        free(own->models[i].length_rates_milli);
     }
     free(own->models);
     own->models = NULL;
@@ -50,6 +119,21 @@ static bool same_models(const struct sl_core_report *own, const struct sl_msg_de
         same = strcmp(own->models[i].id, report->models[i].id) == 0;
     }
     return same;
+}
+
+static void keep_lengths(struct sl_core_model *own, const uint64_t rates_milli[SL_LENGTHS]) {
+    if (!own->length_rates_milli && !sl_throughput_by_length(rates_milli)) {
+        return;
+    }
+    if (!own->length_rates_milli) {
+        own->length_rates_milli = sl_core_calloc(SL_LENGTHS, sizeof rates_milli[0]);
+    }
+    memcpy(own->length_rates_milli, rates_milli, SL_LENGTHS * sizeof rates_milli[0]);
+}
+
+const uint64_t *sl_core_length_rates(const struct sl_core_model *model) {
+    static const uint64_t none[SL_LENGTHS];
+    return model->length_rates_milli ? model->length_rates_milli : none;
 }
 
 static void keep_models(struct sl_broker_core *core, struct sl_core_report *own,
@@ -66,8 +150,7 @@ static void keep_models(struct sl_broker_core *core, struct sl_core_report *own,
     }
     for (uint32_t i = 0; i < own->model_count; i++) {
         own->models[i].tokens_per_s_milli = report->models[i].tokens_per_s_milli;
-        memcpy(own->models[i].length_rates_milli, report->models[i].length_rates_milli,
-               sizeof own->models[i].length_rates_milli);
+        keep_lengths(&own->models[i], report->models[i].length_rates_milli);
     }
 }
 
@@ -93,7 +176,7 @@ static uint64_t token_rate(const struct sl_msg_device *report) {
 void sl_core_report_keep(struct sl_broker_core *core, uint32_t dev,
                          const struct sl_msg_device *report, const struct sl_msg_bytes *bytes) {
     struct sl_core_report *own = &core->fleet.cold[dev].report;
-    keep_packed(own, report, bytes);
+    keep_packed(core, own, report, bytes);
     if (!own->name || strcmp(own->name, report->name) != 0) {
         const char *name = sl_core_name_take(core, report->name);
         sl_core_name_drop(core, own->name);
@@ -117,12 +200,27 @@ void sl_core_report_keep(struct sl_broker_core *core, uint32_t dev,
     }
 }
 
+void sl_core_report_bytes(const struct sl_broker_core *core, uint32_t dev, struct sl_buf *out) {
+    const struct sl_core_device *cold = &core->fleet.cold[dev];
+    const struct sl_core_report *own = &cold->report;
+    size_t key = strlen(cold->key);
+    _Static_assert(SL_MSG_KEY_MAX <= 128, "the key's length is one byte");
+    const char begin[2] = {FIELD_KEY << 3 | WIRE_BYTES, (char)key};
+    sl_buf_append(out, begin, sizeof begin);
+    sl_buf_append(out, cold->key, key);
+    sl_buf_append(out, own->head ? own->head : "", own->head ? strlen(own->head) : 0);
+    sl_buf_append(out, own->bytes ? (const char *)own->bytes : "", own->size);
+    sl_assert(!out->failed);
+}
+
 void sl_core_report_get(const struct sl_broker_core *core, uint32_t dev,
                         struct sl_msg_device *ret_device) {
     const struct sl_core_device *cold = &core->fleet.cold[dev];
     memset(ret_device, 0, sizeof *ret_device);
-    if (cold->report.size > 0) {
-        int rc = sl_msg_device_unpack(cold->report.bytes, cold->report.size, ret_device, NULL);
+    if (cold->report.name) {
+        SL_AUTO_BUF struct sl_buf packed = {0};
+        sl_core_report_bytes(core, dev, &packed);
+        int rc = sl_msg_device_unpack((const uint8_t *)packed.data, packed.len, ret_device, NULL);
         sl_assert(rc == SL_OK); /* it was decoded or packed by us */
     }
     for (int m = SL_MODE_IDLE; m < SL_MODE_COUNT; m++) {
@@ -135,6 +233,7 @@ void sl_core_report_drop(struct sl_broker_core *core, uint32_t dev) {
     struct sl_core_report *own = &core->fleet.cold[dev].report;
     drop_models(core, own);
     sl_core_name_drop(core, own->name);
+    sl_core_name_drop(core, own->head);
     free(own->bytes);
     memset(own, 0, sizeof *own);
 }

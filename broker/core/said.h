@@ -13,14 +13,15 @@ struct sl_broker_core;
 struct sl_core_model {
     const char *id; /* names.c */
     uint64_t tokens_per_s_milli;
-    uint64_t length_rates_milli[SL_LENGTHS]; /* by length of text; 0: not measured */
+    uint64_t *length_rates_milli; /* [SL_LENGTHS] by length of text; 0: not measured. NULL: all */
 };
 
 /* What decisions are made from. Whatever else it said stands in `bytes` (sl_msg_device_unpack). */
 struct sl_core_report {
     const char *name;             /* of its class, names.c; NULL before the first report */
+    const char *head;             /* what its class says alike (said.c), names.c; or NULL */
     struct sl_core_model *models; /* [model_count] */
-    uint8_t *bytes;               /* [size]; 0: it has said nothing yet */
+    uint8_t *bytes;               /* [size] all else */
     uint32_t size;
     uint8_t model_count;
     uint8_t mode; /* enum sl_mode */
@@ -37,10 +38,15 @@ struct sl_core_report {
 /* bytes: the device as it came, or NULL: it is packed anew. */
 void sl_core_report_keep(struct sl_broker_core *core, uint32_t dev,
                          const struct sl_msg_device *report, const struct sl_msg_bytes *bytes);
+struct sl_buf;
+/* As it came, behind what is there. */
+void sl_core_report_bytes(const struct sl_broker_core *core, uint32_t dev, struct sl_buf *out);
 /* All of it; zeros but for the key where it has said nothing yet. */
 void sl_core_report_get(const struct sl_broker_core *core, uint32_t dev,
                         struct sl_msg_device *ret_device);
 void sl_core_report_drop(struct sl_broker_core *core, uint32_t dev);
+/* [SL_LENGTHS], never NULL. */
+const uint64_t *sl_core_length_rates(const struct sl_core_model *model);
 /* Never NULL. */
 const char *sl_core_class_name(const struct sl_broker_core *core, uint32_t dev);
 /* Unknown for SL_MODE_INVALID. */

@@ -90,13 +90,13 @@ int64_t sl_core_rate_milli(const struct sl_core_report *report, const struct sl_
     if (!model) {
         return 0;
     }
-    return sl_throughput_mix_milli(model->length_rates_milli, model->tokens_per_s_milli,
+    return sl_throughput_mix_milli(sl_core_length_rates(model), model->tokens_per_s_milli,
                                    &batch->lengths.mix);
 }
 
 int64_t sl_core_rate_margin(const struct sl_core_report *report, const struct sl_core_batch *batch,
                             int64_t value) {
     const struct sl_core_model *model = sl_core_model_of(report, batch->row.model);
-    bool estimated = model && sl_throughput_by_length(model->length_rates_milli);
+    bool estimated = model && sl_throughput_by_length(sl_core_length_rates(model));
     return estimated && value > 0 ? value / MARGIN_PART : 0;
 }

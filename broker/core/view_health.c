@@ -8,7 +8,7 @@ bool sl_view_health_get(const struct sl_broker_core *core, uint32_t index,
     if (index >= core->fleet.count) {
         return false;
     }
-    const struct sl_core_health *h = &core->fleet.health[index];
+    const struct sl_core_health *h = sl_core_health_of(core, index);
     *ret_view = (struct sl_view_health){
         .key = core->fleet.cold[index].key,
         .node = core->nodes[core->fleet.node[index]].name,

@@ -13,6 +13,7 @@
 #include "proto/link/zap.h"
 #include "proto/link/zmq_options.h"
 
+#define UNREAD_MAX 64
 #define ZAP_DOMAIN "sluice.agents"
 #define CONNS_MAX 8192
 /* What ZeroMQ gives a peer that did not choose an id: a zero byte and 32 bits. */
@@ -174,6 +175,9 @@ static int set_options(struct zmq_server *s, const struct sl_zmq_server_config *
         {ZMQ_CURVE_SERVER, 1, "ZMQ_CURVE_SERVER"},
         /* A whole site may come back at once; the kernel cuts it to net.core.somaxconn. */
         {ZMQ_BACKLOG, 4096, "ZMQ_BACKLOG"},
+        /* Of one agent, unread: a program that is behind reads no more from its connection, so that
+         * reports wait, and are given up, at their agents, not in this memory. */
+        {ZMQ_RCVHWM, UNREAD_MAX, "ZMQ_RCVHWM"},
     };
     int rc = sl_zmq_set_common(s->router, config->hwm, err);
     rc = rc ? rc : sl_zmq_set(s->router, options, sizeof options / sizeof options[0], err);

@@ -14,7 +14,7 @@
  * line: nobody sends these to a peer of version 1. */
 #define SL_WIRE_VERSION_TOKENS 2
 #define SL_WIRE_VERSION_OLDEST(newest) ((newest) > 1 ? (newest)-1 : 1)
-#define SL_MSG_DEVICES_MAX 64
+#define SL_MSG_DEVICES_MAX 128
 #define SL_MSG_MODELS_MAX 16
 #define SL_MSG_KEY_MAX 96                   /* device key, with NUL */
 #define SL_MSG_NAME_MAX 64                  /* node, model id, pool user */

@@ -66,9 +66,30 @@ static void test_bytes_as_they_came_are_kept(void **state) {
     struct sl_msg_bytes bytes = {(const uint8_t *)packed.data, (uint32_t)packed.len};
     sl_core_report_keep(w.core, 0, &said, &bytes);
     const struct sl_core_report *own = &w.core->fleet.cold[0].report;
-    assert_int_equal(own->size, packed.len);
-    assert_memory_equal(own->bytes, packed.data, packed.len);
-    assert_ptr_not_equal(own->bytes, packed.data);
+    SL_AUTO_BUF struct sl_buf back = {0};
+    sl_core_report_bytes(w.core, 0, &back);
+    assert_int_equal(back.len, packed.len);
+    assert_memory_equal(back.data, packed.data, packed.len);
+    assert_true(own->size + strlen("a/0") + strlen(said.name) + strlen(said.driver) < packed.len);
+    said.is_cpu = !said.is_cpu; /* another head, and an ill one ends before its health */
+    snprintf(said.health, sizeof said.health, "too hot");
+    packed.len = back.len = 0;
+    assert_int_equal(sl_msg_device_pack(&said, &packed, NULL), 0);
+    sl_core_report_keep(w.core, 0, &said, NULL);
+    sl_core_report_bytes(w.core, 0, &back);
+    assert_int_equal(back.len, packed.len);
+    assert_memory_equal(back.data, packed.data, packed.len);
+    said.name[0] = said.driver[0] = '\0'; /* hardly any head */
+    said.is_cpu = false;
+    said.compute_units = 0;
+    said.memory_bytes = 0;
+    packed.len = back.len = 0;
+    assert_int_equal(sl_msg_device_pack(&said, &packed, NULL), 0);
+    sl_core_report_keep(w.core, 0, &said, NULL);
+    assert_null(own->head);
+    sl_core_report_bytes(w.core, 0, &back);
+    assert_int_equal(back.len, packed.len);
+    assert_memory_equal(back.data, packed.data, packed.len);
     world_fini(&w);
 }
 
@@ -100,6 +121,49 @@ static void test_texts_and_models_may_change(void **state) {
     sl_core_report_keep(w.core, 0, &said, NULL);
     assert_null(first->models);
     assert_int_equal(sl_core_model_of(second, "mini")->tokens_per_s_milli, WORLD_TOKENS_MILLI);
+    world_fini(&w);
+}
+
+static void test_many_names_are_found(void **state) {
+    (void)state;
+    struct sl_core_config config = world_config();
+    struct world w;
+    world_init(&w, &config);
+    const char *kept[2000];
+    char text[24];
+    for (int i = 0; i < 2000; i++) {
+        snprintf(text, sizeof text, "reason %d", i);
+        kept[i] = sl_core_name_take(w.core, text);
+    }
+    for (int i = 0; i < 2000; i++) {
+        snprintf(text, sizeof text, "reason %d", i);
+        assert_string_equal(kept[i], text);
+        assert_ptr_equal(sl_core_name_take(w.core, text), kept[i]);
+        sl_core_name_drop(w.core, kept[i]);
+        sl_core_name_drop(w.core, kept[i]);
+    }
+    world_fini(&w);
+}
+
+static void test_lengths_take_room_once_they_are_measured(void **state) {
+    (void)state;
+    struct sl_core_config config = world_config();
+    struct world w;
+    world_init(&w, &config);
+    world_join(&w, "a", 1);
+    struct sl_msg_device said;
+    fill(&said, "a/0");
+    memset(said.models[0].length_rates_milli, 0, sizeof said.models[0].length_rates_milli);
+    sl_core_report_keep(w.core, 0, &said, NULL);
+    const struct sl_core_model *model = w.core->fleet.cold[0].report.models;
+    assert_null(model->length_rates_milli);
+    assert_int_equal(sl_core_length_rates(model)[SL_LENGTHS - 1], 0);
+    said.models[0].length_rates_milli[2] = 77;
+    sl_core_report_keep(w.core, 0, &said, NULL);
+    assert_int_equal(sl_core_length_rates(model)[2], 77);
+    said.models[0].length_rates_milli[2] = 0;
+    sl_core_report_keep(w.core, 0, &said, NULL);
+    assert_int_equal(sl_core_length_rates(model)[2], 0);
     world_fini(&w);
 }
 
@@ -189,6 +253,8 @@ int main(void) {
         cmocka_unit_test(test_bytes_as_they_came_are_kept),
         cmocka_unit_test(test_texts_and_models_may_change),
         cmocka_unit_test(test_names_are_kept_while_they_are_used),
+        cmocka_unit_test(test_many_names_are_found),
+        cmocka_unit_test(test_lengths_take_room_once_they_are_measured),
         cmocka_unit_test(test_rows_are_found_by_their_keys),
         cmocka_unit_test(test_a_device_changes_its_node),
     };

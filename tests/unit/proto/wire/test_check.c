@@ -116,7 +116,7 @@ static void rules_of_devices(void **state) {
     (void)state;
     static struct sample s; /* large */
     RULE(HELLO, SL_INVALID, "node is empty", m->hello.node[0] = '\0');
-    RULE(HELLO, SL_LIMIT, "65 devices", m->hello.device_count = SL_MSG_DEVICES_MAX + 1);
+    RULE(HELLO, SL_LIMIT, "129 devices", m->hello.device_count = SL_MSG_DEVICES_MAX + 1);
     RULE(HELLO, SL_LIMIT, "4097 unit ids", m->hello.unit_count = SL_MSG_IDS_MAX + 1);
     RULE(HELLO, SL_INVALID, "unit id is 0", s.ids[1] = 0);
     RULE(HELLO, SL_LIMIT, "unit id is over", s.ids[1] = UINT64_MAX);

@@ -291,8 +291,8 @@ static void repeated(void **state, unsigned kind, unsigned field, size_t n, cons
 }
 
 static void counts_over_their_limits(void **state) {
-    repeated(state, HELLO, 4, SL_MSG_DEVICES_MAX + 1, "65 devices");
-    repeated(state, REPORT, 1, SL_MSG_DEVICES_MAX + 1, "65 devices");
+    repeated(state, HELLO, 4, SL_MSG_DEVICES_MAX + 1, "129 devices");
+    repeated(state, REPORT, 1, SL_MSG_DEVICES_MAX + 1, "129 devices");
     repeated(state, REPORT, 5, SL_MSG_POOLS_MAX + 1, "9 pools");
     repeated(state, UNIT, 5, SL_MSG_LINES_MAX + 1, "65 lines");
     repeated(state, RESULT, 5, SL_MSG_LINES_MAX + 1, "65 lines");

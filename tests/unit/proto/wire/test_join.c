@@ -50,7 +50,7 @@ static void requests_survive(void **state) {
     for (uint32_t i = 0; i < SL_JOIN_DEVICES_MAX; i++) {
         memset(r.devices[i].name, 'x', SL_JOIN_DEVICE_NAME_MAX - 1);
         r.devices[i].name[SL_JOIN_DEVICE_NAME_MAX - 1] = '\0';
-        r.devices[i].count = 64;
+        r.devices[i].count = SL_MSG_DEVICES_MAX;
         r.devices[i].memory_bytes = INT64_MAX;
     }
     assert_int_equal(sl_join_request_encode(&r, bytes, &n, NULL), SL_OK);
@@ -66,7 +66,7 @@ static void requests_that_break_a_rule(void **state) {
     r.node[0] = '\0';
     assert_int_equal(sl_join_request_encode(&r, bytes, &n, NULL), -SL_INVALID);
     r = sample();
-    r.devices[0].count = 65;
+    r.devices[0].count = SL_MSG_DEVICES_MAX + 1;
     assert_int_equal(sl_join_request_encode(&r, bytes, &n, NULL), -SL_INVALID);
     r = sample();
     strcpy(r.node, "a\nb"); /* the decoder's to find: it comes from a stranger */
