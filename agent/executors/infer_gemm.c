@@ -9,21 +9,23 @@
 #include "agent/kernels/kernels.h"
 
 #define CPU_GROUPS_PER_UNIT 8u
-/* Row blocks of one CPU work-group: this many floats of A, about 15 us of one core. Shorter groups
+/* Row blocks of one CPU work-group: this many floats of A, about 10 us of one core. Shorter groups
  * cost counting, longer ones delay a stop and leave cores idle at a kernel's end. */
-#define CPU_BLOCK_FLOATS 36864u
+#define CPU_BLOCK_FLOATS 18432u
 /* A first cache has 64 sets of lines of 16 floats. */
 #define CACHE_FLOATS 1024u
 #define LINE_FLOATS 16u
 
 /* 32 registers of 16 floats hold 12 rows x 2 vectors, or 24 x 1, which converts stored weights half
- * as often but reads more rows of A; 16 registers hold 6 x 2, or 12 x 1. */
-static const struct sl_gemm_tile TILES_16[] = {{12, 32, 0, 0}, {24, 16, 0, 0}};
-static const struct sl_gemm_tile TILES_8[] = {{6, 16, 0, 0}, {12, 8, 0, 0}};
-static const struct sl_gemm_tile TILES_4[] = {{6, 8, 0, 0}, {12, 4, 0, 0}};
+ * as often but reads more rows of A; 16 registers hold 6 x 2, or 12 x 1. The rest of a block's rows
+ * goes in tiles just large enough to keep the multipliers busy (and, where weights are converted,
+ * to do that rarely). */
+static const struct sl_gemm_tile TILES_16[] = {{12, 32, 0, 0, 4}, {24, 16, 0, 0, 8}};
+static const struct sl_gemm_tile TILES_8[] = {{6, 16, 0, 0, 6}, {12, 8, 0, 0, 6}};
+static const struct sl_gemm_tile TILES_4[] = {{6, 8, 0, 0, 6}, {12, 4, 0, 0, 6}};
 /* Larger tiles read less, smaller ones fill a GPU with fewer rows. */
 static const struct sl_gemm_tile TILES_GPU[] = {
-    {64, 64, 4, 4}, {128, 64, 8, 4}, {128, 128, 8, 8}, {32, 64, 4, 4}};
+    {64, 64, 4, 4, 0}, {128, 64, 8, 4, 0}, {128, 128, 8, 8, 0}, {32, 64, 4, 4, 0}};
 
 uint32_t sl_gemm_tiles(uint32_t vector, const struct sl_gemm_tile **ret_tiles) {
 #define TAKE(tiles) (*ret_tiles = (tiles), (uint32_t)(sizeof(tiles) / sizeof(*(tiles))))
@@ -110,8 +112,9 @@ int sl_gemm_build(struct sl_gemm *gemm, enum sl_weight_type weights, uint32_t pr
                  (unsigned)weights, tile->rows, tile->columns, tile->item_rows, tile->item_columns);
     } else {
         snprintf(p->options, sizeof p->options,
-                 "-DVW=%u -DWEIGHTS=%u -DTILE_ROWS=%u -DTILE_VECS=%u -DSTOP_SINGLE", gemm->vector,
-                 (unsigned)weights, tile->rows, tile->columns / gemm->vector);
+                 "-DVW=%u -DWEIGHTS=%u -DTILE_ROWS=%u -DREST_ROWS=%u -DTILE_VECS=%u -DSTOP_SINGLE",
+                 gemm->vector, (unsigned)weights, tile->rows, tile->rest_rows,
+                 tile->columns / gemm->vector);
     }
     int rc = sl_cl_program(gemm->cl, program_name(gemm), sl_gemm_source(gemm), p->options,
                            &p->program, err);
@@ -240,7 +243,7 @@ static bool cut_up(const struct sl_gemm *gemm, const struct sl_gemm_call *call,
     bool gpu = gemm->vector == 1;
     ret_cut->program = &gemm->built[call->weights][way->program];
     ret_cut->items = tile_items(gemm, tile);
-    ret_cut->rows = gpu ? call->rows : divide_up(call->rows, tile->rows) * tile->rows;
+    ret_cut->rows = gpu ? call->rows : divide_up(call->rows, tile->rest_rows) * tile->rest_rows;
     ret_cut->block_rows = gpu ? tile->rows : cpu_block_rows(gemm, call, way, tile->rows);
     ret_cut->groups = divide_up(call->n, gpu ? tile->columns : SL_GEMM_PANEL) *
                       divide_up(call->rows, ret_cut->block_rows);

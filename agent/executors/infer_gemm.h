@@ -97,7 +97,7 @@ struct sl_gemm_shape {
 struct sl_gemm_program {
     cl_program program;
     cl_kernel kernel;
-    char options[96];
+    char options[128];
 };
 
 struct sl_gemm {

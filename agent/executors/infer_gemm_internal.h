@@ -10,6 +10,7 @@
 struct sl_gemm_tile {
     uint32_t rows, columns; /* what one work-item (CPU) or work-group (GPU) has in hand at a time */
     uint32_t item_rows, item_columns; /* GPU: of one item */
+    uint32_t rest_rows; /* CPU: of the smaller tile that makes what is left of the rows */
 };
 
 /* The tiles that are worth trying on this device, best guess first. */

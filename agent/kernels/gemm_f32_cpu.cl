@@ -3,26 +3,32 @@
  *
  * A is [rows][k] and C [rows][n] with row strides of their own, B is packed once at load in panels
  * of 32 columns (infer_gemm.h: float, half or Q8_0 by WEIGHTS), zero-padded. A work-item makes
- * block_rows rows of one panel in register tiles of TILE_ROWS x TILE_VECS vectors, and is a
- * work-group by itself: a few ten microseconds, which bounds how long a stop has to wait. All
- * accumulators are named, since private arrays would end up in memory.
+ * block_rows rows of one panel in register tiles of TILE_ROWS x TILE_VECS vectors, what is left of
+ * them in smaller tiles of REST_ROWS, and is a work-group by itself: some ten microseconds, which
+ * bounds how long a stop has to wait. All accumulators are named, since private arrays would end up
+ * in memory.
  *
  * Every element is one chain of fma over k = 0, 1, ..: the same bits in every tile, block and
- * device. Rows are computed up to a multiple of TILE_ROWS, so A, C and residual need that many;
+ * device. Rows are computed up to a multiple of REST_ROWS, so A, C and residual need that many;
  * surplus rows hold garbage that nobody reads. */
 #include "inc_stop.cl"
 #include "inc_vec.cl"
 #include "inc_weights.cl"
 
+/* Groups go through all panels with as much of A as stays in a core's second cache, then on to the
+ * next rows: neighbours share A, and B comes from further away only once for so many rows. */
+#define SWEEP_FLOATS 131072u
 #define EPILOGUE_GELU 2u /* enum sl_gemm_epilogue; 1 is bias only */
 #define EPILOGUE_RESIDUAL 3u
 
 #define ROWS_4(X) X(0) X(1) X(2) X(3)
 #define ROWS_6(X) ROWS_4(X) X(4) X(5)
-#define ROWS_12(X) ROWS_6(X) X(6) X(7) X(8) X(9) X(10) X(11)
+#define ROWS_8(X) ROWS_6(X) X(6) X(7)
+#define ROWS_12(X) ROWS_8(X) X(8) X(9) X(10) X(11)
 #define ROWS_24(X)                                                                                 \
     ROWS_12(X) X(12) X(13) X(14) X(15) X(16) X(17) X(18) X(19) X(20) X(21) X(22) X(23)
-#define FOR_ROWS VEC_JOIN(ROWS_, TILE_ROWS)
+#define FOR_TILE VEC_JOIN(ROWS_, TILE_ROWS)
+#define FOR_REST VEC_JOIN(ROWS_, REST_ROWS)
 
 /* C's lines are asked for while the tile is computed, so that storing it does not wait for them. */
 #ifdef __has_builtin
@@ -54,6 +60,22 @@
             store_vector(c##i##r + bias_right, c, residual, at + VW, n - col - VW, epilogue);      \
         })                                                                                         \
     }
+#define MAKE_TILE(FOR_ROWS)                                                                        \
+    __global const float *a_at = a + (size_t)row * a_stride;                                       \
+    WEIGHT_BEGIN(b, panel, k, col % PANEL)                                                         \
+    FOR_ROWS(ASK_FOR)                                                                              \
+    FOR_ROWS(DECLARE)                                                                              \
+    for (uint i = 0; i < k; i += WEIGHT_BLOCK) {                                                   \
+        WEIGHT_SCALES                                                                              \
+        for (uint step = 0; step < WEIGHT_BLOCK; step++) {                                         \
+            floatv b_left = WEIGHT_LEFT;                                                           \
+            IF_RIGHT(floatv b_right = WEIGHT_RIGHT;)                                               \
+            FOR_ROWS(MULTIPLY)                                                                     \
+            a_at++;                                                                                \
+            WEIGHT_NEXT                                                                            \
+        }                                                                                          \
+    }                                                                                              \
+    FOR_ROWS(FINISH)
 #if TILE_VECS == 2
 #define IF_RIGHT(...) __VA_ARGS__
 #else
@@ -90,28 +112,23 @@ __kernel void gemm(STOP_ARGS, uint slot, uint first, __global const float *a,
     STOP_BEGIN
     uint group = first + (uint)get_group_id(0);
     uint blocks = (rows + block_rows - 1u) / block_rows;
-    uint panel = group / blocks;
-    uint row_begin = (group % blocks) * block_rows;
+    uint panels = (n + PANEL - 1u) / PANEL;
+    uint most = max(SWEEP_FLOATS / (block_rows * k), 1u);
+    uint sweep = group / (panels * most);
+    uint within = group % (panels * most);
+    uint here = min(most, blocks - sweep * most);
+    uint panel = within / here;
+    uint row_begin = (sweep * most + within % here) * block_rows;
     uint row_end = min(row_begin + block_rows, rows);
     for (uint col = panel * PANEL; col < min(panel * PANEL + PANEL, n); col += TILE_VECS * VW) {
         floatv bias_left = LOADV(bias + col);
         IF_RIGHT(floatv bias_right = LOADV(bias + col + VW);)
-        for (uint row = row_begin; row < row_end; row += TILE_ROWS) {
-            __global const float *a_at = a + (size_t)row * a_stride;
-            WEIGHT_BEGIN(b, panel, k, col % PANEL)
-            FOR_ROWS(ASK_FOR)
-            FOR_ROWS(DECLARE)
-            for (uint i = 0; i < k; i += WEIGHT_BLOCK) {
-                WEIGHT_SCALES
-                for (uint step = 0; step < WEIGHT_BLOCK; step++) {
-                    floatv b_left = WEIGHT_LEFT;
-                    IF_RIGHT(floatv b_right = WEIGHT_RIGHT;)
-                    FOR_ROWS(MULTIPLY)
-                    a_at++;
-                    WEIGHT_NEXT
-                }
-            }
-            FOR_ROWS(FINISH)
+        uint row = row_begin;
+        for (; row + TILE_ROWS <= row_end; row += TILE_ROWS) {
+            MAKE_TILE(FOR_TILE)
+        }
+        for (; row < row_end; row += REST_ROWS) {
+            MAKE_TILE(FOR_REST)
         }
     }
     STOP_END

@@ -7,8 +7,8 @@
  *
  * It prints "ready" and a line for each device, then obeys:
  *   set NAME LENGTH...   a set of made-up texts of so many tokens
- *   run NAME             all of them once, over all devices: prints "SECONDS TEXTS TOKENS"
- *   halts N NAME         N halts at random moments while the set runs over and over: prints two
+ *   run NAME             all of them once, over all devices: prints "SECONDS TEXTS TOKENS EMPTY
+ * GAPS" halts N NAME         N halts at random moments while the set runs over and over: prints two
  *                        lines of N figures in us, "halt" (asked -> queue empty) and "start" (MODE
  *                        posted -> first kernel started)
  * Any other program that understands `set` and `run` can be measured beside it. */
@@ -48,12 +48,14 @@ struct bench {
     uint64_t next_unit;
     /* The run that is on. */
     const struct text_set *set;
+    int64_t begin_ns;
     uint32_t next_text;
     bool endless;
     uint32_t lines_done;
     uint64_t tokens_done;
-    /* Per device: busy and idle times in the first and in the latest report of the run. */
+    /* Per device: the first and the latest report of the run. */
     struct {
+        int64_t at_ns;
         uint64_t busy_ns, gap_ns;
     } first[DEVICES_MAX], latest[DEVICES_MAX];
     bool reported[DEVICES_MAX];
@@ -119,7 +121,12 @@ static void feed(struct bench *b, uint32_t device) {
     }
 }
 
-static void note_times(struct bench *b, uint32_t device, const struct sl_device_stats *stats) {
+static void note_times(struct bench *b, uint32_t device, int64_t at_ns,
+                       const struct sl_device_stats *stats) {
+    if (at_ns < b->begin_ns) {
+        return; /* waited in the mailbox since before the run */
+    }
+    b->latest[device].at_ns = at_ns;
     b->latest[device].busy_ns = stats->busy_ns[SL_MODE_INFER];
     b->latest[device].gap_ns = stats->idle_gap_ns;
     if (!b->reported[device]) {
@@ -128,15 +135,21 @@ static void note_times(struct bench *b, uint32_t device, const struct sl_device_
     }
 }
 
-/* Share of the device's time in which its queue was empty although there was work, between the
- * reports of the run; reports come about once a second. Negative: there were too few. */
-static double gap_share(const struct bench *b) {
+/* Between the reports of the run, which come about once a second: the share of time in which no
+ * launch was on the devices, whatever the reason (a lack of work too), and the part of it that lay
+ * between two launches of an executor that had work. A launch that a report falls into is counted
+ * whole with the next one. Negative: there were too few reports. */
+static void print_shares(const struct bench *b) {
     uint64_t busy = 0, gap = 0;
+    int64_t time = 0;
     for (uint32_t i = 0; i < b->device_count; i++) {
         busy += b->latest[i].busy_ns - b->first[i].busy_ns;
         gap += b->latest[i].gap_ns - b->first[i].gap_ns;
+        time += b->latest[i].at_ns - b->first[i].at_ns;
     }
-    return busy > 0 ? (double)gap / (double)(busy + gap) : -1;
+    double all = (double)time;
+    printf(" %.6f %.6f\n", time > 0 ? 1 - (double)busy / all : -1,
+           time > 0 ? (double)gap / all : -1);
 }
 
 static void take_event(struct bench *b) {
@@ -167,7 +180,7 @@ static void take_event(struct bench *b) {
         b->at_ns = event.at.ns;
         break;
     case SL_DEVEV_STATS:
-        note_times(b, event.device, &event.report->stats);
+        note_times(b, event.device, event.at.ns, &event.report->stats);
         break;
     case SL_DEVEV_READY:
     case SL_DEVEV_CANDIDATE:
@@ -188,16 +201,17 @@ static void run_set(struct bench *b, const struct text_set *set) {
     memset(b->reported, 0, sizeof b->reported);
     memset(b->first, 0, sizeof b->first);
     memset(b->latest, 0, sizeof b->latest);
-    int64_t begin = sl_clock_mono().ns;
+    b->begin_ns = sl_clock_mono().ns;
     for (uint32_t i = 0; i < 2 * b->device_count; i++) {
         feed(b, i % b->device_count);
     }
     while (b->lines_done < set->count) {
         take_event(b);
     }
-    double seconds = (double)(sl_clock_mono().ns - begin) / (double)SL_NS_PER_S;
+    double seconds = (double)(sl_clock_mono().ns - b->begin_ns) / (double)SL_NS_PER_S;
     b->set = NULL;
-    printf("%.6f %u %" PRIu64 " %.6f\n", seconds, b->lines_done, b->tokens_done, gap_share(b));
+    printf("%.6f %u %" PRIu64, seconds, b->lines_done, b->tokens_done);
+    print_shares(b);
 }
 
 static void run_halts(struct bench *b, const struct text_set *set, uint32_t count) {

@@ -2,11 +2,12 @@
  * Matrix products of one engine, in float32 on row-major matrices; tests/bench/gemm runs several of
  * these in turns.
  *
- *   gemm_bare sluice [--weights f32|f16|q8_0] [--gpu-kernels] [--way I] [--cache DIR]
+ *   gemm_bare sluice [--weights f32|f16|q8_0] [--gpu-kernels] [--drain] [--way I] [--cache DIR]
  *   gemm_bare dnnl | openblas      from libdnnl.so.2, libopenblas.so.0, where they are installed
  *
  * Prints what it is, then "ready"; then for every line "run M N K MS" on stdin it repeats the
  * product for MS milliseconds, QUEUED at a time, and prints the median time of one in nanoseconds.
+ * Ours are queued as by the engine: the next QUEUED before the last are done (--drain: after it).
  * Every first product of a shape is checked against double precision. The peers' threads are set
  * by their own environment variables. Ours go the way of the agent's own: its context, queue, stop
  * word and counters, and the kernel that its tuning chose. */
@@ -48,7 +49,8 @@ struct engine {
     struct sl_gemm_call call;
     cl_mem counters;
     enum sl_weight_type weights;
-    int way; /* -1: as tuned */
+    int way;    /* -1: as tuned */
+    bool drain; /* the queue before more is queued */
 };
 
 __attribute__((noreturn)) static void die(const char *what, const char *more) {
@@ -237,6 +239,33 @@ static void check(struct engine *e, const struct problem *p) {
     }
 }
 
+/* The event of the last of QUEUED products; NULL without a device, where they are done by then. */
+static cl_event queue_some(struct engine *e, struct problem *p) {
+    struct sl_error err = {0};
+    cl_event last = NULL;
+    if (!e->cl.context) {
+        multiply(e, p, QUEUED);
+        return NULL;
+    }
+    for (uint32_t i = 0; i < QUEUED; i++) {
+        struct sl_infer_span span = {e->counters, i, 0, sl_gemm_groups(&e->gemm, &e->call)};
+        if (sl_gemm_enqueue(&e->gemm, &e->call, &span, i + 1 < QUEUED ? NULL : &last, &err) < 0) {
+            die("launch", err.text);
+        }
+    }
+    clFlush(e->cl.queue);
+    return last;
+}
+
+static void wait_for(cl_event event) {
+    if (event) {
+        if (clWaitForEvents(1, &event) != CL_SUCCESS) {
+            die("the device failed", "");
+        }
+        clReleaseEvent(event);
+    }
+}
+
 static int by_size(const void *a, const void *b) {
     int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
     return x < y ? -1 : x > y;
@@ -245,12 +274,20 @@ static int by_size(const void *a, const void *b) {
 static int64_t run(struct engine *e, struct problem *p, int64_t ms) {
     static int64_t samples[SAMPLES_MAX];
     uint32_t count = 0;
-    int64_t end = sl_clock_mono().ns + ms * SL_NS_PER_MS;
-    while (count < SAMPLES_MAX && (count < 3 || sl_clock_mono().ns < end)) {
-        int64_t begin = sl_clock_mono().ns;
-        multiply(e, p, QUEUED);
-        samples[count++] = (sl_clock_mono().ns - begin) / QUEUED;
+    bool ahead = e->cl.context && !e->drain;
+    cl_event first = ahead ? queue_some(e, p) : NULL;
+    cl_event before = ahead ? queue_some(e, p) : NULL;
+    wait_for(first);
+    int64_t begin = sl_clock_mono().ns, end = begin + ms * SL_NS_PER_MS;
+    while (count < SAMPLES_MAX && (count < 3 || begin < end)) {
+        cl_event now = queue_some(e, p);
+        wait_for(ahead ? before : now);
+        before = now;
+        int64_t done = sl_clock_mono().ns;
+        samples[count++] = (done - begin) / QUEUED;
+        begin = done;
     }
+    wait_for(ahead ? before : NULL);
     qsort(samples, count, sizeof *samples, by_size);
     return samples[count / 2];
 }
@@ -329,6 +366,10 @@ int main(int argc, char **argv) {
         const char *value = i + 1 < argc ? argv[i + 1] : "";
         if (strcmp(argv[i], "--gpu-kernels") == 0) {
             gpu_kernels = true;
+            continue;
+        }
+        if (strcmp(argv[i], "--drain") == 0) {
+            e.drain = true;
             continue;
         }
         if (strcmp(argv[i], "--way") == 0) {

@@ -16,6 +16,7 @@ static const struct size_row SIZES[] = {
     {65, 95, 39, "odd everything"},
     {130, 130, 96, "one more than the largest tile"},
     {40, 384, 1536, "MiniLM's way down"},
+    {173, 72, 800, "more of A than a CPU device takes in one sweep"},
 };
 /* Q8_0 has blocks of 32. */
 static const struct size_row SIZES_STORED[] = {{29, 33, 64, "odd rows and columns"}};
