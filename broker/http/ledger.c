@@ -94,10 +94,21 @@ static bool page_start(struct sl_http_call *call, struct sl_reader *reader, uint
     return true;
 }
 
+static bool asks_replay(struct sl_http_call *call) {
+    char check[8] = "";
+    return sl_call_query(call, "check", check, sizeof check) && strcmp(check, "0") != 0;
+}
+
+/* Clears *balanced where a replay differs: err says how. Negative: it could not be found out. */
+static int replay_ledger(struct sl_reader *reader, bool *balanced, struct sl_error *err) {
+    int rc = sl_reader_ledger_check(reader, err);
+    *balanced = *balanced && rc == SL_OK;
+    return rc == -SL_CORRUPT ? SL_OK : rc;
+}
+
 enum sl_step sl_h_ledger(struct sl_http_call *call, struct sl_reader *reader) {
     uint32_t limit = 0;
     uint64_t after = 0;
-    char check[8] = "";
     struct sl_json *json = &call->out;
     struct totals totals = {.json = json};
     struct sl_error err = {0};
@@ -112,13 +123,9 @@ enum sl_step sl_h_ledger(struct sl_http_call *call, struct sl_reader *reader) {
     }
     sl_json_close(json, ']');
     bool balanced = totals.debits == totals.credits;
-    bool replay = sl_call_query(call, "check", check, sizeof check) && strcmp(check, "0") != 0;
-    if (replay) {
-        int rc = sl_reader_ledger_check(reader, &err);
-        if (rc != SL_OK && rc != -SL_CORRUPT) {
-            return sl_call_trouble(call, &err);
-        }
-        balanced = balanced && rc == SL_OK;
+    bool replay = asks_replay(call);
+    if (replay && replay_ledger(reader, &balanced, &err) != SL_OK) {
+        return sl_call_trouble(call, &err);
     }
     sl_json_open(json, "pools", '[');
     if (sl_reader_pools(reader, list_pool, json, &err) != SL_OK) {
@@ -156,10 +163,19 @@ static int add_lines(void *arg, const void *row) {
     return 0;
 }
 
+static int add_account(void *arg, const void *row) {
+    struct totals *totals = arg;
+    const struct sl_account_row *account = row;
+    totals->debits += account->debits.v;
+    totals->credits += account->credits.v;
+    return 0;
+}
+
 static enum sl_step write_summary(struct sl_http_call *call, struct sl_reader *reader) {
     struct sl_json *json = &call->out;
     struct sl_share_totals shares;
     struct lines lines = {0};
+    struct totals totals = {0};
     struct sl_error err = {0};
     bool more = false;
     if (call->core_status != SL_OK) {
@@ -168,8 +184,11 @@ static enum sl_step write_summary(struct sl_http_call *call, struct sl_reader *r
     int rc = sl_reader_share_totals(reader, &shares, &err);
     rc = rc ? rc
             : sl_reader_batches(reader, NULL, NULL, UINT32_MAX - 1, add_lines, &lines, &more, &err);
-    int ledger = rc ? rc : sl_reader_ledger_check(reader, &err);
-    if (rc != SL_OK || (ledger != SL_OK && ledger != -SL_CORRUPT)) {
+    rc = rc ? rc : sl_reader_accounts(reader, add_account, &totals, &err);
+    bool balanced = totals.debits == totals.credits;
+    bool replay = asks_replay(call);
+    rc = rc == SL_OK && replay ? replay_ledger(reader, &balanced, &err) : rc;
+    if (rc != SL_OK) {
         return sl_call_trouble(call, &err);
     }
     sl_json_open(json, NULL, '{');
@@ -178,7 +197,8 @@ static enum sl_step write_summary(struct sl_http_call *call, struct sl_reader *r
     sl_json_uint(json, "shares_rejected", shares.count[SL_SHARE_REJECTED]);
     sl_json_uint(json, "lines_total", lines.total);
     sl_json_uint(json, "lines_done", lines.done);
-    sl_json_bool(json, "ledger_balanced", ledger == SL_OK);
+    sl_json_bool(json, "ledger_balanced", balanced);
+    sl_json_bool(json, "replayed", replay);
     sl_buf_append(&json->buf, ",", 1);
     sl_buf_append(&json->buf, call->core_text, strlen(call->core_text));
     sl_json_close(json, '}');

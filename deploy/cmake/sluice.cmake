@@ -71,9 +71,10 @@ endfunction()
 # TSAN names the tests (test_mailbox, say, or ALL) that threads meet in: they are labelled `tsan` too.
 # BARE names those that judge arithmetic of kernels, which no sanitizer sees, or the same code a hundred
 # thousand times over: they are labelled `bare`, and the whole suite has them without a sanitizer only.
+# LONG names others that take ten seconds and more, mostly of waiting: they start first.
 # DEVICE: they keep every core busy by OpenCL, so that few others run beside them.
 function(sluice_unit_tests folder)
-  cmake_parse_arguments(T "DEVICE" "" "USES;PKG;LIBS;TSAN;BARE" ${ARGN})
+  cmake_parse_arguments(T "DEVICE" "" "USES;PKG;LIBS;TSAN;BARE;LONG" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/unit/${folder}/test_*.c)
   foreach(source IN LISTS sources)
     get_filename_component(stem ${source} NAME_WE)
@@ -97,8 +98,12 @@ function(sluice_unit_tests folder)
       list(APPEND labels bare)
     endif()
     set_tests_properties(${name} PROPERTIES LABELS "${labels}" TIMEOUT 300)
+    # The long ones first, so that short ones fill what they leave.
     if(T_DEVICE)
-      set_tests_properties(${name} PROPERTIES PROCESSORS 3)
+      set_tests_properties(${name} PROPERTIES PROCESSORS 2 COST 20)
+    endif()
+    if(stem IN_LIST T_BARE OR stem IN_LIST T_LONG)
+      set_tests_properties(${name} PROPERTIES COST 40)
     endif()
   endforeach()
 endfunction()

@@ -297,7 +297,7 @@ class Demo:
         self.settle()
         shares = self.check_store_at_rest(tokens)
         self.check_pool(shares)
-        summary = self.site.api("GET", "/api/v1/summary")
+        summary = self.site.api("GET", "/api/v1/summary?check=1")
         # Rates are of the devices at work; the agent may have ended by now.
         for key in ("hashrate_hs", "tokens_per_s"):
             summary[key] = live[key]

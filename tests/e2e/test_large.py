@@ -76,7 +76,7 @@ class Large(unittest.TestCase):
         self.fleet.order("storm")
         self.settle()
         self.assertEqual(self.site.batch(batch)["request_counts"]["completed"], 100)
-        self.assertIs(self.site.api("GET", "/api/v1/summary")["ledger_balanced"], True)
+        self.assertIs(self.site.api("GET", "/api/v1/summary?check=1")["ledger_balanced"], True)
         until(lambda: self.site.memory()[1] <= fds, 20, "descriptors of connections that are gone")
 
 

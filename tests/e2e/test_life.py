@@ -328,7 +328,7 @@ class FullDisk(unittest.TestCase):
         os.unlink(filler)
         site.start_broker()
         self.assertTrue(site.wait_for(lambda: site.devices_ready(), 30))
-        self.assertEqual(site.api("GET", "/api/v1/summary")["ledger_balanced"], True)
+        self.assertEqual(site.api("GET", "/api/v1/summary?check=1")["ledger_balanced"], True)
 
     def running(self, name):
         from sluice_site import alive
