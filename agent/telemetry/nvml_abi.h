@@ -63,6 +63,7 @@ struct nvml_event {
 #define NVML_TEMPERATURE_VERSION ((unsigned)sizeof(struct nvml_temperature) | 1u << 24)
 #define NVML_MEMORY_VERSION ((unsigned)sizeof(struct nvml_memory_v2) | 2u << 24)
 #define NVML_FIELD_MEMORY_TEMP 82
+#define NVML_FIELD_RECOVERY_ACTION 230
 #define NVML_EVENT_DOUBLE_BIT_ECC 2ull
 #define NVML_EVENT_XID_CRITICAL 8ull
 #define NVML_EVENT_UNAVAILABLE 0x4000ull
@@ -98,6 +99,7 @@ struct nvml_event {
     X(ecc, (void *, int, int, unsigned long long *), "nvmlDeviceGetTotalEccErrors", NULL)          \
     X(remapped, (void *, unsigned *, unsigned *, unsigned *, unsigned *),                          \
       "nvmlDeviceGetRemappedRows", NULL)                                                           \
+    X(retired_pending, (void *, int *), "nvmlDeviceGetRetiredPagesPendingStatus", NULL)            \
     X(replays, (void *, unsigned *), "nvmlDeviceGetPcieReplayCounter", NULL)                       \
     X(fields, (void *, int, struct nvml_field *), "nvmlDeviceGetFieldValues", NULL)                \
     X(event_set, (void **), "nvmlEventSetCreate", NULL)                                            \

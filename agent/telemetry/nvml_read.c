@@ -73,7 +73,8 @@ struct reading {
     const struct nvml_api *api;
     void *handle;
     struct sl_msg_telemetry *out;
-    int worst; /* of LOST, RESET_REQUIRED and VERSION_MISMATCH; 0: none */
+    int worst;       /* of LOST, RESET_REQUIRED and VERSION_MISMATCH; 0: none */
+    unsigned action; /* that the driver asks for; 0: none, or not known */
 };
 
 /* True when a call was good; remembers what concerns the whole GPU. */
@@ -170,6 +171,8 @@ static void read_errors(struct reading *r) {
     const struct nvml_api *api = r->api;
     unsigned long long count = 0;
     unsigned corrected = 0, uncorrected = 0, pending = 0, failed = 0, replays = 0;
+    int pages_pending = 0;
+    struct nvml_field action = {.id = NVML_FIELD_RECOVERY_ACTION};
     /* Volatile counts: since the driver was loaded. */
     if (api->ecc && good(r, api->ecc(r->handle, 0, 0, &count))) {
         sl_telemetry_set(r->out, SL_FIG_ECC_CORRECTED, (int64_t)(count & INT64_MAX));
@@ -181,9 +184,32 @@ static void read_errors(struct reading *r) {
         good(r, api->remapped(r->handle, &corrected, &uncorrected, &pending, &failed))) {
         sl_telemetry_set(r->out, SL_FIG_REMAP_PENDING, pending != 0);
         sl_telemetry_set(r->out, SL_FIG_REMAP_FAILED, failed != 0);
+    } else if (api->retired_pending && good(r, api->retired_pending(r->handle, &pages_pending))) {
+        /* What cannot remap rows retires pages instead, with the next load of the driver. */
+        sl_telemetry_set(r->out, SL_FIG_REMAP_PENDING, pages_pending != 0);
+    }
+    if (api->fields && good(r, api->fields(r->handle, 1, &action)) && action.rc == NVML_OK &&
+        action.value_type == 1) {
+        r->action = action.value.ui;
     }
     if (api->replays && good(r, api->replays(r->handle, &replays))) {
         sl_telemetry_set(r->out, SL_FIG_PCIE_REPLAYS, replays);
+    }
+}
+
+/* What the driver asks for: nvmlDeviceGpuRecoveryAction_t, by NVIDIA's nvml.h. */
+static void say_action(unsigned action, struct sl_msg_telemetry *out) {
+    static const char *const texts[] = {
+        "",
+        "the driver wants the GPU reset",
+        "the driver wants the node rebooted",
+        "the driver wants traffic between GPUs ended (drain P2P), then a reset",
+        "the driver wants the GPU drained and reset",
+    };
+    if (action < sizeof texts / sizeof texts[0]) {
+        sl_text_copy(out->note, sizeof out->note, texts[action]);
+    } else {
+        snprintf(out->note, sizeof out->note, "the driver asks for recovery action %u", action);
     }
 }
 
@@ -225,7 +251,9 @@ bool sl_nvml_read(const struct nvml_api *api, const struct sl_device_info *info,
         gpu->mismatch = true;
     } else {
         sl_telemetry_set(&out, SL_FIG_LOST, 0);
-        sl_telemetry_set(&out, SL_FIG_RESET_NEEDED, r.worst == NVML_RESET_REQUIRED);
+        sl_telemetry_set(&out, SL_FIG_RESET_NEEDED,
+                         r.worst == NVML_RESET_REQUIRED || r.action != 0);
+        say_action(r.action, &out);
     }
     *ret_reading = out;
     return !lost;

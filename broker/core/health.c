@@ -135,7 +135,7 @@ void sl_health_text(const struct sl_health_verdict *verdict, const struct sl_msg
         snprintf(out, size, "memory rows wait for a reset of the GPU to be replaced");
         return;
     case SL_FIG_RESET_NEEDED:
-        snprintf(out, size, "the driver wants the GPU reset");
+        snprintf(out, size, "%s", t->note[0] ? t->note : "the driver wants the GPU reset");
         return;
     case SL_FIG_HUNG:
         snprintf(out, size, "a kernel never returned");

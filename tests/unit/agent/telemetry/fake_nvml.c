@@ -302,14 +302,23 @@ EXPORT int nvmlDeviceGetRemappedRows(void *device, unsigned *corrected, unsigned
     *failed = (unsigned)value[1];
     return rc;
 }
+EXPORT int nvmlDeviceGetRetiredPagesPendingStatus(void *device, int *out);
+EXPORT int nvmlDeviceGetRetiredPagesPendingStatus(void *device, int *out) {
+    long long value = 0;
+    int rc = figure("nvmlDeviceGetRetiredPagesPendingStatus", device, "pages_pending", &value);
+    *out = (int)value;
+    return rc;
+}
 EXPORT int nvmlDeviceGetFieldValues(void *device, int count, struct nvml_field *fields);
 EXPORT int nvmlDeviceGetFieldValues(void *device, int count, struct nvml_field *fields) {
     int rc = begin("nvmlDeviceGetFieldValues");
     for (int i = 0; rc == NVML_OK && i < count; i++) {
         long long value = 0;
-        fields[i].rc = fields[i].id == NVML_FIELD_MEMORY_TEMP
-                           ? figure("nvmlDeviceGetFieldValues", device, "temp_memory", &value)
-                           : NVML_NOT_SUPPORTED;
+        const char *key = fields[i].id == NVML_FIELD_MEMORY_TEMP       ? "temp_memory"
+                          : fields[i].id == NVML_FIELD_RECOVERY_ACTION ? "recovery"
+                                                                       : NULL;
+        fields[i].rc =
+            key ? figure("nvmlDeviceGetFieldValues", device, key, &value) : NVML_NOT_SUPPORTED;
         fields[i].value_type = 1;
         fields[i].value.ui = (unsigned)value;
     }

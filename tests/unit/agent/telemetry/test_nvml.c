@@ -236,6 +236,47 @@ static void a_reset_that_is_due_and_a_replaced_driver_are_told(void **state) {
     sensors_close(&s);
 }
 
+static void what_the_driver_asks_for_is_told(void **state) {
+    static const struct {
+        const char *line, *note;
+    } rows[] = {
+        {"recovery=1\n", "GPU reset"},         {"recovery=2\n", "node rebooted"},
+        {"recovery=3\n", "drain P2P"},         {"recovery=4\n", "drained and reset"},
+        {"recovery=9\n", "recovery action 9"},
+    };
+    struct sensors s;
+    sensors_init(&s, state);
+    sensors_say(&s, GPU_LINE "power=1000 recovery=0\n");
+    sensors_open(&s, FAKE_NVML, 60000);
+    SENSORS_WAIT(&s, HAS(&s, SL_FIG_RESET_NEEDED));
+    assert_int_equal(VALUE(&s, SL_FIG_RESET_NEEDED), 0);
+    assert_string_equal(s.now.note, "");
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char text[256];
+        snprintf(text, sizeof text, GPU_LINE "power=1000 %s", rows[i].line);
+        sensors_say(&s, text);
+        SENSORS_WAIT(&s, strstr(s.now.note, rows[i].note));
+        assert_int_equal(VALUE(&s, SL_FIG_RESET_NEEDED), 1);
+    }
+    sensors_say(&s, GPU_LINE "power=1000\n"); /* a driver that knows no such field */
+    SENSORS_WAIT(&s, VALUE(&s, SL_FIG_RESET_NEEDED) == 0);
+    assert_string_equal(s.now.note, "");
+    sensors_close(&s);
+}
+
+static void pages_wait_where_rows_cannot_be_replaced(void **state) {
+    struct sensors s;
+    sensors_init(&s, state);
+    sensors_say(&s, GPU_LINE "power=1000 pages_pending=1\n");
+    sensors_open(&s, FAKE_NVML, 60000);
+    SENSORS_WAIT(&s, HAS(&s, SL_FIG_REMAP_PENDING));
+    assert_int_equal(VALUE(&s, SL_FIG_REMAP_PENDING), 1);
+    assert_false(HAS(&s, SL_FIG_REMAP_FAILED));
+    sensors_say(&s, GPU_LINE "power=1000 pages_pending=1 pending=0 failed=0\n");
+    SENSORS_WAIT(&s, VALUE(&s, SL_FIG_REMAP_PENDING) == 0);
+    sensors_close(&s);
+}
+
 static void without_a_library_or_a_driver_it_says_why(void **state) {
     struct sensors s;
     sensors_init(&s, state);
@@ -275,6 +316,8 @@ int main(void) {
         TREE_TEST(without_a_pci_place_the_uuid_finds_it),
         TREE_TEST(critical_errors_come_as_events_and_are_counted),
         TREE_TEST(a_reset_that_is_due_and_a_replaced_driver_are_told),
+        TREE_TEST(what_the_driver_asks_for_is_told),
+        TREE_TEST(pages_wait_where_rows_cannot_be_replaced),
         TREE_TEST(without_a_library_or_a_driver_it_says_why),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -101,6 +101,11 @@ static void what_holds_is_judged_while_it_holds(void **state) {
         sl_health_text(&v, &t, text, sizeof text);
         assert_true(text[0] != '\0');
     }
+    struct sl_msg_telemetry asks = {.note = "the driver wants the node rebooted"};
+    sl_telemetry_set(&asks, SL_FIG_RESET_NEEDED, 1);
+    struct sl_health_verdict verdict = sl_health_judge(&policy, &seen, &asks);
+    sl_health_text(&verdict, &asks, text, sizeof text);
+    assert_string_equal(text, asks.note);
     /* A power limit that we set ourselves is no illness: the agent reports no span for it. */
     struct sl_msg_telemetry t = {0};
     sl_telemetry_set(&t, SL_FIG_THROTTLE, SL_THROTTLE_POWER_CAP);
