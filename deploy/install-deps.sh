@@ -38,6 +38,7 @@ tests=(
   "libcmocka-dev:unit tests"
   "clang:second compiler"
   "libclang-rt-14-dev:its sanitizer runtimes"
+  "llvm:names functions in what they report"
   "clang-format:formatting check"
   "clang-tidy:static analysis"
   "cppcheck:static analysis"

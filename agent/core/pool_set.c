@@ -93,21 +93,27 @@ uint32_t agent_pool_find(const struct sl_agent_core *core, const char *name) {
 
 /* ---- which pool, and its job ---- */
 
-/* Index + 1; 0: no pool has work. */
-static uint32_t pick(const struct sl_agent_core *core, const struct agent_device *device) {
-    for (int suspects = 0; suspects < 2; suspects++) {
-        const struct agent_pool_slot *asked =
-            device->pool_asked ? &core->pools[device->pool_asked - 1] : NULL;
-        if (asked && asked->job && asked->suspect <= suspects) {
-            return device->pool_asked;
-        }
-        for (uint32_t i = 0; i < core->pool_count; i++) {
-            if (core->pools[i].job && core->pools[i].suspect <= suspects) {
-                return i + 1;
-            }
+static bool has_work(const struct agent_pool_slot *slot, bool or_suspect) {
+    return slot->job && (or_suspect || !slot->suspect);
+}
+
+static uint32_t pick_among(const struct sl_agent_core *core, const struct agent_device *device,
+                           bool or_suspect) {
+    if (device->pool_asked && has_work(&core->pools[device->pool_asked - 1], or_suspect)) {
+        return device->pool_asked;
+    }
+    for (uint32_t i = 0; i < core->pool_count; i++) {
+        if (has_work(&core->pools[i], or_suspect)) {
+            return i + 1;
         }
     }
     return 0;
+}
+
+/* Index + 1; 0: no pool has work. One that answers comes before one that does not. */
+static uint32_t pick(const struct sl_agent_core *core, const struct agent_device *device) {
+    uint32_t found = pick_among(core, device, false);
+    return found ? found : pick_among(core, device, true);
 }
 
 static void note_span(struct agent_device *device, struct sl_now now) {

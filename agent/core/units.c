@@ -134,7 +134,7 @@ static void copy_inputs(struct sl_agent_tokens *tokens, const struct sl_msg_unit
             *text = (struct sl_agent_text){.line = msg->lines[i].line, .input = j, .text = *to};
             if (ids) {
                 text->ids = (const uint32_t *)(const void *)*to;
-                text->id_count = input->id_count;
+                text->id_count = input->id_count - (uint32_t)SL_MUTANT(last_id_lost);
             } else {
                 text->bytes = input->bytes;
             }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "broker/core/core_internal.h"
+#include "proto/base/mutant.h"
 #include "proto/base/text.h"
 #include "schedulers/opportunity.h"
 
@@ -26,7 +27,8 @@ bool sl_core_rate_refuses(const struct sl_broker_core *core, uint32_t dev,
 
 bool sl_core_batch_readable(const struct sl_broker_core *core, uint32_t dev,
                             const struct sl_core_batch *batch) {
-    return !batch->tokens || core->nodes[core->fleet.node[dev]].wire >= SL_WIRE_VERSION_TOKENS;
+    return !batch->tokens || SL_MUTANT(ids_for_old_agents) ||
+           core->nodes[core->fleet.node[dev]].wire >= SL_WIRE_VERSION_TOKENS;
 }
 
 static bool may_serve(const struct sl_broker_core *core, uint32_t dev,

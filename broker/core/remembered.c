@@ -44,15 +44,25 @@ void sl_core_remembered_get(const struct sl_core_remembered *r, uint32_t dev,
     }
 }
 
+static bool is_blank(const void *row) {
+    uint64_t words[SL_POLICY_MODES];
+    _Static_assert(sizeof words == ROW_BYTES, "a row is one word a mode");
+    memcpy(words, row, sizeof words);
+    uint64_t any = 0;
+    for (size_t i = 0; i < SL_POLICY_MODES; i++) {
+        any |= words[i];
+    }
+    return any == 0;
+}
+
 void sl_core_remembered_put(struct sl_core_remembered *r, uint32_t dev,
                             const struct sl_switching_device *device) {
-    static const int64_t none[SL_POLICY_MODES];
     r->noted[dev][0] = device->noted;
     r->noted[dev][1] = device->noted_mode;
-    if (!r->regret && memcmp(device->regret, none, ROW_BYTES) != 0) {
+    if (!r->regret && !is_blank(device->regret)) {
         r->regret = sl_core_calloc(r->cap, ROW_BYTES);
     }
-    if (!r->work && memcmp(device->work, none, ROW_BYTES) != 0) {
+    if (!r->work && !is_blank(device->work)) {
         r->work = sl_core_calloc(r->cap, ROW_BYTES);
     }
     if (r->regret) {

@@ -22,6 +22,7 @@
     X(order_reply_before_durable, "an operator's order is confirmed before it is durable")         \
     X(quarantine_ignored, "a quarantined device is offered work")                                  \
     X(quarantine_ends_by_itself, "re-tests that pass end a quarantine without any person")         \
+    X(ids_for_old_agents, "token ids are sent to an agent whose version cannot read them")         \
     X(absurd_watts_posted, "power that no device can draw is taken for measured and posted")       \
     X(failed_device_granted, "a device that reports a fault is offered work")                      \
     X(resend_credited, "a result that comes again is taken again")                                 \
@@ -107,6 +108,7 @@
     X(journal_unsynced, "the journal says durable without a sync")                                 \
     X(journal_sync_failure_ignored, "a failed sync of the journal is passed over")                 \
     X(journal_sum_unchecked, "the sum of a journal's batch is not checked")                        \
+    X(last_id_lost, "the last token id of an input is left out")                                   \
     X(retest_not_heeded, "a device that gives a wrong answer to a re-test counts as passed")       \
     X(retest_in_doubt, "a re-test that passes counts as failed now and then")                      \
     X(compaction_loses_newest, "compaction leaves out the newest record")

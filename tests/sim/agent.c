@@ -139,6 +139,9 @@ void sim_agent_start(struct sim *sim, uint32_t i) {
     }
     sim_story(sim, "%s: starts (process %u)", agent->node, host->life);
     sim_check_agent_started(sim, i);
+    if (agent->old) {
+        sim_count(sim, SIM_AGENT_OLD);
+    }
     sl_agent_start(agent->core, sim_host_now(sim, i + 1));
     sim_agent_commands(sim, i);
     sim_agent_schedule(sim, i);
@@ -193,6 +196,17 @@ void sim_agent_crash(struct sim *sim, uint32_t i, bool power, bool tear) {
     }
     host->paused_until_ns = 0;
     host->doomed = false;
+}
+
+void sim_agents_update(struct sim *sim) {
+    for (uint32_t i = 0; i < sim->agent_count; i++) {
+        bool restart = sim->agents[i].old && sim->hosts[i + 1].up;
+        sim->agents[i].old = false;
+        if (restart) {
+            sim_agent_crash(sim, i, false, false);
+            sim_agent_restart_soon(sim, i, 1000);
+        }
+    }
 }
 
 /* Between two events: a process that left or whose disk died ends here. */

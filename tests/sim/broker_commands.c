@@ -59,17 +59,26 @@ static void send_unit(struct sim *sim, const struct sl_core_command *command) {
     struct sl_msg_input inputs[SL_MSG_LINES_MAX];
     static const size_t room = 128;
     char *texts = malloc(unit->line_count * room + 1);
-    sl_assert(texts);
+    uint32_t *ids = calloc(unit->line_count * room + 1, sizeof *ids);
+    sl_assert(texts && ids);
     const struct sim_batch *batch = sim_batch_find(sim, unit->batch);
     sl_assert(batch);
+    bool has_ids = sim_batch_has_ids(sim, (uint32_t)(batch - sim->batches));
     for (uint32_t i = 0; i < unit->line_count; i++) {
         char *text = texts + i * room;
         uint32_t bytes =
             sim_line_text(sim, (uint32_t)(batch - sim->batches), unit->lines[i], text, room);
         inputs[i] = (struct sl_msg_input){.text = text, .bytes = bytes};
+        if (has_ids) {
+            inputs[i] = (struct sl_msg_input){.ids = ids + i * room, .id_count = bytes};
+            for (uint32_t k = 0; k < bytes; k++) {
+                ids[i * room + k] = (uint8_t)text[k];
+            }
+        }
         lines[i] = (struct sl_msg_unit_line){
-            .line = unit->lines[i], .input_count = 1, .inputs = &inputs[i]};
+            .line = unit->lines[i], .input_count = 1, .inputs = &inputs[i], .tokens = has_ids};
     }
+    sim->result->counts[SIM_IDS_SENT] += has_ids;
     sim_check_unit(sim, unit);
     struct sl_msg msg = *command->msg;
     msg.kind = SL_MSG_UNIT;
@@ -81,6 +90,7 @@ static void send_unit(struct sim *sim, const struct sl_core_command *command) {
     sl_text_copy(msg.unit.model, sizeof msg.unit.model, command->model);
     send_msg(sim, &command->peer, &msg);
     free(texts);
+    free(ids);
 }
 
 /* ---- work that the shell gives to threads ---- */
@@ -91,6 +101,7 @@ static void validated(struct sim *sim, struct sim_event *event) {
     sl_text_copy(out.batch, sizeof out.batch, batch->id);
     sl_text_copy(out.model, sizeof out.model, SIM_MODEL);
     out.lines.count = batch->lines;
+    out.lines.tokens = sim_batch_has_ids(sim, (uint32_t)event->a);
     out.lines.worst_tokens = calloc(batch->lines, sizeof(uint32_t));
     sl_assert(out.lines.worst_tokens);
     for (uint32_t i = 0; i < batch->lines; i++) {

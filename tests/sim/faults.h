@@ -103,6 +103,8 @@
     X(ADDRESS_RETURNED, "address-returned", "work returned to a better address of a pool")         \
     X(IMPOSTOR_MET, "impostor-met", "a pool showed another key than the pinned one")               \
     X(SENT_AWAY, "sent-away", "a pool wanted to send its miners to a foreign host")                \
+    X(IDS_SENT, "ids-sent", "a unit of token ids went to an agent")                                \
+    X(AGENT_OLD, "agent-old", "an agent of the version before token ids started")                  \
     X(QUARANTINED, "quarantined", "a device was quarantined for what its driver reported")         \
     X(RETEST_FAILED, "retest-failed", "a re-test told that a device computes wrongly")             \
     X(HEALTH_SURVIVED, "health-survived", "a quarantine outlived a restart of the broker")

@@ -178,6 +178,7 @@ struct sim_agent {
     bool loses_unit;  /* the next work unit that is sent to it */
     uint64_t session; /* of the newest welcome to it */
     bool leaves;      /* by itself: what it still had to write is written */
+    bool old;         /* of the version before token ids, until the faults are over */
     int64_t due_ns;   /* next thing that happens by itself, observer's time */
     struct sim_net_side up, down;
     struct sim_rng boots;

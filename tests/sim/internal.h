@@ -48,6 +48,8 @@ void sim_agent_commands(struct sim *sim, uint32_t i);
 void sim_agent_down(struct sim *sim, uint32_t i);
 void sim_agent_schedule(struct sim *sim, uint32_t i);
 void sim_agent_restart_soon(struct sim *sim, uint32_t i, int64_t after_ms);
+/* Agents of the version before are stopped and come back as of this one. */
+void sim_agents_update(struct sim *sim);
 /* stratum.c: the one file that sees the Stratum client's header. */
 int sim_agent_core_create(struct sl_agent_config *config, const char *user,
                           struct sl_agent_core **ret_core, struct sl_error *err);
@@ -89,6 +91,8 @@ uint32_t sim_line_text(const struct sim *sim, uint32_t batch, uint32_t line, cha
                        size_t size);
 /* A line that validation refuses: no JSON, say. */
 bool sim_line_is_refused(const struct sim *sim, uint32_t batch, uint32_t line);
+/* Its tenant sends token ids in place of texts: one a byte of what the text would be. */
+bool sim_batch_has_ids(const struct sim *sim, uint32_t batch);
 /* joining.c */
 #define SIM_JOINING_COOKIE (UINT64_C(9) << 56)
 void sim_joining_start(struct sim *sim);

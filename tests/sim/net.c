@@ -100,7 +100,11 @@ void sim_net_up(struct sim *sim, uint32_t agent, const uint8_t *data, size_t siz
     sim_digest(sim, 1 + agent, data, size);
     struct sim_event event = {
         .run = arrive_up, .host = SIM_NOBODY, .a = agent, .b = sim->hosts[agent + 1].life};
-    carry(sim, &sim->agents[agent].up, &event, NULL, 0, data, size);
+    /* The version stands first (field 1, a varint): an agent of the version before says that. */
+    bool old = sim->agents[agent].old && size > 1 && data[0] == 0x08;
+    const uint8_t begin[2] = {0x08, old ? SL_WIRE_VERSION_OLDEST(SL_WIRE_VERSION) : 0};
+    size_t cut = old ? sizeof begin : 0;
+    carry(sim, &sim->agents[agent].up, &event, begin, cut, data + cut, size - cut);
 }
 
 void sim_net_down(struct sim *sim, const struct sl_link_peer *peer, const uint8_t *data,

@@ -40,6 +40,10 @@ bool sim_line_is_refused(const struct sim *sim, uint32_t batch, uint32_t line) {
     return sim_fold(sim_fold(sim->options.seed + 1, batch), line) % 40 == 0;
 }
 
+bool sim_batch_has_ids(const struct sim *sim, uint32_t batch) {
+    return sim_fold(sim->options.seed + 2, batch) % 4 == 0;
+}
+
 static bool broker_listens(const struct sim *sim) {
     const struct sim_host *host = &sim->hosts[SIM_BROKER];
     return host->up && !host->doomed && host->paused_until_ns <= sim->now_ns;

@@ -225,6 +225,8 @@ static void create(struct sim *sim) {
         snprintf(agent->node, sizeof agent->node, "node%u", i);
         agent->boots = sim_rng_of(sim->options.seed, 200 + i);
         agent->due_ns = INT64_MAX;
+        /* One at least reads all that tenants send. */
+        agent->old = i > 0 && sim_fold(sim->options.seed + 3, i) % 4 == 0;
         sl_assert(sl_msg_arena_create(SL_MSG_ARENA_BYTES, &agent->arena, &err) == SL_OK);
         first_start(sim, i);
     }
@@ -360,6 +362,7 @@ void sim_run(const struct sim_options *options, struct sim_result *ret_result) {
         sim->calm = true;
         sim_nemesis_heal(sim);
         sim_people_calm(sim);
+        sim_agents_update(sim);
         live_until(sim, sim->span_ns + SETTLE_NS);
     }
     if (!sim->over) {
