@@ -196,7 +196,7 @@ void sl_core_power_metas(struct sl_broker_core *core) {
                     sl_i128_format(power->carbon_rem, b), sl_i128_format(power->carbon_energy, c));
     if (power->policy.strike_count > 0) {
         char marks[SL_POLICY_CLASSES_MAX + 1] = "";
-        for (uint32_t i = 0; i < power->policy.strike_count; i++) {
+        for (uint32_t i = 0; i < power->policy.strike_count && i < SL_POLICY_CLASSES_MAX; i++) {
             marks[i] = power->classes[i].off ? '1' : '0';
         }
         sl_core_op_meta(core, "power.off", "%016" PRIx64 " %s", classes_hash(&power->policy),
