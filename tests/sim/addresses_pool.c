@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "tests/sim/addresses_internal.h"
+#include "tests/sim/notify.h"
 
 void sim_addresses_broken(struct world *world, const char *rule, const char *format, ...) {
     if (world->result->rule[0]) {
@@ -50,16 +51,12 @@ static void notify(struct world *world, uint32_t link, bool clean) {
     if (!address->authorised || address->mood == REFUSES) {
         return;
     }
-    snprintf(line, sizeof line,
-             "{\"id\":null,\"method\":\"mining.notify\",\"params\":[\"%llu\",\"%064llx\","
-             "\"01000000010000000000000000000000000000000000000000000000000000000000000000ffffffff"
-             "2d02e80300049795026b0405e676240c\","
-             "\"0a636b706f6f6c2d6c6872062f746573742fffffffff02205fa012000000001976a91477bff20c60e5"
-             "22dfaa3350c39b030a5d004e839a88ac0000000000000000266a24aa21a9ede2f61c3f71d1defd3fa999"
-             "dfa36953755c690689799962b48bebd836974e8cf900000000\",[],\"20000000\",\"1d00ffff\","
-             "\"6b029597\",%s]}\n",
-             (unsigned long long)address->number, (unsigned long long)address->retired_below,
-             clean ? "true" : "false");
+    snprintf(
+        line, sizeof line,
+        "{\"id\":null,\"method\":\"mining.notify\",\"params\":[\"%llu\",\"%064llx\"," NOTIFY_BODY
+        ",%s]}\n",
+        (unsigned long long)address->number, (unsigned long long)address->retired_below,
+        clean ? "true" : "false");
     say(world, link, line);
     if (address->mood == SENDS_AWAY) {
         say(world, link,

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "tests/sim/internal.h"
+#include "tests/sim/notify.h"
 
 #define JOBS_MAX 256
 #define LATENCY_MIN_NS (2 * SL_NS_PER_MS)
@@ -140,16 +141,12 @@ static void notify(struct sim *sim, struct sim_pool *pool, uint32_t agent, bool 
     }
     line->jobs[pool->number % JOBS_MAX].number = pool->number;
     line->jobs[pool->number % JOBS_MAX].difficulty = line->difficulty;
-    snprintf(text, sizeof text,
-             "{\"id\":null,\"method\":\"mining.notify\",\"params\":[\"%llu\",\"%064llx\","
-             "\"01000000010000000000000000000000000000000000000000000000000000000000000000ffffffff"
-             "2d02e80300049795026b0405e676240c\","
-             "\"0a636b706f6f6c2d6c6872062f746573742fffffffff02205fa012000000001976a91477bff20c60e5"
-             "22dfaa3350c39b030a5d004e839a88ac0000000000000000266a24aa21a9ede2f61c3f71d1defd3fa999"
-             "dfa36953755c690689799962b48bebd836974e8cf900000000\",[],\"20000000\",\"1d00ffff\","
-             "\"6b029597\",%s]}\n",
-             (unsigned long long)pool->number, (unsigned long long)pool->retired_below,
-             clean ? "true" : "false");
+    snprintf(
+        text, sizeof text,
+        "{\"id\":null,\"method\":\"mining.notify\",\"params\":[\"%llu\",\"%064llx\"," NOTIFY_BODY
+        ",%s]}\n",
+        (unsigned long long)pool->number, (unsigned long long)pool->retired_below,
+        clean ? "true" : "false");
     say(sim, pool, agent, text);
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/agent/core/rig_pool.h"
+#include "tests/sim/notify.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,13 +33,8 @@ void rig_pool_job_of(struct rig *rig, uint32_t pool, int number, bool clean) {
     memset(prevhash, 'a', 64);
     prevhash[64] = '\0';
     snprintf(line, sizeof line,
-             "{\"id\":null,\"method\":\"mining.notify\",\"params\":[\"job%d\",\"%s\","
-             "\"01000000010000000000000000000000000000000000000000000000000000000000000000ffffffff"
-             "2d02e80300049795026b0405e676240c\","
-             "\"0a636b706f6f6c2d6c6872062f746573742fffffffff02205fa012000000001976a91477bff20c60e5"
-             "22dfaa3350c39b030a5d004e839a88ac0000000000000000266a24aa21a9ede2f61c3f71d1defd3fa999"
-             "dfa36953755c690689799962b48bebd836974e8cf900000000\",[],\"20000000\",\"1d00ffff\","
-             "\"6b029597\",%s]}\n",
+             "{\"id\":null,\"method\":\"mining.notify\",\"params\":[\"job%d\",\"%s\"," NOTIFY_BODY
+             ",%s]}\n",
              number, prevhash, clean ? "true" : "false");
     say(rig, pool, line);
     rig_pump(rig);
