@@ -62,6 +62,7 @@ void sl_view_status_get(const struct sl_broker_core *core, struct sl_now now,
     view.shares_rejected = c->shares[SL_SHARE_REJECTED];
     view.shares_unknown = c->shares[SL_SHARE_UNKNOWN];
     view.reports = core->reports;
+    view.dropped = core->behind.dropped;
     view.lines_done = c->lines;
     view.tokens_done = c->tokens;
     view.hash_factor_milli = core->config.hash_factor_milli;
