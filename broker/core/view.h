@@ -153,6 +153,7 @@ struct sl_view_batch {
     uint32_t issued;
     uint32_t done;
     uint32_t failed;
+    bool over_budget; /* it waits for its tenant's budget */
 };
 
 /* What a policy, or a fixed mode, would have earned since the store began, by its shadow. */
