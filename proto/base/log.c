@@ -42,7 +42,7 @@ struct limited {
     uint64_t suppressed;
 };
 /* Whoever logs has this lock for some comparisons only. */
-static pthread_mutex_t limits_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_mutex_t limits_lock = PTHREAD_MUTEX_INITIALIZER; /* tidy: allow mutable (a lock) */
 static struct limited limits[EVENTS_MAX]; /* tidy: allow mutable (process-wide, under the lock) */
 static _Atomic int64_t tell_at_ns; /* tidy: allow mutable (process-wide); 0: nothing suppressed */
 
