@@ -282,9 +282,14 @@ int sl_pool_tls_read(struct sl_pool_tls *tls, void *data, size_t size, size_t *r
         return sl_fail(err, SL_NOMEM, "no memory for TLS");
     }
     ssize_t n;
+    size_t left;
     do {
+        left = tls->input.len;
         n = gnutls_record_recv(tls->session, data, size);
-    } while (n == GNUTLS_E_WARNING_ALERT_RECEIVED || n == GNUTLS_E_INTERRUPTED);
+        /* "Again" is also what a record without data gives (a ticket, a change of keys); the
+         * pool's answer may stand behind it, and no more bytes need come to wake us. */
+    } while (n == GNUTLS_E_WARNING_ALERT_RECEIVED || n == GNUTLS_E_INTERRUPTED ||
+             (n == GNUTLS_E_AGAIN && tls->input.len > 0 && tls->input.len < left));
     if (n == GNUTLS_E_AGAIN) {
         *ret_size = 0;
         return SL_OK;

@@ -18,6 +18,7 @@ struct sl_tp_identity {
     gnutls_x509_privkey_t ca_key, key;
     gnutls_x509_crt_t ca, certificate;
     gnutls_datum_t ca_pem;
+    gnutls_datum_t ticket_key;
 };
 
 struct sl_tp_tls {
@@ -89,6 +90,7 @@ int sl_tp_identity_create(enum sl_tp_tls_kind kind, const char *name,
     rc = rc ? rc : make_leaf(id, kind, name);
     rc = rc ? rc : gnutls_certificate_allocate_credentials(&id->credentials);
     rc = rc ? rc : gnutls_certificate_set_x509_key(id->credentials, &id->certificate, 1, id->key);
+    rc = rc ? rc : gnutls_session_ticket_key_generate(&id->ticket_key);
     if (rc < 0) {
         return sl_fail(err, SL_IO, "no certificate could be made: %s", gnutls_strerror(rc));
     }
@@ -108,6 +110,7 @@ void sl_tp_identity_destroy(struct sl_tp_identity *id) {
     gnutls_x509_privkey_deinit(id->ca_key);
     gnutls_x509_privkey_deinit(id->key);
     gnutls_free(id->ca_pem.data);
+    gnutls_free(id->ticket_key.data);
     free(id);
 }
 
@@ -152,6 +155,8 @@ int sl_tp_tls_create(const struct sl_tp_identity *identity, struct sl_tp_tls **r
     rc = rc ? rc : gnutls_set_default_priority(tls->session);
     rc = rc ? rc
             : gnutls_credentials_set(tls->session, GNUTLS_CRD_CERTIFICATE, identity->credentials);
+    /* As most servers do: with TLS 1.3, records without data then stand before the first answer. */
+    rc = rc ? rc : gnutls_session_ticket_enable_server(tls->session, &identity->ticket_key);
     if (rc < 0) {
         return sl_fail(err, SL_IO, "no TLS: %s", gnutls_strerror(rc));
     }
