@@ -86,7 +86,7 @@ struct rig {
     bool link_down; /* what the core sends is lost */
     bool exited;
     int exit_code;
-    uint32_t drop_lines; /* of shares for which there was no room */
+    uint32_t drop_lines;                /* of shares for which there was no room */
     char last_error[SL_AGENT_TEXT_MAX]; /* last log of level error */
     /* Tokenizer: a token per byte plus two; over the limit is too long. */
     bool tokenizer_waits;
