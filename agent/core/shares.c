@@ -12,6 +12,11 @@
 #define RETRY_MS 100
 #define RESEND_MS 5000
 #define SHARES_MAX 1000000
+/* Not settled at a time. A pool whose difficulty is next to nothing must neither fill the journal's
+ * queue, nor make more commands of one event than the outbox takes: either ends the agent, and the
+ * inference with it. Above what the client of one pool takes, so that none is lost for less. */
+#define OPEN_MAX 4096
+#define TELL_DROPPED_NS (10 * SL_NS_PER_S)
 /* Sent and not acknowledged at a time: the broker tells a repeat from a new share only among some
  * thousand (SL_CORE_SHARE_WINDOW), so what is sent must stay near the oldest that it may lack. */
 #define IN_FLIGHT_MAX 4096
@@ -55,6 +60,19 @@ static uint64_t difficulty_nano(uint64_t hashes) {
                       48);
 }
 
+/* One line now and then: a pool can make a device find a hundred thousand a second. */
+static void drop(struct sl_agent_core *core, struct sl_now now, const struct agent_device *device,
+                 const char *why) {
+    struct agent_shares *shares = &core->shares;
+    shares->dropped++;
+    if (shares->dropped_told_ns == 0 || now.mono.ns - shares->dropped_told_ns >= TELL_DROPPED_NS) {
+        agent_log(core, SL_LOG_WARN, "share.dropped", "shares=%llu device=%s %s",
+                  (unsigned long long)shares->dropped, device->info.key, why);
+        shares->dropped = 0;
+        shares->dropped_told_ns = now.mono.ns;
+    }
+}
+
 void agent_share_found(struct sl_agent_core *core, struct sl_now now,
                        const struct agent_device *device,
                        const struct sl_device_candidate *candidate) {
@@ -62,11 +80,14 @@ void agent_share_found(struct sl_agent_core *core, struct sl_now now,
     uint32_t pool = agent_pool_of_serial(candidate->work.job_serial);
     const char *why = pool >= core->pool_count ? "there is no such pool"
                       : core->pool_stopped     ? "the agent stops"
+                      : shares->open.count >= OPEN_MAX
+                          ? "so many wait for the disk or for their pool's answer: the pool's "
+                            "difficulty is too low for these devices; see suggest_difficulty"
                       : shares->open.count + shares->settled.count >= SHARES_MAX
                           ? "a million wait for the broker"
                           : NULL;
     if (why) {
-        agent_log(core, SL_LOG_INFO, "share.dropped", "device=%s %s", device->info.key, why);
+        drop(core, now, device, why);
         return;
     }
     struct agent_share *share = agent_alloc(sizeof *share);

@@ -82,6 +82,8 @@ struct agent_shares {
     uint64_t next_id;
     int64_t retry_ns; /* some wait because the pool client was full; 0: none */
     int64_t send_ns;  /* when to look at the settled ones next */
+    uint64_t dropped; /* since the last line about it */
+    int64_t dropped_told_ns;
 };
 
 void agent_share_found(struct sl_agent_core *core, struct sl_now now,

@@ -69,6 +69,7 @@ struct sl_agent {
     struct sl_mono lost_logged; /* when the last warning about it was written */
     uv_loop_t loop;
     bool loop_open;
+    bool resolving; /* after the end: a thread of libuv still resolves a name for the loop */
     uv_timer_t timer;
     uv_prepare_t prepare;
     uv_poll_t link_poll;

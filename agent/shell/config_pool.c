@@ -128,7 +128,12 @@ static int read_password(const char *path, const char *section, const char *opti
     if (!fgets(out, (int)out_size, file)) {
         return sl_fail(err, SL_INVALID, "%s.%s %s is empty", section, option, path);
     }
-    out[strcspn(out, "\r\n")] = '\0';
+    size_t size = strcspn(out, "\r\n");
+    if (out[size] == '\0' && fgetc(file) != EOF) {
+        return sl_fail(err, SL_INVALID, "%s.%s %s: its first line has more than %zu characters",
+                       section, option, path, out_size - 1);
+    }
+    out[size] = '\0';
     return SL_OK;
 }
 

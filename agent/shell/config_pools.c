@@ -25,6 +25,21 @@ const struct sl_pool_options *sl_agent_pool_at(const struct sl_agent_options *op
     return &options->pools[index].pool;
 }
 
+uint32_t sl_agent_address_count(const struct sl_agent_options *options) {
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < sl_agent_pool_count(options); i++) {
+        const char *name = NULL;
+        char section[16];
+        const char *p = sl_agent_pool_at(options, i, &name, section)->fallback_urls;
+        count++;
+        for (p += strspn(p, " "); *p; p += strspn(p, " ")) {
+            count++;
+            p += strcspn(p, " ");
+        }
+    }
+    return count;
+}
+
 /* ---- names of workers ---- */
 
 void sl_pool_device_id(const char *node, const char *key, char *out, size_t size) {

@@ -11,6 +11,8 @@
 #define SL_POOL_USER_MAX 256 /* of an expanded name, with NUL */
 
 uint32_t sl_agent_pool_count(const struct sl_agent_options *options);
+/* Of all pools, fallbacks too. */
+uint32_t sl_agent_address_count(const struct sl_agent_options *options);
 /* index below the count. section: "pool" or "pools[1]", for texts. */
 const struct sl_pool_options *sl_agent_pool_at(const struct sl_agent_options *options,
                                                uint32_t index, const char **ret_name,

@@ -4,6 +4,7 @@
  * its descriptor says so. */
 #include <signal.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "agent/shell/agent.h"
@@ -14,6 +15,7 @@
 #define PER_TURN 256
 #define TIMER_MS_MAX 1000
 #define HELD_RETRY_MS 2
+#define LAST_TURNS 200 /* of about a millisecond */
 
 static bool read_message(struct sl_agent *agent) {
     struct sl_link_peer peer;
@@ -200,6 +202,12 @@ void sl_agent_loop_fini(struct sl_agent *agent) {
         sl_pool_link_close(&agent->pool_links[i].link);
     }
     uv_walk(&agent->loop, close_handle, NULL);
-    uv_run(&agent->loop, UV_RUN_DEFAULT);
-    uv_loop_close(&agent->loop);
+    int turns = LAST_TURNS;
+    while (uv_run(&agent->loop, UV_RUN_NOWAIT) && turns-- > 0) {
+        const struct timespec nap = {0, SL_NS_PER_MS};
+        nanosleep(&nap, NULL);
+    }
+    /* A name whose resolver hangs is not waited for: that may take half a minute, and whoever stops
+     * us would kill us by then. */
+    agent->resolving = uv_loop_close(&agent->loop) != 0;
 }

@@ -176,6 +176,11 @@ static int serve(struct sl_agent *agent) {
         code = sl_agent_loop_run(agent);
     }
     sl_agent_fini(agent);
+    if (agent
+            ->resolving) { /* libuv would wait for its thread at exit, and the loop is in `agent` */
+        fflush(NULL);
+        _exit(code);
+    }
     return code;
 }
 

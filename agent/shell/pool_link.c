@@ -211,11 +211,13 @@ static void take(struct sl_pool_conn *conn, const char *data, size_t size) {
 }
 
 static void on_end(struct sl_pool_conn *conn, ssize_t n) {
+    struct sl_error err;
     const char *what = n == UV_EOF ? "the pool closed the connection" : uv_strerror((int)n);
     if (conn->stage == SHAKING && n == UV_EOF) {
         what = "the pool closed the connection at the beginning of TLS: is this its TLS port?";
     } else if (conn->stage == ASKING && n == UV_EOF) {
-        what = "the proxy closed the connection: is this a SOCKS5 proxy?";
+        sl_socks_ended(&conn->socks, &err);
+        what = err.text;
     }
     fail(conn, what);
 }
@@ -348,6 +350,23 @@ static const char *first_hop(struct sl_pool_conn *conn,
     return options->proxy.host;
 }
 
+/* An address needs no resolver, and must not wait in the queue behind names whose resolver hangs:
+ * it may be what somebody has for that very day. It is tried in the next turn of the loop. */
+static bool take_literal(struct sl_pool_conn *conn, const char *hop) {
+    struct addrinfo hints = {
+        .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST};
+    if (getaddrinfo(hop, NULL, &hints, &conn->found) != 0) {
+        conn->found = NULL;
+        return false;
+    }
+    conn->next = conn->found;
+    sl_assert(uv_tcp_init(conn->link->loop, &conn->tcp) == 0);
+    conn->tcp.data = conn;
+    conn->closing = true;
+    uv_close((uv_handle_t *)&conn->tcp, on_try_again);
+    return true;
+}
+
 void sl_pool_link_connect(struct sl_pool_link *link, const char *host, uint16_t port, bool tls) {
     sl_pool_link_close(link);
     struct sl_pool_conn *conn = calloc(1, sizeof *conn);
@@ -358,9 +377,12 @@ void sl_pool_link_connect(struct sl_pool_link *link, const char *host, uint16_t 
     conn->pool_port = port;
     sl_assert(sl_text_copy(conn->host, sizeof conn->host, host));
     const char *hop = first_hop(conn, link->options);
+    link->conn = conn;
+    if (take_literal(conn, hop)) {
+        return;
+    }
     conn->resolve.data = conn;
     struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
-    link->conn = conn;
     conn->resolving = true;
     /* Fails only on arguments that the pool's address cannot have, or without memory. */
     int rc = uv_getaddrinfo(link->loop, &conn->resolve, on_resolved, hop, NULL, &hints);

@@ -76,11 +76,34 @@ static int judge_by_key(struct sl_pool_tls *tls) {
                   pin);
 }
 
+/* Of what the pool has shown, the earliest end or the latest beginning: what has expired need not
+ * be its own certificate. */
+static void worst_day(gnutls_session_t session, bool end, char out[16]) {
+    unsigned count = 0;
+    const gnutls_datum_t *chain = gnutls_certificate_get_peers(session, &count);
+    time_t worst = -1;
+    for (unsigned i = 0; i < count; i++) {
+        gnutls_x509_crt_t one = NULL;
+        if (gnutls_x509_crt_init(&one) == 0 &&
+            gnutls_x509_crt_import(one, &chain[i], GNUTLS_X509_FMT_DER) == 0) {
+            time_t at = end ? gnutls_x509_crt_get_expiration_time(one)
+                            : gnutls_x509_crt_get_activation_time(one);
+            worst = worst < 0 || (end ? at < worst : at > worst) ? at : worst;
+        }
+        gnutls_x509_crt_deinit(one);
+    }
+    day_text(worst, out);
+}
+
 /* The worst first: who says it, then for whom, then when. */
-static int judge_by_authority(struct sl_pool_tls *tls, gnutls_x509_crt_t certificate) {
+static int judge_by_authority(struct sl_pool_tls *tls) {
     unsigned status = 0;
     char day[16];
-    if (gnutls_certificate_verify_peers3(tls->session, tls->host, &status) != 0) {
+    gnutls_typed_vdata_st asked[] = {
+        {.type = GNUTLS_DT_DNS_HOSTNAME, .data = (unsigned char *)tls->host},
+        {.type = GNUTLS_DT_KEY_PURPOSE_OID, .data = (unsigned char *)GNUTLS_KP_TLS_WWW_SERVER},
+    };
+    if (gnutls_certificate_verify_peers(tls->session, asked, 2, &status) != 0) {
         return refuse(tls, "the pool's certificate cannot be checked: pin its key (tls_pins)");
     }
     if (status == 0) {
@@ -100,15 +123,20 @@ static int judge_by_authority(struct sl_pool_tls *tls, gnutls_x509_crt_t certifi
                       "address, or pin its key",
                       tls->host);
     }
+    if (status & GNUTLS_CERT_PURPOSE_MISMATCH) {
+        return refuse(tls, "the pool's certificate is not one for servers: ask the pool, or pin "
+                           "its key (tls_pins)");
+    }
     if (status & GNUTLS_CERT_EXPIRED) {
-        day_text(gnutls_x509_crt_get_expiration_time(certificate), day);
+        worst_day(tls->session, true, day);
         return refuse(tls,
-                      "the pool's certificate has expired (%s): the pool must renew it; check "
+                      "the pool's certificate, or its issuer's, has expired (%s): the pool must "
+                      "renew it; check "
                       "this clock too",
                       day);
     }
     if (status & GNUTLS_CERT_NOT_ACTIVATED) {
-        day_text(gnutls_x509_crt_get_activation_time(certificate), day);
+        worst_day(tls->session, false, day);
         return refuse(tls, "the pool's certificate is not valid before %s: check this clock", day);
     }
     return refuse(tls,
@@ -133,7 +161,7 @@ static int verify(gnutls_session_t session) {
         rc = refuse(tls, "the pool's certificate cannot be read: ask the pool");
     } else {
         tls->key_seen = true;
-        rc = tls->trust->pins.count > 0 ? judge_by_key(tls) : judge_by_authority(tls, certificate);
+        rc = tls->trust->pins.count > 0 ? judge_by_key(tls) : judge_by_authority(tls);
     }
     gnutls_x509_crt_deinit(certificate);
     return rc;
@@ -282,9 +310,14 @@ int sl_pool_tls_read(struct sl_pool_tls *tls, void *data, size_t size, size_t *r
         return sl_fail(err, SL_NOMEM, "no memory for TLS");
     }
     ssize_t n;
+    size_t left;
     do {
+        left = tls->input.len;
         n = gnutls_record_recv(tls->session, data, size);
-    } while (n == GNUTLS_E_WARNING_ALERT_RECEIVED || n == GNUTLS_E_INTERRUPTED);
+        /* "Again" is also what a record without data gives (a ticket, a change of keys); the
+         * pool's answer may stand behind it, and no more bytes need come to wake us. */
+    } while (n == GNUTLS_E_WARNING_ALERT_RECEIVED || n == GNUTLS_E_INTERRUPTED ||
+             (n == GNUTLS_E_AGAIN && tls->input.len > 0 && tls->input.len < left));
     if (n == GNUTLS_E_AGAIN) {
         *ret_size = 0;
         return SL_OK;

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Opening everything in order, and closing it again. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "agent/shell/agent.h"
+#include "agent/shell/config_pools.h"
 #include "agent/shell/model_watch.h"
 #include "proto/base/lock.h"
 #include "proto/base/log.h"
@@ -13,6 +15,7 @@
 #define EVENTS_MAX 4096
 #define DURABLE_MAX 4096
 #define ARENA_BYTES (64u << 20)
+#define RESOLVER_MAX 128u
 
 int sl_agent_load_models(struct sl_agent *agent, struct sl_error *err) {
     struct sl_model_config configs[SL_AGENT_CONFIG_MODELS_MAX] = {0};
@@ -72,6 +75,17 @@ static int open_loop(struct sl_agent *agent, struct sl_error *err) {
     return sl_agent_loop_init(agent, err);
 }
 
+/* libuv resolves names on half of its threads, and a name whose resolver hangs keeps one for long
+ * after the attempt was given up: so many that no address of a pool waits for another's. */
+static void size_resolver(const struct sl_agent *agent) {
+    char text[16];
+    uint32_t threads = 4 * sl_agent_address_count(&agent->options);
+    snprintf(text, sizeof text, "%u", threads > RESOLVER_MAX ? RESOLVER_MAX : threads);
+    if (threads > 0) {
+        setenv("UV_THREADPOOL_SIZE", text, 0); /* whoever has set it knows better */
+    }
+}
+
 /* What is cheap to refuse comes first; the discovery makes the first OpenCL call and changes the
  * environment, so it comes before every thread. */
 int sl_agent_start_up(struct sl_agent *agent, struct sl_error *err) {
@@ -79,6 +93,7 @@ int sl_agent_start_up(struct sl_agent *agent, struct sl_error *err) {
     if (!devices) {
         return sl_fail(err, SL_NOMEM, "no memory for the devices");
     }
+    size_resolver(agent);
     int rc = sl_link_keys_read(agent->options.key_file, &agent->keys, err);
     rc = rc ? rc : sl_agent_open_journal(agent, err);
     rc = rc ? rc : sl_agent_load_models(agent, err);

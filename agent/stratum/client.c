@@ -339,7 +339,8 @@ void sl_stratum_timer(struct sl_stratum *client, struct sl_mono now) {
     if (client->state == SL_STRATUM_WAITING || client->state == SL_STRATUM_REFUSED) {
         connect_now(client, now);
     } else if (client->state == SL_STRATUM_CONNECTING) {
-        sl_stratum_drop(client, "no connection to the pool", now);
+        sl_stratum_drop(client, "no connection to the pool in time: name, network, proxy or TLS",
+                        now);
     } else if (client->state == SL_STRATUM_SUBSCRIBING) {
         sl_stratum_drop(client, "the pool does not answer mining.subscribe", now);
     } else {

@@ -38,7 +38,8 @@ struct sl_stratum_open {
 
 struct sl_stratum_job_slot {
     struct sl_job *job;
-    bool retired; /* a clean job came after it */
+    bool retired;  /* a clean job came after it */
+    bool replaced; /* another job came with its id */
 };
 
 /* What holds for one connection only; zeroed when it opens. */

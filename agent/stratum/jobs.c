@@ -58,8 +58,30 @@ static void emit(struct sl_stratum *client, struct sl_job *job) {
     sl_stratum_queue_job(client, job);
 }
 
+/* Whether the pool builds the same headers for both, whatever their difficulty and time. */
+static bool same_headers(const struct sl_job *a, const struct sl_job *b) {
+    return a->version == b->version && a->nbits == b->nbits &&
+           memcmp(a->prevhash, b->prevhash, sizeof a->prevhash) == 0 &&
+           same_extranonce(&a->terms, &b->terms) && a->coinb1_size == b->coinb1_size &&
+           a->coinb2_size == b->coinb2_size && a->branch_count == b->branch_count &&
+           memcmp(a->coinb1, b->coinb1, a->coinb1_size) == 0 &&
+           memcmp(a->coinb2, b->coinb2, a->coinb2_size) == 0 &&
+           memcmp(a->branches, b->branches, a->branch_count * sizeof a->branches[0]) == 0;
+}
+
+/* A job id that is given to another job: the pool can no longer tell what a share of the old one
+ * was found in, and grades it as one of the new. */
+static void note_replaced(struct sl_stratum *client, const struct sl_job *job) {
+    for (size_t i = 0; i < client->job_count; i++) {
+        struct sl_stratum_job_slot *slot = &client->jobs[i];
+        slot->replaced = slot->replaced ||
+                         (strcmp(slot->job->id, job->id) == 0 && !same_headers(slot->job, job));
+    }
+}
+
 /* Takes over the reference. */
 static void keep_job(struct sl_stratum *client, struct sl_job *job) {
+    note_replaced(client, job);
     if (job->clean) {
         for (size_t i = 0; i < client->job_count; i++) {
             client->jobs[i].retired = !SL_MUTANT(retired_job_submitted);
@@ -70,7 +92,7 @@ static void keep_job(struct sl_stratum *client, struct sl_job *job) {
         client->job_count--;
         memmove(client->jobs, client->jobs + 1, client->job_count * sizeof client->jobs[0]);
     }
-    client->jobs[client->job_count++] = (struct sl_stratum_job_slot){job, false};
+    client->jobs[client->job_count++] = (struct sl_stratum_job_slot){.job = job};
     sl_job_unref(client->job);
     client->job = sl_job_ref(job);
     if (client->link.first_serial == 0) {

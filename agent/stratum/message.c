@@ -147,17 +147,43 @@ static int read_members(struct sl_message *message, struct sl_error *err) {
     return SL_OK;
 }
 
+/* Texts for people come in whatever alphabet the pool's author had. Parsed once more with '?' for
+ * what is not ASCII; NULL: it is no JSON even so. */
+static json_t *parse_other_alphabet(const char *line, size_t size) {
+    char *copy = malloc(size + 1);
+    if (!copy) {
+        return NULL;
+    }
+    for (size_t i = 0; i < size; i++) {
+        copy[i] = (unsigned char)line[i] < 0x80 ? line[i] : '?';
+    }
+    json_t *root = json_loadb(copy, size, JSON_DECODE_ANY, NULL);
+    free(copy);
+    return root;
+}
+
+/* What would be wrong with a character changed: a job's id goes back to the pool. */
+static bool is_text_for_people(const struct sl_message *message) {
+    return message->type == SL_MESSAGE_RESPONSE || message->type == SL_MESSAGE_SHOW ||
+           message->type == SL_MESSAGE_OTHER;
+}
+
 int sl_message_parse(const char *line, size_t size, struct sl_message *ret_message,
                      struct sl_error *err) {
     json_error_t why;
     struct sl_message message = {0};
+    bool other = false;
     message.root = json_loadb(line, size, JSON_DECODE_ANY, &why);
-    if (!message.root) {
+    if (!message.root && !sl_utf8_valid(line, size)) {
+        message.root = parse_other_alphabet(line, size);
+        other = message.root != NULL;
+    }
+    int rc = message.root ? read_members(&message, err) : SL_OK;
+    if (rc == SL_OK && (!message.root || (other && !is_text_for_people(&message)))) {
         char clean[JSON_ERROR_TEXT_LENGTH];
         sl_message_clean(why.text, clean, sizeof clean);
-        return sl_fail(err, SL_INVALID, "the pool sent a line that is not JSON: %.120s", clean);
+        rc = sl_fail(err, SL_INVALID, "the pool sent a line that is not JSON: %.120s", clean);
     }
-    int rc = read_members(&message, err);
     if (rc < 0) {
         sl_message_fini(&message);
         return rc;
@@ -190,10 +216,50 @@ bool sl_message_is_yes(const struct sl_message *message) {
            !json_is_false(message->result);
 }
 
-enum sl_share_answer sl_message_share_answer(const struct sl_message *message) {
-    static const char *const stale[] = {"stale",       "job not found", "invalid job",
+static bool says(const struct sl_message *message, const char *const *texts, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        if (strcasestr(message->error.text, texts[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool says_stale(const struct sl_message *message) {
+    static const char *const texts[] = {"stale",       "job not found", "invalid job",
                                         "unknown job", "no such job",   "job expired",
                                         "old job"};
+    return says(message, texts, sizeof texts / sizeof texts[0]);
+}
+
+/* Pools that answer with a text alone, or with 20 ("other") for everything. */
+int sl_message_share_code(const struct sl_message *message) {
+    static const char *const low[] = {"low diff", "low share", "low-diff", "above target",
+                                      "difficulty too low"};
+    static const char *const duplicate[] = {"duplicate"};
+    static const char *const unauthorised[] = {"unauthori", "not authori"};
+    static const char *const unsubscribed[] = {"not subscribed"};
+    static const struct {
+        int code;
+        const char *const *texts;
+        size_t count;
+    } table[] = {{22, duplicate, 1},
+                 {23, low, sizeof low / sizeof low[0]},
+                 {24, unauthorised, 2},
+                 {25, unsubscribed, 1}};
+    int code = message->error.code;
+    if (!message->error.present || (code >= 21 && code <= 25) || says_stale(message)) {
+        return code;
+    }
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        if (says(message, table[i].texts, table[i].count)) {
+            return table[i].code;
+        }
+    }
+    return code;
+}
+
+enum sl_share_answer sl_message_share_answer(const struct sl_message *message) {
     if (sl_message_is_yes(message)) {
         return SL_ANSWER_ACCEPTED;
     }
@@ -203,12 +269,7 @@ enum sl_share_answer sl_message_share_answer(const struct sl_message *message) {
     if (message->error.code >= 22 && message->error.code <= 25) {
         return SL_ANSWER_REJECTED;
     }
-    for (size_t i = 0; i < sizeof stale / sizeof stale[0]; i++) {
-        if (strcasestr(message->error.text, stale[i])) {
-            return SL_ANSWER_STALE;
-        }
-    }
-    return SL_ANSWER_REJECTED;
+    return says_stale(message) ? SL_ANSWER_STALE : SL_ANSWER_REJECTED;
 }
 
 static char *dump_line(json_t *root, size_t *ret_size) {

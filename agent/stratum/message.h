@@ -58,6 +58,8 @@ bool sl_message_is_yes(const struct sl_message *message);
 
 /* accepted, stale or rejected; code first, text where the code says nothing (other than 21-25). */
 enum sl_share_answer sl_message_share_answer(const struct sl_message *message);
+/* The pool's code, or one of 22-25 where only its text says so; 0: none. */
+int sl_message_share_code(const struct sl_message *message);
 
 /* mining.notify, without what pool and client agreed on before: terms, serial and session of the
  * draft stay as they were. The draft's pointers point into `*store`. */

@@ -68,6 +68,9 @@ static const char *why_stale(const struct sl_stratum *client,
     if (slot->retired && !client->config.submit_stale) {
         return "job retired by a clean job";
     }
+    if (slot->replaced) {
+        return "the pool has given the job's id to another job";
+    }
     if (!present_bits(client, slot->job, share, ret_bits)) {
         return "the pool has changed its version mask";
     }
@@ -176,10 +179,11 @@ bool sl_stratum_share_answered(struct sl_stratum *client, const struct sl_messag
         return false;
     }
     enum sl_share_answer outcome = sl_message_share_answer(message);
+    int code = sl_message_share_code(message);
     struct sl_stratum_action *action =
         settle(client, client->open[i].seq, outcome, message->error.text);
     action->sent = true;
-    action->code = message->error.code;
+    action->code = code;
     action->latency_us = sl_mono_since_ns(now, client->open[i].sent_at) / 1000;
     sl_stratum_note_answer(client, id, client->open[i].sent_at, now);
     uint32_t worker = client->open[i].worker;
@@ -190,11 +194,11 @@ bool sl_stratum_share_answered(struct sl_stratum *client, const struct sl_messag
         client->failures = 0;
         client->attempts = 0;
         client->refusals = 0;
-    } else if (message->error.code == 24 && sl_stratum_worker_refused(client, worker)) {
+    } else if (code == 24 && sl_stratum_worker_refused(client, worker)) {
         return true;
-    } else if (message->error.code == 24) {
+    } else if (code == 24) {
         sl_stratum_refuse(client, message->error.text, now);
-    } else if (message->error.code == 25) {
+    } else if (code == 25) {
         sl_stratum_drop(client, "the pool says that we are not subscribed", now);
     }
     return true;

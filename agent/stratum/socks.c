@@ -106,7 +106,7 @@ static int on_password(struct sl_socks *socks, struct sl_error *err) {
     return -SL_AGAIN;
 }
 
-static int on_connect(struct sl_socks *socks, struct sl_error *err) {
+static int refused(const struct sl_socks *socks, struct sl_error *err) {
     static const char *const reasons[] = {
         [1] = "it has failed",
         [2] = "its rules do not allow it",
@@ -118,13 +118,17 @@ static int on_connect(struct sl_socks *socks, struct sl_error *err) {
         [8] = "it does not know this kind of address",
     };
     uint8_t code = socks->reply[1];
-    if (code == 0) {
-        socks->step = STEP_DONE;
-        return SL_OK;
-    }
     return sl_fail(err, SL_IO, "the proxy cannot reach %.60s:%u: %s", socks->host, socks->port,
                    code < sizeof reasons / sizeof reasons[0] ? reasons[code]
                                                              : "it does not say why");
+}
+
+static int on_connect(struct sl_socks *socks, struct sl_error *err) {
+    if (socks->reply[1] != 0) {
+        return refused(socks, err);
+    }
+    socks->step = STEP_DONE;
+    return SL_OK;
 }
 
 /* Bytes that the answer has in all, as far as is known; 0: it is none of SOCKS5. */
@@ -179,4 +183,13 @@ int sl_socks_input(struct sl_socks *socks, const void *data, size_t size, size_t
     }
     *ret_used = used;
     return rc;
+}
+
+void sl_socks_ended(const struct sl_socks *socks, struct sl_error *err) {
+    /* Sloppy proxies end a refusal behind its code. */
+    if (socks->step == STEP_CONNECT && socks->reply_size >= 2 && socks->reply[1] != 0) {
+        (void)refused(socks, err);
+    } else {
+        (void)sl_fail(err, SL_CLOSED, "the proxy closed the connection: is this a SOCKS5 proxy?");
+    }
 }

@@ -6,6 +6,9 @@
 #include "broker/core/core_internal.h"
 #include "proto/base/text.h"
 
+/* So many that were answered, and none accepted, are no chance. */
+#define REFUSING_LEAST 10
+
 void sl_core_pool_reason(const struct sl_pools_params *params, const struct sl_pools_health *health,
                          char *out, size_t size) {
     out[0] = '\0';
@@ -75,6 +78,16 @@ static void add_policy(const struct sl_broker_core *core, const struct sl_core_p
     }
 }
 
+/* Whether the policy may leave it or not, nobody is to look at a good pool that pays nothing. */
+static void note_refusing(struct sl_view_pool *view) {
+    view->refusing = view->figures.accepted == 0 && view->figures.refused >= REFUSING_LEAST;
+    if (view->refusing && view->state[0] == '\0') {
+        snprintf(view->state, sizeof view->state,
+                 "it took none of the last %llu shares: check user and worker with the pool",
+                 (unsigned long long)view->figures.refused);
+    }
+}
+
 static bool is_named(const struct sl_broker_core *core, const char *name) {
     const struct sl_pools_params *params = &core->config.policy.pools;
     for (uint32_t i = 0; i < params->count; i++) {
@@ -111,6 +124,8 @@ bool sl_view_pool_get(const struct sl_broker_core *core, struct sl_now now, uint
                  row->stale == 0 && row->rejected == 0 && row->unknown == 0;
     sl_pools_figures(&core->config.policy.pools, &pool->health, now.mono.ns / SL_NS_PER_MS,
                      &view->figures);
+    view->named = is_named(core, row->name);
+    note_refusing(view);
     view->measured_hs = view->effective_hs = -1;
     if (view->figures.span_ms > 0 && view->figures.hashes > 0) {
         view->measured_hs = (int64_t)((sl_i128)view->figures.hashes * 1000 / view->figures.span_ms);

@@ -123,6 +123,8 @@ struct sl_view_pool {
     char state[SL_MSG_TEXT_MAX];   /* why it has no work somewhere; empty: it has */
     uint32_t nodes, nodes_working; /* that have it in their configuration; that have work of it */
     uint32_t devices;              /* hashing that were sent to it by the policy */
+    bool named;                    /* by the policy: else `devices` says nothing */
+    bool refusing;                 /* answered shares of late, and took none of them */
     uint32_t suspects;             /* nodes whose shares it does not answer any more */
     uint32_t fallbacks;            /* nodes that are at another address than the first */
     bool tls;

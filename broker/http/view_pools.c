@@ -30,6 +30,7 @@ static const char *state_of(const struct sl_view_pool *view) {
     return view->nodes == 0                    ? "absent"
            : view->nodes_working == 0          ? "down"
            : view->left                        ? "left"
+           : view->refusing                    ? "refusing"
            : view->suspects > 0                ? "suspect"
            : view->nodes_working < view->nodes ? "partly"
            : view->fallbacks > 0               ? "fallback"
@@ -75,7 +76,7 @@ static void write_pool(struct sl_json *json, const struct sl_view_pool *view) {
     sl_json_uint(json, "nodes_on_fallback", view->fallbacks);
     sl_json_uint(json, "nodes_suspect", view->suspects);
     sl_json_bool(json, "tls", view->tls);
-    sl_json_uint(json, "devices", view->devices);
+    uint_or_null(json, "devices", view->named, view->devices);
     sl_json_uint(json, "share_permille", (uint64_t)view->share_permille);
     sl_json_decimal(json, "difficulty", view->difficulty_nano, 9);
     write_shares(json, &view->row);

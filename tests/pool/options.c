@@ -43,10 +43,9 @@ static const struct {
     const char *name;
     enum sl_tp_tls_kind kind;
 } tls_kinds[] = {
-    {"valid", SL_TP_TLS_VALID},
-    {"expired", SL_TP_TLS_EXPIRED},
-    {"future", SL_TP_TLS_FUTURE},
-    {"other-name", SL_TP_TLS_OTHER_NAME},
+    {"valid", SL_TP_TLS_VALID},         {"expired", SL_TP_TLS_EXPIRED},
+    {"future", SL_TP_TLS_FUTURE},       {"other-name", SL_TP_TLS_OTHER_NAME},
+    {"other-use", SL_TP_TLS_OTHER_USE}, {"expired-middle", SL_TP_TLS_EXPIRED_MIDDLE},
 };
 
 enum option_id {
@@ -84,7 +83,8 @@ static const struct {
     {"--seed", OPTION_SEED, "N", "the fake chain's content (1)"},
     {"--after", OPTION_AFTER, "N", "accepted shares of a session before it is struck (20)"},
     {"--reconnect-to", OPTION_RECONNECT_TO, "H:P", "where --send-away sends miners"},
-    {"--tls", OPTION_TLS, "KIND", "TLS with a certificate: valid, expired, future, other-name"},
+    {"--tls", OPTION_TLS, "KIND",
+     "TLS with a certificate: valid, expired, future, other-name, other-use, expired-middle"},
     {"--ca-file", OPTION_CA_FILE, "FILE", "write the certificate's authority there (PEM)"},
 };
 

@@ -44,6 +44,8 @@ enum sl_tp_tls_kind {
     SL_TP_TLS_EXPIRED,
     SL_TP_TLS_FUTURE,
     SL_TP_TLS_OTHER_NAME,
+    SL_TP_TLS_OTHER_USE,      /* for clients */
+    SL_TP_TLS_EXPIRED_MIDDLE, /* the certificate is good, one between it and the authority not */
 };
 
 #define SL_TP_WORKERS_MAX 16

@@ -15,9 +15,10 @@
 
 struct sl_tp_identity {
     gnutls_certificate_credentials_t credentials;
-    gnutls_x509_privkey_t ca_key, key;
-    gnutls_x509_crt_t ca, certificate;
+    gnutls_x509_privkey_t ca_key, middle_key, key;
+    gnutls_x509_crt_t ca, middle, certificate;
     gnutls_datum_t ca_pem;
+    gnutls_datum_t ticket_key;
 };
 
 struct sl_tp_tls {
@@ -61,6 +62,25 @@ static int make_authority(struct sl_tp_identity *id) {
     return rc ? rc : gnutls_x509_crt_export2(id->ca, GNUTLS_X509_FMT_PEM, &id->ca_pem);
 }
 
+/* Whether one is the other's issuer, GnuTLS says only of what was read. */
+static int read_back(gnutls_x509_crt_t crt) {
+    gnutls_datum_t der = {0};
+    int rc = gnutls_x509_crt_export2(crt, GNUTLS_X509_FMT_DER, &der);
+    rc = rc ? rc : gnutls_x509_crt_import(crt, &der, GNUTLS_X509_FMT_DER);
+    gnutls_free(der.data);
+    return rc;
+}
+
+/* Between authority and leaf, and out of date. */
+static int make_middle(struct sl_tp_identity *id) {
+    int rc = make_key(&id->middle_key);
+    rc = rc ? rc : make_certificate(id->middle_key, "sluice test middle", -20, -1, &id->middle);
+    rc = rc ? rc : gnutls_x509_crt_set_ca_status(id->middle, 1);
+    rc = rc ? rc : gnutls_x509_crt_set_key_usage(id->middle, GNUTLS_KEY_KEY_CERT_SIGN);
+    rc = rc ? rc : gnutls_x509_crt_sign2(id->middle, id->ca, id->ca_key, GNUTLS_DIG_SHA256, 0);
+    return rc ? rc : read_back(id->middle);
+}
+
 static int make_leaf(struct sl_tp_identity *id, enum sl_tp_tls_kind kind, const char *name) {
     struct in_addr address;
     int from = kind == SL_TP_TLS_FUTURE ? 5 : -5;
@@ -77,6 +97,17 @@ static int make_leaf(struct sl_tp_identity *id, enum sl_tp_tls_kind kind, const 
                   id->certificate, is_address ? GNUTLS_SAN_IPADDRESS : GNUTLS_SAN_DNSNAME,
                   is_address ? (const void *)&address : (const void *)name,
                   is_address ? sizeof address : (unsigned)strlen(name), GNUTLS_FSAN_SET);
+    if (kind == SL_TP_TLS_OTHER_USE) {
+        rc = rc ? rc
+                : gnutls_x509_crt_set_key_purpose_oid(id->certificate, GNUTLS_KP_TLS_WWW_CLIENT, 0);
+    }
+    if (kind == SL_TP_TLS_EXPIRED_MIDDLE) {
+        rc = rc ? rc : make_middle(id);
+        rc = rc ? rc
+                : gnutls_x509_crt_sign2(id->certificate, id->middle, id->middle_key,
+                                        GNUTLS_DIG_SHA256, 0);
+        return rc ? rc : read_back(id->certificate);
+    }
     return rc ? rc
               : gnutls_x509_crt_sign2(id->certificate, id->ca, id->ca_key, GNUTLS_DIG_SHA256, 0);
 }
@@ -88,7 +119,10 @@ int sl_tp_identity_create(enum sl_tp_tls_kind kind, const char *name,
     int rc = make_authority(id);
     rc = rc ? rc : make_leaf(id, kind, name);
     rc = rc ? rc : gnutls_certificate_allocate_credentials(&id->credentials);
-    rc = rc ? rc : gnutls_certificate_set_x509_key(id->credentials, &id->certificate, 1, id->key);
+    gnutls_x509_crt_t chain[] = {id->certificate, id->middle};
+    rc = rc ? rc
+            : gnutls_certificate_set_x509_key(id->credentials, chain, id->middle ? 2 : 1, id->key);
+    rc = rc ? rc : gnutls_session_ticket_key_generate(&id->ticket_key);
     if (rc < 0) {
         return sl_fail(err, SL_IO, "no certificate could be made: %s", gnutls_strerror(rc));
     }
@@ -104,10 +138,13 @@ void sl_tp_identity_destroy(struct sl_tp_identity *id) {
         gnutls_certificate_free_credentials(id->credentials);
     }
     gnutls_x509_crt_deinit(id->ca);
+    gnutls_x509_crt_deinit(id->middle);
     gnutls_x509_crt_deinit(id->certificate);
     gnutls_x509_privkey_deinit(id->ca_key);
+    gnutls_x509_privkey_deinit(id->middle_key);
     gnutls_x509_privkey_deinit(id->key);
     gnutls_free(id->ca_pem.data);
+    gnutls_free(id->ticket_key.data);
     free(id);
 }
 
@@ -152,6 +189,8 @@ int sl_tp_tls_create(const struct sl_tp_identity *identity, struct sl_tp_tls **r
     rc = rc ? rc : gnutls_set_default_priority(tls->session);
     rc = rc ? rc
             : gnutls_credentials_set(tls->session, GNUTLS_CRD_CERTIFICATE, identity->credentials);
+    /* As most servers do: with TLS 1.3, records without data then stand before the first answer. */
+    rc = rc ? rc : gnutls_session_ticket_enable_server(tls->session, &identity->ticket_key);
     if (rc < 0) {
         return sl_fail(err, SL_IO, "no TLS: %s", gnutls_strerror(rc));
     }

@@ -231,6 +231,7 @@ static void note(struct rig *rig, const struct sl_agent_cmd *cmd) {
         if (getenv("RIG_LOG")) {
             fprintf(stderr, "%s %s\n", cmd->event, cmd->text);
         }
+        rig->drop_lines += strcmp(cmd->event, "share.dropped") == 0;
         if (cmd->level == SL_LOG_ERROR) {
             memcpy(rig->last_error, cmd->text, sizeof rig->last_error);
         }

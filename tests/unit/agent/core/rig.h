@@ -16,7 +16,7 @@
 #define RIG_DEVICES 4
 #define RIG_TRACE 16384
 #define RIG_SENT 8192
-#define RIG_RECORDS 4096
+#define RIG_RECORDS 8192
 
 struct rig_trace {
     enum sl_agent_cmd_kind kind;
@@ -86,6 +86,7 @@ struct rig {
     bool link_down; /* what the core sends is lost */
     bool exited;
     int exit_code;
+    uint32_t drop_lines;                /* of shares for which there was no room */
     char last_error[SL_AGENT_TEXT_MAX]; /* last log of level error */
     /* Tokenizer: a token per byte plus two; over the limit is too long. */
     bool tokenizer_waits;

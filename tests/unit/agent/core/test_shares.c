@@ -51,6 +51,26 @@ static void durable_before_submitted(void **state) {
     rig_stop(rig);
 }
 
+/* A pool whose difficulty is next to nothing: what cannot be stored or sent any more is dropped,
+ * with one line about it, and the agent lives. */
+static void a_flood_is_bounded(void **state) {
+    (void)state;
+    static struct rig rig;
+    struct rig_options options = {0};
+    options.script.candidate_every_us = 10;
+    rig_start(&rig, &options);
+    rig_up(&rig);
+    rig.disk_waits = true;
+    uint64_t before = open_shares(&rig);
+    rig_run_ms(&rig, 60);
+    assert_in_range(open_shares(&rig), before + 1, before + 4096);
+    assert_int_equal(rig.drop_lines, 1);
+    rig.disk_waits = false;
+    rig_sync(&rig);
+    assert_true(rig.pool_submits > 0);
+    rig_stop(&rig);
+}
+
 static void reported_until_acknowledged(void **state) {
     (void)state;
     struct rig *rig = mining_rig();
@@ -147,6 +167,7 @@ static void the_pool_is_followed_while_leased(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(durable_before_submitted),
+        cmocka_unit_test(a_flood_is_bounded),
         cmocka_unit_test(reported_until_acknowledged),
         cmocka_unit_test(a_crash_makes_unanswered_ones_unknown_and_keeps_answers),
         cmocka_unit_test(a_lost_connection_makes_them_unknown_and_stops_the_work),

@@ -147,6 +147,16 @@ static void passwords_come_from_files_of_ours_alone(void **state) {
     close(fd);
     assert_int_equal(sl_pool_options_link(&options, "pool", &link, &err), -SL_INVALID);
     assert_non_null(strstr(err.text, "empty"));
+    char longest[300]; /* one character too many must not be a password cut short */
+    memset(longest, 'p', sizeof longest);
+    fd = open(path, O_WRONLY | O_TRUNC);
+    assert_int_equal(write(fd, longest, sizeof pool.client.password), sizeof pool.client.password);
+    close(fd);
+    assert_int_equal(sl_pool_options_client(&options, "pool", &pool, &err), -SL_INVALID);
+    assert_non_null(strstr(err.text, "more than 256 characters"));
+    assert_int_equal(truncate(path, sizeof pool.client.password - 1), 0);
+    assert_int_equal(sl_pool_options_client(&options, "pool", &pool, &err), SL_OK);
+    assert_int_equal(strlen(pool.client.password), sizeof pool.client.password - 1);
     unlink(path);
     assert_true(sl_pool_options_client(&options, "pool", &pool, &err) < 0);
 }

@@ -59,12 +59,17 @@ static void one_or_several(void **state) {
     struct sl_error err;
     memset(&options, 0, sizeof options);
     assert_int_equal(sl_agent_pool_count(&options), 0);
+    assert_int_equal(sl_agent_address_count(&options), 0);
     assert_int_equal(sl_agent_pools_check(&options, "f", &err), SL_OK);
     strcpy(options.node, "n");
     strcpy(options.pool.url, "stratum+tcp://a:1");
     strcpy(options.pool.user, "u");
     strcpy(options.pool.suggest, "0");
     assert_int_equal(sl_agent_pool_count(&options), 1);
+    assert_int_equal(sl_agent_address_count(&options), 1);
+    strcpy(options.pool.fallback_urls, "  stratum+tcp://b:1   stratum+tcp://c:1 ");
+    assert_int_equal(sl_agent_address_count(&options), 3);
+    options.pool.fallback_urls[0] = '\0';
     assert_ptr_equal(sl_agent_pool_at(&options, 0, &name, section), &options.pool);
     assert_string_equal(name, "default");
     assert_string_equal(section, "pool");

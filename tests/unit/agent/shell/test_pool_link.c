@@ -137,6 +137,32 @@ static void every_address_of_a_name_is_tried(void **state) {
     tear_down(&f);
 }
 
+static void hang(uv_work_t *work) {
+    uv_sem_wait(work->data);
+}
+
+/* The threads that resolve names are all busy, as with a resolver that does not answer. */
+static void an_address_waits_for_no_resolver(void **state) {
+    (void)state;
+    struct fixture f;
+    uv_sem_t go;
+    uv_work_t busy[4]; /* as many as libuv has where nobody says otherwise */
+    set_up(&f);
+    assert_int_equal(uv_sem_init(&go, 0), 0);
+    for (int i = 0; i < 4; i++) {
+        busy[i].data = &go;
+        assert_int_equal(uv_queue_work(&f.loop, &busy[i], hang, NULL), 0);
+    }
+    sl_pool_link_connect(&f.link, "127.0.0.1", f.port, false);
+    assert_int_equal(f.connected, 0); /* later, never at once */
+    run_until(&f, &f.connected, 1);
+    for (int i = 0; i < 4; i++) {
+        uv_sem_post(&go);
+    }
+    tear_down(&f);
+    uv_sem_destroy(&go);
+}
+
 static void abandoned_at_any_moment_nothing_is_heard(void **state) {
     (void)state;
     for (int turns = 0; turns < 6; turns++) {
@@ -330,6 +356,7 @@ int main(void) {
         cmocka_unit_test(there_and_back_and_the_end),
         cmocka_unit_test(refused_and_unknown_names),
         cmocka_unit_test(every_address_of_a_name_is_tried),
+        cmocka_unit_test(an_address_waits_for_no_resolver),
         cmocka_unit_test(abandoned_at_any_moment_nothing_is_heard),
         cmocka_unit_test(a_peer_that_reads_nothing_is_given_up),
         cmocka_unit_test(a_proxy_comes_first),

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "agent/shell/pool_tls.h"
@@ -132,6 +133,45 @@ static void bytes_may_come_one_by_one(void **state) {
     tear_down(&pair);
 }
 
+/* With TLS 1.3 a server sends tickets of its own accord; they and its first answer are one read. */
+static void an_answer_behind_tickets_is_not_left_lying(void **state) {
+    (void)state;
+    struct pair pair;
+    struct sl_error err = {0};
+    char data[64];
+    size_t size = 0;
+    set_up(&pair, SL_TP_TLS_VALID, "pool.test", NULL);
+    while (sl_pool_tls_shake(pair.client, &err) == -SL_AGAIN) {
+        carry(&pair);
+    }
+    struct sl_buf *out = sl_pool_tls_output(pair.client);
+    assert_true(sl_tp_tls_input(pair.server, out->data, out->len, hear, &pair));
+    sl_buf_consume(out, out->len);
+    assert_true(sl_tp_tls_is_open(pair.server));
+    assert_true(sl_tp_tls_write(pair.server, "world", 5));
+    carry(&pair);
+    assert_int_equal(sl_pool_tls_read(pair.client, data, sizeof data, &size, &err), SL_OK);
+    assert_int_equal(size, 5);
+    assert_memory_equal(data, "world", 5);
+    tear_down(&pair);
+}
+
+/* Not that of the pool's own certificate, which is good for days. */
+static void who_has_expired_gives_the_date(void **state) {
+    (void)state;
+    struct pair pair;
+    struct sl_error err = {0};
+    char today[16];
+    time_t now = time(NULL); /* tidy: allow clock (a certificate's dates are those of the world) */
+    assert_true(strftime(today, sizeof today, "%Y-%m-%d", gmtime(&now)) > 0);
+    set_up(&pair, SL_TP_TLS_EXPIRED_MIDDLE, "pool.test", NULL);
+    assert_int_equal(shake(&pair, &err), -SL_DENIED);
+    const char *at = strstr(err.text, "has expired (");
+    assert_non_null(at);
+    assert_true(strncmp(at + strlen("has expired ("), today, 10) < 0);
+    tear_down(&pair);
+}
+
 static void each_bad_certificate_says_why_and_gets_nothing(void **state) {
     (void)state;
     static const struct {
@@ -141,6 +181,8 @@ static void each_bad_certificate_says_why_and_gets_nothing(void **state) {
         {SL_TP_TLS_EXPIRED, "pool.test", "has expired (2"},
         {SL_TP_TLS_FUTURE, "pool.test", "not valid before 2"},
         {SL_TP_TLS_OTHER_NAME, "pool.test", "another name than pool.test"},
+        {SL_TP_TLS_OTHER_USE, "pool.test", "not one for servers"},
+        {SL_TP_TLS_EXPIRED_MIDDLE, "pool.test", "or its issuer's, has expired (2"},
         {SL_TP_TLS_VALID, "other.test", "another name than other.test"},
         {SL_TP_TLS_VALID, "127.0.0.1", "another name than 127.0.0.1"},
     };
@@ -239,6 +281,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_good_certificate_is_taken),
         cmocka_unit_test(bytes_may_come_one_by_one),
+        cmocka_unit_test(an_answer_behind_tickets_is_not_left_lying),
+        cmocka_unit_test(who_has_expired_gives_the_date),
         cmocka_unit_test(each_bad_certificate_says_why_and_gets_nothing),
         cmocka_unit_test(an_unknown_authority_is_refused),
         cmocka_unit_test(a_pin_stands_for_authority_name_and_date),

@@ -42,7 +42,10 @@ static void every_shape_of_an_answer_is_understood(void **state) {
         {"\"result\":false,\"error\":[22,\"Duplicate share\",null]", "rejected", 22},
         {"\"result\":false,\"error\":[23,\"Above target (stale?)\",null]", "rejected", 23},
         {"\"result\":null,\"error\":{\"code\":23,\"message\":\"Low difficulty\"}", "rejected", 23},
-        {"\"result\":false,\"error\":\"low difficulty\"", "rejected", 0},
+        {"\"result\":false,\"error\":\"low difficulty\"", "rejected", 23},
+        {"\"result\":false,\"error\":[20,\"Above Target\",null]", "rejected", 23},
+        {"\"result\":false,\"error\":\"Duplicate share\"", "rejected", 22},
+        {"\"result\":false,\"error\":[-2,\"duplicate, and stale\",null]", "stale", -2},
         {"\"result\":false,\"error\":null", "rejected", 0},
         {"\"result\":null,\"error\":null", "rejected", 0},
         {"\"result\":true,\"error\":[20,\"contradiction\"]", "rejected", 20},
@@ -68,8 +71,8 @@ static void every_shape_of_an_answer_is_understood(void **state) {
     struct sl_stratum_status status;
     sl_stratum_status(rig.client, &status);
     assert_int_equal(status.accepted, 5);
-    assert_int_equal(status.stale, 7);
-    assert_int_equal(status.rejected, 13);
+    assert_int_equal(status.stale, 8);
+    assert_int_equal(status.rejected, 15);
     assert_int_equal(status.unanswered, 0);
     rig_fini(&rig);
 }
@@ -113,6 +116,30 @@ static void shares_of_retired_jobs_stay_here(void **state) {
     old.seq = 2;
     assert_int_equal(sl_stratum_submit(rig.client, &old, rig.now, NULL), SL_OK);
     assert_string_equal(rig_did(&rig), "share 2 stale local 0\n");
+    rig_fini(&rig);
+}
+
+/* The pool would grade it as a share of the new job: refused at best. */
+static void shares_of_a_job_whose_id_went_to_another_stay_here(void **state) {
+    (void)state;
+    struct rig rig;
+    rig_init(&rig);
+    rig_ready(&rig);
+    struct sl_share of_first = rig_share(&rig, 1);
+    rig_say(&rig, RIG_JOB("j1", RIG_PREV_A, "false")); /* the same once more: shares are good */
+    rig_did(&rig);
+    assert_int_equal(sl_stratum_submit(rig.client, &of_first, rig.now, NULL), SL_OK);
+    assert_non_null(strstr(rig_did(&rig), "mining.submit"));
+    of_first.seq = 2;
+    rig_say(&rig, "{\"id\":null,\"method\":\"mining.notify\",\"params\":[\"j1\",\"" RIG_PREV_A
+                  "\",\"" RIG_COINB1 "\",\"" RIG_COINB2
+                  "\",[],\"20000004\",\"1c2ac4af\",\"504e86b9\",false]}\n");
+    rig_did(&rig);
+    assert_int_equal(sl_stratum_submit(rig.client, &of_first, rig.now, NULL), SL_OK);
+    assert_string_equal(rig_did(&rig), "share 2 stale local 0\n");
+    struct sl_share of_second = rig_share(&rig, 3);
+    assert_int_equal(sl_stratum_submit(rig.client, &of_second, rig.now, NULL), SL_OK);
+    assert_non_null(strstr(rig_did(&rig), "mining.submit"));
     rig_fini(&rig);
 }
 
@@ -210,6 +237,22 @@ static void a_refusal_settles_what_waits(void **state) {
     rig_fini(&rig);
 }
 
+/* A pool that tells it by a text alone is not hashed for without end either. */
+static void a_refusal_by_text_ends_the_connection(void **state) {
+    (void)state;
+    struct rig rig;
+    rig_init(&rig);
+    rig_ready(&rig);
+    rig_submit(&rig, 1);
+    rig_did(&rig);
+    rig_say(&rig, "{\"id\":4,\"result\":null,\"error\":[20,\"Unauthorized worker\",null]}\n");
+    const char *did = rig_did(&rig);
+    assert_non_null(strstr(did, "share 1 rejected sent 24"));
+    assert_non_null(strstr(did, "misconfigured"));
+    assert_int_equal(rig_state(&rig), SL_STRATUM_REFUSED);
+    rig_fini(&rig);
+}
+
 static void codes_24_and_25_end_the_connection(void **state) {
     (void)state;
     struct rig rig;
@@ -264,11 +307,13 @@ int main(void) {
         cmocka_unit_test(every_shape_of_an_answer_is_understood),
         cmocka_unit_test(answers_are_matched_by_id_in_any_order),
         cmocka_unit_test(shares_of_retired_jobs_stay_here),
+        cmocka_unit_test(shares_of_a_job_whose_id_went_to_another_stay_here),
         cmocka_unit_test(submit_stale_sends_them_all_the_same),
         cmocka_unit_test(a_resumed_session_keeps_its_shares),
         cmocka_unit_test(a_new_session_makes_them_stale),
         cmocka_unit_test(the_same_extranonce1_of_another_size_is_another_session),
         cmocka_unit_test(a_refusal_settles_what_waits),
+        cmocka_unit_test(a_refusal_by_text_ends_the_connection),
         cmocka_unit_test(codes_24_and_25_end_the_connection),
         cmocka_unit_test(too_many_open_shares_are_pushed_back),
     };

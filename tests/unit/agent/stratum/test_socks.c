@@ -102,6 +102,21 @@ static void each_refusal_says_what_to_do(void **state) {
     }
 }
 
+static void a_refusal_cut_short_is_understood(void **state) {
+    (void)state;
+    struct sl_socks socks;
+    struct sl_error err = {0};
+    assert_int_equal(sl_socks_start(&socks, "pool.test", 3333, "", "", &err), SL_OK);
+    sl_socks_ended(&socks, &err);
+    assert_non_null(strstr(err.text, "is this a SOCKS5 proxy?"));
+    assert_int_equal(FEED(&socks, "\x05\x00", &err), -SL_AGAIN);
+    sl_socks_ended(&socks, &err);
+    assert_non_null(strstr(err.text, "is this a SOCKS5 proxy?"));
+    assert_int_equal(FEED(&socks, "\x05\x05", &err), -SL_AGAIN);
+    sl_socks_ended(&socks, &err);
+    assert_non_null(strstr(err.text, "pool.test:3333: the pool refuses the connection"));
+}
+
 static void what_does_not_fit_is_refused(void **state) {
     (void)state;
     struct sl_socks socks;
@@ -125,6 +140,7 @@ int main(void) {
         cmocka_unit_test(a_name_goes_to_the_proxy_as_it_is),
         cmocka_unit_test(byte_by_byte_it_is_the_same),
         cmocka_unit_test(each_refusal_says_what_to_do),
+        cmocka_unit_test(a_refusal_cut_short_is_understood),
         cmocka_unit_test(what_does_not_fit_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -251,6 +251,25 @@ static void test_left_and_tried_again(void **state) {
     world_fini(&w);
 }
 
+/* The policy would never leave it; it is no good pool all the same. */
+static void test_a_pool_that_takes_nothing(void **state) {
+    (void)state;
+    struct world w;
+    start(&w, 0, 0);
+    for (uint64_t id = 1; id <= 9; id++) {
+        share(&w, id, "b", SL_SHARE_REJECTED, 20);
+    }
+    assert_false(view(&w, "b").refusing);
+    share(&w, 10, "b", SL_SHARE_STALE, 21);
+    assert_true(view(&w, "b").refusing);
+    assert_non_null(strstr(view(&w, "b").state, "none of the last 10 shares"));
+    assert_true(view(&w, "b").named);
+    share(&w, 11, "b", SL_SHARE_ACCEPTED, 0);
+    assert_false(view(&w, "b").refusing);
+    assert_string_equal(view(&w, "b").state, "");
+    world_fini(&w);
+}
+
 static void test_rates(void **state) {
     (void)state;
     struct world w;
@@ -348,6 +367,7 @@ int main(void) {
         cmocka_unit_test(test_a_restart_moves_nobody),
         cmocka_unit_test(test_booked_under_its_pool),
         cmocka_unit_test(test_left_and_tried_again),
+        cmocka_unit_test(test_a_pool_that_takes_nothing),
         cmocka_unit_test(test_rates),
         cmocka_unit_test(test_names_without_end),
         cmocka_unit_test(test_pools_of_who_left),
