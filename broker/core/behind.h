@@ -12,6 +12,7 @@
 struct sl_core_behind {
     uint64_t dropped, noted; /* since the start; as the last event told */
     struct sl_mono noted_at;
+    struct sl_mono heard; /* what agents said until then is read */
 };
 
 struct sl_broker_core;

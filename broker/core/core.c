@@ -293,6 +293,8 @@ static void handle(struct sl_broker_core *core, struct sl_core_event *event) {
         sl_core_session_shutdown(core);
         break;
     case SL_CEV_TIMER:
+        core->behind.heard = event->heard.ns ? event->heard : core->now.mono;
+        break;
     case SL_CEV_INVALID:
     default:
         break;

@@ -125,6 +125,7 @@ struct sl_core_event {
     const struct sl_core_join *join;    /* JOIN; the caller's */
     const struct sl_refusals *refusals; /* REFUSALS; the caller's */
     uint64_t dropped;                   /* BEHIND */
+    struct sl_mono heard; /* TIMER: what agents said until then is read; ns 0: until now */
 };
 
 enum sl_core_command_kind {

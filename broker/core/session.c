@@ -12,6 +12,7 @@
 #define FLIP_WINDOW_NS (60 * SL_NS_PER_S)
 #define GOODBYE_EVERY_NS SL_NS_PER_S
 #define QUIET_REPORTS 3
+#define BEHIND_NS_MAX (60 * SL_NS_PER_S)
 #define SPEAK_NS (3 * SL_NS_PER_S / 2) /* an agent that hears nothing for 5 s says hello again */
 
 uint32_t sl_core_node_find(const struct sl_broker_core *core, const char *key) {
@@ -242,13 +243,21 @@ void sl_core_session_msg(struct sl_broker_core *core, const struct sl_core_event
     dispatch(core, at, event->msg);
 }
 
+/* Silence counts only as far as everything was read: a broker that is behind would lose agents
+ * whose words lie here, and their return costs more than what it is behind with. */
+static int64_t silent_ms_of(const struct sl_broker_core *core, const struct sl_core_node *node) {
+    int64_t until_ns = core->now.mono.ns - BEHIND_NS_MAX;
+    until_ns = core->behind.heard.ns > until_ns ? core->behind.heard.ns : until_ns;
+    return (until_ns - node->reported.ns) / SL_NS_PER_MS;
+}
+
 void sl_core_session_sweep(struct sl_broker_core *core) {
     for (uint32_t i = 0; i < core->node_count; i++) {
         struct sl_core_node *node = &core->nodes[i];
         if (!sl_core_node_up(core, i)) {
             continue;
         }
-        int64_t silent_ms = (core->now.mono.ns - node->reported.ns) / SL_NS_PER_MS;
+        int64_t silent_ms = silent_ms_of(core, node);
         if (silent_ms >= core->config.session_lost_ms) {
             sl_core_session_step(core, i, SL_SEV_SILENT);
             sl_core_fleet_lost(core, i);

@@ -40,6 +40,7 @@ struct sl_broker {
     struct sl_join_server *join; /* NULL: switched off */
     struct sl_refusals refusals; /* of the joining socket, told to the core */
     uint64_t dropped;            /* of the agents' socket, likewise */
+    struct sl_mono heard;        /* the agents' socket was empty then */
     uint64_t joins_malformed;
     char join_endpoint[128], agents_endpoint[128]; /* as tokens name them; empty: unknown */
     struct sl_http *http;

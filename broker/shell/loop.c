@@ -54,6 +54,9 @@ static bool read_messages(struct sl_broker *broker) {
     while (left > 0 && read_message(broker)) {
         left--;
     }
+    if (left > 0) {
+        broker->heard = sl_clock_mono();
+    }
     return left == 0;
 }
 
@@ -83,8 +86,9 @@ static void on_timer(uv_timer_t *timer) {
     struct sl_broker *broker = timer->data;
     give_back_memory(broker);
     count_dropped(broker);
+    read_messages(broker); /* before it is asked who was silent */
     sl_broker_count_refusals(broker);
-    struct sl_core_event event = {.kind = SL_CEV_TIMER};
+    struct sl_core_event event = {.kind = SL_CEV_TIMER, .heard = broker->heard};
     sl_broker_step(broker, &event);
 }
 

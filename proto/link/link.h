@@ -88,7 +88,8 @@ struct sl_zmq_server_config {
     const struct sl_link_admission *admission; /* from the start on; NULL: none */
     int hwm;                                   /* messages that wait for one agent; <= 0: 1000 */
     int unread_max; /* of one agent's, while the owner is behind; <= 0: 8192 */
-    /* Of messages that this says true of, only the newest of a connection waits; NULL: of none. */
+    /* Of messages that this says true of, only the first and the newest of a connection wait while
+     * the owner is behind; NULL: of none. */
     bool (*newest_only)(const uint8_t *data, size_t size);
 };
 /* Starts the ZAP handler (its own thread) before it binds. -SL_EXISTS when the port is in use.

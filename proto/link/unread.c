@@ -16,7 +16,9 @@ struct lane {
     struct lane *chain; /* of its bucket */
     struct lane *next;  /* in the order of their turns; the last one's is the first */
     struct node *first, *last;
-    struct node *newest; /* the one that came with newest_only; NULL: none waits */
+    /* Of those with newest_only the first keeps its place, or it would never have its turn where
+     * much else comes; the last, if another one, is what a newer one replaces. */
+    struct node *oldest, *newest;
     uint32_t routing_id;
     uint32_t count;
     size_t bytes;
@@ -104,7 +106,12 @@ static void take_out(struct sl_unread *unread, struct lane *lane, struct node *n
     size_t size = zmq_msg_size(&node->message);
     *(node->before ? &node->before->next : &lane->first) = node->next;
     *(node->next ? &node->next->before : &lane->last) = node->before;
-    lane->newest = lane->newest == node ? NULL : lane->newest;
+    if (node == lane->oldest) {
+        lane->oldest = lane->newest;
+        lane->newest = NULL;
+    } else if (node == lane->newest) {
+        lane->newest = NULL;
+    }
     lane->count--;
     lane->bytes -= size;
     unread->bytes -= size;
@@ -137,7 +144,9 @@ bool sl_unread_put(struct sl_unread *unread, uint32_t routing_id, bool newest_on
         take_out(unread, lane, old);
         node_free(old);
     }
-    lane->newest = newest_only ? node : lane->newest;
+    if (newest_only) {
+        *(lane->oldest ? &lane->newest : &lane->oldest) = node;
+    }
     return true;
 }
 

@@ -33,7 +33,7 @@ void sl_unread_destroy(struct sl_unread *unread);
 SL_DEFINE_AUTO(sl_unread, sl_unread_destroy)
 
 /* Moves the message: afterwards *message is empty. False: it was one too many, and is gone.
- * newest_only: of messages put with it, only the last one of a connection stays, in its place. */
+ * newest_only: of messages put with it, only the first and the last one of a connection stay. */
 bool sl_unread_put(struct sl_unread *unread, uint32_t routing_id, bool newest_only,
                    zmq_msg_t *message);
 /* Moves the next one into *message, an initialised one. False: there is none. */

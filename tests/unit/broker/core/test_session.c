@@ -158,6 +158,40 @@ static void test_silence(void **state) {
     world_fini(&w);
 }
 
+static void timer(struct world *w, int64_t ms, struct sl_mono heard) {
+    w->now.mono.ns += ms * SL_NS_PER_MS;
+    w->now.wall.ms += ms;
+    struct sl_core_event event = {.kind = SL_CEV_TIMER, .heard = heard};
+    world_step(w, &event);
+}
+
+/* What an agent has said may lie unread where the broker is behind. */
+static void test_silence_counts_as_far_as_was_read(void **state) {
+    (void)state;
+    struct world w;
+    world_init(&w, NULL);
+    world_price(&w, 0, WORLD_PRICE);
+    world_join(&w, "a", 1);
+    world_wait(&w, 500);
+    struct sl_mono heard = w.now.mono;
+    for (int i = 0; i < 30; i++) {
+        timer(&w, 1000, heard);
+        assert_string_equal(node(&w, 0).state, "live");
+    }
+    heard.ns += 3500 * SL_NS_PER_MS; /* read a little more, and nothing of it was its */
+    timer(&w, 1000, heard);
+    assert_string_equal(node(&w, 0).state, "suspect");
+    world_report(&w, "a", 1);
+    heard = w.now.mono;
+    for (int i = 0; i < 62; i++) {
+        timer(&w, 1000, heard);
+        assert_string_equal(node(&w, 0).state, "live");
+    }
+    timer(&w, 10000, heard); /* but not for ever */
+    assert_string_equal(node(&w, 0).state, "lost");
+    world_fini(&w);
+}
+
 static void test_idle_session_is_spoken_to(void **state) {
     (void)state;
     struct world w;
@@ -242,6 +276,7 @@ int main(void) {
         cmocka_unit_test(test_two_agents_with_one_key),
         cmocka_unit_test(test_slow_flips_are_forgiven),
         cmocka_unit_test(test_silence),
+        cmocka_unit_test(test_silence_counts_as_far_as_was_read),
         cmocka_unit_test(test_idle_session_is_spoken_to),
         cmocka_unit_test(test_goodbye),
         cmocka_unit_test(test_shutdown_says_goodbye),

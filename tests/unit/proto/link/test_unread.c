@@ -91,10 +91,10 @@ static void what_is_beyond_a_limit_is_dropped_and_counted(void **state) {
     sl_unread_destroy(unread);
 }
 
-static void only_the_newest_report_waits(void **state) {
+static void only_the_first_and_the_newest_report_wait(void **state) {
     (void)state;
     uint32_t id = 0;
-    struct sl_unread *unread = make(3, 100, 250);
+    struct sl_unread *unread = make(4, 200, 350);
     assert_true(put_as(unread, 1, true, 'a', 90));
     for (char c = 'b'; c <= 'y'; c++) {
         assert_true(put_as(unread, 1, true, c, 95)); /* in the room of the one before */
@@ -102,19 +102,22 @@ static void only_the_newest_report_waits(void **state) {
     assert_true(put(unread, 1, '1', 1));
     assert_true(put_as(unread, 1, true, 'z', 99));   /* behind what was said between them */
     assert_true(put_as(unread, 2, true, 'A', 10));   /* of another connection */
-    assert_false(put_as(unread, 1, true, 'x', 100)); /* no room: the old one stays */
+    assert_false(put_as(unread, 1, true, 'x', 150)); /* no room: the old one stays */
     assert_int_equal(sl_unread_dropped(unread), 1);
-    static const char out[] = "1Az";
+    static const char out[] = "aA1z";
     for (const char *at = out; *at; at++) {
         assert_int_equal(take(unread, &id), *at);
     }
     assert_int_equal(take(unread, &id), 0);
-    /* What was taken is not replaced. */
-    assert_true(put_as(unread, 1, true, 'a', 1) && put(unread, 1, '1', 1));
+    /* The newest is the first when that was taken, and keeps its place from then on. */
+    assert_true(put_as(unread, 1, true, 'a', 1) && put_as(unread, 1, true, 'b', 1));
     assert_int_equal(take(unread, &id), 'a');
-    assert_true(put_as(unread, 1, true, 'b', 1));
-    assert_int_equal(take(unread, &id), '1');
-    assert_int_equal(take(unread, &id), 'b');
+    assert_true(put(unread, 1, '1', 1) && put_as(unread, 1, true, 'c', 1));
+    assert_true(put_as(unread, 1, true, 'd', 1));
+    static const char rest[] = "b1d";
+    for (const char *at = rest; *at; at++) {
+        assert_int_equal(take(unread, &id), *at);
+    }
     assert_true(put_as(unread, 9, true, 'c', 1) && put_as(unread, 9, true, 'd', 1));
     sl_unread_destroy(unread);
 }
@@ -143,7 +146,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(connections_take_turns_and_keep_their_order),
         cmocka_unit_test(what_is_beyond_a_limit_is_dropped_and_counted),
-        cmocka_unit_test(only_the_newest_report_waits),
+        cmocka_unit_test(only_the_first_and_the_newest_report_wait),
         cmocka_unit_test(thousands_of_connections),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
