@@ -151,6 +151,31 @@ static void test_an_agent_of_the_file_can_be_revoked(void **state) {
     world_fini(&w);
 }
 
+/* An order that is refused changes nothing: the node is one of the file still, and is let in. */
+static void test_a_refused_order_leaves_a_node_of_the_file(void **state) {
+    (void)state;
+    struct world w;
+    struct sl_view_agent view;
+    start(&w);
+    assert_true(joining_hello(&w, KEY_B, "n2", KEY_B, 7, 1) != 0);
+    assert_int_equal(joining_order(&w, SL_AGENT_ROTATE, "n2", 1, 0), -SL_INVALID);
+    struct sl_msg hello = {.version = 1, .kind = SL_MSG_HELLO}; /* too old to rotate */
+    strcpy(hello.hello.node, "n2");
+    hello.hello.boot_id = 8;
+    world_msg(&w, KEY_B, 1 + 'B', 0, &hello);
+    assert_int_equal(joining_order(&w, SL_AGENT_ROTATE, "n2", MINUTE, 0), -SL_UNSUPPORTED);
+    assert_true(sl_view_agent_get(w.core, w.now, 0, &view));
+    assert_string_equal(view.state, "static");
+    assert_int_equal(w.store->agent_count, 0);
+    assert_true(joining_hello(&w, KEY_B, "n2", KEY_B, 9, 1) != 0);
+    assert_null(world_last_msg(&w, KEY_B, SL_MSG_GOODBYE));
+    /* One that is carried out gives it a row. */
+    assert_int_equal(joining_order(&w, SL_AGENT_ROTATE, "n2", MINUTE, 0), SL_OK);
+    assert_int_equal(w.store->agent_count, 1);
+    assert_true(joining_hello(&w, KEY_B, "n2", KEY_B, 10, 1) != 0);
+    world_fini(&w);
+}
+
 static void test_reject_and_approve_after_all(void **state) {
     (void)state;
     struct world w;
@@ -267,6 +292,7 @@ int main(void) {
         cmocka_unit_test(test_revoked_is_heard_no_more),
         cmocka_unit_test(test_revocation_before_its_commit),
         cmocka_unit_test(test_an_agent_of_the_file_can_be_revoked),
+        cmocka_unit_test(test_a_refused_order_leaves_a_node_of_the_file),
         cmocka_unit_test(test_reject_and_approve_after_all),
         cmocka_unit_test(test_a_node_speaks_for_its_own_only),
         cmocka_unit_test(test_damaged_rows),
