@@ -20,6 +20,11 @@ static const char *next_line(const char *line) {
     return end ? end + 1 : line + strlen(line);
 }
 
+/* White space, then '#': without it the character is a part of the value. */
+static bool begins_comment(const char *at) {
+    return (*at == ' ' || *at == '\t') && at[strspn(at, " \t")] == '#';
+}
+
 /* "key: VALUE" at the beginning of the line; the value without quotes and comment. */
 static bool value_of(const char *line, const char *key, char *out, size_t size) {
     size_t n = strlen(key);
@@ -31,8 +36,11 @@ static bool value_of(const char *line, const char *key, char *out, size_t size) 
     char quote = *line == '"' || *line == '\'' ? *line++ : '\0';
     size_t len = 0;
     while (line[len] && line[len] != '\n' && line[len] != '\r' &&
-           (quote ? line[len] != quote : !(line[len] == ' ' || line[len] == '\t'))) {
+           (quote ? line[len] != quote : *line != '#' && !begins_comment(line + len))) {
         len++;
+    }
+    while (!quote && len > 0 && (line[len - 1] == ' ' || line[len - 1] == '\t')) {
+        len--;
     }
     snprintf(out, size, "%.*s", (int)len, line);
     return true;

@@ -45,6 +45,11 @@ static void facts_are_read(void **state) {
     assert_string_equal(facts.data_dir, "/var/lib");
     assert_string_equal(facts.server_key, KEY);
     assert_string_equal(facts.key_file, "/etc/k");
+    sl_join_facts_read("node: n1\t# x\ndata_dir:  /srv/my data#1 \t\n", &facts);
+    assert_string_equal(facts.node, "n1");
+    assert_string_equal(facts.data_dir, "/srv/my data#1");
+    sl_join_facts_read("node: # x\n", &facts);
+    assert_string_equal(facts.node, "");
     sl_join_facts_read("", &facts);
     assert_string_equal(facts.node, "");
 }
