@@ -52,7 +52,7 @@ struct join {
     bool has_config;
     char key_file[256];
     struct sl_link_keys keys;
-    bool key_made; /* by this run */
+    bool key_made; /* by this run, and nobody was told of it */
     struct sl_join_reply reply;
 };
 
@@ -249,6 +249,7 @@ static int present(struct join *join, const struct sl_join_request *request, str
         if (rc != -SL_TIMEOUT) {
             break;
         }
+        join->key_made = false; /* the broker may know it: only its answer was lost */
         rc = i + 1 < ATTEMPTS ? SL_OK : rc;
     }
     explicit_bzero(data, sizeof data);
@@ -306,6 +307,7 @@ static int join_site(struct join *join, struct sl_error *err) {
     }
     fill_request(join, &request);
     rc = present(join, &request, err);
+    join->key_made = join->key_made && (rc || join->reply.status == SL_JOIN_REFUSED);
     while (rc == SL_OK && join->reply.status == SL_JOIN_WAITING && join->wait) {
         sleep(POLL_S);
         rc = present(join, &request, err);
@@ -314,7 +316,12 @@ static int join_site(struct join *join, struct sl_error *err) {
     explicit_bzero(&request, sizeof request);
     bool refused = rc == SL_OK && join->reply.status == SL_JOIN_REFUSED;
     if (refused) {
-        rc = sl_fail(err, SL_DENIED, "the broker refuses: %s", join->reply.text);
+        rc = join->key_made
+                 ? sl_fail(err, SL_DENIED, "the broker refuses: %s", join->reply.text)
+                 : sl_fail(err, SL_DENIED,
+                           "the broker refuses: %s. It was presented with the key that stood in %s "
+                           "already: to join with a new one, move that file away",
+                           join->reply.text, join->key_file);
     }
     if (rc && join->key_made && (refused || rc == -SL_CLOSED || rc == -SL_DENIED)) {
         unlink(join->key_file); /* nothing is known of it anywhere */

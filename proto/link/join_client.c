@@ -21,6 +21,7 @@ struct exchange {
     void *context, *dealer, *monitor;
     enum reach reach;
     int failures;
+    bool cut; /* the secure connection ended: an answer could only have come over it */
 };
 
 static int set_up(struct exchange *e, const struct sl_join_exchange *x, struct sl_error *err) {
@@ -62,6 +63,7 @@ static void note_reach(struct exchange *e) {
         enum reach now = event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED ? REACH_SECURE
                          : event == ZMQ_EVENT_CONNECTED         ? REACH_TCP
                                                                 : REACH_NONE;
+        e->cut = e->cut || (e->reach == REACH_SECURE && event == ZMQ_EVENT_DISCONNECTED);
         e->reach = now > e->reach ? now : e->reach;
         e->failures += now == REACH_NONE;
     }
@@ -101,7 +103,8 @@ static int talk(struct exchange *e, const struct sl_join_exchange *x, const uint
             {e->dealer, 0, (short)(sent ? ZMQ_POLLIN : ZMQ_POLLOUT), 0},
             {e->monitor, 0, ZMQ_POLLIN, 0},
         };
-        if (zmq_poll(items, 2, (long)left_ms) < 0 && errno != EINTR) {
+        bool cut = e->cut && sent; /* what came before the end is still read */
+        if (zmq_poll(items, 2, cut ? 0 : (long)left_ms) < 0 && errno != EINTR) {
             return sl_fail(err, SL_IO, "the joining socket failed: %s", zmq_strerror(errno));
         }
         if (items[1].revents) {
@@ -109,12 +112,15 @@ static int talk(struct exchange *e, const struct sl_join_exchange *x, const uint
         }
         if (items[0].revents & ZMQ_POLLOUT) {
             sent = zmq_send(e->dealer, data, size, ZMQ_DONTWAIT) >= 0;
+            e->cut = false; /* of an earlier connection */
         } else if (items[0].revents & ZMQ_POLLIN) {
             int n = zmq_recv(e->dealer, ret_data, SL_JOIN_BYTES_MAX, ZMQ_DONTWAIT);
             if (n >= 0 && n <= SL_JOIN_BYTES_MAX) {
                 *ret_size = (size_t)n;
                 return SL_OK;
             }
+        } else if (cut) {
+            return no_answer(e, x->endpoint, err);
         }
     }
 }
