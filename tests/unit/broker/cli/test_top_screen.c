@@ -168,12 +168,30 @@ static void test_lists_and_the_end(void **state) {
     end(&s);
 }
 
+/* One picture for a file: nothing that was asked for is left out. */
+static void test_a_thousand_devices_in_one_picture(void **state) {
+    (void)state;
+    struct scene s;
+    begin(&s);
+    json_t *list = json_object_get(s.data.devices, "devices");
+    json_array_clear(list);
+    for (int i = 0; i < 1000; i++) {
+        json_array_append_new(list, json_pack("{s:s+}", "key", "n/", i == 999 ? "last" : "x"));
+    }
+    s.view.height = 0;
+    draw(&s);
+    assert_true(line_with(&s, "n/last") > 0);
+    assert_true(s.screen->count > 1000);
+    end(&s);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_head_and_devices),
         cmocka_unit_test(test_nothing_steers_the_terminal_and_all_fits),
         cmocka_unit_test(test_sorted_found_and_scrolled),
         cmocka_unit_test(test_lists_and_the_end),
+        cmocka_unit_test(test_a_thousand_devices_in_one_picture),
     };
     return cmocka_run_group_tests_name("top_screen", tests, NULL, NULL);
 }
