@@ -393,15 +393,37 @@ void sl_core_agent_order(struct sl_broker_core *core, const struct sl_core_event
     forget_refused(core, count_before);
 }
 
-void sl_core_foreign(struct sl_broker_core *core, uint32_t node, const char *what,
-                     const char *subject, uint32_t owner) {
+/* Counted; true: told this time. */
+static bool tell_foreign(struct sl_broker_core *core) {
     struct sl_core_agents *all = core->agents;
     all->foreign++;
     if (all->foreign_logged.ns != 0 &&
         sl_mono_since_ns(core->now.mono, all->foreign_logged) < FOREIGN_LOG_NS) {
-        return;
+        return false;
     }
     all->foreign_logged = core->now.mono;
+    return true;
+}
+
+void sl_core_crowded(struct sl_broker_core *core, uint32_t node, const char *key) {
+    if (!tell_foreign(core)) {
+        return;
+    }
+    sl_core_event_note(core, SL_SEVERITY_WARN, "device.refused", node, SL_CORE_NONE,
+                       "spoke of a new device, %s, but %d are known of it; refused", key,
+                       SL_CORE_NODE_DEVICES_MAX);
+    sl_core_log(core, SL_LOG_WARN, "device.refused",
+                "node=%s device=%s known=%d refused=%llu: it makes up devices; see what runs "
+                "there, or revoke it",
+                core->nodes[node].name, key, SL_CORE_NODE_DEVICES_MAX,
+                (unsigned long long)core->agents->foreign);
+}
+
+void sl_core_foreign(struct sl_broker_core *core, uint32_t node, const char *what,
+                     const char *subject, uint32_t owner) {
+    if (!tell_foreign(core)) {
+        return;
+    }
     sl_core_event_note(core, SL_SEVERITY_WARN, "device.refused", node, SL_CORE_NONE,
                        "spoke of the %s %s, which is %s's; refused", what, subject,
                        owner == SL_CORE_NONE ? "nobody" : core->nodes[owner].name);
@@ -410,7 +432,7 @@ void sl_core_foreign(struct sl_broker_core *core, uint32_t node, const char *wha
                 "configuration, or revoke the owner",
                 core->nodes[node].name, what, subject,
                 owner == SL_CORE_NONE ? "none" : core->nodes[owner].name,
-                (unsigned long long)all->foreign);
+                (unsigned long long)core->agents->foreign);
 }
 
 /* ---- for the shell and screens ---- */

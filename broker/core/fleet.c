@@ -110,11 +110,15 @@ void sl_core_device_why(struct sl_broker_core *core, uint32_t dev, const char *w
     }
 }
 
-/* The device's row, or SL_CORE_NONE when another node owns it. */
+/* The device's row, or SL_CORE_NONE when another node owns it, or this one has too many. */
 static uint32_t adopt(struct sl_broker_core *core, uint32_t node, const struct sl_msg_device *who) {
     struct sl_core_fleet *fleet = &core->fleet;
     const char *key = who->key;
     uint32_t dev = sl_core_device_find(core, key);
+    if (dev == SL_CORE_NONE && core->nodes[node].device_count >= SL_CORE_NODE_DEVICES_MAX) {
+        sl_core_crowded(core, node, key);
+        return SL_CORE_NONE;
+    }
     if (dev == SL_CORE_NONE) {
         dev = sl_core_device_add(core, key, node);
         fleet->cold[dev].first_seen = core->now.wall;

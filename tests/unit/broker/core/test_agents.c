@@ -269,6 +269,32 @@ static void test_a_node_speaks_for_its_own_only(void **state) {
     world_fini(&w);
 }
 
+/* Made-up devices would be rows of the store and memory for ever. */
+static void test_a_node_has_so_many_devices(void **state) {
+    (void)state;
+    struct world w;
+    char key[SL_MSG_KEY_MAX];
+    start(&w);
+    world_join(&w, KEY_A, 1);
+    uint32_t node = sl_core_node_of_peer(w.core, KEY_A);
+    for (uint32_t i = 1; i < SL_CORE_NODE_DEVICES_MAX; i++) {
+        snprintf(key, sizeof key, KEY_A "/%u", i);
+        sl_core_device_add(w.core, key, node);
+    }
+    struct sl_msg_device said[2];
+    world_device(&said[0], KEY_A "/0");
+    world_device(&said[1], KEY_A "/new");
+    world_report_as(&w, KEY_A, said, 2, true);
+    assert_int_equal(w.core->nodes[node].device_count, SL_CORE_NODE_DEVICES_MAX);
+    assert_int_equal(sl_core_device_find(w.core, KEY_A "/new"), SL_CORE_NONE);
+    assert_int_equal(w.core->agents->foreign, 1);
+    assert_true(sl_core_node_up(w.core, node)); /* the others go on */
+    world_device(&said[1], KEY_A "/7");
+    world_report_as(&w, KEY_A, said, 2, true);
+    assert_int_equal(w.core->agents->foreign, 1);
+    world_fini(&w);
+}
+
 static void test_damaged_rows(void **state) {
     (void)state;
     struct world w;
@@ -295,6 +321,7 @@ int main(void) {
         cmocka_unit_test(test_a_refused_order_leaves_a_node_of_the_file),
         cmocka_unit_test(test_reject_and_approve_after_all),
         cmocka_unit_test(test_a_node_speaks_for_its_own_only),
+        cmocka_unit_test(test_a_node_has_so_many_devices),
         cmocka_unit_test(test_damaged_rows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
