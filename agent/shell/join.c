@@ -266,6 +266,20 @@ static void section_of(const struct join *join, struct sl_buf *out) {
                   join->token.agents_endpoint, join->token.server_key, join->key_file);
 }
 
+/* Before anything is sent: a token should not be used up for a file that is wrong. */
+static int check_config(const struct join *join, struct sl_error *err) {
+    SL_AUTO_BUF struct sl_buf section = {0};
+    if (!join->has_config) {
+        return SL_OK;
+    }
+    section_of(join, &section);
+    if (section.failed) {
+        return sl_fail(err, SL_NOMEM, "no memory");
+    }
+    int rc = sl_join_config_check(join->config_path, join->token.name, section.data, err);
+    return rc ? sl_wrap(err, "nothing was sent") : SL_OK;
+}
+
 static int write_config(const struct join *join, struct sl_error *err) {
     SL_AUTO_BUF struct sl_buf section = {0};
     section_of(join, &section);
@@ -301,6 +315,7 @@ static void say_next(const struct join *join) {
 static int join_site(struct join *join, struct sl_error *err) {
     struct sl_join_request request = {0};
     int rc = read_config(join, err);
+    rc = rc ? rc : check_config(join, err);
     rc = rc ? rc : make_key(join, err);
     if (rc) {
         return rc;

@@ -209,6 +209,8 @@ class TestWrong(JoinCase):
         self.assertIn("this is no token", self.join("hello", "--config", config, code=1))
         other = self.config("wrong", "node: somebody\n")
         self.assertIn("nothing was sent", self.join(token, "--config", other, code=1))
+        other = self.config("wrong", "no_such_key: 1\n")  # found before the token is used
+        self.assertIn("nothing was sent", self.join(token, "--config", other, code=1))
         self.assertFalse(os.path.exists(os.path.join(self.out, "wrong", "data", "agent.key")))
         for name in ("", "a b", "x" * 32, "ä"):
             self.sluice("agents", "enroll", name, code=1)
