@@ -74,6 +74,14 @@ static void test_head_and_devices(void **state) {
     draw(&s);
     assert_int_equal(s.screen->count, 24);
     assert_true(line_with(&s, "agents 2   devices 3: 1 hash, 1 infer, 1 idle   drawn 180 W") > 0);
+    assert_int_equal(line_with(&s, "unknown draw"), -1);
+    assert_int_equal(line_with(&s, "not complete"), -1);
+    json_t *power = json_object_get(s.data.status, "power");
+    json_object_set_new(power, "devices_unknown", json_integer(2)); /* no watts are not 0 W */
+    json_object_set_new(s.data.status, "power_complete", json_false());
+    draw(&s);
+    assert_true(line_with(&s, "drawn 180 W and what 2 unknown draw") > 0);
+    assert_true(line_with(&s, "power -0.10 (not complete)") > 0);
     assert_true(line_with(&s, "61.2 MH/s") > 0);
     assert_true(line_with(&s, "30 waiting, 4 at work, 66 done") > 0);
     int a = line_with(&s, "node-a"), b = line_with(&s, "node-b"), c = line_with(&s, "node-c");
