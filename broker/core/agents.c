@@ -405,18 +405,16 @@ static bool tell_foreign(struct sl_broker_core *core) {
     return true;
 }
 
-void sl_core_crowded(struct sl_broker_core *core, uint32_t node, const char *key) {
+void sl_core_made_up(struct sl_broker_core *core, uint32_t node, const char *key,
+                     const char *what) {
     if (!tell_foreign(core)) {
         return;
     }
     sl_core_event_note(core, SL_SEVERITY_WARN, "device.refused", node, SL_CORE_NONE,
-                       "spoke of a new device, %s, but %d are known of it; refused", key,
-                       SL_CORE_NODE_DEVICES_MAX);
+                       "spoke of the device %s, %s; refused", key, what);
     sl_core_log(core, SL_LOG_WARN, "device.refused",
-                "node=%s device=%s known=%d refused=%llu: it makes up devices; see what runs "
-                "there, or revoke it",
-                core->nodes[node].name, key, SL_CORE_NODE_DEVICES_MAX,
-                (unsigned long long)core->agents->foreign);
+                "node=%s device=%s refused=%llu: %s; see what runs there, or revoke it",
+                core->nodes[node].name, key, (unsigned long long)core->agents->foreign, what);
 }
 
 void sl_core_foreign(struct sl_broker_core *core, uint32_t node, const char *what,

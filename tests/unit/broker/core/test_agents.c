@@ -295,6 +295,31 @@ static void test_a_node_has_so_many_devices(void **state) {
     world_fini(&w);
 }
 
+/* An epoch after which there is none would end the broker at its next grant. */
+static void test_an_epoch_that_nobody_granted(void **state) {
+    (void)state;
+    struct world w;
+    start(&w);
+    world_join(&w, KEY_A, 1);
+    uint32_t dev = sl_core_device_find(w.core, KEY_A "/0");
+    uint64_t before = w.core->fleet.epoch_max[dev];
+    struct sl_msg_device said;
+    for (int field = 0; field < 2; field++) {
+        world_device(&said, KEY_A "/0");
+        *(field ? &said.epoch : &said.epoch_max) = INT64_MAX;
+        world_report_as(&w, KEY_A, &said, 1, true);
+        assert_true(w.core->fleet.epoch_max[dev] <= before + 2); /* grants of ours */
+        assert_int_equal(w.core->agents->foreign, field + 1);
+    }
+    /* A store that has it already: this device gets nothing more, all else goes on. */
+    w.core->fleet.epoch_max[dev] = INT64_MAX;
+    world_order(&w, KEY_A "/0", SL_OVERRIDE_PIN, SL_MODE_IDLE);
+    world_report(&w, KEY_A, 1);
+    world_wait(&w, 2000);
+    assert_true(w.core->fleet.epoch_max[dev] == INT64_MAX);
+    world_fini(&w);
+}
+
 static void test_damaged_rows(void **state) {
     (void)state;
     struct world w;
@@ -322,6 +347,7 @@ int main(void) {
         cmocka_unit_test(test_reject_and_approve_after_all),
         cmocka_unit_test(test_a_node_speaks_for_its_own_only),
         cmocka_unit_test(test_a_node_has_so_many_devices),
+        cmocka_unit_test(test_an_epoch_that_nobody_granted),
         cmocka_unit_test(test_damaged_rows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
