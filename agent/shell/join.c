@@ -52,7 +52,7 @@ struct join {
     bool has_config;
     char key_file[256];
     struct sl_link_keys keys;
-    bool key_made; /* by this run */
+    bool key_made; /* by this run, and nobody was told of it */
     struct sl_join_reply reply;
 };
 
@@ -249,6 +249,7 @@ static int present(struct join *join, const struct sl_join_request *request, str
         if (rc != -SL_TIMEOUT) {
             break;
         }
+        join->key_made = false; /* the broker may know it: only its answer was lost */
         rc = i + 1 < ATTEMPTS ? SL_OK : rc;
     }
     explicit_bzero(data, sizeof data);
@@ -263,6 +264,20 @@ static void section_of(const struct join *join, struct sl_buf *out) {
                   "  server_key: \"%s\"\n"
                   "  key_file: %s\n",
                   join->token.agents_endpoint, join->token.server_key, join->key_file);
+}
+
+/* Before anything is sent: a token should not be used up for a file that is wrong. */
+static int check_config(const struct join *join, struct sl_error *err) {
+    SL_AUTO_BUF struct sl_buf section = {0};
+    if (!join->has_config) {
+        return SL_OK;
+    }
+    section_of(join, &section);
+    if (section.failed) {
+        return sl_fail(err, SL_NOMEM, "no memory");
+    }
+    int rc = sl_join_config_check(join->config_path, join->token.name, section.data, err);
+    return rc ? sl_wrap(err, "nothing was sent") : SL_OK;
 }
 
 static int write_config(const struct join *join, struct sl_error *err) {
@@ -300,12 +315,14 @@ static void say_next(const struct join *join) {
 static int join_site(struct join *join, struct sl_error *err) {
     struct sl_join_request request = {0};
     int rc = read_config(join, err);
+    rc = rc ? rc : check_config(join, err);
     rc = rc ? rc : make_key(join, err);
     if (rc) {
         return rc;
     }
     fill_request(join, &request);
     rc = present(join, &request, err);
+    join->key_made = join->key_made && (rc || join->reply.status == SL_JOIN_REFUSED);
     while (rc == SL_OK && join->reply.status == SL_JOIN_WAITING && join->wait) {
         sleep(POLL_S);
         rc = present(join, &request, err);
@@ -314,7 +331,12 @@ static int join_site(struct join *join, struct sl_error *err) {
     explicit_bzero(&request, sizeof request);
     bool refused = rc == SL_OK && join->reply.status == SL_JOIN_REFUSED;
     if (refused) {
-        rc = sl_fail(err, SL_DENIED, "the broker refuses: %s", join->reply.text);
+        rc = join->key_made
+                 ? sl_fail(err, SL_DENIED, "the broker refuses: %s", join->reply.text)
+                 : sl_fail(err, SL_DENIED,
+                           "the broker refuses: %s. It was presented with the key that stood in %s "
+                           "already: to join with a new one, move that file away",
+                           join->reply.text, join->key_file);
     }
     if (rc && join->key_made && (refused || rc == -SL_CLOSED || rc == -SL_DENIED)) {
         unlink(join->key_file); /* nothing is known of it anywhere */

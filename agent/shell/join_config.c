@@ -20,6 +20,11 @@ static const char *next_line(const char *line) {
     return end ? end + 1 : line + strlen(line);
 }
 
+/* White space, then '#': without it the character is a part of the value. */
+static bool begins_comment(const char *at) {
+    return (*at == ' ' || *at == '\t') && at[strspn(at, " \t")] == '#';
+}
+
 /* "key: VALUE" at the beginning of the line; the value without quotes and comment. */
 static bool value_of(const char *line, const char *key, char *out, size_t size) {
     size_t n = strlen(key);
@@ -31,8 +36,11 @@ static bool value_of(const char *line, const char *key, char *out, size_t size) 
     char quote = *line == '"' || *line == '\'' ? *line++ : '\0';
     size_t len = 0;
     while (line[len] && line[len] != '\n' && line[len] != '\r' &&
-           (quote ? line[len] != quote : !(line[len] == ' ' || line[len] == '\t'))) {
+           (quote ? line[len] != quote : *line != '#' && !begins_comment(line + len))) {
         len++;
+    }
+    while (!quote && len > 0 && (line[len - 1] == ' ' || line[len - 1] == '\t')) {
+        len--;
     }
     snprintf(out, size, "%.*s", (int)len, line);
     return true;
@@ -147,8 +155,9 @@ static int sync_directory(const char *path, struct sl_error *err) {
     return fd >= 0 && fsync(fd) == 0 ? SL_OK : sl_fail_errno(err, "cannot sync %s", copy);
 }
 
-int sl_join_config_save(const char *path, const char *node, const char *section,
-                        struct sl_error *err) {
+/* check: what would be written is judged, and thrown away. */
+static int edit_file(const char *path, const char *node, const char *section, bool check,
+                     struct sl_error *err) {
     SL_AUTO_BUF struct sl_buf text = {0};
     SL_AUTO_BUF struct sl_buf edited = {0};
     char fresh[PATH_MAX];
@@ -168,12 +177,22 @@ int sl_join_config_save(const char *path, const char *node, const char *section,
         rc = sl_wrap(err, "with its new broker section %s would not be good", path);
     }
     free(options);
-    if (rc == SL_OK && rename(fresh, path) != 0) {
+    if (rc == SL_OK && !check && rename(fresh, path) != 0) {
         rc = sl_fail_errno(err, "cannot replace %s", path);
     }
-    if (rc) {
+    if (rc || check) {
         unlink(fresh);
         return rc;
     }
     return sync_directory(path, err);
+}
+
+int sl_join_config_check(const char *path, const char *node, const char *section,
+                         struct sl_error *err) {
+    return edit_file(path, node, section, true, err);
+}
+
+int sl_join_config_save(const char *path, const char *node, const char *section,
+                        struct sl_error *err) {
+    return edit_file(path, node, section, false, err);
 }

@@ -30,5 +30,8 @@ int sl_join_config_load(const char *path, struct sl_buf *out, struct sl_error *e
  * changed and the error says what is wrong. Keeps the file's mode. */
 int sl_join_config_save(const char *path, const char *node, const char *section,
                         struct sl_error *err);
+/* Would it be written? Changes nothing. */
+int sl_join_config_check(const char *path, const char *node, const char *section,
+                         struct sl_error *err);
 
 #endif

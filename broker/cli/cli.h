@@ -6,6 +6,7 @@
 #define SLUICE_BROKER_CLI_CLI_H
 
 #include <jansson.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -25,6 +26,7 @@ struct sl_cli {
     bool wrong_usage;      /* set by sl_cli_usage: exit code 2 */
     int argc;              /* argv[0] is the verb; options are taken out by sl_cli_options */
     char **argv;
+    const atomic_bool *cancel; /* NULL, or: a request ends within a second once it is set */
 };
 
 struct sl_cli_answer {

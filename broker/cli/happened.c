@@ -101,7 +101,8 @@ static int one_turn(struct follow *f, int64_t *after, struct sl_error *err) {
     char path[200];
     snprintf(path, sizeof path, "%safter=%lld&limit=%d", f->query, (long long)*after, PAGE);
     int rc = sl_cli_get(f->cli, path, &answer, err);
-    if (rc == -SL_CLOSED || rc == -SL_AGAIN || rc == -SL_TIMEOUT) {
+    /* SL_IO: a name that is not resolved now, an answer that was cut. */
+    if (rc == -SL_CLOSED || rc == -SL_AGAIN || rc == -SL_TIMEOUT || rc == -SL_IO) {
         if (!f->away) {
             fprintf(stderr, "sluice: %s; waiting for it\n", err->text);
         }

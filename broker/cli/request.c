@@ -35,6 +35,14 @@ static size_t on_body(char *data, size_t size, size_t count, void *arg) {
     return out->failed ? 0 : size * count;
 }
 
+/* curl asks once a second also while nothing comes. */
+static int on_progress(void *arg, curl_off_t to_get, curl_off_t got, curl_off_t to_send,
+                       curl_off_t sent) {
+    const struct call *call = arg;
+    (void)to_get, (void)got, (void)to_send, (void)sent;
+    return atomic_load(call->cli->cancel);
+}
+
 static bool is_loopback(const char *url) {
     const char *host = strstr(url, "://");
     host = host ? host + 3 : url;
@@ -70,6 +78,11 @@ static int begin(struct call *call, const char *path) {
     curl_easy_setopt(curl, CURLOPT_USERAGENT, "sluice/" SLUICE_VERSION);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, call);
+    if (call->cli->cancel) {
+        curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
+        curl_easy_setopt(curl, CURLOPT_XFERINFODATA, call);
+        curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
+    }
     if (is_loopback(call->cli->url)) {
         /* A key for this machine's broker is nothing for a proxy that the environment names. */
         curl_easy_setopt(curl, CURLOPT_PROXY, "");

@@ -25,7 +25,7 @@ struct top {
     struct sl_mono read; /* of the answers; ns 0: there are none */
     uint64_t turn;       /* rises with each reading */
     bool paused;         /* nothing is asked */
-    bool stopping;
+    atomic_bool stopping;
 };
 
 static void data_fini(struct sl_top_data *data) {
@@ -83,10 +83,9 @@ static void wait_interval(struct top *top) {
 
 static bool is_stopping(struct top *top, bool *ret_paused) {
     pthread_mutex_lock(&top->lock);
-    bool stopping = top->stopping;
     *ret_paused = top->paused;
     pthread_mutex_unlock(&top->lock);
-    return stopping;
+    return atomic_load(&top->stopping);
 }
 
 static void *fetch(void *arg) {
@@ -175,6 +174,12 @@ static void open_terminal(void) {
     }
 }
 
+/* Then getch returns at once, for ever: the signal that would have ended us may be ignored. */
+static bool terminal_is_gone(void) {
+    struct pollfd fd = {.fd = STDIN_FILENO, .events = POLLIN};
+    return poll(&fd, 1, 0) > 0 && fd.revents & (POLLHUP | POLLERR | POLLNVAL);
+}
+
 /* Draws when something is new, a key was pressed or a second has passed. */
 static void look(struct top *top) {
     struct sl_top_view view = {0};
@@ -201,6 +206,8 @@ static void look(struct top *top) {
         } else if (key != ERR) {
             on = sl_top_press(&view, key_of(key));
             drawn_ns = 0;
+        } else {
+            on = !terminal_is_gone();
         }
     }
 }
@@ -211,6 +218,7 @@ static int run_live(struct top *top, struct sl_error *err) {
         return sl_fail_errno(err, "no pipe could be made");
     }
     pthread_mutex_init(&top->lock, NULL);
+    top->cli->cancel = &top->stopping;
     if (pthread_create(&thread, NULL, fetch, top)) {
         close(top->quit[0]);
         close(top->quit[1]);
@@ -219,9 +227,7 @@ static int run_live(struct top *top, struct sl_error *err) {
     open_terminal();
     look(top);
     endwin();
-    pthread_mutex_lock(&top->lock);
-    top->stopping = true;
-    pthread_mutex_unlock(&top->lock);
+    atomic_store(&top->stopping, true);
     close(top->quit[1]);
     pthread_join(thread, NULL);
     close(top->quit[0]);

@@ -34,7 +34,7 @@ enum sl_top_tone {
     SL_TOP_BAD
 };
 
-#define SL_TOP_LINES_MAX 400
+#define SL_TOP_LINES_MAX 1040 /* all devices that are asked for, and the head */
 struct sl_top_screen {
     uint32_t count;
     struct {

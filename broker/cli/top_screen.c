@@ -139,6 +139,9 @@ static void draw_site(const struct sl_top_data *data, const struct sl_top_view *
     append(&fleet, "", s, "devices_by_mode.infer", SL_CLI_NUMBER, " infer, ");
     append(&fleet, "", s, "devices_by_mode.idle", SL_CLI_NUMBER, " idle");
     append(&fleet, "   drawn ", s, "power.drawn_w", SL_CLI_NUMBER, " W");
+    if (json_integer_value(sl_cli_find(s, "power.devices_unknown")) > 0) {
+        append(&fleet, " and what ", s, "power.devices_unknown", SL_CLI_NUMBER, " unknown draw");
+    }
     put(screen, view->width, SL_TOP_PLAIN, fleet.data);
     SL_AUTO_BUF struct sl_buf hash = {0};
     append(&hash, "hashing ", s, "hashrate_hs", SL_CLI_RATE_HS, "   shares ");
@@ -150,7 +153,8 @@ static void draw_site(const struct sl_top_data *data, const struct sl_top_view *
     SL_AUTO_BUF struct sl_buf money = {0};
     append(&money, "earned USD: hashing ", s, "revenue_usd.hash", SL_CLI_USD_SHORT, ", leases ");
     append(&money, "", s, "revenue_usd.lease", SL_CLI_USD_SHORT, ", power -");
-    append(&money, "", s, "revenue_usd.power", SL_CLI_USD_SHORT, "");
+    append(&money, "", s, "revenue_usd.power", SL_CLI_USD_SHORT,
+           json_is_false(sl_cli_find(s, "power_complete")) ? " (not complete)" : "");
     append(&money, "   power at ", s, "power.price_usd_per_kwh", SL_CLI_USD_SHORT, " USD/kWh");
     put(screen, view->width, SL_TOP_PLAIN, money.data);
     SL_AUTO_BUF struct sl_buf queue = {0};

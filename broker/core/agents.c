@@ -225,7 +225,8 @@ static int find_agent(const struct sl_broker_core *core, const char *subject, ui
     return *ret_agent == SL_CORE_NONE ? -SL_NOTFOUND : SL_OK;
 }
 
-/* A node of the file of allowed keys gets a row when somebody orders something about it. */
+/* A node of the file of allowed keys gets a row when somebody orders something about it; a refused
+ * order leaves none (forget_refused). */
 static int find_static(struct sl_broker_core *core, const char *subject, uint32_t *ret_agent) {
     uint32_t found = SL_CORE_NONE;
     for (uint32_t i = 0; i < core->node_count; i++) {
@@ -338,12 +339,23 @@ static void revoke_agent(struct sl_broker_core *core, uint32_t agent,
     sl_core_arm(core);
 }
 
+/* A row that was made for this order and is not stored: its node would be taken for another that
+ * has its name, and be sent away at its next hello. */
+static void forget_refused(struct sl_broker_core *core, uint32_t count_before) {
+    struct sl_core_agents *all = core->agents;
+    if (all->agent_count > count_before &&
+        sl_core_agent_by_key(core, all->agents[count_before].row.key) == SL_CORE_NONE) {
+        all->agent_count = count_before;
+    }
+}
+
 void sl_core_agent_order(struct sl_broker_core *core, const struct sl_core_event *event) {
     const struct sl_core_agent_order *order = &event->order;
     if (order->verb == SL_AGENT_ENROLL) {
         sl_core_enroll(core, event);
         return;
     }
+    uint32_t count_before = core->agents->agent_count;
     uint32_t agent = SL_CORE_NONE;
     bool may_be_static = order->verb == SL_AGENT_REVOKE || order->verb == SL_AGENT_ROTATE;
     int rc = find_agent(core, order->subject, &agent);
@@ -378,17 +390,38 @@ void sl_core_agent_order(struct sl_broker_core *core, const struct sl_core_event
         sl_core_reply(core, event->cookie, 0, -SL_INVALID, "no such order");
         break;
     }
+    forget_refused(core, count_before);
 }
 
-void sl_core_foreign(struct sl_broker_core *core, uint32_t node, const char *what,
-                     const char *subject, uint32_t owner) {
+/* Counted; true: told this time. */
+static bool tell_foreign(struct sl_broker_core *core) {
     struct sl_core_agents *all = core->agents;
     all->foreign++;
     if (all->foreign_logged.ns != 0 &&
         sl_mono_since_ns(core->now.mono, all->foreign_logged) < FOREIGN_LOG_NS) {
-        return;
+        return false;
     }
     all->foreign_logged = core->now.mono;
+    return true;
+}
+
+void sl_core_made_up(struct sl_broker_core *core, uint32_t node, const char *key,
+                     const char *what) {
+    if (!tell_foreign(core)) {
+        return;
+    }
+    sl_core_event_note(core, SL_SEVERITY_WARN, "device.refused", node, SL_CORE_NONE,
+                       "spoke of the device %s, %s; refused", key, what);
+    sl_core_log(core, SL_LOG_WARN, "device.refused",
+                "node=%s device=%s refused=%llu: %s; see what runs there, or revoke it",
+                core->nodes[node].name, key, (unsigned long long)core->agents->foreign, what);
+}
+
+void sl_core_foreign(struct sl_broker_core *core, uint32_t node, const char *what,
+                     const char *subject, uint32_t owner) {
+    if (!tell_foreign(core)) {
+        return;
+    }
     sl_core_event_note(core, SL_SEVERITY_WARN, "device.refused", node, SL_CORE_NONE,
                        "spoke of the %s %s, which is %s's; refused", what, subject,
                        owner == SL_CORE_NONE ? "nobody" : core->nodes[owner].name);
@@ -397,7 +430,7 @@ void sl_core_foreign(struct sl_broker_core *core, uint32_t node, const char *wha
                 "configuration, or revoke the owner",
                 core->nodes[node].name, what, subject,
                 owner == SL_CORE_NONE ? "none" : core->nodes[owner].name,
-                (unsigned long long)all->foreign);
+                (unsigned long long)core->agents->foreign);
 }
 
 /* ---- for the shell and screens ---- */

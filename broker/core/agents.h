@@ -62,6 +62,10 @@ bool sl_core_node_revoked(const struct sl_broker_core *core, uint32_t node);
 /* A node spoke of a device, unit or lease that is another's: counted, and told now and then. */
 void sl_core_foreign(struct sl_broker_core *core, uint32_t node, const char *what,
                      const char *subject, uint32_t owner);
+/* A node said of a device of its own what cannot be: as above. */
+void sl_core_made_up(struct sl_broker_core *core, uint32_t node, const char *key, const char *what);
+/* Of one node: it has 64 at most; over the years they are replaced and change their places. */
+#define SL_CORE_NODE_DEVICES_MAX 1024
 /* Index of the agent that holds or held the key, or SL_CORE_NONE. */
 uint32_t sl_core_agent_by_key(const struct sl_broker_core *core, const char *key);
 uint32_t sl_core_agent_add(struct sl_broker_core *core, const struct sl_agent_row *row);

@@ -23,10 +23,12 @@ static bool is_open(const struct sl_broker_core *core, const struct sl_core_toke
            core->now.wall.ms < token->row.expires.ms;
 }
 
-static uint32_t open_count(const struct sl_broker_core *core) {
+/* Those of the name do not count: a new one ends them. */
+static uint32_t open_beside(const struct sl_broker_core *core, const char *name) {
     uint32_t count = 0;
     for (uint32_t i = 0; i < core->agents->token_count; i++) {
-        count += is_open(core, &core->agents->tokens[i]);
+        const struct sl_core_token *token = &core->agents->tokens[i];
+        count += is_open(core, token) && strcmp(token->row.name, name) != 0;
     }
     return count;
 }
@@ -57,7 +59,8 @@ static const char *refuse(const struct sl_broker_core *core,
                "(`sluice agents ls`)";
     }
     *ret_status = -SL_LIMIT;
-    if (open_count(core) >= SL_TOKENS_OPEN_MAX || core->agents->token_count >= TOKENS_MAX) {
+    if (open_beside(core, order->subject) >= SL_TOKENS_OPEN_MAX ||
+        core->agents->token_count >= TOKENS_MAX) {
         return "64 tokens are open: wait until some are used or have expired";
     }
     return core->agents->agent_count < SL_AGENTS_MAX ? NULL : "8192 agents are known: no more fit";

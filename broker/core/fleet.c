@@ -9,6 +9,9 @@
 #include "proto/base/mutant.h"
 #include "proto/base/text.h"
 
+/* Epochs begin at 1, or at the time in ms x 1024 after a restore. What is above would leave no room
+ * for the next ones in the store's integers: it is made up, or damage. */
+#define EPOCH_HEARD_MAX (UINT64_C(1) << 62)
 #define SPOOL_NS SL_NS_PER_S /* in which an agent that came back sends what it had finished */
 
 static const char *key_at(const struct sl_broker_core *core, uint32_t dev) {
@@ -110,11 +113,15 @@ void sl_core_device_why(struct sl_broker_core *core, uint32_t dev, const char *w
     }
 }
 
-/* The device's row, or SL_CORE_NONE when another node owns it. */
+/* The device's row, or SL_CORE_NONE when another node owns it, or this one has too many. */
 static uint32_t adopt(struct sl_broker_core *core, uint32_t node, const struct sl_msg_device *who) {
     struct sl_core_fleet *fleet = &core->fleet;
     const char *key = who->key;
     uint32_t dev = sl_core_device_find(core, key);
+    if (dev == SL_CORE_NONE && core->nodes[node].device_count >= SL_CORE_NODE_DEVICES_MAX) {
+        sl_core_made_up(core, node, key, "which is new, but 1024 are known of it already");
+        return SL_CORE_NONE;
+    }
     if (dev == SL_CORE_NONE) {
         dev = sl_core_device_add(core, key, node);
         fleet->cold[dev].first_seen = core->now.wall;
@@ -168,6 +175,11 @@ static void note_epoch(struct sl_broker_core *core, uint32_t dev,
     struct sl_core_fleet *fleet = &core->fleet;
     uint64_t reported = report->epoch_max > report->epoch ? report->epoch_max : report->epoch;
     if (reported <= fleet->epoch_max[dev]) {
+        return;
+    }
+    if (reported > EPOCH_HEARD_MAX) {
+        sl_core_made_up(core, fleet->node[dev], report->key,
+                        "under an epoch that no broker has granted");
         return;
     }
     /* The agent has seen epochs that we have no record of (a store begun anew): go above them. */

@@ -112,6 +112,9 @@ static void set_columns(struct sl_broker_core *core, uint32_t dev, const struct 
 
 void sl_core_lease_grant(struct sl_broker_core *core, uint32_t dev, const struct sl_core_grant *g) {
     struct sl_core_fleet *fleet = &core->fleet;
+    if (fleet->epoch_max[dev] >= INT64_MAX) {
+        return; /* of a store in which an earlier broker kept what a node had made up */
+    }
     bool was_working = fleet->mode[dev] == SL_MODE_HASH || fleet->mode[dev] == SL_MODE_INFER;
     set_columns(core, dev, g);
     sl_core_power_granted(core, dev, g->mode); /* counts under a cap from now on */

@@ -146,8 +146,9 @@ static void note_session(struct sl_broker_core *core, uint32_t node, enum sl_ses
         sl_core_event_note(core, SL_SEVERITY_INFO, "session.joined", node, SL_CORE_NONE,
                            "the agent is here");
     } else if (event == SL_SEV_BYE) {
-        sl_core_event_note(core, SL_SEVERITY_INFO, "session.left", node, SL_CORE_NONE,
-                           "the agent said goodbye");
+        sl_core_event_note(core, SL_SEVERITY_INFO, "session.left", node, SL_CORE_NONE, "%s",
+                           sl_core_node_revoked(core, node) ? "an operator revoked it"
+                                                            : "the agent said goodbye");
     } else if (event == SL_SEV_SILENT) {
         sl_core_event_note(core, SL_SEVERITY_WARN, "session.lost", node, SL_CORE_NONE,
                            "nothing was heard of the agent for %lld ms",

@@ -189,6 +189,7 @@ static void dispatch(struct sl_broker_core *core, uint32_t at, const struct sl_m
         for (uint32_t dev = core->nodes[at].first_device; dev != SL_CORE_NONE;
              dev = core->fleet.sibling[dev]) {
             sl_core_lease_clear(core, dev);
+            sl_core_power_forget(core, dev); /* others may have its watts under a cap */
             sl_core_unit_close_device(core, dev);
         }
         sl_core_fleet_lost(core, at);

@@ -107,7 +107,8 @@ static bool read_order(struct sl_http_call *call, const json_t *body,
     const char *subject = json_string_value(json_object_get(body, key));
     if (!subject || !subject[0] || !sl_text_copy(order->subject, sizeof order->subject, subject)) {
         sl_call_error(call, 400, "invalid_value", key,
-                      enroll ? "'name' is the node's name."
+                      enroll ? "'name' is the node's name: 1 to 31 letters, digits, '.', '_' or "
+                               "'-'."
                              : "'agent' is a name or a public key; see /api/v1/agents.");
         return false;
     }

@@ -6,8 +6,8 @@
  * I/O thread and ZAP handler of its own, niced, and a front that accepts connections for it, since
  * ZeroMQ has no limit to them. The front counts connections, those of one address, bytes of a
  * connection and its age, and takes in so many a second; what is over goes unread in the kernel's
- * queue. Whole messages come out of a bounded mailbox, so many a second; others are dropped, and
- * their sender tries again.
+ * queue. Whole messages come out of a bounded mailbox, so many a second; some more wait for their
+ * turn, others are dropped, and their sender tries again.
  *
  * Content is opaque here (proto/wire/join.h). Thread: create, take, answer and destroy belong to
  * one thread, the server runs two of its own. */
@@ -34,11 +34,12 @@ struct sl_join_packet {
 struct sl_join_server_config {
     const char *endpoint; /* "tcp://127.0.0.1:7601"; port 0: a free one */
     struct sl_link_keys keys;
-    /* 0: the defaults, 64, 8, 50, 20 and 10 s */
+    /* 0: the defaults, 64, 8, 50, 20, 64 and 10 s */
     int connections_max;
     int address_max; /* connections of one address (an IPv6 network of 64 bits) */
     int accepts_per_s;
     int messages_per_s;
+    int waiting_max; /* messages over that rate, at most 64 */
     int64_t life_ms; /* of a connection */
 };
 
@@ -61,7 +62,7 @@ struct sl_join_server_stats {
     uint64_t accepted;
     uint64_t refused; /* connections over a limit, too old or too talkative */
     uint64_t messages;
-    uint64_t dropped; /* messages over the rate, or a second one of a connection */
+    uint64_t dropped; /* messages that found no place to wait, or a second one of a connection */
     /* Handshakes of somebody who wants another broker's key, and of something else than CURVE. */
     uint64_t other_key, no_handshake;
 };

@@ -12,8 +12,12 @@
 #include "proto/link/zmq_monitor.h"
 #include "proto/link/zmq_options.h"
 
-/* So many connections that were refused, or ended before they were secure, are an answer too. */
-#define FAILURES_MAX 4
+/* So many tries that met nobody are an answer too, and so many connections that ended before they
+ * were secure: more, and over a second, since the front ends those of an address that has many at a
+ * time (a rack of nodes that joins at once). */
+#define REFUSED_MAX 3
+#define ENDED_MAX 9
+#define AGAIN_MS 100 /* and up to as much again, by chance */
 
 enum reach { REACH_NONE, REACH_TCP, REACH_SECURE };
 
@@ -21,13 +25,14 @@ struct exchange {
     void *context, *dealer, *monitor;
     enum reach reach;
     int failures;
+    bool cut; /* the secure connection ended: an answer could only have come over it */
 };
 
 static int set_up(struct exchange *e, const struct sl_join_exchange *x, struct sl_error *err) {
     const struct sl_zmq_option options[] = {
         {ZMQ_LINGER, 0, "ZMQ_LINGER"},
         {ZMQ_IMMEDIATE, 1, "ZMQ_IMMEDIATE"},
-        {ZMQ_RECONNECT_IVL, 100, "ZMQ_RECONNECT_IVL"},
+        {ZMQ_RECONNECT_IVL, AGAIN_MS, "ZMQ_RECONNECT_IVL"},
         {ZMQ_HANDSHAKE_IVL, 4000, "ZMQ_HANDSHAKE_IVL"},
         {ZMQ_IPV6, 1, "ZMQ_IPV6"},
     };
@@ -62,8 +67,9 @@ static void note_reach(struct exchange *e) {
         enum reach now = event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED ? REACH_SECURE
                          : event == ZMQ_EVENT_CONNECTED         ? REACH_TCP
                                                                 : REACH_NONE;
+        e->cut = e->cut || (e->reach == REACH_SECURE && event == ZMQ_EVENT_DISCONNECTED);
         e->reach = now > e->reach ? now : e->reach;
-        e->failures += now == REACH_NONE;
+        e->failures += event == ZMQ_EVENT_CONNECT_RETRIED;
     }
 }
 
@@ -94,14 +100,16 @@ static int talk(struct exchange *e, const struct sl_join_exchange *x, const uint
     bool sent = false;
     for (;;) {
         int64_t left_ms = sl_mono_since_ns(until, sl_clock_mono()) / SL_NS_PER_MS;
-        if (left_ms <= 0 || (e->failures >= FAILURES_MAX && e->reach != REACH_SECURE)) {
+        int failures_max = e->reach == REACH_TCP ? ENDED_MAX : REFUSED_MAX;
+        if (left_ms <= 0 || (e->failures >= failures_max && e->reach != REACH_SECURE)) {
             return no_answer(e, x->endpoint, err);
         }
         zmq_pollitem_t items[] = {
             {e->dealer, 0, (short)(sent ? ZMQ_POLLIN : ZMQ_POLLOUT), 0},
             {e->monitor, 0, ZMQ_POLLIN, 0},
         };
-        if (zmq_poll(items, 2, (long)left_ms) < 0 && errno != EINTR) {
+        bool cut = e->cut && sent; /* what came before the end is still read */
+        if (zmq_poll(items, 2, cut ? 0 : (long)left_ms) < 0 && errno != EINTR) {
             return sl_fail(err, SL_IO, "the joining socket failed: %s", zmq_strerror(errno));
         }
         if (items[1].revents) {
@@ -109,12 +117,15 @@ static int talk(struct exchange *e, const struct sl_join_exchange *x, const uint
         }
         if (items[0].revents & ZMQ_POLLOUT) {
             sent = zmq_send(e->dealer, data, size, ZMQ_DONTWAIT) >= 0;
+            e->cut = false; /* of an earlier connection */
         } else if (items[0].revents & ZMQ_POLLIN) {
             int n = zmq_recv(e->dealer, ret_data, SL_JOIN_BYTES_MAX, ZMQ_DONTWAIT);
             if (n >= 0 && n <= SL_JOIN_BYTES_MAX) {
                 *ret_size = (size_t)n;
                 return SL_OK;
             }
+        } else if (cut) {
+            return no_answer(e, x->endpoint, err);
         }
     }
 }

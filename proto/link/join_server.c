@@ -32,7 +32,8 @@
 #define DOMAIN "sluice.join"
 #define NICE 10 /* behind everything that works */
 #define PACKETS_MAX 16
-#define HEARD_MAX 512       /* connections whose one message is remembered */
+#define HEARD_MAX 512 /* connections whose one message is remembered */
+#define WAITING_MAX 64
 #define ROUTING_ID_BYTES 5  /* a zero byte and 32 bits, when the peer chose none */
 #define ENVELOPE_ROOM 256   /* CURVE wraps a message in a frame of its own */
 #define MESSAGES_PER_TURN 8 /* then the front has its turn */
@@ -62,6 +63,8 @@ struct sl_join_server {
     uint64_t refused_logged;
     uint32_t heard[HEARD_MAX]; /* ring of routing ids */
     uint32_t heard_next;
+    struct sl_join_packet waiting[WAITING_MAX]; /* ring; for the rate */
+    uint32_t waiting_first, waiting_count;
 };
 
 /* ---- opening ---- */
@@ -217,16 +220,41 @@ static void close_inside(struct sl_join_server *s) {
 
 /* ---- the thread ---- */
 
-static bool may_pass(struct sl_join_server *s, struct sl_mono now) {
-    int64_t cost_ns = SL_NS_PER_S / s->config.messages_per_s;
+static int64_t message_cost_ns(const struct sl_join_server *s) {
+    return SL_NS_PER_S / s->config.messages_per_s;
+}
+
+static void fill_credit(struct sl_join_server *s, struct sl_mono now) {
     s->message_credit_ns += s->filled.ns ? sl_mono_since_ns(now, s->filled) : SL_NS_PER_S;
     s->message_credit_ns = s->message_credit_ns > SL_NS_PER_S ? SL_NS_PER_S : s->message_credit_ns;
     s->filled = now;
-    if (s->message_credit_ns < cost_ns) {
+}
+
+static bool put_waiting(struct sl_join_server *s, const struct sl_join_packet *packet) {
+    if (s->waiting_count >= (uint32_t)s->config.waiting_max) {
         return false;
     }
-    s->message_credit_ns -= cost_ns;
+    s->waiting[(s->waiting_first + s->waiting_count++) % WAITING_MAX] = *packet;
     return true;
+}
+
+/* Whoever waits goes on, so many a second: nodes that join at once are all heard within seconds.
+ * Returns after how many ms there is more to do, -1: nobody waits. */
+static int64_t pass_on(struct sl_join_server *s, struct sl_mono now) {
+    fill_credit(s, now);
+    while (s->waiting_count && s->message_credit_ns >= message_cost_ns(s)) {
+        struct sl_join_packet *packet = &s->waiting[s->waiting_first];
+        s->message_credit_ns -= message_cost_ns(s);
+        if (sl_mailbox_put(s->arrived, packet) != SL_OK) {
+            break; /* the broker is behind: later */
+        }
+        explicit_bzero(packet, sizeof *packet); /* secrets of tokens */
+        s->waiting_first = (s->waiting_first + 1) % WAITING_MAX;
+        s->waiting_count--;
+        atomic_fetch_add(&s->messages, 1);
+    }
+    int64_t missing_ns = message_cost_ns(s) - s->message_credit_ns;
+    return !s->waiting_count ? -1 : missing_ns > 0 ? missing_ns / SL_NS_PER_MS + 1 : 1;
 }
 
 static bool spoke_before(struct sl_join_server *s, uint32_t conn) {
@@ -274,14 +302,11 @@ static bool receive(struct sl_join_server *s, struct sl_join_packet *packet, boo
     return true;
 }
 
-static void hear(struct sl_join_server *s, struct sl_mono now) {
+static void hear(struct sl_join_server *s) {
     struct sl_join_packet packet = {0};
     bool good = false;
     for (int i = 0; i < MESSAGES_PER_TURN && receive(s, &packet, &good); i++) {
-        if (good && !spoke_before(s, packet.conn) && may_pass(s, now) &&
-            sl_mailbox_put(s->arrived, &packet) == SL_OK) {
-            atomic_fetch_add(&s->messages, 1);
-        } else {
+        if (!good || spoke_before(s, packet.conn) || !put_waiting(s, &packet)) {
             atomic_fetch_add(&s->dropped, 1);
         }
     }
@@ -335,6 +360,7 @@ static void serve(struct sl_join_server *s, struct pollfd *polls) {
     int router_fd = -1;
     size_t size = sizeof router_fd;
     zmq_getsockopt(s->router, ZMQ_FD, &router_fd, &size);
+    int64_t pass_ms = -1;
     for (;;) {
         struct sl_mono now = sl_clock_mono();
         int64_t wait_ms = -1;
@@ -342,6 +368,9 @@ static void serve(struct sl_join_server *s, struct pollfd *polls) {
         polls[1] = (struct pollfd){sl_mailbox_fd(s->answers), POLLIN, 0};
         polls[2] = (struct pollfd){router_fd, POLLIN, 0};
         int count = sl_front_polls(s->front, now, polls + 3, &wait_ms);
+        if (pass_ms >= 0 && (wait_ms < 0 || wait_ms > pass_ms)) {
+            wait_ms = pass_ms;
+        }
         if (more_to_hear(s)) {
             wait_ms = 0;
         }
@@ -353,7 +382,8 @@ static void serve(struct sl_join_server *s, struct pollfd *polls) {
         }
         now = sl_clock_mono();
         sl_front_turn(s->front, now, polls + 3, count);
-        hear(s, now);
+        hear(s);
+        pass_ms = pass_on(s, now);
         answer(s);
         note_handshakes(s);
         note_flood(s, now);
@@ -400,6 +430,8 @@ static void set_defaults(struct sl_join_server_config *c) {
     c->address_max = c->address_max ? c->address_max : 8;
     c->accepts_per_s = c->accepts_per_s ? c->accepts_per_s : 50;
     c->messages_per_s = c->messages_per_s ? c->messages_per_s : 20;
+    bool fits = c->waiting_max > 0 && c->waiting_max < WAITING_MAX;
+    c->waiting_max = fits ? c->waiting_max : WAITING_MAX;
     c->life_ms = c->life_ms ? c->life_ms : 10000;
 }
 
@@ -461,6 +493,7 @@ void sl_join_server_destroy(struct sl_join_server *server) {
     sl_mailbox_destroy(server->answers);
     sem_destroy(&server->opened);
     explicit_bzero(&server->config.keys, sizeof server->config.keys);
+    explicit_bzero(server->waiting, sizeof server->waiting);
     free(server);
 }
 

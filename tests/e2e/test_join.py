@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """A node joins with a one-time token, is approved, works, gets a new key and is revoked: real programs.
 What is wrong with tokens, and floods of them, while an agent works."""
+import base64
+import hashlib
 import json
 import os
 import re
+import select
 import signal
 import socket
 import subprocess
@@ -12,6 +15,16 @@ import time
 
 from sluice_site import MODEL, alive, free_port
 from support import SiteCase
+
+
+def with_join_endpoint(token, port):
+    """The same token (proto/link/token.c), leading to another port of this machine."""
+    data = base64.urlsafe_b64decode(token[5:] + "=" * (-len(token[5:]) % 4))[:-6]
+    name = 1 + data[0]
+    endpoint = f"tcp://127.0.0.1:{port}".encode()
+    data = data[:name] + bytes([len(endpoint)]) + endpoint + data[name + 1 + data[name]:]
+    data += hashlib.blake2b(data, key=b"slj1-", digest_size=32).digest()[:6]
+    return "slj1-" + base64.urlsafe_b64encode(data).decode().rstrip("=")
 
 
 class JoinCase(SiteCase):
@@ -196,6 +209,8 @@ class TestWrong(JoinCase):
         self.assertIn("this is no token", self.join("hello", "--config", config, code=1))
         other = self.config("wrong", "node: somebody\n")
         self.assertIn("nothing was sent", self.join(token, "--config", other, code=1))
+        other = self.config("wrong", "no_such_key: 1\n")  # found before the token is used
+        self.assertIn("nothing was sent", self.join(token, "--config", other, code=1))
         self.assertFalse(os.path.exists(os.path.join(self.out, "wrong", "data", "agent.key")))
         for name in ("", "a b", "x" * 32, "ä"):
             self.sluice("agents", "enroll", name, code=1)
@@ -252,6 +267,54 @@ class TestWrong(JoinCase):
         self.assertIn("nobody answers", self.join(token, "--config", self.config("stray"), code=1))
         self.site.start_broker()
         self.join(token, "--config", self.config("stray"))
+
+
+class Deaf:
+    """A way to the joining socket that swallows the broker's answer to the request, and then breaks."""
+
+    HANDSHAKE = 64 + 168 + 2 + 100  # greeting, WELCOME, READY: what a CURVE server says before a message
+
+    def __init__(self, port):
+        self.port = port
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.swallowed = threading.Event()
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        client, _ = self.listener.accept()
+        with client, socket.create_connection(("127.0.0.1", self.port)) as broker:
+            passed = 0
+            while not self.swallowed.is_set():
+                for source in select.select([client, broker], [], [], 10)[0]:
+                    data = source.recv(65536)
+                    passed += len(data) if source is broker else 0
+                    if passed > self.HANDSHAKE or not data:
+                        self.swallowed.set()
+                    else:
+                        (client if source is broker else broker).sendall(data)
+            self.listener.close()
+
+
+class TestLostAnswer(JoinCase):
+    parts = ("broker",)
+
+    def test_the_key_stays_when_only_the_answer_was_lost(self):
+        """The broker took the node in, its answer was lost, and then nobody was there: the same command again."""
+        token = self.token("unheard")
+        config = self.config("unheard")
+        deaf = Deaf(self.join_port)
+        said = self.join(with_join_endpoint(token, deaf.listener.getsockname()[1]), "--config", config, code=1)
+        self.assertTrue(deaf.swallowed.is_set())
+        self.assertIn("nobody answers", said)
+        self.assertEqual(self.agent("unheard")["state"], "waiting")
+        self.assertIn("waits for an operator", self.join(token, "--config", config))
+        # A node that was rejected or revoked: what to do with its key is said.
+        self.sluice("agents", "reject", "unheard")
+        said = self.join(self.token("unheard"), "--config", config, code=1)
+        self.assertIn("move that file away", said)
+        key = os.path.join(self.out, "unheard", "data", "agent.key")
+        os.rename(key, key + ".old")
+        self.join(self.token("unheard"), "--config", config)
 
 
 class TestFlood(JoinCase):

@@ -45,6 +45,11 @@ static void facts_are_read(void **state) {
     assert_string_equal(facts.data_dir, "/var/lib");
     assert_string_equal(facts.server_key, KEY);
     assert_string_equal(facts.key_file, "/etc/k");
+    sl_join_facts_read("node: n1\t# x\ndata_dir:  /srv/my data#1 \t\n", &facts);
+    assert_string_equal(facts.node, "n1");
+    assert_string_equal(facts.data_dir, "/srv/my data#1");
+    sl_join_facts_read("node: # x\n", &facts);
+    assert_string_equal(facts.node, "");
     sl_join_facts_read("", &facts);
     assert_string_equal(facts.node, "");
 }
@@ -70,7 +75,12 @@ static void what_would_not_be_good_is_not_written(void **state) {
     SL_AUTO_BUF struct sl_buf kept = {0};
     assert_int_equal(sl_join_config_load(path, &kept, &err), SL_OK);
     assert_string_equal(kept.data, "data_dir: /tmp/x\npool:\n  url: nonsense\n");
+    assert_int_not_equal(sl_join_config_check(path, "n1", SECTION, &err), SL_OK);
     write_text(path, "data_dir: /tmp/x\n");
+    assert_int_equal(sl_join_config_check(path, "n1", SECTION, &err), SL_OK);
+    SL_AUTO_BUF struct sl_buf only_judged = {0};
+    assert_int_equal(sl_join_config_load(path, &only_judged, &err), SL_OK);
+    assert_string_equal(only_judged.data, "data_dir: /tmp/x\n");
     assert_int_equal(sl_join_config_save(path, "n1", SECTION, &err), SL_OK);
     SL_AUTO_BUF struct sl_buf text = {0};
     assert_int_equal(sl_join_config_load(path, &text, &err), SL_OK);

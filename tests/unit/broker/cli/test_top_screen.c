@@ -74,6 +74,14 @@ static void test_head_and_devices(void **state) {
     draw(&s);
     assert_int_equal(s.screen->count, 24);
     assert_true(line_with(&s, "agents 2   devices 3: 1 hash, 1 infer, 1 idle   drawn 180 W") > 0);
+    assert_int_equal(line_with(&s, "unknown draw"), -1);
+    assert_int_equal(line_with(&s, "not complete"), -1);
+    json_t *power = json_object_get(s.data.status, "power");
+    json_object_set_new(power, "devices_unknown", json_integer(2)); /* no watts are not 0 W */
+    json_object_set_new(s.data.status, "power_complete", json_false());
+    draw(&s);
+    assert_true(line_with(&s, "drawn 180 W and what 2 unknown draw") > 0);
+    assert_true(line_with(&s, "power -0.10 (not complete)") > 0);
     assert_true(line_with(&s, "61.2 MH/s") > 0);
     assert_true(line_with(&s, "30 waiting, 4 at work, 66 done") > 0);
     int a = line_with(&s, "node-a"), b = line_with(&s, "node-b"), c = line_with(&s, "node-c");
@@ -168,12 +176,30 @@ static void test_lists_and_the_end(void **state) {
     end(&s);
 }
 
+/* One picture for a file: nothing that was asked for is left out. */
+static void test_a_thousand_devices_in_one_picture(void **state) {
+    (void)state;
+    struct scene s;
+    begin(&s);
+    json_t *list = json_object_get(s.data.devices, "devices");
+    json_array_clear(list);
+    for (int i = 0; i < 1000; i++) {
+        json_array_append_new(list, json_pack("{s:s+}", "key", "n/", i == 999 ? "last" : "x"));
+    }
+    s.view.height = 0;
+    draw(&s);
+    assert_true(line_with(&s, "n/last") > 0);
+    assert_true(s.screen->count > 1000);
+    end(&s);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_head_and_devices),
         cmocka_unit_test(test_nothing_steers_the_terminal_and_all_fits),
         cmocka_unit_test(test_sorted_found_and_scrolled),
         cmocka_unit_test(test_lists_and_the_end),
+        cmocka_unit_test(test_a_thousand_devices_in_one_picture),
     };
     return cmocka_run_group_tests_name("top_screen", tests, NULL, NULL);
 }

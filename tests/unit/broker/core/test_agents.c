@@ -151,6 +151,31 @@ static void test_an_agent_of_the_file_can_be_revoked(void **state) {
     world_fini(&w);
 }
 
+/* An order that is refused changes nothing: the node is one of the file still, and is let in. */
+static void test_a_refused_order_leaves_a_node_of_the_file(void **state) {
+    (void)state;
+    struct world w;
+    struct sl_view_agent view;
+    start(&w);
+    assert_true(joining_hello(&w, KEY_B, "n2", KEY_B, 7, 1) != 0);
+    assert_int_equal(joining_order(&w, SL_AGENT_ROTATE, "n2", 1, 0), -SL_INVALID);
+    struct sl_msg hello = {.version = 1, .kind = SL_MSG_HELLO}; /* too old to rotate */
+    strcpy(hello.hello.node, "n2");
+    hello.hello.boot_id = 8;
+    world_msg(&w, KEY_B, 1 + 'B', 0, &hello);
+    assert_int_equal(joining_order(&w, SL_AGENT_ROTATE, "n2", MINUTE, 0), -SL_UNSUPPORTED);
+    assert_true(sl_view_agent_get(w.core, w.now, 0, &view));
+    assert_string_equal(view.state, "static");
+    assert_int_equal(w.store->agent_count, 0);
+    assert_true(joining_hello(&w, KEY_B, "n2", KEY_B, 9, 1) != 0);
+    assert_null(world_last_msg(&w, KEY_B, SL_MSG_GOODBYE));
+    /* One that is carried out gives it a row. */
+    assert_int_equal(joining_order(&w, SL_AGENT_ROTATE, "n2", MINUTE, 0), SL_OK);
+    assert_int_equal(w.store->agent_count, 1);
+    assert_true(joining_hello(&w, KEY_B, "n2", KEY_B, 10, 1) != 0);
+    world_fini(&w);
+}
+
 static void test_reject_and_approve_after_all(void **state) {
     (void)state;
     struct world w;
@@ -244,6 +269,57 @@ static void test_a_node_speaks_for_its_own_only(void **state) {
     world_fini(&w);
 }
 
+/* Made-up devices would be rows of the store and memory for ever. */
+static void test_a_node_has_so_many_devices(void **state) {
+    (void)state;
+    struct world w;
+    char key[SL_MSG_KEY_MAX];
+    start(&w);
+    world_join(&w, KEY_A, 1);
+    uint32_t node = sl_core_node_of_peer(w.core, KEY_A);
+    for (uint32_t i = 1; i < SL_CORE_NODE_DEVICES_MAX; i++) {
+        snprintf(key, sizeof key, KEY_A "/%u", i);
+        sl_core_device_add(w.core, key, node);
+    }
+    struct sl_msg_device said[2];
+    world_device(&said[0], KEY_A "/0");
+    world_device(&said[1], KEY_A "/new");
+    world_report_as(&w, KEY_A, said, 2, true);
+    assert_int_equal(w.core->nodes[node].device_count, SL_CORE_NODE_DEVICES_MAX);
+    assert_int_equal(sl_core_device_find(w.core, KEY_A "/new"), SL_CORE_NONE);
+    assert_int_equal(w.core->agents->foreign, 1);
+    assert_true(sl_core_node_up(w.core, node)); /* the others go on */
+    world_device(&said[1], KEY_A "/7");
+    world_report_as(&w, KEY_A, said, 2, true);
+    assert_int_equal(w.core->agents->foreign, 1);
+    world_fini(&w);
+}
+
+/* An epoch after which there is none would end the broker at its next grant. */
+static void test_an_epoch_that_nobody_granted(void **state) {
+    (void)state;
+    struct world w;
+    start(&w);
+    world_join(&w, KEY_A, 1);
+    uint32_t dev = sl_core_device_find(w.core, KEY_A "/0");
+    uint64_t before = w.core->fleet.epoch_max[dev];
+    struct sl_msg_device said;
+    for (int field = 0; field < 2; field++) {
+        world_device(&said, KEY_A "/0");
+        *(field ? &said.epoch : &said.epoch_max) = INT64_MAX;
+        world_report_as(&w, KEY_A, &said, 1, true);
+        assert_true(w.core->fleet.epoch_max[dev] <= before + 2); /* grants of ours */
+        assert_int_equal(w.core->agents->foreign, field + 1);
+    }
+    /* A store that has it already: this device gets nothing more, all else goes on. */
+    w.core->fleet.epoch_max[dev] = INT64_MAX;
+    world_order(&w, KEY_A "/0", SL_OVERRIDE_PIN, SL_MODE_IDLE);
+    world_report(&w, KEY_A, 1);
+    world_wait(&w, 2000);
+    assert_true(w.core->fleet.epoch_max[dev] == INT64_MAX);
+    world_fini(&w);
+}
+
 static void test_damaged_rows(void **state) {
     (void)state;
     struct world w;
@@ -267,8 +343,11 @@ int main(void) {
         cmocka_unit_test(test_revoked_is_heard_no_more),
         cmocka_unit_test(test_revocation_before_its_commit),
         cmocka_unit_test(test_an_agent_of_the_file_can_be_revoked),
+        cmocka_unit_test(test_a_refused_order_leaves_a_node_of_the_file),
         cmocka_unit_test(test_reject_and_approve_after_all),
         cmocka_unit_test(test_a_node_speaks_for_its_own_only),
+        cmocka_unit_test(test_a_node_has_so_many_devices),
+        cmocka_unit_test(test_an_epoch_that_nobody_granted),
         cmocka_unit_test(test_damaged_rows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

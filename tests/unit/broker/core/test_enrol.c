@@ -77,6 +77,9 @@ static void test_orders_that_are_refused(void **state) {
         w.store->token_count = 0; /* the made-up store is small */
     }
     assert_int_equal(joining_order(&w, SL_AGENT_ENROLL, "more", 15 * MINUTE, 99), -SL_LIMIT);
+    /* One in place of a token that was lost, or seen, is one of the 64. */
+    assert_int_equal(joining_order(&w, SL_AGENT_ENROLL, "n7", 15 * MINUTE, 99), SL_OK);
+    assert_int_equal(joining_order(&w, SL_AGENT_ENROLL, "more", 15 * MINUTE, 99), -SL_LIMIT);
     world_fini(&w);
 }
 

@@ -249,6 +249,31 @@ static void test_a_cap_for_one_of_two(void **state) {
     world_fini(&w);
 }
 
+/* An agent that ends itself has halted its devices: their watts are free at once. One that is
+ * silent may hash in its safe mode. */
+static void test_who_said_goodbye_draws_nothing(void **state) {
+    (void)state;
+    for (int silent = 0; silent < 2; silent++) {
+        struct sl_core_config c = config_of();
+        c.safe_mode = SL_MODE_HASH;
+        c.safe_mode_max_ms = 3600000;
+        struct world w;
+        start(&w, &c, 2);
+        live(&w, 2, 3);
+        assert_true(power_of(&w).drawn_mw == 400000);
+        struct sl_msg bye = {.kind = SL_MSG_GOODBYE};
+        if (silent) {
+            world_wait(&w, 60000);
+        } else {
+            world_msg(&w, "a", w.core->nodes[0].peer.conn, w.core->nodes[0].session, &bye);
+        }
+        assert_false(sl_core_node_up(w.core, 0));
+        world_wait(&w, 1000);
+        assert_true(power_of(&w).drawn_mw == (silent ? 400000 : 0));
+        world_fini(&w);
+    }
+}
+
 static void test_a_circuit(void **state) {
     (void)state;
     struct sl_core_config c = config_of();
@@ -378,6 +403,7 @@ int main(void) {
         cmocka_unit_test(test_floor_and_ramp),
         cmocka_unit_test(test_off_survives_a_restart),
         cmocka_unit_test(test_a_cap_for_one_of_two),
+        cmocka_unit_test(test_who_said_goodbye_draws_nothing),
         cmocka_unit_test(test_a_circuit),
         cmocka_unit_test(test_nothing_grows_before_old_leases_are_over),
         cmocka_unit_test(test_unknown_watts_stay_idle_under_a_cap),

@@ -23,13 +23,14 @@ struct ground {
     struct sl_link_keys client;
 };
 
-static void start(struct ground *g, int messages_per_s) {
+static void start(struct ground *g, int messages_per_s, int waiting_max) {
     struct sl_error err = {0};
     memset(g, 0, sizeof *g);
     assert_int_equal(sl_link_keys_generate(&g->config.keys, NULL), SL_OK);
     assert_int_equal(sl_link_keys_generate(&g->client, NULL), SL_OK);
     g->config.endpoint = "tcp://127.0.0.1:0";
     g->config.messages_per_s = messages_per_s;
+    g->config.waiting_max = waiting_max;
     g->config.accepts_per_s = 1000;
     if (sl_join_server_create(&g->config, &g->server, &err)) {
         fail_msg("%s", err.text);
@@ -77,7 +78,7 @@ static struct sl_join_packet hear(const struct ground *g) {
 static void an_unknown_key_is_heard_and_answered(void **state) {
     (void)state;
     struct ground g;
-    start(&g, 0);
+    start(&g, 0, 0);
     struct talk *t = begin(&g, &g.client, "let me in", 10000);
     pthread_create(&t->thread, NULL, talk, t);
     struct sl_join_packet packet = hear(&g);
@@ -99,7 +100,7 @@ static void what_may_go_wrong_is_told_apart(void **state) {
     (void)state;
     struct ground g;
     struct sl_link_keys other;
-    start(&g, 0);
+    start(&g, 0, 0);
     assert_int_equal(sl_link_keys_generate(&other, NULL), SL_OK);
     struct talk *t = begin(&g, &g.client, "hello", 10000);
     strcpy(t->exchange.server_key, other.public_key); /* of another site */
@@ -141,10 +142,11 @@ static void what_may_go_wrong_is_told_apart(void **state) {
     free(t);
 }
 
-static void messages_over_the_rate_are_dropped(void **state) {
+/* Of four at a rate of one a second the first is heard at once, another one waits. */
+static void messages_without_a_place_are_dropped(void **state) {
     (void)state;
     struct ground g;
-    start(&g, 1);
+    start(&g, 1, 1);
     struct talk *all[4];
     for (int i = 0; i < 4; i++) {
         all[i] = begin(&g, &g.client, "me too", 600);
@@ -159,6 +161,32 @@ static void messages_over_the_rate_are_dropped(void **state) {
     sl_join_server_stats(g.server, &stats);
     assert_in_range(stats.messages + stats.dropped, 1, 4);
     assert_in_range(stats.messages, 1, 2);
+    sl_join_server_destroy(g.server);
+}
+
+/* Many at once: all are heard, those over the rate a moment later. */
+static void messages_over_the_rate_wait(void **state) {
+    (void)state;
+    struct ground g;
+    start(&g, 5, 0);
+    struct talk *all[8];
+    for (int i = 0; i < 8; i++) {
+        all[i] = begin(&g, &g.client, "me too", 10000);
+        pthread_create(&all[i]->thread, NULL, talk, all[i]);
+    }
+    for (int i = 0; i < 8; i++) {
+        struct sl_join_packet packet = hear(&g);
+        sl_join_server_answer(g.server, &packet);
+    }
+    for (int i = 0; i < 8; i++) {
+        pthread_join(all[i]->thread, NULL);
+        assert_int_equal(all[i]->rc, SL_OK);
+        free(all[i]);
+    }
+    struct sl_join_server_stats stats;
+    sl_join_server_stats(g.server, &stats);
+    assert_int_equal(stats.messages, 8);
+    assert_int_equal(stats.dropped, 0);
     sl_join_server_destroy(g.server);
 }
 
@@ -193,7 +221,7 @@ static void strangers_that_leave_unread_words_behind(void **state) {
     (void)state;
     struct ground g;
     pthread_t threads[4];
-    start(&g, 0);
+    start(&g, 0, 0);
     for (int round = 0; round < 2; round++) {
         for (int i = 0; i < 4; i++) {
             assert_int_equal(pthread_create(&threads[i], NULL, rude, &g), 0);
@@ -212,7 +240,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_unknown_key_is_heard_and_answered),
         cmocka_unit_test(what_may_go_wrong_is_told_apart),
-        cmocka_unit_test(messages_over_the_rate_are_dropped),
+        cmocka_unit_test(messages_without_a_place_are_dropped),
+        cmocka_unit_test(messages_over_the_rate_wait),
         cmocka_unit_test(strangers_that_leave_unread_words_behind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
