@@ -225,6 +225,16 @@ static void a_warning_changes_nothing_but_what_people_see(void **state) {
     assert_int_equal(w.store->event_count, events); /* told once */
     give_xid(&w, &device, 31);
     assert_int_equal(w.store->event_count, events + 1);
+    for (int i = 0; i < 50; i++) { /* an application that does it again and again */
+        give_xid(&w, &device, 31);
+    }
+    assert_int_equal(w.store->event_count, events + 1);
+    for (int i = 0; i < 60; i++) {
+        world_wait(&w, 1000);
+        say(&w, &device);
+    }
+    give_xid(&w, &device, 31);
+    assert_int_equal(w.store->event_count, events + 2);
     give_xid(&w, &device, 95); /* worse */
     assert_int_equal(world_view(&w, "a/0").health.state, SL_HEALTH_QUARANTINE);
     give_xid(&w, &device, 13); /* a lesser one does not make it better */
