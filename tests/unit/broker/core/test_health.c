@@ -176,6 +176,7 @@ static void a_quarantined_device_gets_no_work_until_a_person_clears_it(void **st
     assert_string_equal(newest(&w)->kind, "health.quarantine");
     assert_string_equal(newest(&w)->device, "a/0");
     assert_string_equal(newest(&w)->node, "node-a");
+    assert_true(world_directive(&w, "a/0")->stay_idle); /* also when the broker is away */
     /* Neither a price, nor a pin, nor tests that pass bring it back. */
     world_batch(&w, "b1", "acme", 100, WORLD_BID_HIGH);
     world_order(&w, "a/0", SL_OVERRIDE_PIN, SL_MODE_HASH);
