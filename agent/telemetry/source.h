@@ -85,6 +85,7 @@ struct sl_kernel_device {
     enum sl_telemetry_source source;
     int64_t energy_uj, energy_ns; /* when last read; ns 0: never */
     uint8_t energy_counter;       /* which one of the board's that was: 0 the first */
+    uint32_t error_blocks;        /* of the chip that could be read at most */
 };
 /* Finds which driver serves the device: SL_TELEMETRY_NONE when none of ours. */
 enum sl_telemetry_source sl_kernel_find(const char *root, const struct sl_device_info *info,
