@@ -349,9 +349,22 @@ void sl_core_health_heard(struct sl_broker_core *core, uint32_t dev,
     }
 }
 
+const char *sl_core_health_holds(const struct sl_broker_core *core, uint32_t dev) {
+    const struct sl_core_health *h = core->fleet.health[dev];
+    struct sl_msg_device report;
+    if (!h || h->state < SL_HEALTH_DRAIN || core->fleet.state[dev] == SL_DEVICE_LOST ||
+        core->nodes[core->fleet.node[dev]].state != SL_SESSION_LIVE) {
+        return NULL;
+    }
+    sl_core_report_get(core, dev, &report);
+    bool holds = sl_health_judge(&core->config.policy.health, &h->seen, &report.telemetry).state >=
+                 (enum sl_health_state)h->state;
+    return holds ? h->text : NULL;
+}
+
 void sl_core_health_clear(struct sl_broker_core *core, uint32_t dev, const char *by) {
     struct sl_core_health *h = core->fleet.health[dev];
-    if (h && h->state != SL_HEALTH_OK) {
+    if (h && h->state != SL_HEALTH_OK && !sl_core_health_holds(core, dev)) {
         char text[SL_WHY_MAX];
         snprintf(text, sizeof text, "cleared by %s (it was in %s: %s)", by,
                  sl_health_state_name((enum sl_health_state)h->state), h->text ? h->text : "");

@@ -345,6 +345,31 @@ static void absurd_watts_are_posted_to_nobody(void **state) {
     }
 }
 
+/* Else it would be out again with the next report, as one more quarantine. */
+static void what_still_holds_cannot_be_cleared(void **state) {
+    (void)state;
+    struct world w;
+    start(&w);
+    struct sl_msg_device device = gpu("a/0");
+    fact(&w, &device, SL_FIG_LOST, 1);
+    assert_int_equal(world_view(&w, "a/0").health.incidents, 1);
+    world_order(&w, "a/0", SL_OVERRIDE_CLEAR, SL_MODE_INVALID);
+    assert_int_equal(world_last(&w, SL_CCMD_REPLY)->status, -SL_BADSTATE);
+    assert_non_null(strstr(world_last(&w, SL_CCMD_REPLY)->text, "still holds"));
+    world_order(&w, "a/0", SL_OVERRIDE_NONE, SL_MODE_INVALID);
+    assert_int_equal(world_last(&w, SL_CCMD_REPLY)->status, SL_OK);
+    assert_non_null(strstr(world_last(&w, SL_CCMD_REPLY)->text, "still holds"));
+    say(&w, &device);
+    assert_int_equal(world_view(&w, "a/0").health.state, SL_HEALTH_QUARANTINE);
+    assert_int_equal(world_view(&w, "a/0").health.incidents, 1);
+    fact(&w, &device, SL_FIG_LOST, 0);
+    world_order(&w, "a/0", SL_OVERRIDE_CLEAR, SL_MODE_INVALID);
+    assert_int_equal(world_last(&w, SL_CCMD_REPLY)->status, SL_OK);
+    assert_int_equal(world_view(&w, "a/0").health.state, SL_HEALTH_OK);
+    assert_int_equal(mode(&w, "a/0"), SL_MODE_HASH);
+    world_fini(&w);
+}
+
 static void only_what_exists_can_be_cleared(void **state) {
     (void)state;
     struct world w;
@@ -375,6 +400,7 @@ int main(void) {
         cmocka_unit_test(too_many_quarantines_are_a_case_for_repair),
         cmocka_unit_test(a_gpu_on_another_bus_is_another_device_with_the_same_past),
         cmocka_unit_test(absurd_watts_are_posted_to_nobody),
+        cmocka_unit_test(what_still_holds_cannot_be_cleared),
         cmocka_unit_test(only_what_exists_can_be_cleared),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
