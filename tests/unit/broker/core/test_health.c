@@ -292,7 +292,8 @@ static void a_gpu_on_another_bus_is_another_device_with_the_same_past(void **sta
     struct world w;
     start(&w);
     struct sl_msg_device device = gpu("a/0");
-    say(&w, &device);
+    fact(&w, &device, SL_FIG_TEMP_MC, 70000);
+    assert_int_equal(world_view(&w, "a/0").report.telemetry.figures[SL_FIG_TEMP_MC], 70000);
     world_batch(&w, "b1", "acme", 100, WORLD_BID_HIGH);
     world_running(&w, "a/0", w.now.mono.ns);
     give_xid(&w, &device, 79);
@@ -301,6 +302,10 @@ static void a_gpu_on_another_bus_is_another_device_with_the_same_past(void **sta
     world_hello_units(&w, "a", 9, 77, &moved, 1, NULL, 0);
     world_report_as(&w, "a", &moved, 1, true);
     assert_string_equal(world_view(&w, "a/0").state, "lost");
+    struct sl_msg_telemetry gone = world_view(&w, "a/0").report.telemetry;
+    assert_false(sl_telemetry_has(&gone, SL_FIG_TEMP_MC)); /* it is not as warm as it was */
+    assert_string_not_equal(gone.note, "");
+    assert_int_equal(gone.figures[SL_FIG_XIDS], 1);
     struct sl_view_device view = world_view(&w, "pci:0000:81:00.0/" UUID);
     assert_int_equal(view.health.state, SL_HEALTH_QUARANTINE);
     assert_int_equal(view.health.incidents, 1);
