@@ -67,7 +67,7 @@ static void enter_safe(struct sl_agent_core *core, struct agent_device *device, 
     if (mode == SL_MODE_HASH && core->pool_count == 0) {
         mode = SL_MODE_IDLE; /* nothing to hash for */
     }
-    if (device->sensed.unfit || device->stay_idle) {
+    if (device->sensed.unfit || (device->stay_idle && !SL_MUTANT(stay_idle_forgotten))) {
         mode = SL_MODE_IDLE; /* it is not to be trusted with any work, or people stopped it */
     }
     if (cause->kind == DEVC_EXPIRED) {
