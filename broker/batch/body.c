@@ -2,10 +2,22 @@
  * The body of one /v1/embeddings request: what is wrong in here fails that line alone. */
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "broker/batch/line.h"
 #include "proto/base/text.h"
+
+char *sl_batch_json_line(const json_t *value) {
+    char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
+    /* NEL, LINE SEPARATOR, PARAGRAPH SEPARATOR: the ones that JSON lets stand in a text. */
+    if (text && (strstr(text, "\xC2\x85") || strstr(text, "\xE2\x80\xA8") ||
+                 strstr(text, "\xE2\x80\xA9"))) {
+        free(text);
+        text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT | JSON_ENSURE_ASCII);
+    }
+    return text;
+}
 
 char *sl_batch_error_body(const char *type, const char *code, const char *param,
                           const char *message) {
@@ -19,7 +31,7 @@ char *sl_batch_error_body(const char *type, const char *code, const char *param,
     json_t *root =
         json_pack("{s:{s:s, s:s, s:s?, s:s?}}", "error", "message", safe, "type", type, "param",
                   param && sl_utf8_valid(param, strlen(param)) ? param : NULL, "code", code);
-    char *text = root ? json_dumps(root, JSON_COMPACT) : NULL;
+    char *text = root ? sl_batch_json_line(root) : NULL;
     json_decref(root);
     return text;
 }

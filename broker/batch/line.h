@@ -50,6 +50,10 @@ int sl_batch_line_check_body(struct sl_batch_line *line, json_t *body, struct sl
 /* Puts the model's prefix before each text of a line that is fit to run; ids stay as they are. May
  * refuse: with the prefix a text may be too long. */
 int sl_batch_line_prefix(struct sl_batch_line *line, const char *prefix, struct sl_error *err);
+/* Compact JSON as malloc'ed text that is one line for every reader, also for those that end a line
+ * where Unicode does, such as Python's str.splitlines: what would end one is escaped. NULL without
+ * memory. */
+char *sl_batch_json_line(const json_t *value);
 /* {"error":{message,type,param,code}} as malloc'ed text; NULL without memory. param may be NULL. */
 char *sl_batch_error_body(const char *type, const char *code, const char *param,
                           const char *message);

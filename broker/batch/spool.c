@@ -14,12 +14,12 @@
 #include "proto/base/text.h"
 
 #define LET_GO_BYTES ((size_t)4 * 1024 * 1024)
-#define PAGE_BYTES ((size_t)4096)
 
 struct sl_spool {
     const uint8_t *data; /* mapped: the pages come and go with the page cache */
     size_t size;
     struct sl_spool_header header;
+    size_t read;      /* bytes of records since the map was let go */
     bool tokens;      /* may hold lines with token ids */
     uint8_t *checked; /* [header.count] 1: the record's CRC was right */
     char id[SL_ID_MAX];
@@ -177,6 +177,16 @@ static bool cut_record(const uint8_t *at, size_t bytes, struct parts *ret_parts)
     return true;
 }
 
+/* What was read stays in the system's cache, not in this process, where every open batch would grow
+ * by its whole file in the course of its work. Pointers into the map stay good. */
+static void let_go(struct sl_spool *spool, size_t bytes) {
+    spool->read += bytes;
+    if (spool->read >= LET_GO_BYTES) {
+        spool->read = 0;
+        (void)madvise((void *)(uintptr_t)spool->data, spool->size, MADV_DONTNEED);
+    }
+}
+
 static int find_record(struct sl_spool *spool, uint32_t line, struct parts *ret_parts,
                        uint32_t *ret_worst_tokens, struct sl_error *err) {
     if (line >= spool->header.count) {
@@ -187,6 +197,7 @@ static int find_record(struct sl_spool *spool, uint32_t line, struct parts *ret_
         entry.bytes > spool->header.index_offset - entry.offset) {
         return damaged(spool, "index entry", err);
     }
+    let_go(spool, entry.bytes);
     const uint8_t *at = spool->data + entry.offset;
     if (!spool->checked[line]) {
         if (entry.crc != sl_spool_crc(0, at, entry.bytes)) {
@@ -253,24 +264,12 @@ int sl_spool_inputs(struct sl_spool *spool, uint32_t line, struct sl_msg_input *
     return SL_OK;
 }
 
-/* What was read once is not needed soon: it stays in the system's cache, not in this process. */
-static size_t let_go(const struct sl_spool *spool, size_t from, size_t read_to) {
-    if (read_to - from < LET_GO_BYTES) {
-        return from;
-    }
-    size_t bytes = (read_to < spool->size ? read_to : spool->size) - from;
-    bytes -= read_to < spool->size ? bytes % PAGE_BYTES : 0;
-    (void)madvise((void *)(uintptr_t)(spool->data + from), bytes, MADV_DONTNEED);
-    return from + bytes;
-}
-
 int sl_spool_verify(struct sl_spool *spool, uint32_t **ret_worst_tokens, bool *ret_tokens,
                     struct sl_error *err) {
     uint32_t *worst = calloc(spool->header.count, sizeof *worst);
     if (!worst) {
         return sl_fail(err, SL_NOMEM, "reading a spool");
     }
-    size_t kept_from = 0;
     for (uint32_t i = 0; i < spool->header.count; i++) {
         struct parts parts = {0};
         int rc = find_record(spool, i, &parts, &worst[i], err);
@@ -278,9 +277,8 @@ int sl_spool_verify(struct sl_spool *spool, uint32_t **ret_worst_tokens, bool *r
             free(worst);
             return rc;
         }
-        kept_from = let_go(spool, kept_from, (size_t)(parts.texts - (const char *)spool->data));
     }
-    let_go(spool, kept_from, spool->size + LET_GO_BYTES);
+    let_go(spool, LET_GO_BYTES);
     *ret_worst_tokens = worst;
     *ret_tokens = spool->tokens;
     return SL_OK;

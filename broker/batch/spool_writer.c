@@ -84,7 +84,7 @@ void sl_spool_writer_destroy(struct sl_spool_writer *writer) {
 
 /* The id as it will stand between the quotes of an output line. */
 static int append_custom_id(struct sl_buf *buf, const json_t *id, uint32_t *ret_bytes) {
-    SL_AUTO_FREE char *quoted = json_dumps(id, JSON_ENCODE_ANY | JSON_COMPACT);
+    SL_AUTO_FREE char *quoted = sl_batch_json_line(id);
     if (!quoted) {
         return -SL_NOMEM;
     }

@@ -264,6 +264,7 @@ int sl_cli_market(struct sl_cli *cli, struct sl_error *err) {
         {"at work", "issued", SL_CLI_NUMBER, true, false},
         {"done", "done", SL_CLI_NUMBER, true, false},
         {"failed", "failed", SL_CLI_NUMBER, true, false},
+        {"held by", "held", SL_CLI_TEXT, false, true},
         {NULL, NULL, SL_CLI_TEXT, false, false},
     };
     if (cli->argc == 2 && strcmp(cli->argv[1], "shadows") == 0) {

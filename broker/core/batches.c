@@ -221,12 +221,9 @@ bool sl_core_batch_pays_more(const struct sl_core_batch *a, const struct sl_core
     return a->worth != b->worth ? a->worth > b->worth : sl_core_batch_beats(a, b);
 }
 
-bool sl_core_batch_issuable(const struct sl_broker_core *core, const struct sl_core_batch *batch) {
-    if (((batch->row.state != SL_BATCH_IN_PROGRESS || !batch->lines_known || batch->settling) &&
-         (!batch->worst || batch->sealed || !SL_MUTANT(cancelled_batch_issued))) ||
-        batch->waiting == 0 || core->now.wall.ms >= batch->row.deadline.ms) {
-        return false;
-    }
+/* The next waiting line's worst cost is covered by what its tenant has left. */
+static bool is_next_affordable(const struct sl_broker_core *core,
+                               const struct sl_core_batch *batch) {
     for (uint32_t line = batch->hint; line < batch->row.lines_total; line++) {
         if (batch->line_state[line] == SL_CLINE_WAITING) {
             return sl_core_unit_cost(batch->worst[line], batch->row.bid_nusd_per_mtok) <=
@@ -234,6 +231,21 @@ bool sl_core_batch_issuable(const struct sl_broker_core *core, const struct sl_c
         }
     }
     return false;
+}
+
+bool sl_core_batch_issuable(const struct sl_broker_core *core, const struct sl_core_batch *batch) {
+    if (((batch->row.state != SL_BATCH_IN_PROGRESS || !batch->lines_known || batch->settling) &&
+         (!batch->worst || batch->sealed || !SL_MUTANT(cancelled_batch_issued))) ||
+        batch->waiting == 0 || core->now.wall.ms >= batch->row.deadline.ms) {
+        return false;
+    }
+    return is_next_affordable(core, batch);
+}
+
+bool sl_core_batch_over_budget(const struct sl_broker_core *core,
+                               const struct sl_core_batch *batch) {
+    return batch->row.state == SL_BATCH_IN_PROGRESS && batch->lines_known && !batch->settling &&
+           batch->waiting > 0 && !is_next_affordable(core, batch);
 }
 
 static int check_new(struct sl_broker_core *core, struct sl_batch_row *row, const char **ret_why) {

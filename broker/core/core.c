@@ -221,6 +221,7 @@ static void sweep(struct sl_broker_core *core) {
     sl_core_session_sweep(core);
     sl_core_rotate_sweep(core);
     sl_core_refusals_sweep(core);
+    sl_core_behind_sweep(core);
     sl_core_lease_sweep(core);
     sl_core_unit_sweep(core);
     sl_core_batch_sweep(core);
@@ -280,6 +281,9 @@ static void handle(struct sl_broker_core *core, struct sl_core_event *event) {
         break;
     case SL_CEV_REFUSALS:
         sl_core_refused_outside(core, event->refusals);
+        break;
+    case SL_CEV_BEHIND:
+        sl_core_behind(core, event->dropped);
         break;
     case SL_CEV_SETTLE:
         sl_core_settle(core, event);

@@ -90,6 +90,7 @@ enum sl_core_event_kind {
     SL_CEV_AGENT,     /* enroll, approve, ... by an operator (joining.h) */
     SL_CEV_JOIN,      /* a request of the second socket: answered by JOIN_REPLY, behind its row */
     SL_CEV_REFUSALS,  /* what the second socket refused by itself, in all (refusals.h) */
+    SL_CEV_BEHIND,    /* messages of agents given up unread, in all (behind.h) */
     SL_CEV_SHUTDOWN,  /* say goodbye to all sessions */
 };
 
@@ -123,6 +124,7 @@ struct sl_core_event {
     struct sl_core_agent_order order;   /* AGENT */
     const struct sl_core_join *join;    /* JOIN; the caller's */
     const struct sl_refusals *refusals; /* REFUSALS; the caller's */
+    uint64_t dropped;                   /* BEHIND */
 };
 
 enum sl_core_command_kind {

@@ -4,6 +4,7 @@
 #ifndef SLUICE_BROKER_CORE_CORE_INTERNAL_H
 #define SLUICE_BROKER_CORE_CORE_INTERNAL_H
 
+#include "broker/core/behind.h"
 #include "broker/core/core_state.h"
 #include "broker/core/pools.h"
 #include "broker/core/power.h"
@@ -103,7 +104,8 @@ struct sl_broker_core {
     sl_i128 shadow_hash_rem, shadow_lease_rem;
     int64_t shadow_ns, shadow_stored_ns;
     bool shadow_dirty;
-    struct sl_core_power *power;                                   /* power.h */
+    struct sl_core_power *power; /* power.h */
+    struct sl_core_behind behind;
     struct sl_core_agents *agents;                                 /* agents.h */
     struct sl_core_shadow_slot shadow_slots[SL_CORE_SHADOW_SLOTS]; /* as restored */
 };

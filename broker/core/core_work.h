@@ -68,6 +68,9 @@ bool sl_core_batch_beats(const struct sl_core_batch *a, const struct sl_core_bat
 bool sl_core_batch_pays_more(const struct sl_core_batch *a, const struct sl_core_batch *b);
 /* Lines wait, and the tenant can pay for the next one. */
 bool sl_core_batch_issuable(const struct sl_broker_core *core, const struct sl_core_batch *batch);
+/* It would be worked on, but what its tenant has left does not cover the next line. */
+bool sl_core_batch_over_budget(const struct sl_broker_core *core,
+                               const struct sl_core_batch *batch);
 void sl_core_batch_sweep(struct sl_broker_core *core);
 void sl_core_batch_free(struct sl_core_batch *batch);
 struct sl_core_tenant_state *sl_core_tenant_get(struct sl_broker_core *core, const char *id);

@@ -143,6 +143,7 @@ int sl_broker_core_restore_result(struct sl_broker_core *core, const struct sl_r
         return -SL_CORRUPT;
     }
     *state = row->status == SL_LINE_OK ? SL_CLINE_DONE : SL_CLINE_FAILED;
+    batch->dim = row->status == SL_LINE_OK ? row->dim : batch->dim;
     return SL_OK;
 }
 

@@ -151,12 +151,12 @@ static void take_failed(struct taking *t, const struct sl_msg_result_line *line,
  * is an elsewhere. A line that fails everywhere must not make one device after the other look
  * faulty: only its first failure counts against a device, and after some tries it fails itself.
  * What a spool still holds from before the device was healed says nothing about it now. */
-static void take_bad(struct taking *t, const struct sl_msg_result_line *line) {
+static void take_bad(struct taking *t, const struct sl_msg_result_line *line, bool blame) {
     struct sl_broker_core *core = t->core;
     struct sl_core_batch *batch = t->batch;
     uint32_t dev = t->unit->device;
     bool first = batch->line_tries[line->line]++ == 0;
-    if (first && dev != SL_CORE_NONE && t->unit->id > core->fleet.healed_unit[dev]) {
+    if (first && blame && dev != SL_CORE_NONE && t->unit->id > core->fleet.healed_unit[dev]) {
         core->fleet.faults[dev]++;
         core->fleet.good_lines[dev] = 0;
         sl_core_log(core, SL_LOG_WARN, "device.bad_vector", "device=%s faults=%u batch=%s line=%u",
@@ -188,6 +188,26 @@ static bool is_affordable(const struct taking *t, const struct sl_msg_result_lin
     return sl_core_tenant_left(t->core, t->batch->tenant) + held >= cost;
 }
 
+/* A batch has vectors of one length: where they are longer or shorter, the model's file is not the
+ * one that the batch began with. Nothing says which node has the right one, so the device is not
+ * called faulty for it: one wrong node that was first would take all others down. */
+static bool is_of_another_model(const struct taking *t, const struct sl_msg_result_line *line) {
+    uint32_t dim = line->vectors[0].dim;
+    uint32_t dev = t->unit->device;
+    if (t->batch->dim == 0 || t->batch->dim == dim) {
+        return false;
+    }
+    if (!t->batch->mixed) { /* once is enough: every line may be one */
+        t->batch->mixed = true;
+        sl_core_log(t->core, SL_LOG_WARN, "result.other_model",
+                    "device=%s batch=%s model=%s: vectors of %u numbers, before it of %u: its "
+                    "agent has another file of this model (sha256 in its log)",
+                    dev == SL_CORE_NONE ? "?" : t->core->fleet.cold[dev].key, t->batch->row.id,
+                    t->batch->row.model, dim, t->batch->dim);
+    }
+    return true;
+}
+
 static void take_ok(struct taking *t, const struct sl_msg_result_line *line) {
     struct sl_broker_core *core = t->core;
     struct sl_core_batch *batch = t->batch;
@@ -199,13 +219,18 @@ static void take_ok(struct taking *t, const struct sl_msg_result_line *line) {
     bool over_bound = batch->worst && line->tokens > batch->worst[line->line];
     uint8_t *vectors = over_bound || line->tokens == 0 ? NULL : join_vectors(line);
     if (!vectors) {
-        take_bad(t, line);
+        take_bad(t, line, true);
+        return;
+    }
+    if (is_of_another_model(t, line)) {
+        free(vectors);
+        take_bad(t, line, false);
         return;
     }
     struct sl_result_row row = {.vectors = vectors};
     fill_row(t, line, &row);
     row.vector_count = line->vector_count;
-    row.dim = line->vectors[0].dim;
+    row.dim = batch->dim = line->vectors[0].dim;
     struct sl_nusd amount = {0};
     /* Prices are at most 1e15 and tokens below 2^32: the amount always fits. */
     int64_t price = SL_MUTANT(price_of_present_bid) ? batch->row.bid_nusd_per_mtok : t->unit->price;
@@ -254,7 +279,7 @@ static void take_line(struct taking *t, const struct sl_msg_result_line *line) {
         break;
     case SL_LINE_FAILED:
     case SL_LINE_BAD_MODEL: /* it was offered for this model: the device's fault */
-        take_bad(t, line);
+        take_bad(t, line, true);
         break;
     case SL_LINE_INVALID:
     default:

@@ -62,6 +62,7 @@ void sl_view_status_get(const struct sl_broker_core *core, struct sl_now now,
     view.shares_rejected = c->shares[SL_SHARE_REJECTED];
     view.shares_unknown = c->shares[SL_SHARE_UNKNOWN];
     view.reports = core->reports;
+    view.dropped = core->behind.dropped;
     view.lines_done = c->lines;
     view.tokens_done = c->tokens;
     view.hash_factor_milli = core->config.hash_factor_milli;
@@ -231,7 +232,8 @@ bool sl_view_batch_get(const struct sl_broker_core *core, struct sl_now now, uin
                                      .waiting = batch->waiting,
                                      .issued = batch->issued,
                                      .done = batch->row.lines_completed,
-                                     .failed = batch->row.lines_failed};
+                                     .failed = batch->row.lines_failed,
+                                     .over_budget = sl_core_batch_over_budget(core, batch)};
         sl_text_copy(view.id, sizeof view.id, batch->row.id);
         sl_text_copy(view.tenant, sizeof view.tenant, batch->row.tenant);
         *ret_view = view;

@@ -107,6 +107,7 @@ struct sl_view_status {
     uint64_t shares_accepted, shares_stale, shares_rejected, shares_unknown;
     uint64_t hash_rate_hs;
     uint64_t reports; /* taken over since the broker's start */
+    uint64_t dropped; /* messages of agents given up unread (behind.h) */
     uint64_t lines_done;
     uint64_t tokens_done;
     int64_t hash_factor_milli;
@@ -152,6 +153,7 @@ struct sl_view_batch {
     uint32_t issued;
     uint32_t done;
     uint32_t failed;
+    bool over_budget; /* it waits for its tenant's budget */
 };
 
 /* What a policy, or a fixed mode, would have earned since the store began, by its shadow. */

@@ -20,6 +20,9 @@ static void write_fleet(struct sl_buf *buf, const struct sl_view_status *status)
     one(buf, "sluice_sessions_live", "gauge", "Agents with a live session.", status->sessions_live);
     one(buf, "sluice_reports_total", "counter", "Agents' reports taken over since the start.",
         status->reports);
+    one(buf, "sluice_messages_dropped_total", "counter",
+        "Agents' messages given up unread because the broker was behind; they come again.",
+        status->dropped);
     sl_view_metric_head(buf, "sluice_devices", "gauge", "Devices by the mode they run.");
     for (int mode = SL_MODE_IDLE; mode < SL_MODE_COUNT; mode++) {
         sl_buf_printf(buf, "sluice_devices{mode=\"%s\"} %u\n", sl_mode_name((enum sl_mode)mode),

@@ -39,6 +39,7 @@ struct sl_broker {
     struct sl_link *link;
     struct sl_join_server *join; /* NULL: switched off */
     struct sl_refusals refusals; /* of the joining socket, told to the core */
+    uint64_t dropped;            /* of the agents' socket, likewise */
     uint64_t joins_malformed;
     char join_endpoint[128], agents_endpoint[128]; /* as tokens name them; empty: unknown */
     struct sl_http *http;

@@ -69,9 +69,20 @@ static void give_back_memory(struct sl_broker *broker) {
     }
 }
 
+/* What the link gave up because we were behind. */
+static void count_dropped(struct sl_broker *broker) {
+    uint64_t dropped = sl_zmq_server_dropped(broker->link);
+    if (dropped != broker->dropped) {
+        broker->dropped = dropped;
+        struct sl_core_event event = {.kind = SL_CEV_BEHIND, .dropped = dropped};
+        sl_broker_step(broker, &event);
+    }
+}
+
 static void on_timer(uv_timer_t *timer) {
     struct sl_broker *broker = timer->data;
     give_back_memory(broker);
+    count_dropped(broker);
     sl_broker_count_refusals(broker);
     struct sl_core_event event = {.kind = SL_CEV_TIMER};
     sl_broker_step(broker, &event);

@@ -7,6 +7,12 @@
 #ifndef SLUICE_PROTO_BASE_LOG_H
 #define SLUICE_PROTO_BASE_LOG_H
 
+/* So many warnings of one event at once, and then so many a second; the rest is counted and told as
+ * `log.suppressed event=NAME lines=N`: peers must not fill a disk by what they are warned about.
+ * Decisions and errors are always written. */
+#define SL_LOG_WARNINGS_AT_ONCE 500
+#define SL_LOG_WARNINGS_PER_S 10
+
 enum sl_log_level { SL_LOG_ERROR = 1, SL_LOG_WARN, SL_LOG_INFO, SL_LOG_DEBUG };
 
 /* Default SL_LOG_INFO; set once at start, before threads are started. */

@@ -152,7 +152,7 @@ static int set_options(const struct sl_join_server *s, struct sl_error *err) {
         {ZMQ_ROUTER_MANDATORY, 1, "ZMQ_ROUTER_MANDATORY"},
         {ZMQ_CURVE_SERVER, 1, "ZMQ_CURVE_SERVER"},
         {ZMQ_SNDHWM, 4, "ZMQ_SNDHWM"},
-        {ZMQ_RCVHWM, 4, "ZMQ_RCVHWM"},
+        {ZMQ_RCVHWM, 0, "ZMQ_RCVHWM"}, /* unread.h says why; join_front.h limits what comes in */
         {ZMQ_HANDSHAKE_IVL, 3000, "ZMQ_HANDSHAKE_IVL"},
         {ZMQ_LINGER, 0, "ZMQ_LINGER"},
         {ZMQ_BACKLOG, SL_FRONT_CONNECTIONS_MAX, "ZMQ_BACKLOG"},

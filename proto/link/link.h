@@ -86,6 +86,7 @@ struct sl_zmq_server_config {
                                  NULL or empty: no file */
     const struct sl_link_admission *admission; /* from the start on; NULL: none */
     int hwm;                                   /* messages that wait for one agent; <= 0: 1000 */
+    int unread_max; /* of one agent's, while the owner is behind; <= 0: 8192 */
 };
 /* Starts the ZAP handler (its own thread) before it binds. -SL_EXISTS when the port is in use.
  * A key taken out of the file is refused from then on; on a connection that it still has, messages
@@ -103,6 +104,9 @@ const char *sl_zmq_server_endpoint(struct sl_link *link);
 void sl_zmq_server_stop_zap(struct sl_link *link);
 /* Refused handshakes since the start. */
 uint64_t sl_zmq_server_refused(struct sl_link *link);
+/* Messages given up since the start: an agent had more unread than unread_max or 12 MiB, or all of
+ * them together 256 MiB. Agents send again what is not acknowledged. */
+uint64_t sl_zmq_server_dropped(struct sl_link *link);
 
 struct sl_zmq_client_config {
     const char *endpoint;

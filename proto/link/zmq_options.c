@@ -40,7 +40,10 @@ int sl_zmq_set_common(void *socket, int hwm, struct sl_error *err) {
     int depth = hwm > 0 ? hwm : SL_ZMQ_HWM_DEFAULT;
     const struct sl_zmq_option options[] = {
         {ZMQ_SNDHWM, depth, "ZMQ_SNDHWM"},
-        {ZMQ_RCVHWM, depth, "ZMQ_RCVHWM"},
+        /* None: a full queue stops the input of its connection, and libzmq 4.3.4 does not survive
+         * it when that breaks with a heartbeat under way (its issues 3937 and 4364). What a broker
+         * has unread is limited in unread.h; an agent trusts its broker. */
+        {ZMQ_RCVHWM, 0, "ZMQ_RCVHWM"},
         /* They find a dead peer below TCP's many minutes; the sessions' own reports find a program
          * that hangs while its I/O thread lives. */
         {ZMQ_HEARTBEAT_IVL, 2000, "ZMQ_HEARTBEAT_IVL"},

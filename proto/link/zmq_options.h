@@ -20,7 +20,7 @@ struct sl_zmq_option {
 int sl_zmq_set(void *socket, const struct sl_zmq_option *options, size_t n, struct sl_error *err);
 int sl_zmq_set_text(void *socket, int option, const char *value, const char *name,
                     struct sl_error *err);
-/* Limits, heartbeats and time limits. hwm <= 0: the default. */
+/* Limits, heartbeats and time limits. hwm: of sending; <= 0: the default. */
 int sl_zmq_set_common(void *socket, int hwm, struct sl_error *err);
 /* Without a ZAP handler nobody is let in, in place of everybody. -SL_UNSUPPORTED: too old. */
 int sl_zmq_enforce_domain(void *router, struct sl_error *err);

@@ -10,10 +10,18 @@
 
 #include "proto/link/allow.h"
 #include "proto/link/conns.h"
+#include "proto/link/unread.h"
 #include "proto/link/zap.h"
 #include "proto/link/zmq_options.h"
 
-#define UNREAD_MAX 64
+/* The socket is emptied when so many were read and it still gave more... */
+#define EMPTY_AFTER 64
+/* ...of so many at a time, for a flood must not keep those who wait from being served. */
+#define EMPTY_MAX 65536
+/* Of one agent: more than its windows of results and shares (agent/core) and minutes of reports. */
+#define UNREAD_MAX 8192
+#define UNREAD_BYTES_MAX ((size_t)3 * SL_LINK_BYTES_MAX)
+#define UNREAD_TOTAL_MAX ((size_t)256 << 20)
 #define ZAP_DOMAIN "sluice.agents"
 #define CONNS_MAX 8192
 /* What ZeroMQ gives a peer that did not choose an id: a zero byte and 32 bits. */
@@ -26,6 +34,8 @@ struct zmq_server {
     struct sl_zap *zap;
     struct sl_allow *allow;
     struct sl_conns *conns;
+    struct sl_unread *unread;
+    uint32_t read;     /* since the socket was found empty, or was emptied */
     zmq_msg_t message; /* what recv returned last */
     char endpoint[256];
 };
@@ -84,23 +94,60 @@ static int receive_message(struct zmq_server *s, uint32_t *ret_id, bool *ret_goo
     return SL_OK;
 }
 
+/* Whoever chose a routing id or sent several frames is not one of ours. A key that left the file is
+ * no longer heard, though ZeroMQ cannot close its connection. NULL: not to be heard. */
+static const char *key_of(const struct zmq_server *s, bool good) {
+    zmq_msg_t *message = (zmq_msg_t *)&s->message; /* zmq_msg_gets only reads */
+    const char *key = good ? zmq_msg_gets(message, "User-Id") : NULL;
+    bool heard = key && strlen(key) == SL_LINK_KEY_MAX - 1 && sl_allow_has(s->allow, key, false);
+    return heard ? key : NULL;
+}
+
+/* We are behind: into our own queues with what there is (unread.h). */
+static int empty_socket(struct zmq_server *s) {
+    int rc = SL_OK;
+    s->read = 0;
+    for (int i = 0; rc == SL_OK && i < EMPTY_MAX; i++) {
+        uint32_t id = 0;
+        bool good = false;
+        rc = receive_message(s, &id, &good);
+        if (rc == SL_OK && key_of(s, good)) {
+            sl_unread_put(s->unread, id, &s->message);
+        }
+    }
+    return rc == -SL_AGAIN ? SL_OK : rc;
+}
+
+static int next_message(struct zmq_server *s, uint32_t *ret_id, bool *ret_good) {
+    int rc = s->read < EMPTY_AFTER ? SL_OK : empty_socket(s);
+    if (rc) {
+        return rc;
+    }
+    s->read++;
+    if (sl_unread_take(s->unread, ret_id, &s->message)) {
+        *ret_good = true;
+        return SL_OK;
+    }
+    rc = receive_message(s, ret_id, ret_good);
+    s->read = rc == -SL_AGAIN ? 0 : s->read;
+    return rc;
+}
+
 static int server_recv(struct sl_link *link, struct sl_link_peer *ret_peer,
                        const uint8_t **ret_data, size_t *ret_size, struct sl_error *err) {
     struct zmq_server *s = server_of(link);
     for (;;) {
         uint32_t id = 0;
         bool good = false;
-        int rc = receive_message(s, &id, &good);
+        int rc = next_message(s, &id, &good);
         if (rc == -SL_AGAIN) {
             return rc;
         }
         if (rc) {
             return sl_fail(err, SL_CLOSED, "the agents' socket is closed");
         }
-        /* Whoever chose a routing id or sent several frames is not one of ours. A key that left
-         * the file is no longer heard, though ZeroMQ cannot close its connection. */
-        const char *key = good ? zmq_msg_gets(&s->message, "User-Id") : NULL;
-        if (!key || strlen(key) != SL_LINK_KEY_MAX - 1 || !sl_allow_has(s->allow, key, false)) {
+        const char *key = key_of(s, good);
+        if (!key) {
             continue;
         }
         memcpy(ret_peer->key, key, SL_LINK_KEY_MAX);
@@ -150,6 +197,7 @@ static int server_send(struct sl_link *link, const struct sl_link_peer *peer, co
 static void server_destroy(struct sl_link *link) {
     struct zmq_server *s = server_of(link);
     zmq_msg_close(&s->message);
+    sl_unread_destroy(s->unread);
     if (s->router) {
         zmq_close(s->router); /* what was sent goes out meanwhile, within ZMQ_LINGER */
     }
@@ -175,9 +223,6 @@ static int set_options(struct zmq_server *s, const struct sl_zmq_server_config *
         {ZMQ_CURVE_SERVER, 1, "ZMQ_CURVE_SERVER"},
         /* A whole site may come back at once; the kernel cuts it to net.core.somaxconn. */
         {ZMQ_BACKLOG, 4096, "ZMQ_BACKLOG"},
-        /* Of one agent, unread: a program that is behind reads no more from its connection, so that
-         * reports wait, and are given up, at their agents, not in this memory. */
-        {ZMQ_RCVHWM, UNREAD_MAX, "ZMQ_RCVHWM"},
     };
     int rc = sl_zmq_set_common(s->router, config->hwm, err);
     rc = rc ? rc : sl_zmq_set(s->router, options, sizeof options / sizeof options[0], err);
@@ -210,6 +255,11 @@ static int bind_router(struct zmq_server *s, const char *endpoint, struct sl_err
 
 static int open_server(struct zmq_server *s, const struct sl_zmq_server_config *config,
                        struct sl_error *err) {
+    const struct sl_unread_limits unread = {
+        .count = config->unread_max > 0 ? (uint32_t)config->unread_max : UNREAD_MAX,
+        .bytes = UNREAD_BYTES_MAX,
+        .in_total = UNREAD_TOTAL_MAX,
+    };
     int rc = sl_zmq_check_endpoint(config->endpoint, true, err);
     if (rc) {
         return rc;
@@ -222,6 +272,7 @@ static int open_server(struct zmq_server *s, const struct sl_zmq_server_config *
     rc = sl_allow_create(config->allowed_path, &s->allow, err);
     rc = rc || !config->admission ? rc : sl_allow_admit(s->allow, config->admission, err);
     rc = rc ? rc : sl_conns_create(CONNS_MAX, &s->conns, err);
+    rc = rc ? rc : sl_unread_create(&unread, &s->unread, err);
     rc = rc ? rc : sl_zmq_context(&s->context, err);
     rc = rc ? rc : sl_zap_start(s->context, ZAP_DOMAIN, s->allow, &s->zap, err);
     if (rc) {
@@ -267,4 +318,8 @@ void sl_zmq_server_stop_zap(struct sl_link *link) {
 
 uint64_t sl_zmq_server_refused(struct sl_link *link) {
     return sl_zap_refused(server_of(link)->zap);
+}
+
+uint64_t sl_zmq_server_dropped(struct sl_link *link) {
+    return sl_unread_dropped(server_of(link)->unread);
 }

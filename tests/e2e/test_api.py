@@ -381,6 +381,9 @@ class Life(ApiCase):
             file_id = self.upload("\n".join(request(i, text) for i in range(200)))
             # 10 tokens at 10 USD/Mtok are 0.0001 USD a line: the budget of 0.001 USD pays for ten.
             batch = self.create(file_id, bid_usd_per_mtok="10", deadline="4s")["id"]
+            held = self.site.wait_for(lambda: [b["held"] for b in self.site.api(
+                "GET", "/api/v1/market", key=self.site.tenant_key)["batches"] if b["held"]], 4, 0.1)
+            self.assertEqual(held, ["budget"])  # while it waits, its tenant can see for what
             state = self.wait_batch(batch, "expired", 20)
             spent = self.query("SELECT coalesce(sum(amount_nusd),0) FROM transfers WHERE debit='tenant:poor'")[0][0]
             self.assertLessEqual(spent, 1_000_000)

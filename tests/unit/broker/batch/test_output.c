@@ -204,10 +204,48 @@ static void test_no_output_file_when_every_line_failed(void **state) {
     test_dir_remove(dir);
 }
 
+/* U+0085, U+2028, U+2029: no line ends in JSON Lines, but for Python's str.splitlines() they are.
+ */
+static void test_a_line_is_one_line_for_every_reader(void **state) {
+    (void)state;
+    static const char *const ends[] = {"\xC2\x85", "\xE2\x80\xA8", "\xE2\x80\xA9"};
+    static const char lines[] = TEST_LINE("a\xC2\x85\xE2\x80\xA8z", TEXT_BODY) "\n" TEST_LINE(
+        "b\xE2\x80\xA9",
+        "{\"model\":\"m\",\"input\":\"x\",\"no\xE2\x80\xA8\":1}") "\n" TEST_LINE("\xC3\xA9",
+                                                                                 TEXT_BODY) "\n";
+    char *dir = test_dir_make();
+    test_write_file(dir, "file-in", lines, sizeof lines - 1);
+    struct sl_batch_validation validation = {0};
+    struct sl_error err = {0};
+    assert_int_equal(test_validate(dir, "batch_0123", &validation, &err), SL_OK);
+    assert_int_equal(validation.lines.count, 3);
+    sl_batch_validation_fini(&validation);
+    struct sl_batch_row row = {
+        .id = "batch_0123", .tenant = "t", .model = "m", .after_finalizing = SL_BATCH_CANCELLED};
+    struct sl_reader reader = {rows, 0};
+    struct sl_file_row output = {0};
+    struct sl_file_row error = {0};
+    assert_int_equal(
+        sl_batch_write_outputs(dir, &reader, &row, (struct sl_wall){5000}, &output, &error, &err),
+        SL_OK);
+    size_t n = 0;
+    char *text = read_file(dir, error.id, &n);
+    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
+        assert_null(strstr(text, ends[i]));
+    }
+    assert_non_null(strstr(text, "\"custom_id\":\"a\\u0085\\u2028z\""));
+    assert_non_null(strstr(text, "\"custom_id\":\"b\\u2029\""));
+    assert_non_null(strstr(text, "Unknown parameter: 'no\\u2028'"));
+    assert_non_null(strstr(text, "\"custom_id\":\"\xC3\xA9\"")); /* all else stays readable */
+    free(text);
+    test_dir_remove(dir);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_lines_go_where_they_belong),
         cmocka_unit_test(test_a_hole_in_a_completed_batch_is_no_success),
+        cmocka_unit_test(test_a_line_is_one_line_for_every_reader),
         cmocka_unit_test(test_no_output_file_when_every_line_failed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -103,6 +103,61 @@ static void test_every_damaged_byte_is_noticed(void **state) {
     test_dir_remove(dir);
 }
 
+/* Pages of files that are mapped into this process and present. */
+static long file_pages(void) {
+    long size = 0;
+    long resident = 0;
+    long shared = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    assert_non_null(file);
+    assert_int_equal(fscanf(file, "%ld %ld %ld", &size, &resident, &shared), 3);
+    fclose(file);
+    return shared;
+}
+
+/* 16 MiB of texts: a batch at work, and one whose output is written, read all of them. */
+static void test_what_was_read_does_not_stay_in_memory(void **state) {
+    (void)state;
+    enum { LINES = 40, TEXT = 400 * 1024 };
+    char *dir = test_dir_make();
+    struct sl_buf file = {0};
+    char *text = malloc(TEXT + 1);
+    assert_non_null(text);
+    memset(text, 'x', TEXT);
+    text[TEXT] = '\0';
+    for (int i = 0; i < LINES; i++) {
+        sl_buf_printf(&file, TEST_LINE("%d", "{\"model\":\"m\",\"input\":\""), i);
+        file.len--; /* the bracket of the line */
+        sl_buf_printf(&file, "%s\"}}\n", text);
+    }
+    test_write_file(dir, "file-in", file.data, file.len);
+    sl_buf_fini(&file);
+    struct sl_batch_validation validation = {0};
+    struct sl_spool *spool = NULL;
+    struct sl_error err = {0};
+    assert_int_equal(test_validate(dir, "batch_1", &validation, &err), SL_OK);
+    assert_int_equal(validation.lines.count, LINES);
+    sl_batch_validation_fini(&validation);
+    assert_int_equal(sl_spool_open(dir, "batch_1", &spool, &err), SL_OK);
+    long before = file_pages();
+    long most = 0;
+    struct sl_msg_input first;
+    assert_int_equal(sl_spool_inputs(spool, 0, &first, 1, &err), SL_OK);
+    for (uint32_t i = 0; i < LINES; i++) {
+        struct sl_msg_input one;
+        assert_int_equal(sl_spool_inputs(spool, i, &one, 1, &err), SL_OK);
+        assert_int_equal(one.bytes, TEXT);
+        assert_memory_equal(one.text, text, TEXT);
+        long now = file_pages() - before;
+        most = now > most ? now : most;
+    }
+    assert_memory_equal(first.text, text, TEXT); /* a pointer that was given out stays good */
+    assert_in_range(most, 1, 10L * 1024 * 1024 / sysconf(_SC_PAGESIZE));
+    sl_spool_close(spool);
+    free(text);
+    test_dir_remove(dir);
+}
+
 static void test_crc_is_the_usual_one(void **state) {
     (void)state;
     assert_int_equal(sl_spool_crc(0, "123456789", 9), 0xCBF43926); /* the published check value */
@@ -113,6 +168,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_lines_come_back),
         cmocka_unit_test(test_every_damaged_byte_is_noticed),
+        cmocka_unit_test(test_what_was_read_does_not_stay_in_memory),
         cmocka_unit_test(test_crc_is_the_usual_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -178,6 +178,39 @@ static void test_bad_vectors(void **state) {
     }
 }
 
+/* A node whose file of the model is another one, since it started anew or is new here: a batch does
+ * not get vectors of two lengths, and no device is called faulty, since the first may be wrong. */
+static void test_vectors_of_another_model(void **state) {
+    (void)state;
+    static const uint8_t three[12] = {0, 0, 0x80, 0x3f, 0, 0, 0, 0x40, 0, 0, 0, 0x40};
+    const struct sl_msg_vector two_numbers = {0, 3, 2, three};
+    const struct sl_msg_vector three_numbers = {0, 3, 3, three};
+    for (int restarted = 0; restarted < 2; restarted++) {
+        struct world w;
+        start(&w, 2);
+        struct sl_unit_row unit = *world_unit(&w, "a/0", 0);
+        send_vectors(&w, &unit, 0, &two_numbers, 1, 3);
+        assert_int_equal(world_view_batch(&w, "b1").done, 1);
+        if (restarted) {
+            world_restart(&w);
+            assert_true(world_hello(&w, "a", 1, 78, 1) != 0);
+        }
+        send_vectors(&w, &unit, 1, &three_numbers, 1, 3);
+        for (int i = 1; i < SL_CORE_LINE_TRIES_MAX && !restarted; i++) {
+            world_line(&w, &unit, 1, SL_LINE_INVALID, 0, true, 0);
+            world_running(&w, "a/0", w.now.mono.ns);
+            unit = *world_unit(&w, "a/0", 0);
+            send_vectors(&w, &unit, 1, &three_numbers, 1, 3);
+        }
+        assert_int_equal(w.core->fleet.faults[0], 0);
+        assert_int_equal(world_stored_batch(&w, "b1")->lines_completed, 1);
+        assert_int_equal(world_stored_batch(&w, "b1")->lines_failed, restarted ? 0 : 1);
+        assert_int_equal(world_stored_batch(&w, "b1")->tokens, 3); /* the other is not billed */
+        world_check(&w);
+        world_fini(&w);
+    }
+}
+
 static void test_faulty_device(void **state) {
     (void)state;
     struct world w;
@@ -266,6 +299,7 @@ int main(void) {
         cmocka_unit_test(test_strangers_result),
         cmocka_unit_test(test_tenants_fault_is_not_billed),
         cmocka_unit_test(test_bad_vectors),
+        cmocka_unit_test(test_vectors_of_another_model),
         cmocka_unit_test(test_faulty_device),
         cmocka_unit_test(test_old_faults_of_a_healed_device),
         cmocka_unit_test(test_poisonous_line),

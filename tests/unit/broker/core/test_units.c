@@ -120,6 +120,7 @@ static void test_budget_holds(void **state) {
     world_running(&w, "a/0", w.now.mono.ns);
     struct sl_core_tenant_state *poor = sl_core_tenant_get(w.core, "poor");
     assert_int_equal((int64_t)poor->reserved, 160000);
+    assert_false(world_view_batch(&w, "b1").over_budget);
     uint32_t done = 0;
     for (int i = 0; i < 400; i++) {
         const struct sl_unit_row *unit = NULL;
@@ -140,6 +141,7 @@ static void test_budget_holds(void **state) {
     assert_int_equal((int64_t)poor->reserved, 0);
     assert_int_equal(world_directive(&w, "a/0")->mode, SL_MODE_HASH);
     assert_int_equal(world_view_batch(&w, "b1").waiting, 70);
+    assert_true(world_view_batch(&w, "b1").over_budget); /* and its tenant can see why */
     world_fini(&w);
 }
 

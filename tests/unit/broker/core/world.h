@@ -18,6 +18,7 @@ struct world_result {
     uint32_t line;
     enum sl_line_status status;
     int64_t amount;
+    uint32_t dim;
 };
 struct world_store {
     struct sl_device_row devices[64];

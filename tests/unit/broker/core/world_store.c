@@ -84,6 +84,7 @@ static void apply_result(struct world_store *s, const struct sl_result_row *row)
     out->line = row->line;
     out->status = row->status;
     out->amount = row->amount_nusd;
+    out->dim = row->dim;
     assert_int_equal(row->vectors != NULL, row->status == SL_LINE_OK);
 }
 
@@ -310,7 +311,8 @@ void world_store_restore(const struct world_store *s, struct sl_broker_core *cor
         assert_int_equal(sl_broker_core_restore_batch(core, &s->batches[i]), SL_OK);
     }
     for (uint32_t i = 0; i < s->result_count; i++) {
-        struct sl_result_row row = {.line = s->results[i].line, .status = s->results[i].status};
+        struct sl_result_row row = {
+            .line = s->results[i].line, .status = s->results[i].status, .dim = s->results[i].dim};
         sl_text_copy(row.batch, sizeof row.batch, s->results[i].batch);
         assert_int_equal(sl_broker_core_restore_result(core, &row), SL_OK);
     }

@@ -220,6 +220,8 @@ static void test_a_tenant_sees_its_own_batches(void **state) {
         json_t *market = view(false, SL_HTTP_VIEW_MARKET, cases[i].tenant);
         assert_int_equal(json_array_size(json_object_get(market, "batches")), cases[i].batches);
         assert_int_equal(json_array_size(json_object_get(market, "feeds")), 1);
+        const json_t *batch = json_array_get(json_object_get(market, "batches"), 0);
+        assert_true(!batch || json_is_null(json_object_get(batch, "held")));
         json_decref(market);
     }
 }

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -74,12 +75,78 @@ static void levels_below_the_set_one_are_silent(void **state) {
     sl_log_set_level(SL_LOG_INFO);
 }
 
+/* Runs `part` with stderr in a file; returns what it wrote, to be freed. */
+static char *written_by(void (*part)(void)) {
+    FILE *file = tmpfile();
+    int saved = dup(STDERR_FILENO);
+    assert_non_null(file);
+    dup2(fileno(file), STDERR_FILENO);
+    part();
+    dup2(saved, STDERR_FILENO);
+    close(saved);
+    long size = (fseek(file, 0, SEEK_END), ftell(file));
+    char *text = calloc(1, (size_t)size + 1);
+    rewind(file);
+    assert_int_equal(fread(text, 1, (size_t)size, file), (size_t)size);
+    fclose(file);
+    return text;
+}
+
+static unsigned count(const char *text, const char *what) {
+    unsigned n = 0;
+    for (const char *at = strstr(text, what); at; at = strstr(at + 1, what)) {
+        n++;
+    }
+    return n;
+}
+
+static void flood(void) {
+    for (int i = 0; i < 20000; i++) {
+        sl_log(SL_LOG_WARN, "test.flood", "number=%d", i);
+    }
+    sl_log(SL_LOG_WARN, "test.rare", "another event is not held back");
+    for (int i = 0; i < 2 * SL_LOG_WARNINGS_AT_ONCE; i++) {
+        sl_log(SL_LOG_INFO, "test.decision", "number=%d", i);
+        sl_log(SL_LOG_ERROR, "test.error", "number=%d", i);
+    }
+}
+
+static void a_second_later(void) {
+    usleep(1100 * 1000);
+    sl_log(SL_LOG_INFO, "test.later", "x");
+}
+
+static void a_flood_of_warnings_is_counted(void **state) {
+    (void)state;
+    char *text = written_by(flood);
+    unsigned lines = count(text, " W test.flood ");
+    assert_in_range(lines, SL_LOG_WARNINGS_AT_ONCE, SL_LOG_WARNINGS_AT_ONCE + 200);
+    assert_int_equal(count(text, " W test.rare "), 1);
+    assert_int_equal(count(text, " I test.decision "), 2 * SL_LOG_WARNINGS_AT_ONCE);
+    assert_int_equal(count(text, " E test.error "), 2 * SL_LOG_WARNINGS_AT_ONCE);
+    char *later = written_by(a_second_later);
+    /* What was told in the first second, if that took so long, and the rest. */
+    unsigned long long told = 0;
+    for (int part = 0; part < 2; part++) {
+        const char *at = part == 0 ? text : later;
+        static const char mark[] = " W log.suppressed event=test.flood lines=";
+        for (at = strstr(at, mark); at; at = strstr(at, mark)) {
+            at += sizeof mark - 1;
+            told += strtoull(at, NULL, 10);
+        }
+    }
+    assert_int_equal(told, 20000 - lines);
+    free(text);
+    free(later);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_line_of_known_form),
         cmocka_unit_test(no_text_can_forge_a_line),
         cmocka_unit_test(a_long_text_is_cut_and_ended),
         cmocka_unit_test(levels_below_the_set_one_are_silent),
+        cmocka_unit_test(a_flood_of_warnings_is_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

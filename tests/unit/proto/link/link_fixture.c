@@ -50,15 +50,24 @@ void fixture_allow(struct fixture *f, int first, int count) {
     assert_int_equal(rename(fresh, f->allowed), 0);
 }
 
-void fixture_serve(struct fixture *f, const char *endpoint, int hwm) {
+static void serve(struct fixture *f, const char *endpoint, int hwm, int unread_max) {
     struct sl_zmq_server_config config = {.endpoint = endpoint ? endpoint : "tcp://127.0.0.1:*",
                                           .keys = f->server_keys,
                                           .allowed_path = f->allowed,
-                                          .hwm = hwm};
+                                          .hwm = hwm,
+                                          .unread_max = unread_max};
     struct sl_error err = {0};
     if (sl_zmq_server_create(&config, &f->server, &err)) {
         fail_msg("%s", err.text);
     }
+}
+
+void fixture_serve(struct fixture *f, const char *endpoint, int hwm) {
+    serve(f, endpoint, hwm, 0);
+}
+
+void fixture_serve_unread(struct fixture *f, int unread_max) {
+    serve(f, NULL, 0, unread_max);
 }
 
 struct sl_link *fixture_client(const struct fixture *f, int key) {

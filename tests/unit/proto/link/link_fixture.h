@@ -23,6 +23,7 @@ void fixture_destroy(struct fixture *f);
 void fixture_allow(struct fixture *f, int first, int count);
 /* endpoint NULL: a free port. */
 void fixture_serve(struct fixture *f, const char *endpoint, int hwm);
+void fixture_serve_unread(struct fixture *f, int unread_max);
 struct sl_link *fixture_client(const struct fixture *f, int key);
 /* A plain DEALER with that key, for what our client would never do; *ret_context ends with
  * raw_close. */

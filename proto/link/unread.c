@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "proto/link/unread.h"
+
+#include <stdlib.h>
+
+#define BUCKETS 1024u /* a power of two */
+#define SMALL_BYTES ((size_t)64 * 1024)
+
+struct node {
+    struct node *next;
+    zmq_msg_t message;
+};
+
+/* A connection with messages here. */
+struct lane {
+    struct lane *chain; /* of its bucket */
+    struct lane *next;  /* in the order of their turns; the last one's is the first */
+    struct node *first, *last;
+    uint32_t routing_id;
+    uint32_t count;
+    size_t bytes;
+};
+
+struct sl_unread {
+    struct sl_unread_limits limits;
+    size_t bytes;
+    uint64_t dropped;
+    struct lane *last; /* whose turn was last; last->next is next. NULL: nothing waits */
+    struct lane *buckets[BUCKETS];
+};
+
+int sl_unread_create(const struct sl_unread_limits *limits, struct sl_unread **ret_unread,
+                     struct sl_error *err) {
+    struct sl_unread *unread = calloc(1, sizeof *unread);
+    if (!unread) {
+        return sl_fail(err, SL_NOMEM, "no memory for unread messages");
+    }
+    unread->limits = *limits;
+    *ret_unread = unread;
+    return SL_OK;
+}
+
+void sl_unread_destroy(struct sl_unread *unread) {
+    if (!unread) {
+        return;
+    }
+    zmq_msg_t message;
+    uint32_t id = 0;
+    zmq_msg_init(&message);
+    while (sl_unread_take(unread, &id, &message)) {}
+    zmq_msg_close(&message);
+    free(unread);
+}
+
+static struct lane **find(struct sl_unread *unread, uint32_t routing_id) {
+    struct lane **at = &unread->buckets[(routing_id * UINT32_C(2654435761)) >> 16 & (BUCKETS - 1)];
+    while (*at && (*at)->routing_id != routing_id) {
+        at = &(*at)->chain;
+    }
+    return at;
+}
+
+/* Its turn comes after all that wait already. */
+static struct lane *open_lane(struct sl_unread *unread, struct lane **at, uint32_t routing_id) {
+    struct lane *lane = calloc(1, sizeof *lane);
+    if (lane) {
+        lane->routing_id = routing_id;
+        lane->next = unread->last ? unread->last->next : lane;
+        if (unread->last) {
+            unread->last->next = lane;
+        }
+        unread->last = lane;
+        *at = lane;
+    }
+    return lane;
+}
+
+/* However much others have: each connection is heard with one message of the usual size. */
+static bool has_room(const struct sl_unread *unread, const struct lane *lane, size_t size) {
+    const struct sl_unread_limits *limits = &unread->limits;
+    bool fits = unread->bytes + size <= limits->in_total;
+    if (!lane) {
+        return fits || size <= SMALL_BYTES;
+    }
+    return fits && lane->count < limits->count && lane->bytes + size <= limits->bytes;
+}
+
+bool sl_unread_put(struct sl_unread *unread, uint32_t routing_id, zmq_msg_t *message) {
+    size_t size = zmq_msg_size(message);
+    struct lane **at = find(unread, routing_id);
+    struct node *node = has_room(unread, *at, size) ? malloc(sizeof *node) : NULL;
+    struct lane *lane = !node ? NULL : *at ? *at : open_lane(unread, at, routing_id);
+    if (!lane) {
+        free(node);
+        zmq_msg_close(message);
+        zmq_msg_init(message);
+        unread->dropped++;
+        return false;
+    }
+    node->next = NULL;
+    zmq_msg_init(&node->message);
+    zmq_msg_move(&node->message, message);
+    *(lane->first ? &lane->last->next : &lane->first) = node;
+    lane->last = node;
+    lane->count++;
+    lane->bytes += size;
+    unread->bytes += size;
+    return true;
+}
+
+static void close_lane(struct sl_unread *unread, struct lane *before, struct lane *lane) {
+    struct lane **at = find(unread, lane->routing_id);
+    *at = lane->chain;
+    before->next = lane->next;
+    unread->last = lane == before ? NULL : before;
+    free(lane);
+}
+
+bool sl_unread_take(struct sl_unread *unread, uint32_t *ret_routing_id, zmq_msg_t *message) {
+    struct lane *before = unread->last;
+    if (!before) {
+        return false;
+    }
+    struct lane *lane = before->next;
+    struct node *node = lane->first;
+    size_t size = zmq_msg_size(&node->message);
+    *ret_routing_id = lane->routing_id;
+    zmq_msg_move(message, &node->message);
+    zmq_msg_close(&node->message);
+    lane->first = node->next;
+    lane->count--;
+    lane->bytes -= size;
+    unread->bytes -= size;
+    free(node);
+    if (lane->count == 0) {
+        close_lane(unread, before, lane);
+    } else {
+        unread->last = lane;
+    }
+    return true;
+}
+
+uint64_t sl_unread_dropped(const struct sl_unread *unread) {
+    return unread->dropped;
+}
