@@ -19,6 +19,9 @@
 #define REQUESTS_MAX 256
 #define HEADER_BYTES (32 * 1024)
 #define IDLE_S 75u
+/* Of whoever has shown no key yet: there are 256 places, and nobody who only holds one may keep
+ * them from those who have something to say. */
+#define STRANGER_IDLE_S 10u
 #define FLUSH_NS (SL_NS_PER_S / 2)
 #define MULTIPART_EXTRA (64 * 1024) /* boundaries and part headers around a file */
 
@@ -119,6 +122,9 @@ static enum MHD_Result begin(struct sl_http_call *call, const char *method) {
     if (call->status == 0) {
         sl_http_route(call, method);
     }
+    if (call->who.role != SL_ROLE_INVALID) {
+        MHD_set_connection_option(call->connection, MHD_CONNECTION_OPTION_TIMEOUT, IDLE_S);
+    }
     const char *length =
         MHD_lookup_connection_value(call->connection, MHD_HEADER_KIND, "Content-Length");
     int64_t bytes = length ? strtoll(length, NULL, 10) : 0;
@@ -194,7 +200,8 @@ struct MHD_Daemon *sl_http_daemon(struct sl_http *http, int fd) {
                             MHD_OPTION_URI_LOG_CALLBACK, on_uri, http, MHD_OPTION_NOTIFY_COMPLETED,
                             on_completed, http, MHD_OPTION_CONNECTION_LIMIT,
                             (unsigned)SL_HTTP_CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
-                            IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEADER_BYTES,
+                            STRANGER_IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+                            (size_t)HEADER_BYTES,
                             fd < 0 ? MHD_OPTION_END : MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_END);
 }
 

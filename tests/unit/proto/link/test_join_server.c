@@ -13,6 +13,7 @@
 
 #include <poll.h>
 #include <pthread.h>
+#include <zmq.h>
 
 #include "proto/link/join.h"
 
@@ -161,11 +162,58 @@ static void messages_over_the_rate_are_dropped(void **state) {
     sl_join_server_destroy(g.server);
 }
 
+/* Talks without pause, with a heartbeat a millisecond, and leaves in the middle of it. */
+static void *rude(void *arg) {
+    const struct ground *g = arg;
+    void *context = zmq_ctx_new();
+    void *socket = zmq_socket(context, ZMQ_DEALER);
+    static const int zero = 0, one = 1, never = -1, long_ms = 10000;
+    zmq_setsockopt(socket, ZMQ_LINGER, &zero, sizeof zero);
+    zmq_setsockopt(socket, ZMQ_SNDHWM, &zero, sizeof zero);
+    zmq_setsockopt(socket, ZMQ_HEARTBEAT_IVL, &one, sizeof one);
+    zmq_setsockopt(socket, ZMQ_HEARTBEAT_TIMEOUT, &long_ms, sizeof long_ms);
+    zmq_setsockopt(socket, ZMQ_RECONNECT_IVL, &never, sizeof never);
+    zmq_setsockopt(socket, ZMQ_CURVE_SERVERKEY, g->config.keys.public_key, 40);
+    zmq_setsockopt(socket, ZMQ_CURVE_PUBLICKEY, g->client.public_key, 40);
+    zmq_setsockopt(socket, ZMQ_CURVE_SECRETKEY, g->client.secret_key, 40);
+    zmq_connect(socket, sl_join_server_endpoint(g->server));
+    for (int i = 0; i < 200; i++) {
+        for (int k = 0; k < 5; k++) {
+            zmq_send(socket, "0123456789012345678901234567890123456789", 40, ZMQ_DONTWAIT);
+        }
+        usleep(1000);
+    }
+    zmq_close(socket);
+    zmq_ctx_term(context);
+    return NULL;
+}
+
+/* libzmq would end the process (unread.h): strangers must not be able to. */
+static void strangers_that_leave_unread_words_behind(void **state) {
+    (void)state;
+    struct ground g;
+    pthread_t threads[4];
+    start(&g, 0);
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < 4; i++) {
+            assert_int_equal(pthread_create(&threads[i], NULL, rude, &g), 0);
+        }
+        for (int i = 0; i < 4; i++) {
+            pthread_join(threads[i], NULL);
+        }
+    }
+    struct sl_join_server_stats stats;
+    sl_join_server_stats(g.server, &stats);
+    assert_true(stats.dropped + stats.refused > 0);
+    sl_join_server_destroy(g.server);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_unknown_key_is_heard_and_answered),
         cmocka_unit_test(what_may_go_wrong_is_told_apart),
         cmocka_unit_test(messages_over_the_rate_are_dropped),
+        cmocka_unit_test(strangers_that_leave_unread_words_behind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
