@@ -68,6 +68,7 @@ static int open_link(struct sl_broker *broker, struct sl_error *err) {
         .endpoint = broker->config.agents_listen,
         .allowed_path = broker->config.allowed_file,
         .hwm = 10000,
+        .newest_only = sl_msg_bytes_report,
     };
     config.keys = broker->keys;
     struct sl_link_admission admission; /* before anybody can connect: a revoked key stays out */

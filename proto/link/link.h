@@ -10,6 +10,7 @@
 #ifndef SLUICE_PROTO_LINK_LINK_H
 #define SLUICE_PROTO_LINK_LINK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -87,6 +88,8 @@ struct sl_zmq_server_config {
     const struct sl_link_admission *admission; /* from the start on; NULL: none */
     int hwm;                                   /* messages that wait for one agent; <= 0: 1000 */
     int unread_max; /* of one agent's, while the owner is behind; <= 0: 8192 */
+    /* Of messages that this says true of, only the newest of a connection waits; NULL: of none. */
+    bool (*newest_only)(const uint8_t *data, size_t size);
 };
 /* Starts the ZAP handler (its own thread) before it binds. -SL_EXISTS when the port is in use.
  * A key taken out of the file is refused from then on; on a connection that it still has, messages

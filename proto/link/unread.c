@@ -7,7 +7,7 @@
 #define SMALL_BYTES ((size_t)64 * 1024)
 
 struct node {
-    struct node *next;
+    struct node *next, *before;
     zmq_msg_t message;
 };
 
@@ -16,6 +16,7 @@ struct lane {
     struct lane *chain; /* of its bucket */
     struct lane *next;  /* in the order of their turns; the last one's is the first */
     struct node *first, *last;
+    struct node *newest; /* the one that came with newest_only; NULL: none waits */
     uint32_t routing_id;
     uint32_t count;
     size_t bytes;
@@ -75,20 +76,52 @@ static struct lane *open_lane(struct sl_unread *unread, struct lane **at, uint32
     return lane;
 }
 
-/* However much others have: each connection is heard with one message of the usual size. */
-static bool has_room(const struct sl_unread *unread, const struct lane *lane, size_t size) {
+/* However much others have: each connection is heard with one message of the usual size. old: bytes
+ * of the one that it replaces. */
+static bool has_room(const struct sl_unread *unread, const struct lane *lane, size_t size,
+                     size_t old) {
     const struct sl_unread_limits *limits = &unread->limits;
-    bool fits = unread->bytes + size <= limits->in_total;
-    if (!lane) {
+    bool fits = unread->bytes - old + size <= limits->in_total;
+    if (!lane || lane->bytes == old) {
         return fits || size <= SMALL_BYTES;
     }
-    return fits && lane->count < limits->count && lane->bytes + size <= limits->bytes;
+    return fits && lane->count < limits->count && lane->bytes - old + size <= limits->bytes;
 }
 
-bool sl_unread_put(struct sl_unread *unread, uint32_t routing_id, zmq_msg_t *message) {
-    size_t size = zmq_msg_size(message);
+static void append(struct sl_unread *unread, struct lane *lane, struct node *node) {
+    size_t size = zmq_msg_size(&node->message);
+    node->next = NULL;
+    node->before = lane->last;
+    *(lane->last ? &lane->last->next : &lane->first) = node;
+    lane->last = node;
+    lane->count++;
+    lane->bytes += size;
+    unread->bytes += size;
+}
+
+/* Out of the lane, with its message. */
+static void take_out(struct sl_unread *unread, struct lane *lane, struct node *node) {
+    size_t size = zmq_msg_size(&node->message);
+    *(node->before ? &node->before->next : &lane->first) = node->next;
+    *(node->next ? &node->next->before : &lane->last) = node->before;
+    lane->newest = lane->newest == node ? NULL : lane->newest;
+    lane->count--;
+    lane->bytes -= size;
+    unread->bytes -= size;
+}
+
+static void node_free(struct node *node) {
+    zmq_msg_close(&node->message);
+    free(node);
+}
+
+bool sl_unread_put(struct sl_unread *unread, uint32_t routing_id, bool newest_only,
+                   zmq_msg_t *message) {
     struct lane **at = find(unread, routing_id);
-    struct node *node = has_room(unread, *at, size) ? malloc(sizeof *node) : NULL;
+    struct node *old = newest_only && *at ? (*at)->newest : NULL;
+    size_t old_size = old ? zmq_msg_size(&old->message) : 0;
+    bool room = has_room(unread, *at, zmq_msg_size(message), old_size);
+    struct node *node = room ? malloc(sizeof *node) : NULL;
     struct lane *lane = !node ? NULL : *at ? *at : open_lane(unread, at, routing_id);
     if (!lane) {
         free(node);
@@ -97,14 +130,14 @@ bool sl_unread_put(struct sl_unread *unread, uint32_t routing_id, zmq_msg_t *mes
         unread->dropped++;
         return false;
     }
-    node->next = NULL;
     zmq_msg_init(&node->message);
     zmq_msg_move(&node->message, message);
-    *(lane->first ? &lane->last->next : &lane->first) = node;
-    lane->last = node;
-    lane->count++;
-    lane->bytes += size;
-    unread->bytes += size;
+    append(unread, lane, node);
+    if (old) {
+        take_out(unread, lane, old);
+        node_free(old);
+    }
+    lane->newest = newest_only ? node : lane->newest;
     return true;
 }
 
@@ -123,15 +156,10 @@ bool sl_unread_take(struct sl_unread *unread, uint32_t *ret_routing_id, zmq_msg_
     }
     struct lane *lane = before->next;
     struct node *node = lane->first;
-    size_t size = zmq_msg_size(&node->message);
     *ret_routing_id = lane->routing_id;
+    take_out(unread, lane, node);
     zmq_msg_move(message, &node->message);
-    zmq_msg_close(&node->message);
-    lane->first = node->next;
-    lane->count--;
-    lane->bytes -= size;
-    unread->bytes -= size;
-    free(node);
+    node_free(node);
     if (lane->count == 0) {
         close_lane(unread, before, lane);
     } else {

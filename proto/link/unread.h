@@ -32,11 +32,13 @@ int sl_unread_create(const struct sl_unread_limits *limits, struct sl_unread **r
 void sl_unread_destroy(struct sl_unread *unread);
 SL_DEFINE_AUTO(sl_unread, sl_unread_destroy)
 
-/* Moves the message: afterwards *message is empty. False: it was one too many, and is gone. */
-bool sl_unread_put(struct sl_unread *unread, uint32_t routing_id, zmq_msg_t *message);
+/* Moves the message: afterwards *message is empty. False: it was one too many, and is gone.
+ * newest_only: of messages put with it, only the last one of a connection stays, in its place. */
+bool sl_unread_put(struct sl_unread *unread, uint32_t routing_id, bool newest_only,
+                   zmq_msg_t *message);
 /* Moves the next one into *message, an initialised one. False: there is none. */
 bool sl_unread_take(struct sl_unread *unread, uint32_t *ret_routing_id, zmq_msg_t *message);
-/* Since the start. */
+/* Since the start; those that a newer one replaced are not among them. */
 uint64_t sl_unread_dropped(const struct sl_unread *unread);
 
 #endif

@@ -35,6 +35,7 @@ struct zmq_server {
     struct sl_allow *allow;
     struct sl_conns *conns;
     struct sl_unread *unread;
+    bool (*newest_only)(const uint8_t *data, size_t size);
     uint32_t read;     /* since the socket was found empty, or was emptied */
     zmq_msg_t message; /* what recv returned last */
     char endpoint[256];
@@ -112,7 +113,9 @@ static int empty_socket(struct zmq_server *s) {
         bool good = false;
         rc = receive_message(s, &id, &good);
         if (rc == SL_OK && key_of(s, good)) {
-            sl_unread_put(s->unread, id, &s->message);
+            bool newest = s->newest_only &&
+                          s->newest_only(zmq_msg_data(&s->message), zmq_msg_size(&s->message));
+            sl_unread_put(s->unread, id, newest, &s->message);
         }
     }
     return rc == -SL_AGAIN ? SL_OK : rc;
@@ -293,6 +296,7 @@ int sl_zmq_server_create(const struct sl_zmq_server_config *config, struct sl_li
         return sl_fail(err, SL_NOMEM, "no memory for the agents' socket");
     }
     s->link.ops = &server_ops;
+    s->newest_only = config->newest_only;
     zmq_msg_init(&s->message);
     int rc = open_server(s, config, err);
     if (rc) {

@@ -44,3 +44,18 @@ int sl_msg_check_version(uint32_t theirs, uint32_t newest, struct sl_error *err)
                    "the other end speaks wire version %u, this program %u to %u: update %s", theirs,
                    oldest, newest, theirs > newest ? "this program" : "the other one");
 }
+
+/* Envelope: version, session and sequence are varints, the body's field says what it is. */
+#define TAG_REPORT ((12u << 3) | 2u)
+
+bool sl_msg_bytes_report(const uint8_t *data, size_t size) {
+    size_t at = 0;
+    while (at < size && (data[at] & 7) == 0 && data[at] < 0x80) {
+        at++;
+        while (at < size && data[at] >= 0x80) {
+            at++;
+        }
+        at++;
+    }
+    return at < size && data[at] == TAG_REPORT;
+}

@@ -15,6 +15,7 @@
 #ifndef SLUICE_PROTO_WIRE_CODEC_H
 #define SLUICE_PROTO_WIRE_CODEC_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -52,5 +53,9 @@ int sl_msg_device_unpack(const uint8_t *data, size_t size, struct sl_msg_device 
 int sl_msg_check_version(uint32_t theirs, uint32_t newest, struct sl_error *err);
 
 const char *sl_msg_kind_name(enum sl_msg_kind kind);
+
+/* Whether the bytes are a report's, by their first fields alone: a newer report says all that an
+ * older one did, so of those that wait only the last need be decoded. */
+bool sl_msg_bytes_report(const uint8_t *data, size_t size);
 
 #endif

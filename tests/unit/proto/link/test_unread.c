@@ -18,14 +18,19 @@ static struct sl_unread *make(uint32_t count, size_t bytes, size_t in_total) {
     return unread;
 }
 
-static bool put(struct sl_unread *unread, uint32_t id, char what, size_t size) {
+static bool put_as(struct sl_unread *unread, uint32_t id, bool newest_only, char what,
+                   size_t size) {
     zmq_msg_t message;
     assert_int_equal(zmq_msg_init_size(&message, size), 0);
     memset(zmq_msg_data(&message), what, size);
-    bool kept = sl_unread_put(unread, id, &message);
+    bool kept = sl_unread_put(unread, id, newest_only, &message);
     assert_int_equal(zmq_msg_size(&message), 0);
     zmq_msg_close(&message);
     return kept;
+}
+
+static bool put(struct sl_unread *unread, uint32_t id, char what, size_t size) {
+    return put_as(unread, id, false, what, size);
 }
 
 /* The first byte of the next one; 0: none. */
@@ -86,6 +91,34 @@ static void what_is_beyond_a_limit_is_dropped_and_counted(void **state) {
     sl_unread_destroy(unread);
 }
 
+static void only_the_newest_report_waits(void **state) {
+    (void)state;
+    uint32_t id = 0;
+    struct sl_unread *unread = make(3, 100, 250);
+    assert_true(put_as(unread, 1, true, 'a', 90));
+    for (char c = 'b'; c <= 'y'; c++) {
+        assert_true(put_as(unread, 1, true, c, 95)); /* in the room of the one before */
+    }
+    assert_true(put(unread, 1, '1', 1));
+    assert_true(put_as(unread, 1, true, 'z', 99));   /* behind what was said between them */
+    assert_true(put_as(unread, 2, true, 'A', 10));   /* of another connection */
+    assert_false(put_as(unread, 1, true, 'x', 100)); /* no room: the old one stays */
+    assert_int_equal(sl_unread_dropped(unread), 1);
+    static const char out[] = "1Az";
+    for (const char *at = out; *at; at++) {
+        assert_int_equal(take(unread, &id), *at);
+    }
+    assert_int_equal(take(unread, &id), 0);
+    /* What was taken is not replaced. */
+    assert_true(put_as(unread, 1, true, 'a', 1) && put(unread, 1, '1', 1));
+    assert_int_equal(take(unread, &id), 'a');
+    assert_true(put_as(unread, 1, true, 'b', 1));
+    assert_int_equal(take(unread, &id), '1');
+    assert_int_equal(take(unread, &id), 'b');
+    assert_true(put_as(unread, 9, true, 'c', 1) && put_as(unread, 9, true, 'd', 1));
+    sl_unread_destroy(unread);
+}
+
 static void thousands_of_connections(void **state) {
     (void)state;
     enum { MANY = 5000 };
@@ -110,6 +143,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(connections_take_turns_and_keep_their_order),
         cmocka_unit_test(what_is_beyond_a_limit_is_dropped_and_counted),
+        cmocka_unit_test(only_the_newest_report_waits),
         cmocka_unit_test(thousands_of_connections),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "proto/wire/codec.h"
@@ -67,6 +68,28 @@ static void equality_sees_a_difference(void **state) {
     }
     random_msg_destroy(a);
     random_msg_destroy(b);
+}
+
+static void a_report_is_known_by_its_first_bytes(void **state) {
+    (void)state;
+    struct random_msg *r = random_msg_create(11);
+    for (int kind = SL_MSG_HELLO; kind <= SL_MSG_ROTATE_KEY; kind++) {
+        for (int i = 0; i < 20; i++) {
+            SL_AUTO_BUF struct sl_buf out = {0};
+            const struct sl_msg *msg = random_msg_next(r, (enum sl_msg_kind)kind, false);
+            assert_int_equal(sl_msg_encode(msg, &out, NULL), 0);
+            const uint8_t *bytes = (const uint8_t *)out.data;
+            assert_int_equal(sl_msg_bytes_report(bytes, out.len), kind == SL_MSG_REPORT);
+            for (size_t cut = 0; cut < 30 && cut < out.len; cut++) { /* reads no further */
+                uint8_t *exact = malloc(cut + 1);
+                memcpy(exact, bytes, cut);
+                exact = realloc(exact, cut ? cut : 1);
+                (void)sl_msg_bytes_report(exact, cut);
+                free(exact);
+            }
+        }
+    }
+    random_msg_destroy(r);
 }
 
 static void encoding_appends(void **state) {
@@ -145,6 +168,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_message_survives_encoding_and_decoding),
         cmocka_unit_test(equality_sees_a_difference),
+        cmocka_unit_test(a_report_is_known_by_its_first_bytes),
         cmocka_unit_test(encoding_appends),
         cmocka_unit_test(the_hello_of_an_older_agent_is_understood),
         cmocka_unit_test(one_version_apart_is_understood_two_are_not),
