@@ -149,7 +149,7 @@ static int replay_node(struct sl_agent_core *core, const void *key, size_t key_s
 static int replay_epoch(struct sl_agent_core *core, const void *key, size_t key_size,
                         const uint8_t *value, size_t value_size, struct sl_error *err) {
     char name[SL_JOURNAL_KEY_MAX + 1] = {0};
-    if (value_size != 8 || key_size > SL_JOURNAL_KEY_MAX) {
+    if (value_size < 8 || value_size > AGENT_EPOCH_BYTES_MAX || key_size > SL_JOURNAL_KEY_MAX) {
         return sl_fail(err, SL_CORRUPT, "the journal holds an epoch that we never wrote");
     }
     memcpy(name, key, key_size);
@@ -157,6 +157,7 @@ static int replay_epoch(struct sl_agent_core *core, const void *key, size_t key_
     if (device) { /* else it is not in the machine today; the journal keeps it */
         device->epoch_durable = agent_get_le(value, 8);
         device->epoch_asked = device->epoch_durable;
+        device->stay_idle = value_size == AGENT_EPOCH_BYTES_MAX && value[8] != 0;
     }
     return SL_OK;
 }

@@ -45,6 +45,7 @@ struct agent_lease {
     enum sl_mode mode;
     char model[SL_MSG_NAME_MAX];
     const char *pool; /* named by the directive; during the step only */
+    bool stay_idle;   /* likewise; kept in the device, beyond the lease */
     int64_t expires_ns;
     uint64_t ticket; /* of the epoch's journal record */
     bool halting;    /* a halt was asked for */
@@ -79,6 +80,7 @@ struct agent_device {
     uint64_t epoch_ticket;
     enum sl_mode mode; /* posted to the device; INVALID: none yet */
     uint64_t epoch;    /* under which the device was told to run it */
+    bool stay_idle;    /* by the newest directive: the safe mode does no work */
     bool leased;       /* the posted mode is that of the lease (not the safe mode) */
     struct agent_lease lease;
     int64_t safe_until_ns;

@@ -64,16 +64,17 @@ static void unbind(struct sl_agent_core *core, struct agent_device *device, stru
 static void enter_safe(struct sl_agent_core *core, struct agent_device *device, struct sl_now now,
                        const struct agent_cause *cause) {
     enum sl_mode mode = core->session.safe_mode;
-    if (cause->kind == DEVC_EXPIRED) {
-        agent_log(core, SL_LOG_WARN, "device.expired",
-                  "device=%s epoch=%llu not renewed in time, safe mode %s from now on",
-                  device->info.key, (unsigned long long)device->lease.epoch, sl_mode_name(mode));
-    }
     if (mode == SL_MODE_HASH && core->pool_count == 0) {
         mode = SL_MODE_IDLE; /* nothing to hash for */
     }
-    if (device->sensed.unfit) {
-        mode = SL_MODE_IDLE; /* it is not to be trusted with any work */
+    if (device->sensed.unfit || (device->stay_idle && !SL_MUTANT(stay_idle_forgotten))) {
+        mode = SL_MODE_IDLE; /* it is not to be trusted with any work, or people stopped it */
+    }
+    if (cause->kind == DEVC_EXPIRED) {
+        agent_log(core, SL_LOG_WARN, "device.expired",
+                  "device=%s epoch=%llu not renewed in time, safe mode %s from now on%s",
+                  device->info.key, (unsigned long long)device->lease.epoch, sl_mode_name(mode),
+                  device->stay_idle ? " (it was told to stay idle)" : "");
     }
     unbind(core, device, now, mode);
     device->safe_until_ns = SL_MUTANT(safe_mode_for_ever)
@@ -113,6 +114,16 @@ static void fail(struct sl_agent_core *core, struct agent_device *device, struct
     core->session.report_wanted = true;
 }
 
+/* Eight bytes, as ever; a ninth where the device has to stay idle over a restart, too. */
+static uint64_t write_epoch(struct sl_agent_core *core, const struct agent_device *device,
+                            uint64_t epoch, bool urgent) {
+    uint8_t value[AGENT_EPOCH_BYTES_MAX];
+    agent_put_le(value, epoch, 8);
+    value[8] = 1;
+    return agent_journal(core, SL_JOURNAL_EPOCH, device->info.key, strlen(device->info.key), value,
+                         device->stay_idle ? 9 : 8, urgent);
+}
+
 static void store(struct sl_agent_core *core, struct agent_device *device, struct sl_now now,
                   const struct agent_cause *cause) {
     bool halting = is_halted(device); /* by an earlier directive */
@@ -123,11 +134,10 @@ static void store(struct sl_agent_core *core, struct agent_device *device, struc
         device->lease.halting = true;
         halt(core, device);
     }
-    uint8_t value[8];
-    agent_put_le(value, SL_MUTANT(epoch_not_stored) ? device->epoch_durable : device->lease.epoch,
-                 8);
-    device->lease.ticket = agent_journal(core, SL_JOURNAL_EPOCH, device->info.key,
-                                         strlen(device->info.key), value, sizeof value, true);
+    device->stay_idle = device->lease.stay_idle;
+    device->lease.ticket = write_epoch(
+        core, device, SL_MUTANT(epoch_not_stored) ? device->epoch_durable : device->lease.epoch,
+        true);
     device->epoch_asked = device->lease.epoch;
     device->epoch_ticket = device->lease.ticket;
     if (SL_MUTANT(epoch_not_durable)) {
@@ -141,6 +151,10 @@ static void store(struct sl_agent_core *core, struct agent_device *device, struc
 static void renew(struct sl_agent_core *core, struct agent_device *device, struct sl_now now,
                   const struct agent_cause *cause) {
     device->lease.expires_ns = cause->lease->expires_ns;
+    if (device->stay_idle != cause->lease->stay_idle) { /* an order came or went while it idles */
+        device->stay_idle = cause->lease->stay_idle;
+        (void)write_epoch(core, device, device->epoch_asked, false);
+    }
     if (device->lease.mode == SL_MODE_HASH) {
         agent_pool_ask(core, now, device, cause->lease->pool);
     }

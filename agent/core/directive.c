@@ -64,6 +64,7 @@ void agent_on_directive(struct sl_agent_core *core, struct sl_now now, struct sl
         .expires_ns = agent_lease_clock(now, sl_mono_after_ms(received, ttl_ms).ns),
         .received_ns = received.ns,
         .pool = directive->pool,
+        .stay_idle = directive->stay_idle,
     };
     sl_text_copy(lease.model, sizeof lease.model, directive->model);
     struct agent_cause cause = {.kind = DEVC_RENEW, .lease = &lease};

@@ -81,9 +81,9 @@ void sl_agent_telemetry(struct sl_agent_core *core, struct sl_now now, uint32_t 
     sl_telemetry_bound(&device->sensed.telemetry);
     note_watts(device, now);
     if (casts_doubt(&before, &device->sensed.telemetry)) {
-        agent_log(core, SL_LOG_WARN, "device.doubt", "device=%s %s", device->info.key,
-                  device->sensed.telemetry.note[0] ? device->sensed.telemetry.note
-                                                   : "its driver reports errors");
+        const char *note = device->sensed.telemetry.note;
+        agent_log(core, SL_LOG_WARN, "device.doubt", "device=%s its driver reports errors%s%s",
+                  device->info.key, note[0] ? ": " : "", note);
         test_soon(device, now);
         core->session.report_wanted = true;
     }

@@ -14,6 +14,7 @@
 #define AGENT_KEY_SAFE "safe"
 
 #define AGENT_SAFE_BYTES 9
+#define AGENT_EPOCH_BYTES_MAX 9 /* u64 epoch; u8 1: stay idle, missing: not */
 #define AGENT_SHARE_BYTES_MAX 160
 #define AGENT_RESULT_HEAD 8 /* wall clock ms when it was finished, then the encoded message */
 

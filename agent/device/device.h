@@ -36,7 +36,7 @@ enum sl_stop_method {
 
 /* What does not change while the device lives. */
 struct sl_device_info {
-    char key[SL_DEVICE_TEXT_MAX];  /* design 7: "pci:0000:01:00.0/UUID" or "NODE/pocl/0" */
+    char key[SL_DEVICE_TEXT_MAX];  /* of a GPU: place.h; "NODE/pocl/0" of a CPU */
     char name[SL_DEVICE_TEXT_MAX]; /* CL_DEVICE_NAME */
     char platform[SL_DEVICE_TEXT_MAX];
     char driver[SL_DEVICE_TEXT_MAX];

@@ -107,9 +107,7 @@ void sl_identity_key(const struct sl_discovered *d, const char *node, const char
     if (d->info.is_cpu) {
         snprintf(ret_key, SL_DEVICE_TEXT_MAX, "%.60s/%s/%u", node, word, d->sub_index);
     } else if (d->info.place.pci.known) {
-        snprintf(ret_key, SL_DEVICE_TEXT_MAX, "pci:%04x:%02x:%02x.%u%s%s", d->info.place.pci.domain,
-                 d->info.place.pci.bus, d->info.place.pci.device, d->info.place.pci.function,
-                 uuid ? "/" : "", uuid_text);
+        sl_pci_key(&d->info.place.pci, uuid_text, node, ret_key, SL_DEVICE_TEXT_MAX);
     } else if (uuid) {
         snprintf(ret_key, SL_DEVICE_TEXT_MAX, "uuid:%s", uuid_text);
     } else {
@@ -118,6 +116,7 @@ void sl_identity_key(const struct sl_discovered *d, const char *node, const char
 }
 
 void sl_identity_read(struct sl_discovered *d, const char *node, uint32_t ordinal) {
+    static const uint8_t no_uuid[UUID_BYTES];
     uint8_t uuid[UUID_BYTES];
     bool has_uuid = false;
     if (!d->info.is_cpu) {
@@ -126,7 +125,8 @@ void sl_identity_read(struct sl_discovered *d, const char *node, uint32_t ordina
         }
         has_uuid =
             has_extension(d->device, "cl_khr_device_uuid") &&
-            clGetDeviceInfo(d->device, DEVICE_UUID_KHR, sizeof uuid, uuid, NULL) == CL_SUCCESS;
+            clGetDeviceInfo(d->device, DEVICE_UUID_KHR, sizeof uuid, uuid, NULL) == CL_SUCCESS &&
+            memcmp(uuid, no_uuid, sizeof uuid) != 0; /* a driver that only says that it has one */
     }
     if (has_uuid) {
         sl_hex_encode(uuid, UUID_BYTES, d->info.place.uuid);

@@ -11,6 +11,17 @@ void sl_pci_text(const struct sl_pci_place *pci, char ret_text[SL_PCI_TEXT_MAX])
     }
 }
 
+void sl_pci_key(const struct sl_pci_place *pci, const char *uuid, const char *node, char *ret_key,
+                size_t size) {
+    char place[SL_PCI_TEXT_MAX];
+    sl_pci_text(pci, place);
+    if (uuid[0]) {
+        snprintf(ret_key, size, "pci:%s/%s", place, uuid);
+    } else {
+        snprintf(ret_key, size, "%.60s/pci:%s", node, place);
+    }
+}
+
 /* Hex digits up to `end`, at least one and at most eight. */
 static bool part(const char **text, char end, uint32_t most, uint32_t *ret_value) {
     uint32_t value = 0;

@@ -4,6 +4,7 @@
 #define SLUICE_AGENT_DEVICE_PLACE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define SL_PCI_TEXT_MAX 24      /* "0000:01:00.0" */
@@ -27,5 +28,9 @@ struct sl_device_place {
 void sl_pci_text(const struct sl_pci_place *pci, char ret_text[SL_PCI_TEXT_MAX]);
 /* Of the same form, domain optional. False when it is no PCI address. */
 bool sl_pci_parse(const char *text, struct sl_pci_place *ret_pci);
+/* A GPU's key, "pci:PLACE/UUID". Machines that are alike have their GPUs in the same slots: where
+ * no UUID (hex; empty: none) tells them apart, the node does: "NODE/pci:PLACE". */
+void sl_pci_key(const struct sl_pci_place *pci, const char *uuid, const char *node, char *ret_key,
+                size_t size);
 
 #endif

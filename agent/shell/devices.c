@@ -22,7 +22,8 @@
 #define COMPILE_ROOM_BYTES ((uint64_t)8 << 20)
 
 /* The index-th of "PCI/UUID,...": a fake device that looks like this GPU. */
-static bool fake_gpu(const char *list, uint32_t index, struct sl_device_info *info) {
+static bool fake_gpu(const char *list, uint32_t index, const char *node,
+                     struct sl_device_info *info) {
     char pci[SL_PCI_TEXT_MAX];
     for (; list && index > 0; index--) {
         list = strchr(list, ',');
@@ -43,9 +44,7 @@ static bool fake_gpu(const char *list, uint32_t index, struct sl_device_info *in
         memcpy(info->place.uuid, list + n + 1, hex);
         info->place.uuid[hex] = '\0';
     }
-    sl_pci_text(&info->place.pci, pci);
-    snprintf(info->key, sizeof info->key, "pci:%s%s%s", pci, info->place.uuid[0] ? "/" : "",
-             info->place.uuid);
+    sl_pci_key(&info->place.pci, info->place.uuid, node, info->key, sizeof info->key);
     return true;
 }
 
@@ -65,7 +64,7 @@ static void fake_script(const struct sl_agent *agent, uint32_t index,
     snprintf(info->key, sizeof info->key, "%.60s/fake/%u", agent->options.node, index);
     sl_text_copy(info->name, sizeof info->name, "fake device (tests only)");
     sl_text_copy(info->driver, sizeof info->driver, SLUICE_VERSION);
-    info->is_cpu = !fake_gpu(agent->fake_gpus, index, info);
+    info->is_cpu = !fake_gpu(agent->fake_gpus, index, agent->options.node, info);
     info->compute_units = 1;
     for (size_t i = 0; i < sl_model_set_count(agent->models); i++) {
         const struct sl_model *model = sl_model_set_at(agent->models, i);

@@ -17,12 +17,14 @@ static void scaled(const char *folder, const char *name, int64_t divisor, enum s
     }
 }
 
-/* ras/BLOCK_err_count: "ue: N" and "ce: N"; the sum over all blocks. */
-static void errors(const char *folder, struct sl_msg_telemetry *out) {
+/* ras/BLOCK_err_count: "ue: N" and "ce: N"; the sum over all blocks that can be read. A block that
+ * could be read before and cannot now makes the sum unknown: when it came back, its old errors
+ * would look like new ones. */
+static void errors(struct sl_kernel_device *device, struct sl_msg_telemetry *out) {
     char ras[SL_SOURCE_TEXT_MAX + 8];
     int64_t sums[2] = {0, 0};
-    bool known = false;
-    snprintf(ras, sizeof ras, "%s/ras", folder);
+    uint32_t blocks = 0;
+    snprintf(ras, sizeof ras, "%s/ras", device->folder);
     DIR *dir = opendir(ras);
     if (!dir) {
         return;
@@ -38,11 +40,12 @@ static void errors(const char *folder, struct sl_msg_telemetry *out) {
             ce < INT32_MAX) {
             sums[0] += ue;
             sums[1] += ce;
-            known = true;
+            blocks++;
         }
     }
     closedir(dir);
-    if (known) {
+    if (blocks > 0 && blocks >= device->error_blocks) {
+        device->error_blocks = blocks;
         sl_telemetry_set(out, SL_FIG_ECC_UNCORRECTED, sums[0]);
         sl_telemetry_set(out, SL_FIG_ECC_CORRECTED, sums[1]);
     }
@@ -84,7 +87,7 @@ void sl_amdgpu_read(struct sl_kernel_device *device, const char *hwmon,
     scaled(folder, "mem_info_vram_total", MIB, SL_FIG_MEMORY_TOTAL_MIB, out);
     scaled(folder, "mem_info_vram_used", MIB, SL_FIG_MEMORY_USED_MIB, out);
     scaled(folder, "pcie_replay_count", 1, SL_FIG_PCIE_REPLAYS, out);
-    errors(folder, out);
+    errors(device, out);
     throttle(folder, out);
     if (!hwmon[0]) {
         return;

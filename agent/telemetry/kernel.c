@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What the kernel shows in files: which driver serves a device, its readings, and the thread that
  * takes them. RAPL counts for a CPU device that was not split. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -79,8 +80,13 @@ void sl_kernel_read(struct sl_kernel_device *device, struct sl_mono now,
     char hwmon[2 * SL_SOURCE_TEXT_MAX] = "";
     struct stat folder;
     if (stat(device->folder, &folder) != 0) {
-        sl_telemetry_set(&out, SL_FIG_LOST, 1);
-        sl_text_copy(out.note, sizeof out.note, "the device has gone from its bus");
+        device->error_blocks = 0; /* its driver counts anew */
+        if (errno == ENOENT || errno == ENOTDIR) {
+            sl_telemetry_set(&out, SL_FIG_LOST, 1);
+            sl_text_copy(out.note, sizeof out.note, "the device has gone from its bus");
+        } else { /* that it cannot be looked at does not mean that it is gone */
+            snprintf(out.note, sizeof out.note, "its folder in sysfs: %s", strerror(errno));
+        }
     } else if (is_asleep(device->folder)) {
         sl_telemetry_set(&out, SL_FIG_LOST, 0);
         device->energy_ns = 0;
@@ -96,6 +102,10 @@ void sl_kernel_read(struct sl_kernel_device *device, struct sl_mono now,
             sl_amdgpu_read(device, hwmon, &out);
         } else {
             sl_intel_read(device, hwmon, now, &out);
+        }
+        if (!out.note[0] && !sl_telemetry_has(&out, SL_FIG_POWER_MW) &&
+            !sl_telemetry_has(&out, SL_FIG_ENERGY_MJ)) {
+            sl_text_copy(out.note, sizeof out.note, "its driver does not show its power");
         }
     }
     *ret_reading = out;

@@ -65,16 +65,27 @@ static void say_unknown(struct nvml *n, const char *note) {
     }
 }
 
-/* Says once why there is nothing, where nobody has said anything yet. */
+/* Why there is nothing, where nobody has said anything yet; empty: nothing is known of it. */
+static void say_why(struct sl_hub *hub, uint32_t device, const char *note) {
+    struct sl_sensor_slot *slot = &hub->slots[device];
+    pthread_mutex_lock(&hub->lock);
+    if (wanted(slot) && slot->read_ns == 0) {
+        sl_text_copy(slot->newest.note, sizeof slot->newest.note, note);
+    }
+    pthread_mutex_unlock(&hub->lock);
+}
+
 static void say_never(struct sl_hub *hub, const char *note) {
     for (uint32_t i = 0; i < hub->count; i++) {
-        struct sl_sensor_slot *slot = &hub->slots[i];
-        pthread_mutex_lock(&hub->lock);
-        if (wanted(slot) && slot->read_ns == 0) {
-            sl_text_copy(slot->newest.note, sizeof slot->newest.note, note);
-        }
-        pthread_mutex_unlock(&hub->lock);
+        say_why(hub, i, note);
     }
+}
+
+/* A GPU of another maker is not found, and that is no news. */
+static void say_not_found(struct sl_hub *hub, uint32_t device, int answer) {
+    char text[SL_MSG_NOTE_MAX];
+    snprintf(text, sizeof text, "NVML gives no access to it (error %d)", answer);
+    say_why(hub, device, answer == NVML_NOT_FOUND ? "" : sl_nvml_trouble(answer, text));
 }
 
 static void read_all(struct nvml *n) {
@@ -84,12 +95,16 @@ static void read_all(struct nvml *n) {
             continue;
         }
         if (!gpu->handle) {
-            void *handle = sl_nvml_find(&n->api, &n->hub->slots[i].info);
+            int answer = NVML_OK;
+            void *handle = sl_nvml_find(&n->api, &n->hub->slots[i].info, &answer);
             pthread_mutex_lock(&n->lock);
             gpu->handle = handle;
-            gpu->seen = gpu->seen || handle;
+            gpu->seen = gpu->seen || handle || answer == NVML_GPU_IS_LOST;
             n->generation += handle != NULL;
             pthread_mutex_unlock(&n->lock);
+            if (!gpu->seen) {
+                say_not_found(n->hub, i, answer);
+            }
         }
         if (gpu->seen) {
             struct sl_msg_telemetry reading;
@@ -153,11 +168,12 @@ static void take_event(struct nvml *n, const struct nvml_event *event) {
         pthread_mutex_unlock(&n->lock);
         if (of_this && event->type == NVML_EVENT_XID_CRITICAL) {
             unsigned xid = event->data < UINT16_MAX ? (unsigned)event->data : UINT16_MAX;
-            sl_log(SL_LOG_WARN, "telemetry.xid", "device=%s xid=%u", n->hub->slots[i].info.key,
-                   xid);
-            sl_hub_xid(n->hub, i, xid);
+            if (sl_hub_xid(n->hub, i, sl_clock_mono(), xid)) {
+                sl_log(SL_LOG_WARN, "telemetry.xid", "device=%s xid=%u", n->hub->slots[i].info.key,
+                       xid);
+            }
         } else if (of_this && event->type == NVML_EVENT_DOUBLE_BIT_ECC) {
-            sl_hub_xid(n->hub, i, 48); /* the same event by its number */
+            (void)sl_hub_xid(n->hub, i, sl_clock_mono(), 48); /* the same event by its number */
         }
     }
 }
@@ -215,25 +231,12 @@ static void start_events(struct nvml *n) {
     pthread_attr_destroy(&attr);
 }
 
-static const char *init_failed(int rc) {
-    switch (rc) {
-    case NVML_DRIVER_NOT_LOADED:
-        return "NVIDIA's driver is not loaded";
-    case NVML_NO_PERMISSION:
-    case NVML_OPERATING_SYSTEM:
-        return "NVML may not be used by this user or control group";
-    case NVML_VERSION_MISMATCH:
-        return "NVIDIA's driver was replaced while it ran: load it anew, then restart the agent";
-    default:
-        return "NVML does not start";
-    }
-}
-
 void *sl_nvml_main(void *arg) {
     struct sl_hub *hub = arg;
     char note[SL_MSG_NOTE_MAX] = "";
     struct nvml *n = calloc(1, sizeof *n + hub->count * sizeof n->gpus[0]);
     sl_thread_name("nvml");
+    say_never(hub, "NVML has not answered yet"); /* whatever hangs from here on */
     if (!n || !load(&n->api, hub->nvml_library, note, sizeof note)) {
         say_never(hub, note);
         free(n);
@@ -245,7 +248,7 @@ void *sl_nvml_main(void *arg) {
     pthread_mutex_init(&n->lock, NULL);
     int rc;
     while ((rc = n->api.init()) != NVML_OK) {
-        say_never(hub, init_failed(rc));
+        say_never(hub, sl_nvml_trouble(rc, "NVML does not start"));
         if (!sl_hub_sleep(hub, RETRY_MS)) {
             n->api.shutdown = NULL;
             release(n);
@@ -256,7 +259,7 @@ void *sl_nvml_main(void *arg) {
     do {
         read_all(n);
         if (sl_nvml_is_broken(n->gpus, hub->count)) {
-            say_unknown(n, init_failed(NVML_VERSION_MISMATCH));
+            say_unknown(n, sl_nvml_trouble(NVML_VERSION_MISMATCH, ""));
         }
         if (!events) { /* after the first reading: the GPUs are known by then */
             start_events(n);

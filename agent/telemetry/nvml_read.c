@@ -40,31 +40,48 @@ static bool same_uuid(const struct nvml_api *api, void *handle, const char *want
     return !uuid_hex(text, hex) || strcmp(hex, wanted) == 0;
 }
 
-static void *find_by_uuid(const struct nvml_api *api, const char *hex) {
+static void *find_by_uuid(const struct nvml_api *api, const char *hex, int *ret_answer) {
     char text[UUID_TEXT];
     void *handle = NULL;
+    *ret_answer = NVML_NOT_FOUND;
     if (!api->by_uuid || strlen(hex) != 32) {
         return NULL;
     }
     snprintf(text, sizeof text, "GPU-%.8s-%.4s-%.4s-%.4s-%.12s", hex, hex + 8, hex + 12, hex + 16,
              hex + 20);
-    return api->by_uuid(text, &handle) == NVML_OK ? handle : NULL;
+    *ret_answer = api->by_uuid(text, &handle);
+    return *ret_answer == NVML_OK ? handle : NULL;
 }
 
-void *sl_nvml_find(const struct nvml_api *api, const struct sl_device_info *info) {
+void *sl_nvml_find(const struct nvml_api *api, const struct sl_device_info *info, int *ret_answer) {
     const struct sl_pci_place *pci = &info->place.pci;
     if (!pci->known || !api->by_pci) {
-        return find_by_uuid(api, info->place.uuid);
+        return find_by_uuid(api, info->place.uuid, ret_answer);
     }
     char text[40];
     void *handle = NULL;
     snprintf(text, sizeof text, "%08x:%02x:%02x.%u", pci->domain, pci->bus, pci->device,
              pci->function);
-    if (api->by_pci(text, &handle) != NVML_OK || !handle ||
-        !same_uuid(api, handle, info->place.uuid)) {
-        return NULL;
+    *ret_answer = api->by_pci(text, &handle);
+    if (*ret_answer == NVML_OK && (!handle || !same_uuid(api, handle, info->place.uuid))) {
+        *ret_answer = NVML_NOT_FOUND;
     }
-    return handle;
+    return *ret_answer == NVML_OK ? handle : NULL;
+}
+
+const char *sl_nvml_trouble(int answer, const char *otherwise) {
+    switch (answer) {
+    case NVML_DRIVER_NOT_LOADED:
+    case NVML_UNINITIALIZED: /* what is left of a driver that was unloaded */
+        return "NVIDIA's driver is not loaded";
+    case NVML_NO_PERMISSION:
+    case NVML_OPERATING_SYSTEM:
+        return "NVML may not be used by this user or control group";
+    case NVML_VERSION_MISMATCH:
+        return "NVIDIA's driver was replaced while it ran: load it anew, then restart the agent";
+    default:
+        return otherwise;
+    }
 }
 
 /* ---- reading ---- */
@@ -73,6 +90,7 @@ struct reading {
     const struct nvml_api *api;
     void *handle;
     struct sl_msg_telemetry *out;
+    int power;       /* what the library answered about it */
     int worst;       /* of LOST, RESET_REQUIRED and VERSION_MISMATCH; 0: none */
     unsigned action; /* that the driver asks for; 0: none, or not known */
 };
@@ -90,7 +108,8 @@ static void read_power(struct reading *r) {
     const struct nvml_api *api = r->api;
     unsigned mw = 0;
     unsigned long long mj = 0;
-    if (api->power && good(r, api->power(r->handle, &mw))) {
+    r->power = api->power ? api->power(r->handle, &mw) : NVML_NOT_SUPPORTED;
+    if (good(r, r->power)) {
         /* A negative figure of a broken sensor arrives as a huge one: taken as it is, refused. */
         sl_telemetry_set(r->out, SL_FIG_POWER_MW, mw);
     }
@@ -213,11 +232,26 @@ static void say_action(unsigned action, struct sl_msg_telemetry *out) {
     }
 }
 
+/* Power is what costs: where there is none, the operator is told why. */
+static void say_power(int answer, struct sl_msg_telemetry *out) {
+    if (answer == NVML_OK || out->note[0]) {
+        return;
+    }
+    if (answer == NVML_NOT_SUPPORTED) {
+        sl_text_copy(out->note, sizeof out->note, "its driver does not say its power");
+        return;
+    }
+    char text[SL_MSG_NOTE_MAX];
+    snprintf(text, sizeof text, "NVML does not say its power (error %d)", answer);
+    sl_text_copy(out->note, sizeof out->note, sl_nvml_trouble(answer, text));
+}
+
 /* Where the GPU of this UUID is now; it may have come back on another bus. */
 static void say_where(const struct nvml_api *api, const struct sl_device_info *info,
                       struct sl_msg_telemetry *out) {
     struct nvml_pci pci = {0};
-    void *handle = find_by_uuid(api, info->place.uuid);
+    int answer = NVML_OK;
+    void *handle = find_by_uuid(api, info->place.uuid, &answer);
     const struct sl_pci_place *was = &info->place.pci;
     if (handle && api->pci && api->pci(handle, &pci) == NVML_OK &&
         (pci.domain != was->domain || pci.bus != was->bus || pci.device != was->device)) {
@@ -253,7 +287,8 @@ bool sl_nvml_read(const struct nvml_api *api, const struct sl_device_info *info,
         sl_telemetry_set(&out, SL_FIG_LOST, 0);
         sl_telemetry_set(&out, SL_FIG_RESET_NEEDED,
                          r.worst == NVML_RESET_REQUIRED || r.action != 0);
-        say_action(r.action, &out);
+        say_action(r.action == 0 && r.worst == NVML_RESET_REQUIRED ? 1 : r.action, &out);
+        say_power(r.power, &out);
     }
     *ret_reading = out;
     return !lost;

@@ -14,8 +14,10 @@ struct sl_nvml_gpu {
 };
 
 /* By PCI place, and the UUID must then be the same where both are known; else by UUID. NULL: not
- * one of NVIDIA's, or not there. */
-void *sl_nvml_find(const struct nvml_api *api, const struct sl_device_info *info);
+ * one of NVIDIA's, or not there (NVML_NOT_FOUND), or what else the library answered. */
+void *sl_nvml_find(const struct nvml_api *api, const struct sl_device_info *info, int *ret_answer);
+/* What an answer that concerns the whole library means to the operator. */
+const char *sl_nvml_trouble(int answer, const char *otherwise);
 /* What the library does not have, or refuses to say, stays unknown. False: the GPU is lost. */
 bool sl_nvml_read(const struct nvml_api *api, const struct sl_device_info *info,
                   struct sl_nvml_gpu *gpu, struct sl_msg_telemetry *ret_reading);

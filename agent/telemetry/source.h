@@ -24,6 +24,9 @@ struct sl_sensor_slot {
     uint64_t xid_total;
     uint32_t xid_count;
     uint16_t xids[SL_MSG_XIDS_MAX];
+    int64_t xid_ns[SL_MSG_XIDS_MAX]; /* when each of them came */
+    int64_t log_ns;                  /* beginning of the second whose log lines are counted */
+    uint32_t log_count;
     int64_t thermal_ns, brake_ns; /* slowed since; 0: not */
 };
 
@@ -47,8 +50,11 @@ bool sl_hub_sleep(struct sl_hub *hub, int64_t ms);
 /* A reading of a device at `now`; takes what cannot be true out of it. */
 void sl_hub_publish(struct sl_hub *hub, uint32_t device, struct sl_mono now,
                     const struct sl_msg_telemetry *reading);
-/* The driver said that something went critically wrong. */
-void sl_hub_xid(struct sl_hub *hub, uint32_t device, uint32_t xid);
+/* The driver said that something went critically wrong. One fault may come with hundreds of others
+ * behind it (each channel's work is removed): what is repeated within a minute makes room first, so
+ * that the one that counts is still there when the next report leaves. False: there were so many
+ * in this second that another line in the log tells nothing. */
+bool sl_hub_xid(struct sl_hub *hub, uint32_t device, struct sl_mono now, uint32_t xid);
 
 /* ---- sysfs.c: short, bounded reads below one folder ---- */
 
@@ -79,6 +85,7 @@ struct sl_kernel_device {
     enum sl_telemetry_source source;
     int64_t energy_uj, energy_ns; /* when last read; ns 0: never */
     uint8_t energy_counter;       /* which one of the board's that was: 0 the first */
+    uint32_t error_blocks;        /* of the chip that could be read at most */
 };
 /* Finds which driver serves the device: SL_TELEMETRY_NONE when none of ours. */
 enum sl_telemetry_source sl_kernel_find(const char *root, const struct sl_device_info *info,

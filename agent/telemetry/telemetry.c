@@ -12,6 +12,7 @@
 
 #define THREADS 2
 #define END_WAIT_NS SL_NS_PER_S
+#define XID_FRESH_NS (60 * SL_NS_PER_S)
 
 struct sl_telemetry {
     struct sl_hub *hub;
@@ -81,6 +82,11 @@ void sl_hub_publish(struct sl_hub *hub, uint32_t device, struct sl_mono now,
                     const struct sl_msg_telemetry *reading) {
     struct sl_msg_telemetry t = *reading;
     uint32_t refused = sl_telemetry_bound(&t);
+    if (sl_telemetry_has(reading, SL_FIG_POWER_MW) && !sl_telemetry_has(&t, SL_FIG_POWER_MW) &&
+        !t.note[0]) {
+        snprintf(t.note, sizeof t.note, "says %.1f W, which cannot be true",
+                 (double)reading->figures[SL_FIG_POWER_MW] / 1000);
+    }
     struct sl_sensor_slot *slot = &hub->slots[device];
     pthread_mutex_lock(&hub->lock);
     slot->refused += refused;
@@ -91,16 +97,50 @@ void sl_hub_publish(struct sl_hub *hub, uint32_t device, struct sl_mono now,
     pthread_mutex_unlock(&hub->lock);
 }
 
-void sl_hub_xid(struct sl_hub *hub, uint32_t device, uint32_t xid) {
+/* Which one makes room: the oldest, unless it may not have been reported yet; then the first that
+ * is there once more. */
+static uint32_t least_xid(const struct sl_sensor_slot *slot, struct sl_mono now, uint16_t coming) {
+    if (now.ns - slot->xid_ns[0] > XID_FRESH_NS) {
+        return 0;
+    }
+    for (uint32_t i = 0; i < slot->xid_count; i++) {
+        bool again = slot->xids[i] == coming;
+        for (uint32_t k = i + 1; k < slot->xid_count && !again; k++) {
+            again = slot->xids[k] == slot->xids[i];
+        }
+        if (again) {
+            return i;
+        }
+    }
+    return 0;
+}
+
+static bool worth_a_line(struct sl_sensor_slot *slot, struct sl_mono now) {
+    if (slot->log_count == 0 || now.ns - slot->log_ns >= SL_NS_PER_S) {
+        slot->log_ns = now.ns;
+        slot->log_count = 0;
+    }
+    slot->log_count += slot->log_count <= SL_MSG_XIDS_MAX;
+    return slot->log_count <= SL_MSG_XIDS_MAX;
+}
+
+bool sl_hub_xid(struct sl_hub *hub, uint32_t device, struct sl_mono now, uint32_t xid) {
     struct sl_sensor_slot *slot = &hub->slots[device];
+    uint16_t number = (uint16_t)(xid < UINT16_MAX ? xid : UINT16_MAX);
     pthread_mutex_lock(&hub->lock);
     slot->xid_total++;
     if (slot->xid_count == SL_MSG_XIDS_MAX) {
-        memmove(slot->xids, slot->xids + 1, (SL_MSG_XIDS_MAX - 1) * sizeof slot->xids[0]);
+        uint32_t at = least_xid(slot, now, number);
+        uint32_t behind = SL_MSG_XIDS_MAX - 1 - at;
+        memmove(slot->xids + at, slot->xids + at + 1, behind * sizeof slot->xids[0]);
+        memmove(slot->xid_ns + at, slot->xid_ns + at + 1, behind * sizeof slot->xid_ns[0]);
         slot->xid_count--;
     }
-    slot->xids[slot->xid_count++] = (uint16_t)(xid < UINT16_MAX ? xid : UINT16_MAX);
+    slot->xids[slot->xid_count] = number;
+    slot->xid_ns[slot->xid_count++] = now.ns;
+    bool worth = worth_a_line(slot, now);
     pthread_mutex_unlock(&hub->lock);
+    return worth;
 }
 
 static const char *why_nothing(const struct sl_device_info *info) {

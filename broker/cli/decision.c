@@ -16,7 +16,7 @@ const char *sl_cli_rule_words(const char *rule) {
         {"drain", "An operator drained it, so it gets no work; `sluice resume` lifts it."},
         {"pin", "An operator pinned it to this mode, whatever prices say; `sluice resume` lifts "
                 "it."},
-        {"faulty", "It failed, so it gets no work until it passes its test or is resumed."},
+        {"faulty", "It failed or is not trusted, so it gets no work; see `sluice health`."},
         {"hold", "A price that is needed is missing or too old, so prices move nothing: it stays "
                  "where it is, or takes the safe mode."},
         {"start", "It did nothing before; it took the mode that is worth most."},

@@ -115,6 +115,31 @@ static void print_now(const json_t *device) {
     printf("%s\n", text.data ? text.data : "");
 }
 
+/* Where it sits, who says what it draws, and how far it is trusted. */
+static void print_hardware(const json_t *device) {
+    SL_AUTO_BUF struct sl_buf text = {0};
+    const char *pci = sl_cli_text(device, "pci");
+    const char *locality = sl_cli_text(device, "locality");
+    const char *note = sl_cli_text(device, "telemetry.note");
+    sl_buf_printf(&text, "Place:   ");
+    sl_cli_clean(&text, pci);
+    sl_buf_printf(&text, pci[0] && locality[0] ? ", " : "");
+    sl_cli_clean(&text, locality);
+    sl_buf_printf(&text, "%s\nSensors: ", pci[0] || locality[0] ? "" : "unknown");
+    sl_cli_value(device, "telemetry.source", SL_CLI_TEXT, &text);
+    sl_buf_printf(&text, note[0] ? "; " : "");
+    sl_cli_clean(&text, note);
+    if (sl_cli_text(device, "health_reason")[0]) {
+        sl_buf_printf(&text, "\nHealth:  ");
+        sl_cli_value(device, "health", SL_CLI_TEXT, &text);
+        sl_buf_printf(&text, ": ");
+        sl_cli_value(device, "health_reason", SL_CLI_TEXT, &text);
+        sl_buf_printf(&text, "\n         Way back: ");
+        sl_cli_value(device, "health_way_back", SL_CLI_TEXT, &text);
+    }
+    printf("%s\n", text.data ? text.data : "");
+}
+
 static void print_reason(const json_t *device) {
     SL_AUTO_BUF struct sl_buf text = {0};
     const char *words = sl_cli_rule_words(sl_cli_text(device, "rule"));
@@ -183,6 +208,7 @@ int sl_cli_explain(struct sl_cli *cli, struct sl_error *err) {
     printf("%s%s%s\n", cli->colour ? "\033[1m" : "", title.data ? title.data : "",
            cli->colour ? "\033[0m" : "");
     print_now(answer.json);
+    print_hardware(answer.json);
     print_reason(answer.json);
     print_offers(cli, answer.json);
     print_history(cli, answer.json);

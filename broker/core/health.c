@@ -10,6 +10,8 @@
 #include "proto/base/mutant.h"
 #include "proto/base/text.h"
 
+#define TOLD_NS (60 * SL_NS_PER_S)
+
 /* By the buckets of NVIDIA's catalogue: an application's fault, a reset, a repair. */
 static const struct {
     uint16_t xid;
@@ -244,6 +246,7 @@ static void change(struct sl_broker_core *core, uint32_t dev, enum sl_health_sta
     }
     h->since_ms = h->state == state ? h->since_ms : core->now.wall.ms;
     h->state = (uint8_t)state;
+    h->told_ns = core->now.mono.ns;
     set_text(&h->text, state == SL_HEALTH_OK ? "" : text);
     enum sl_severity severity = state == SL_HEALTH_OK     ? SL_SEVERITY_INFO
                                 : state == SL_HEALTH_WARN ? SL_SEVERITY_WARN
@@ -303,6 +306,13 @@ static bool is_plain(const struct sl_policy_health *policy, const struct sl_msg_
            sl_health_judge(policy, &none, t).state == SL_HEALTH_OK;
 }
 
+/* The same again, with every report: one event a minute says it. */
+static bool is_told(const struct sl_broker_core *core, const struct sl_core_health *h,
+                    const struct sl_health_verdict *verdict) {
+    return verdict->state == h->state && verdict->cause == h->cause && verdict->code == h->code &&
+           h->told_ns != 0 && core->now.mono.ns - h->told_ns < TOLD_NS;
+}
+
 void sl_core_health_heard(struct sl_broker_core *core, uint32_t dev,
                           const struct sl_msg_device *report) {
     const struct sl_msg_telemetry *t = &report->telemetry;
@@ -323,20 +333,38 @@ void sl_core_health_heard(struct sl_broker_core *core, uint32_t dev,
     note_seen(h, t);
     if (verdict.state > h->state || (verdict.state == h->state && verdict.fresh)) {
         char text[SL_WHY_MAX];
+        bool told = is_told(core, h, &verdict);
         h->cause = (uint8_t)verdict.cause;
         h->code = (uint16_t)verdict.code;
         h->passes_base = h->passed;
         sl_health_text(&verdict, t, text, sizeof text);
-        change(core, dev, verdict.state, text);
+        if (told) {
+            set_text(&h->text, text);
+        } else {
+            change(core, dev, verdict.state, text);
+        }
     } else if (h->state == SL_HEALTH_WARN || h->state == SL_HEALTH_DRAIN ||
                (h->state == SL_HEALTH_QUARANTINE && SL_MUTANT(quarantine_ends_by_itself))) {
         recover(core, dev, &verdict);
     }
 }
 
+const char *sl_core_health_holds(const struct sl_broker_core *core, uint32_t dev) {
+    const struct sl_core_health *h = core->fleet.health[dev];
+    struct sl_msg_device report;
+    if (!h || h->state < SL_HEALTH_DRAIN || core->fleet.state[dev] == SL_DEVICE_LOST ||
+        core->nodes[core->fleet.node[dev]].state != SL_SESSION_LIVE) {
+        return NULL;
+    }
+    sl_core_report_get(core, dev, &report);
+    bool holds = sl_health_judge(&core->config.policy.health, &h->seen, &report.telemetry).state >=
+                 (enum sl_health_state)h->state;
+    return holds ? h->text : NULL;
+}
+
 void sl_core_health_clear(struct sl_broker_core *core, uint32_t dev, const char *by) {
     struct sl_core_health *h = core->fleet.health[dev];
-    if (h && h->state != SL_HEALTH_OK) {
+    if (h && h->state != SL_HEALTH_OK && !sl_core_health_holds(core, dev)) {
         char text[SL_WHY_MAX];
         snprintf(text, sizeof text, "cleared by %s (it was in %s: %s)", by,
                  sl_health_state_name((enum sl_health_state)h->state), h->text ? h->text : "");

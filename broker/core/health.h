@@ -20,6 +20,7 @@ struct sl_health_seen {
 struct sl_core_health {
     struct sl_health_seen seen;
     int64_t since_ms;    /* wall clock; of the state */
+    int64_t told_ns;     /* when an event last said why; 0: never */
     int64_t incident_ms; /* first quarantine that counts towards an RMA */
     char *text;          /* malloc'ed, of a state that is not OK; else NULL */
     char *uuid;          /* malloc'ed; NULL: not known */

@@ -44,6 +44,13 @@ void sl_core_lease_clear(struct sl_broker_core *core, uint32_t dev) {
     sl_core_arm_soon(core);
 }
 
+/* An order of people or of health, which also binds an agent that loses the broker. */
+static bool must_stay_idle(const struct sl_broker_core *core, uint32_t dev) {
+    enum sl_mode pinned = SL_MODE_INVALID;
+    enum sl_policy_order order = sl_core_order(core, dev, &pinned);
+    return order >= SL_ORDER_FAULT || (order == SL_ORDER_PIN && pinned == SL_MODE_IDLE);
+}
+
 static void send_directive(struct sl_broker_core *core, uint32_t dev, uint64_t ticket,
                            bool renewal) {
     const struct sl_core_fleet *fleet = &core->fleet;
@@ -57,6 +64,7 @@ static void send_directive(struct sl_broker_core *core, uint32_t dev, uint64_t t
     out->ttl_ms = (uint64_t)core->config.lease_ttl_ms;
     out->mode = (enum sl_mode)fleet->mode[dev];
     out->renewal = renewal;
+    out->stay_idle = out->mode == SL_MODE_IDLE && must_stay_idle(core, dev);
     if (out->mode == SL_MODE_HASH && fleet->pool[dev]) {
         sl_text_copy(out->pool, sizeof out->pool,
                      core->config.policy.pools.use[fleet->pool[dev] - 1].name);

@@ -78,6 +78,8 @@ static void write_order(struct sl_broker_core *core, const struct sl_override_ro
     sl_core_override_put(core, row);
 }
 
+#define STILL_SICK "%s gets no work: %s, and that still holds; repair or reset it first"
+
 static void heal(struct sl_broker_core *core, uint32_t dev, const char *by) {
     struct sl_core_fleet *fleet = &core->fleet;
     sl_core_device_forgive(core, dev);
@@ -168,6 +170,12 @@ void sl_core_override(struct sl_broker_core *core, const struct sl_core_event *e
                       row.subject, why);
         return;
     }
+    uint32_t dev = sl_core_device_find(core, row.subject);
+    const char *sick = dev == SL_CORE_NONE ? NULL : sl_core_health_holds(core, dev);
+    if (row.kind == SL_OVERRIDE_CLEAR && sick) {
+        sl_core_reply(core, event->cookie, 0, -SL_BADSTATE, STILL_SICK, row.subject, sick);
+        return;
+    }
     row.at = core->now.wall;
     sl_text_copy(row.actor, sizeof row.actor, event->actor[0] ? event->actor : row.actor);
     if (row.kind == SL_OVERRIDE_NONE) {
@@ -190,6 +198,9 @@ void sl_core_override(struct sl_broker_core *core, const struct sl_core_event *e
     if (held[0] != '\0') {
         sl_core_reply(core, event->cookie, sl_core_ticket(core), SL_OK,
                       "lifted, but the order on %s still holds: `sluice resume %s`", held, held);
+    } else if (row.kind == SL_OVERRIDE_NONE && sick) {
+        sl_core_reply(core, event->cookie, sl_core_ticket(core), SL_OK,
+                      "orders are lifted, but " STILL_SICK, row.subject, sick);
     } else {
         sl_core_reply(core, event->cookie,
                       SL_MUTANT(order_reply_before_durable) ? 0 : sl_core_ticket(core), SL_OK, "%s",

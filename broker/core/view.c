@@ -170,6 +170,7 @@ bool sl_view_device_get(const struct sl_broker_core *core, struct sl_now now, ui
     }
     memset(ret_view, 0, sizeof *ret_view);
     sl_core_report_get(core, index, &ret_view->report);
+    sl_view_telemetry_now(core, index, &ret_view->report.telemetry);
     sl_text_copy(ret_view->node, sizeof ret_view->node, core->nodes[fleet->node[index]].name);
     sl_text_copy(ret_view->state, sizeof ret_view->state,
                  sl_core_device_state_name((enum sl_core_device_state)fleet->state[index]));

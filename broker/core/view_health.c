@@ -2,6 +2,7 @@
 #include "broker/core/view_health.h"
 
 #include "broker/core/core_internal.h"
+#include "proto/base/text.h"
 
 bool sl_view_health_get(const struct sl_broker_core *core, uint32_t index,
                         struct sl_view_health *ret_view) {
@@ -25,6 +26,20 @@ bool sl_view_health_get(const struct sl_broker_core *core, uint32_t index,
     return true;
 }
 
+void sl_view_telemetry_now(const struct sl_broker_core *core, uint32_t index,
+                           struct sl_msg_telemetry *telemetry) {
+    if (core->fleet.state[index] != SL_DEVICE_LOST) {
+        return;
+    }
+    for (uint32_t i = 0; i < SL_FIG_COUNT; i++) {
+        if (!sl_figure_info(i)->counts) {
+            sl_telemetry_forget(telemetry, (enum sl_figure)i);
+        }
+    }
+    sl_text_copy(telemetry->note, sizeof telemetry->note,
+                 "its agent is away, or does not have it any more");
+}
+
 bool sl_view_telemetry_get(const struct sl_broker_core *core, uint32_t index,
                            struct sl_msg_telemetry *ret_telemetry) {
     struct sl_msg_device device;
@@ -33,5 +48,6 @@ bool sl_view_telemetry_get(const struct sl_broker_core *core, uint32_t index,
     }
     sl_core_report_get(core, index, &device);
     *ret_telemetry = device.telemetry;
+    sl_view_telemetry_now(core, index, ret_telemetry);
     return true;
 }

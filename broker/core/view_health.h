@@ -26,6 +26,10 @@ struct sl_view_health {
 bool sl_view_health_get(const struct sl_broker_core *core, uint32_t index,
                         struct sl_view_health *ret_view);
 
+/* What sensors said of a device before it was lost says nothing about now: all but counts becomes
+ * unknown. */
+void sl_view_telemetry_now(const struct sl_broker_core *core, uint32_t index,
+                           struct sl_msg_telemetry *telemetry);
 /* What its sensors said in the last report; false past the end. It is unpacked for that, so not for
  * every device of a large site. */
 bool sl_view_telemetry_get(const struct sl_broker_core *core, uint32_t index,

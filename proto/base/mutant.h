@@ -84,6 +84,7 @@
     X(ttl_on_wall_clock, "the ttl is counted on a clock that people set")                          \
     X(epoch_not_durable, "a mode starts before its epoch is durable")                              \
     X(epoch_not_stored, "the journal gets the epoch before the one that runs")                     \
+    X(stay_idle_forgotten, "a device that was stopped works when its broker is away")              \
     X(safe_mode_for_ever, "the safe mode goes on however long the broker is away")                 \
     X(results_not_resent, "a new session does not get the results that wait")                      \
     X(shares_not_resent, "a new session does not get the shares that wait")                        \

@@ -373,6 +373,10 @@ static int check_directive(const struct check *c, const struct sl_msg_directive 
         return sl_fail(c->err, SL_INVALID, "a pool belongs to hash, not to %s",
                        sl_mode_name(m->mode));
     }
+    if (rc == SL_OK && m->stay_idle && m->mode != SL_MODE_IDLE) {
+        return sl_fail(c->err, SL_INVALID, "to stay idle belongs to idle, not to %s",
+                       sl_mode_name(m->mode));
+    }
     if (rc == SL_OK && !infers && (m->model[0] || m->price_nusd_per_mtok)) {
         rc = sl_fail(c->err, SL_INVALID, "model and price belong to infer, not to %s",
                      sl_mode_name(m->mode));

@@ -346,6 +346,7 @@ static int get_directive(const struct reader *r, const Sluice__V1__Directive *in
     m->mode = (enum sl_mode)in->mode;
     m->price_nusd_per_mtok = in->price_nusd_per_mtok;
     m->renewal = in->renewal;
+    m->stay_idle = in->stay_idle;
     int rc = get_text(r, in->device, TEXT(m->device), "device");
     rc = rc ? rc : get_text(r, in->model, TEXT(m->model), "model");
     rc = rc ? rc : get_text(r, in->pool, TEXT(m->pool), "pool");

@@ -404,6 +404,7 @@ static void put_directive(struct scratch *s, const struct sl_msg_directive *m,
     out->price_nusd_per_mtok = m->price_nusd_per_mtok;
     out->reason = people_of(s, m->reason);
     out->renewal = m->renewal;
+    out->stay_idle = m->stay_idle;
     out->pool = text_of(m->pool);
 }
 

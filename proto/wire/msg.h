@@ -122,6 +122,7 @@ struct sl_msg_directive {
     char reason[SL_MSG_TEXT_MAX];
     bool renewal; /* same epoch as before: only the ttl is new, and perhaps the pool */
     char pool[SL_MSG_POOL_NAME_MAX]; /* hash: for which pool; empty: the agent's first usable */
+    bool stay_idle; /* idle by an order, or not trusted: the safe mode does no work either */
 };
 
 struct sl_msg_result_ack {

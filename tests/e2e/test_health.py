@@ -105,7 +105,8 @@ class Health(SiteCase):
 
     def test_a_gpu_off_its_bus_is_quarantined_until_cleared(self):
         number = 1000 + int(time.monotonic())
-        self.say(extra=f"event {number} 0 8 79\n")
+        # The work of each channel goes with it: what follows must not hide it.
+        self.say(extra=f"event {number} 0 8 79\n" + "".join(f"event {number + i} 0 8 45\n" for i in range(1, 13)))
         self.wait(lambda: self.device()["health"] == "quarantine" and self.device()["mode"] == "idle")
         device = self.device()
         self.assertEqual((device["health_cause"], device["health_xid"], device["rule"]), ("xids", 79, "faulty"))
@@ -113,6 +114,9 @@ class Health(SiteCase):
         shown = self.sluice("health")
         self.assertIn("fallen off its bus", shown)
         self.assertIn("sluice health clear", shown)
+        shown = self.sluice("explain", BUSES[0])
+        for line in (f"Place:   {BUSES[0]}", "Sensors: nvml", "Way back: repair or reset it"):
+            self.assertIn(line, shown)
         self.assertIn(("health.quarantine", 3, device["key"]), [row[:3] for row in self.events()])
         # Re-tests pass, and it stays where it is; so it does after a restart of the broker.
         passed = device["telemetry"]["canary_passed"]
@@ -138,6 +142,8 @@ class Health(SiteCase):
         old = self.device()["key"]
         self.say("rc=15")
         self.wait(lambda: self.device()["health"] == "quarantine" and self.device()["telemetry"]["lost"] == 1)
+        self.assertIn("still holds", self.sluice("health", "clear", old, code=1))
+        self.assertIn("still holds", self.sluice("resume", old))
         self.assertTrue(self.site.stop("agent"))
         self.say(bus="0000:81:00.0")
         self.site.options["fake_gpus"] = f"0000:81:00.0/{UUIDS[0]},{BUSES[1]}/{UUIDS[1]}"

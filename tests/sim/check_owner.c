@@ -7,7 +7,7 @@
  * one.
  *  - A lease that was not renewed within its ttl, by the agent's own clock that no step of the wall
  *    clock touches, is not worked under any more.
- *  - The safe mode ends when its time is over.
+ *  - The safe mode ends when its time is over, and does not work on what was told to stay idle.
  *  - A unit is handed to a device once.
  *  - While a person's drain or stop holds, nothing but idle is granted, and soon nothing else is
  *    renewed; a device that has failed is given no work. */
@@ -67,6 +67,12 @@ void sim_check_heard(struct sim *sim, uint32_t agent, const struct sl_msg *msg) 
     if (k == SIM_NOBODY || d->epoch < sim->agents[agent].watched[k].held_epoch) {
         return;
     }
+    struct sl_agent_device_view view;
+    sl_agent_device_get(sim->agents[agent].core, k, &view);
+    if (!d->renewal || view.epoch == d->epoch) { /* else it comes too late and is refused */
+        sim->agents[agent].watched[k].stay_epoch = d->stay_idle ? d->epoch : 0;
+        sim->agents[agent].watched[k].stay_renewed = d->renewal;
+    }
     sim->agents[agent].watched[k].held_epoch = d->epoch;
     sim->agents[agent].watched[k].heard_ns = sim_host_now(sim, agent + 1).mono.ns;
     sim->agents[agent].watched[k].ttl_ms = (int64_t)d->ttl_ms;
@@ -82,6 +88,11 @@ void sim_check_post(struct sim *sim, uint32_t agent, uint32_t device,
         !sim_facts_put(sim->grants, sim_fold(life, cmd->unit->unit_id), ++sim->posts)) {
         sim_break(sim, "owner", "%s/%u is given unit %llu twice", sim->agents[agent].node, device,
                   (unsigned long long)cmd->unit->unit_id);
+    }
+    if (cmd->kind == SL_DEVCMD_MODE && view.epoch == 0 && cmd->mode != SL_MODE_IDLE &&
+        watched->stay_epoch != 0 && watched->stay_epoch == view.epoch_max) {
+        sim_break(sim, "owner", "%s/%u was told to stay idle, and takes up %s by itself",
+                  sim->agents[agent].node, device, sl_mode_name(cmd->mode));
     }
     if (cmd->kind != SL_DEVCMD_MODE || view.epoch == 0) {
         return; /* the safe mode is nobody's grant */
@@ -139,6 +150,7 @@ void sim_check_agent_started(struct sim *sim, uint32_t agent) {
                       (unsigned long long)view.epoch_max);
         }
         watched->asked_ticket = 0;
+        watched->stay_epoch = watched->stay_renewed ? 0 : watched->stay_epoch;
         watched->safe_ns = 0;
         watched->stored_epoch = view.epoch_max;
     }

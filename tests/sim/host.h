@@ -133,6 +133,8 @@ struct sim_watched {
     uint64_t held_epoch; /* of the newest directive or renewal that was handed over */
     int64_t heard_ns;    /* by its host's clock, when */
     int64_t ttl_ms;
+    uint64_t stay_epoch;  /* of the newest directive, when that told it to stay idle */
+    bool stay_renewed;    /* a renewal told it: not durable at once */
     enum sl_mode decided; /* of the newest directive that was written */
     bool unhealthy;       /* as its agent said last */
     int64_t safe_ns;      /* by its host's clock, since when the safe mode rules; 0: it does not */

@@ -43,10 +43,13 @@ void rig_up(struct rig *rig) {
 }
 
 static void directive(struct rig *rig, uint32_t device, uint64_t epoch, enum sl_mode mode,
-                      int64_t ttl_ms, bool renewal) {
+                      int64_t ttl_ms, bool renewal, bool stay_idle) {
     struct sl_msg msg = {.kind = SL_MSG_DIRECTIVE};
-    msg.directive = (struct sl_msg_directive){
-        .epoch = epoch, .ttl_ms = (uint64_t)ttl_ms, .mode = mode, .renewal = renewal};
+    msg.directive = (struct sl_msg_directive){.epoch = epoch,
+                                              .ttl_ms = (uint64_t)ttl_ms,
+                                              .mode = mode,
+                                              .renewal = renewal,
+                                              .stay_idle = stay_idle};
     sl_text_copy(msg.directive.device, sizeof msg.directive.device, rig_key(rig, device));
     if (mode == SL_MODE_INFER) {
         strcpy(msg.directive.model, "mini");
@@ -56,12 +59,16 @@ static void directive(struct rig *rig, uint32_t device, uint64_t epoch, enum sl_
 
 void rig_direct(struct rig *rig, uint32_t device, uint64_t epoch, enum sl_mode mode,
                 int64_t ttl_ms) {
-    directive(rig, device, epoch, mode, ttl_ms, false);
+    directive(rig, device, epoch, mode, ttl_ms, false, false);
 }
 
 void rig_renew(struct rig *rig, uint32_t device, uint64_t epoch, enum sl_mode mode,
                int64_t ttl_ms) {
-    directive(rig, device, epoch, mode, ttl_ms, true);
+    directive(rig, device, epoch, mode, ttl_ms, true, false);
+}
+
+void rig_stay_idle(struct rig *rig, uint32_t device, uint64_t epoch, int64_t ttl_ms, bool renewal) {
+    directive(rig, device, epoch, SL_MODE_IDLE, ttl_ms, renewal, true);
 }
 
 void rig_unit(struct rig *rig, uint32_t device, uint64_t epoch, uint64_t id, uint32_t lines) {

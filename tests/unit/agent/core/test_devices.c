@@ -254,6 +254,41 @@ static void epochs_fence_across_a_restart(void **state) {
     rig_stop(&rig);
 }
 
+/* Drained, stopped or not trusted: a broker that dies must not set it to work. */
+static void what_stays_idle_does_no_work_without_a_broker(void **state) {
+    (void)state;
+    static struct rig rig;
+    rig_start(&rig, &(struct rig_options){0});
+    rig_up(&rig);
+    rig_stay_idle(&rig, 0, 1, 5000, false);
+    rig_run_ms(&rig, 5100);
+    assert_string_equal(rig_device(&rig, 0).state, "safe");
+    assert_int_equal(rig_device(&rig, 0).mode, SL_MODE_IDLE);
+    rig_crash(&rig);
+    rig_run_ms(&rig, 5000); /* nobody answers */
+    assert_string_equal(rig_device(&rig, 0).state, "safe");
+    assert_int_equal(rig_device(&rig, 0).mode, SL_MODE_IDLE);
+    rig_up(&rig);
+    assert_int_equal(rig_device(&rig, 0).mode, SL_MODE_IDLE);
+    rig_direct(&rig, 0, 2, SL_MODE_IDLE, 5000); /* idle by its price only */
+    rig_run_ms(&rig, 20);
+    rig_stay_idle(&rig, 0, 2, 5000, true); /* drained meanwhile: the renewal says it */
+    rig_run_ms(&rig, 5100);
+    assert_int_equal(rig_device(&rig, 0).mode, SL_MODE_IDLE);
+    rig_crash(&rig);
+    rig_up(&rig);
+    assert_int_equal(rig_device(&rig, 0).mode, SL_MODE_IDLE);
+    rig_stay_idle(&rig, 0, 3, 5000, false);
+    rig_run_ms(&rig, 20);
+    rig_renew(&rig, 0, 3, SL_MODE_IDLE, 5000); /* resumed, and idle by its price */
+    rig_run_ms(&rig, 5100);
+    assert_int_equal(rig_device(&rig, 0).mode, SL_MODE_HASH);
+    rig_crash(&rig);
+    rig_up(&rig);
+    assert_int_equal(rig_device(&rig, 0).mode, SL_MODE_HASH);
+    rig_stop(&rig);
+}
+
 static void broker_away_ttl_then_safe_then_idle(void **state) {
     (void)state;
     static struct rig rig;
@@ -407,6 +442,7 @@ int main(void) {
         cmocka_unit_test(epochs_only_rise),
         cmocka_unit_test(a_higher_epoch_overtakes_one_on_its_way),
         cmocka_unit_test(epochs_fence_across_a_restart),
+        cmocka_unit_test(what_stays_idle_does_no_work_without_a_broker),
         cmocka_unit_test(broker_away_ttl_then_safe_then_idle),
         cmocka_unit_test(renewals_keep_it_and_an_expired_one_is_refused),
         cmocka_unit_test(a_lease_that_ends_while_its_epoch_is_stored_never_begins),

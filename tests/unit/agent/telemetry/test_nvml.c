@@ -93,8 +93,10 @@ static void each_error_costs_its_own_figure_only(void **state) {
         sensors_say(&s, text);
         SENSORS_WAIT(&s, HAS(&s, SL_FIG_TEMP_MC) && !HAS(&s, SL_FIG_POWER_MW));
         assert_int_equal(VALUE(&s, SL_FIG_LOST), 0);
+        assert_string_not_equal(s.now.note, ""); /* never without a word */
         sensors_say(&s, GPU_LINE FIGURES);
         SENSORS_WAIT(&s, HAS(&s, SL_FIG_POWER_MW));
+        assert_string_equal(s.now.note, "");
     }
     sensors_close(&s);
 }
@@ -114,6 +116,7 @@ static void absurd_watts_are_refused_and_counted(void **state) {
         SENSORS_WAIT(&s, VALUE(&s, SL_FIG_TEMP_MC) == mc && HAS(&s, SL_FIG_POWER_LIMIT_MW));
         assert_false(HAS(&s, SL_FIG_POWER_MW));
         assert_true(VALUE(&s, SL_FIG_REFUSED) > 0);
+        assert_non_null(strstr(s.now.note, "cannot be true"));
     }
     sensors_close(&s);
 }
@@ -230,6 +233,7 @@ static void a_reset_that_is_due_and_a_replaced_driver_are_told(void **state) {
     sensors_say(&s, "rc nvmlDeviceGetPowerUsage 16\n" GPU_LINE FIGURES);
     sensors_open(&s, FAKE_NVML, 60000);
     SENSORS_WAIT(&s, VALUE(&s, SL_FIG_RESET_NEEDED) == 1);
+    assert_non_null(strstr(s.now.note, "reset")); /* not that its power is missing */
     sensors_say(&s, GPU_LINE "rc=18\n");
     SENSORS_WAIT(&s, strstr(s.now.note, "replaced"));
     assert_false(HAS(&s, SL_FIG_LOST) || HAS(&s, SL_FIG_POWER_MW));
@@ -246,19 +250,19 @@ static void what_the_driver_asks_for_is_told(void **state) {
     };
     struct sensors s;
     sensors_init(&s, state);
-    sensors_say(&s, GPU_LINE "power=1000 recovery=0\n");
+    sensors_say(&s, GPU_LINE "watts_mw=1000 recovery=0\n");
     sensors_open(&s, FAKE_NVML, 60000);
     SENSORS_WAIT(&s, HAS(&s, SL_FIG_RESET_NEEDED));
     assert_int_equal(VALUE(&s, SL_FIG_RESET_NEEDED), 0);
     assert_string_equal(s.now.note, "");
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         char text[256];
-        snprintf(text, sizeof text, GPU_LINE "power=1000 %s", rows[i].line);
+        snprintf(text, sizeof text, GPU_LINE "watts_mw=1000 %s", rows[i].line);
         sensors_say(&s, text);
         SENSORS_WAIT(&s, strstr(s.now.note, rows[i].note));
         assert_int_equal(VALUE(&s, SL_FIG_RESET_NEEDED), 1);
     }
-    sensors_say(&s, GPU_LINE "power=1000\n"); /* a driver that knows no such field */
+    sensors_say(&s, GPU_LINE "watts_mw=1000\n"); /* a driver that knows no such field */
     SENSORS_WAIT(&s, VALUE(&s, SL_FIG_RESET_NEEDED) == 0);
     assert_string_equal(s.now.note, "");
     sensors_close(&s);
@@ -267,12 +271,12 @@ static void what_the_driver_asks_for_is_told(void **state) {
 static void pages_wait_where_rows_cannot_be_replaced(void **state) {
     struct sensors s;
     sensors_init(&s, state);
-    sensors_say(&s, GPU_LINE "power=1000 pages_pending=1\n");
+    sensors_say(&s, GPU_LINE "watts_mw=1000 pages_pending=1\n");
     sensors_open(&s, FAKE_NVML, 60000);
     SENSORS_WAIT(&s, HAS(&s, SL_FIG_REMAP_PENDING));
     assert_int_equal(VALUE(&s, SL_FIG_REMAP_PENDING), 1);
     assert_false(HAS(&s, SL_FIG_REMAP_FAILED));
-    sensors_say(&s, GPU_LINE "power=1000 pages_pending=1 pending=0 failed=0\n");
+    sensors_say(&s, GPU_LINE "watts_mw=1000 pages_pending=1 pending=0 failed=0\n");
     SENSORS_WAIT(&s, VALUE(&s, SL_FIG_REMAP_PENDING) == 0);
     sensors_close(&s);
 }
@@ -292,14 +296,29 @@ static void without_a_library_or_a_driver_it_says_why(void **state) {
     } rows[] = {{"init 9\n", "not loaded"},
                 {"init 4\n", "may not"},
                 {"init 18\n", "replaced"},
-                {"init 999\n", "does not start"}};
+                {"init 999\n", "does not start"},
+                {"hang 1\n", "not answered yet"},
+                {"rc nvmlDeviceGetHandleByPciBusId_v2 17\n" GPU_LINE "\n", "may not"},
+                {"rc nvmlDeviceGetHandleByPciBusId_v2 999\n" GPU_LINE "\n", "error 999"},
+                {"rc nvmlDeviceGetHandleByPciBusId_v2 6\n" GPU_LINE "\n", "know this device"}};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         sensors_say(&s, rows[i].say);
         sensors_open(&s, FAKE_NVML, 60000);
         SENSORS_WAIT(&s, strstr(s.now.note, rows[i].note));
         assert_int_equal(s.now.known, 0);
+        sensors_say(&s, "");
         sensors_close(&s);
     }
+}
+
+static void a_gpu_that_was_lost_before_the_start_is_lost(void **state) {
+    struct sensors s;
+    sensors_init(&s, state);
+    sensors_say(&s, "rc nvmlDeviceGetHandleByPciBusId_v2 15\n" GPU_LINE "\n");
+    sensors_open(&s, FAKE_NVML, 60000);
+    SENSORS_WAIT(&s, VALUE(&s, SL_FIG_LOST) == 1);
+    assert_non_null(strstr(s.now.note, "fallen off"));
+    sensors_close(&s);
 }
 
 int main(void) {
@@ -319,6 +338,7 @@ int main(void) {
         TREE_TEST(what_the_driver_asks_for_is_told),
         TREE_TEST(pages_wait_where_rows_cannot_be_replaced),
         TREE_TEST(without_a_library_or_a_driver_it_says_why),
+        TREE_TEST(a_gpu_that_was_lost_before_the_start_is_lost),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -62,6 +62,40 @@ static void errors_count_from_the_first_reading_and_over_resets(void **state) {
     free(hub);
 }
 
+static bool says(struct sl_hub *hub, int64_t s, uint32_t xid) {
+    return sl_hub_xid(hub, 0, (struct sl_mono){s * SL_NS_PER_S}, xid);
+}
+
+/* A GPU that falls off its bus takes the work of every channel with it: 79, then many of 45. */
+static void the_error_that_counts_is_not_pushed_out_by_what_follows(void **state) {
+    (void)state;
+    struct sl_hub *hub = bare_hub();
+    const struct sl_sensor_slot *slot = &hub->slots[0];
+    says(hub, 10, 79);
+    uint32_t lines = 0;
+    for (int i = 0; i < 10000; i++) {
+        lines += says(hub, 10, i % 2 ? 45 : 43);
+    }
+    assert_int_equal(slot->xid_total, 10001);
+    assert_int_equal(slot->xid_count, SL_MSG_XIDS_MAX);
+    assert_int_equal(slot->xids[0], 79);
+    assert_int_equal(slot->xids[SL_MSG_XIDS_MAX - 1], 45);
+    assert_int_equal(lines, SL_MSG_XIDS_MAX - 1); /* with 79's: the log is not flooded */
+    assert_true(says(hub, 11, 43));
+    for (uint32_t xid = 100; xid < 105; xid++) { /* 43 and 45 are there once each by then */
+        says(hub, 12, xid);
+    }
+    assert_int_equal(slot->xids[0], 79);
+    says(hub, 12, 105); /* all different: the oldest goes */
+    assert_int_not_equal(slot->xids[0], 79);
+    for (int i = 0; i < SL_MSG_XIDS_MAX; i++) { /* reported long ago: they make room */
+        says(hub, 100, 13);
+    }
+    assert_int_equal(slot->xids[0], 13);
+    pthread_mutex_destroy(&hub->lock);
+    free(hub);
+}
+
 static void a_cpu_has_rapl_and_a_part_of_it_nothing(void **state) {
     struct sensors s;
     sensors_init(&s, state);
@@ -124,6 +158,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(spans_last_without_a_break),
         cmocka_unit_test(errors_count_from_the_first_reading_and_over_resets),
+        cmocka_unit_test(the_error_that_counts_is_not_pushed_out_by_what_follows),
         TREE_TEST(a_cpu_has_rapl_and_a_part_of_it_nothing),
         TREE_TEST(sources_of_two_makers_stand_side_by_side),
         TREE_TEST(switched_off_there_is_nothing),

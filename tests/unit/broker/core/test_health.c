@@ -176,6 +176,7 @@ static void a_quarantined_device_gets_no_work_until_a_person_clears_it(void **st
     assert_string_equal(newest(&w)->kind, "health.quarantine");
     assert_string_equal(newest(&w)->device, "a/0");
     assert_string_equal(newest(&w)->node, "node-a");
+    assert_true(world_directive(&w, "a/0")->stay_idle); /* also when the broker is away */
     /* Neither a price, nor a pin, nor tests that pass bring it back. */
     world_batch(&w, "b1", "acme", 100, WORLD_BID_HIGH);
     world_order(&w, "a/0", SL_OVERRIDE_PIN, SL_MODE_HASH);
@@ -225,6 +226,16 @@ static void a_warning_changes_nothing_but_what_people_see(void **state) {
     assert_int_equal(w.store->event_count, events); /* told once */
     give_xid(&w, &device, 31);
     assert_int_equal(w.store->event_count, events + 1);
+    for (int i = 0; i < 50; i++) { /* an application that does it again and again */
+        give_xid(&w, &device, 31);
+    }
+    assert_int_equal(w.store->event_count, events + 1);
+    for (int i = 0; i < 60; i++) {
+        world_wait(&w, 1000);
+        say(&w, &device);
+    }
+    give_xid(&w, &device, 31);
+    assert_int_equal(w.store->event_count, events + 2);
     give_xid(&w, &device, 95); /* worse */
     assert_int_equal(world_view(&w, "a/0").health.state, SL_HEALTH_QUARANTINE);
     give_xid(&w, &device, 13); /* a lesser one does not make it better */
@@ -281,7 +292,8 @@ static void a_gpu_on_another_bus_is_another_device_with_the_same_past(void **sta
     struct world w;
     start(&w);
     struct sl_msg_device device = gpu("a/0");
-    say(&w, &device);
+    fact(&w, &device, SL_FIG_TEMP_MC, 70000);
+    assert_int_equal(world_view(&w, "a/0").report.telemetry.figures[SL_FIG_TEMP_MC], 70000);
     world_batch(&w, "b1", "acme", 100, WORLD_BID_HIGH);
     world_running(&w, "a/0", w.now.mono.ns);
     give_xid(&w, &device, 79);
@@ -290,6 +302,10 @@ static void a_gpu_on_another_bus_is_another_device_with_the_same_past(void **sta
     world_hello_units(&w, "a", 9, 77, &moved, 1, NULL, 0);
     world_report_as(&w, "a", &moved, 1, true);
     assert_string_equal(world_view(&w, "a/0").state, "lost");
+    struct sl_msg_telemetry gone = world_view(&w, "a/0").report.telemetry;
+    assert_false(sl_telemetry_has(&gone, SL_FIG_TEMP_MC)); /* it is not as warm as it was */
+    assert_string_not_equal(gone.note, "");
+    assert_int_equal(gone.figures[SL_FIG_XIDS], 1);
     struct sl_view_device view = world_view(&w, "pci:0000:81:00.0/" UUID);
     assert_int_equal(view.health.state, SL_HEALTH_QUARANTINE);
     assert_int_equal(view.health.incidents, 1);
@@ -334,6 +350,31 @@ static void absurd_watts_are_posted_to_nobody(void **state) {
     }
 }
 
+/* Else it would be out again with the next report, as one more quarantine. */
+static void what_still_holds_cannot_be_cleared(void **state) {
+    (void)state;
+    struct world w;
+    start(&w);
+    struct sl_msg_device device = gpu("a/0");
+    fact(&w, &device, SL_FIG_LOST, 1);
+    assert_int_equal(world_view(&w, "a/0").health.incidents, 1);
+    world_order(&w, "a/0", SL_OVERRIDE_CLEAR, SL_MODE_INVALID);
+    assert_int_equal(world_last(&w, SL_CCMD_REPLY)->status, -SL_BADSTATE);
+    assert_non_null(strstr(world_last(&w, SL_CCMD_REPLY)->text, "still holds"));
+    world_order(&w, "a/0", SL_OVERRIDE_NONE, SL_MODE_INVALID);
+    assert_int_equal(world_last(&w, SL_CCMD_REPLY)->status, SL_OK);
+    assert_non_null(strstr(world_last(&w, SL_CCMD_REPLY)->text, "still holds"));
+    say(&w, &device);
+    assert_int_equal(world_view(&w, "a/0").health.state, SL_HEALTH_QUARANTINE);
+    assert_int_equal(world_view(&w, "a/0").health.incidents, 1);
+    fact(&w, &device, SL_FIG_LOST, 0);
+    world_order(&w, "a/0", SL_OVERRIDE_CLEAR, SL_MODE_INVALID);
+    assert_int_equal(world_last(&w, SL_CCMD_REPLY)->status, SL_OK);
+    assert_int_equal(world_view(&w, "a/0").health.state, SL_HEALTH_OK);
+    assert_int_equal(mode(&w, "a/0"), SL_MODE_HASH);
+    world_fini(&w);
+}
+
 static void only_what_exists_can_be_cleared(void **state) {
     (void)state;
     struct world w;
@@ -364,6 +405,7 @@ int main(void) {
         cmocka_unit_test(too_many_quarantines_are_a_case_for_repair),
         cmocka_unit_test(a_gpu_on_another_bus_is_another_device_with_the_same_past),
         cmocka_unit_test(absurd_watts_are_posted_to_nobody),
+        cmocka_unit_test(what_still_holds_cannot_be_cleared),
         cmocka_unit_test(only_what_exists_can_be_cleared),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

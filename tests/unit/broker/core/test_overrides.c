@@ -173,10 +173,31 @@ static void test_drained_while_away(void **state) {
     world_fini(&w);
 }
 
+/* An agent that loses the broker must know that its device is not idle for want of a price. */
+static void test_an_order_binds_without_the_broker(void **state) {
+    (void)state;
+    struct world w;
+    start(&w);
+    static const enum sl_override_kind kinds[] = {SL_OVERRIDE_DRAIN, SL_OVERRIDE_STOP,
+                                                  SL_OVERRIDE_PIN};
+    for (size_t i = 0; i < 3; i++) {
+        const char *subject = kinds[i] == SL_OVERRIDE_STOP ? "*" : "a/0";
+        enum sl_mode pinned = kinds[i] == SL_OVERRIDE_PIN ? SL_MODE_IDLE : SL_MODE_INVALID;
+        world_order(&w, subject, kinds[i], pinned);
+        assert_int_equal(mode(&w, "a/0"), SL_MODE_IDLE);
+        assert_true(world_directive(&w, "a/0")->stay_idle);
+        world_order(&w, subject, SL_OVERRIDE_NONE, SL_MODE_INVALID);
+        assert_int_equal(mode(&w, "a/0"), SL_MODE_HASH);
+        assert_false(world_directive(&w, "a/0")->stay_idle);
+    }
+    world_fini(&w);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_drained_while_away),
         cmocka_unit_test(test_drain_and_resume),
+        cmocka_unit_test(test_an_order_binds_without_the_broker),
         cmocka_unit_test(test_pin),
         cmocka_unit_test(test_stop_all),
         cmocka_unit_test(test_node),

@@ -337,6 +337,7 @@ static void directive(struct random_msg *r, struct sl_msg_directive *m) {
     }
     TEXT(r, m->reason, 0);
     m->renewal = coin(r);
+    m->stay_idle = m->mode == SL_MODE_IDLE && coin(r);
     if (m->mode == SL_MODE_HASH) {
         TEXT(r, m->pool, 0);
     }
