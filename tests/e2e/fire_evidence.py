@@ -103,7 +103,7 @@ def read_journal(path):
             else:
                 live.pop((space, key), None)
         at += size
-    return {"epochs": {key.decode(): int.from_bytes(value, "little") for (space, key), value in live.items()
+    return {"epochs": {key.decode(): int.from_bytes(value[:8], "little") for (space, key), value in live.items()
                        if space == 2},
             "results": sum(space == 3 for space, _ in live), "shares": sum(space == 4 for space, _ in live)}
 
