@@ -97,9 +97,8 @@ static int receive_message(struct zmq_server *s, uint32_t *ret_id, bool *ret_goo
 
 /* Whoever chose a routing id or sent several frames is not one of ours. A key that left the file is
  * no longer heard, though ZeroMQ cannot close its connection. NULL: not to be heard. */
-static const char *key_of(const struct zmq_server *s, bool good) {
-    zmq_msg_t *message = (zmq_msg_t *)&s->message; /* zmq_msg_gets only reads */
-    const char *key = good ? zmq_msg_gets(message, "User-Id") : NULL;
+static const char *key_of(struct zmq_server *s, bool good) {
+    const char *key = good ? zmq_msg_gets(&s->message, "User-Id") : NULL;
     bool heard = key && strlen(key) == SL_LINK_KEY_MAX - 1 && sl_allow_has(s->allow, key, false);
     return heard ? key : NULL;
 }
