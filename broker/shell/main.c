@@ -38,7 +38,7 @@ static const char usage[] =
     "  --help           this text\n"
     "  backup FILE      write all that the broker remembers to FILE, while it runs or not; "
     "--force\n"
-    "                   replaces what is there\n"
+    "                   replaces a backup that is there\n"
     "  restore FILE     put a backup in the place of the broker's data, which are kept aside; the\n"
     "                   broker must not run. --adopt-store: also a backup of another site\n"
     "  keygen           make the CURVE keys with which agents know this broker; prints the public\n"
