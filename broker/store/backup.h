@@ -41,8 +41,8 @@ struct sl_backup_config {
     bool force;       /* replace the backup that is there, or an empty file; nothing else */
     struct sl_wall now;
 };
-/* -SL_EXISTS: the file is there, or is none to replace, or another backup is being made. Nothing is left of a failed one.
- */
+/* -SL_EXISTS: the file is there, or something that is no backup, or another backup is being made.
+ * Nothing is left of a failed one. */
 int sl_backup_make(const struct sl_backup_config *config, struct sl_backup_facts *ret_facts,
                    struct sl_error *err);
 
