@@ -167,7 +167,10 @@ int main(int argc, char **argv) {
         code = 2;
     } else if (options.print) {
         sl_conf_print(stdout, sl_broker_schema, &broker->config);
-        code = 0;
+        code = fflush(stdout) == 0 && !ferror(stdout) ? 0 : 1; /* part of it is a bad file */
+        if (code) {
+            perror("sluice-broker: writing the configuration");
+        }
     } else if (options.check) {
         printf("%s: good\n", options.config_path);
         code = 0;
