@@ -146,6 +146,13 @@ class People(SiteCase):
         refused = self.sluice("logs", key=self.site.tenant_key, code=1)
         self.assertIn("operator", refused)
 
+    def test_3_a_follower_ends_with_its_reader(self):
+        follower = self.follow("events", "--follow", "--limit", "1")
+        self.assertIsNotNone(self.lines_until(follower, lambda line: True))
+        follower.stdout.close()
+        follower.wait(timeout=10)
+        follower.stderr.close()
+
     def test_4_events_are_followed_through_a_restart(self):
         follower = self.follow("events", "--follow", "--json")
         try:
