@@ -27,6 +27,7 @@
 #include "proto/base/error.h"
 #include "proto/base/log.h"
 #include "proto/base/mode.h"
+#include "proto/wire/msg_limits.h"
 
 struct sl_msg;
 struct sl_failover_config;
@@ -47,6 +48,7 @@ struct sl_agent_model {
     char id[64];
     uint32_t max_tokens;
     bool truncate;
+    uint8_t sha256[SL_MSG_SHA256_BYTES]; /* of the file; zeros: not known */
 };
 
 /* One of the pools, in the order in which they are used where the broker names none. */

@@ -47,6 +47,7 @@ static void fill_models(const struct sl_agent_core *core, const struct agent_dev
         for (uint32_t j = 0; j < core->config.model_count; j++) {
             if (strcmp(core->models[j].id, model->id) == 0) {
                 to->truncate = core->models[j].truncate;
+                memcpy(to->sha256, core->models[j].sha256, sizeof to->sha256);
             }
         }
     }

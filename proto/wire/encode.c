@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "proto/wire/check.h"
+#include "proto/wire/sha256.h"
 #include "sluice.pb-c.h"
 
 /* Memory of one encoding: small messages never touch the heap. */
@@ -160,6 +161,8 @@ static void put_models(struct scratch *s, const struct sl_msg_device *d, Sluice_
         model->truncate = d->models[i].truncate;
         model->length_rates_milli = (uint64_t *)d->models[i].length_rates_milli; /* only read */
         model->n_length_rates_milli = lengths_known(&d->models[i]);
+        model->sha256 = (ProtobufCBinaryData){sl_msg_sha256_size(d->models[i].sha256),
+                                              (uint8_t *)d->models[i].sha256};
     }
 }
 
@@ -346,6 +349,8 @@ static void put_result(struct scratch *s, const struct sl_msg_result *m, Sluice_
     out->device = text_of(m->device);
     out->age_ms = m->age_ms;
     out->unit_done = m->unit_done;
+    out->model_sha256 =
+        (ProtobufCBinaryData){sl_msg_sha256_size(m->model_sha256), (uint8_t *)m->model_sha256};
     out->lines = take_items(s, m->line_count, sizeof **out->lines);
     out->n_lines = m->line_count;
     for (uint32_t i = 0; out->lines && i < m->line_count; i++) {

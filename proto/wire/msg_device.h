@@ -17,6 +17,7 @@ struct sl_msg_model {
     uint64_t tokens_per_s_milli;
     uint32_t max_tokens;
     bool truncate;
+    uint8_t sha256[SL_MSG_SHA256_BYTES];     /* of the file that was loaded; zeros: not said */
     uint64_t length_rates_milli[SL_LENGTHS]; /* tokens/s by length of text; 0: not measured */
 };
 

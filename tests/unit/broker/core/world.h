@@ -67,6 +67,8 @@ struct world {
     struct sl_now now;
     bool hold;   /* commits wait until world_commit */
     bool tokens; /* batches have token inputs */
+    /* Each byte of the SHA-256 that the agent with this letter says, with devices and results. */
+    uint8_t files[16];
     /* Takes each committed transaction over, in place of its destruction: a second store. */
     void (*commit)(void *arg, struct sl_txn *txn);
     void *commit_arg;
