@@ -103,6 +103,7 @@ static void test_swapped_file(void **state) {
             world_line(&w, &unit, unit.lines[1], SL_LINE_OK, 7, false, 0);
             assert_int_equal(world_stored_batch(&w, "b1")->lines_completed, 2);
             world_restart(&w);
+            world_price(&w, 0, WORLD_PRICE);
             world_validated(&w, "b1", LINES, 0);
         }
     }
