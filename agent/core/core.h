@@ -75,6 +75,7 @@ struct sl_agent_config {
     const struct sl_agent_model *models;      /* [model_count] */
     uint32_t pool_count;                      /* 0: no pool, so hashing is refused */
     const struct sl_agent_pool_config *pools; /* [pool_count] */
+    char note[SL_MSG_TEXT_MAX];               /* what its devices are offered without; or empty */
 };
 
 enum sl_agent_cmd_kind {

@@ -110,6 +110,7 @@ int sl_agent_create_core(struct sl_agent *agent, const struct sl_agent_device_co
         .models = models,
     };
     sl_text_copy(config.node, sizeof config.node, agent->options.node);
+    sl_text_copy(config.note, sizeof config.note, agent->model_trouble);
     if (getrandom(&config.boot_id, sizeof config.boot_id, 0) != sizeof config.boot_id ||
         getrandom(&config.seed, sizeof config.seed, 0) != sizeof config.seed) {
         free(pools);

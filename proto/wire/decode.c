@@ -181,6 +181,7 @@ static int get_device(const struct reader *r, const Sluice__V1__Device *in,
     rc = rc ? rc : get_text(r, in->name, TEXT(d->name), "name");
     rc = rc ? rc : get_text(r, in->driver, TEXT(d->driver), "driver");
     rc = rc ? rc : get_text(r, in->health, TEXT(d->health), "health");
+    rc = rc ? rc : get_text(r, in->note, TEXT(d->note), "note");
     rc = rc ? rc : get_text(r, in->pci, TEXT(d->pci), "PCI place");
     rc = rc ? rc : get_text(r, in->uuid, TEXT(d->uuid), "UUID");
     rc = rc ? rc : get_text(r, in->locality, TEXT(d->locality), "locality");

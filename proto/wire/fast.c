@@ -360,6 +360,8 @@ static bool read_field(struct in *in, uint64_t tag, struct sl_msg_device *d, str
         return read_text(in, d->locality, sizeof d->locality);
     case TAG(29, BYTES):
         return read_text(in, d->pool, sizeof d->pool);
+    case TAG(30, BYTES):
+        return read_text(in, d->note, sizeof d->note);
     default:
         return read_part_of_device(in, tag, d, seen);
     }

@@ -21,7 +21,10 @@ class ModelFile(SiteCase):
     @classmethod
     def prepared(cls):
         """Two encoders of one shape with other weights, and a file that is none."""
-        cls.file, cls.first, cls.second = (cls.site.path(n) for n in ("m.gguf", "first.gguf", "second.gguf"))
+        cls.file, cls.first, cls.second, cls.broken = (cls.site.path(n + ".gguf")
+                                                       for n in ("m", "first", "second", "broken"))
+        with open(cls.broken, "wb") as f:
+            f.write(b"GGUF, but no more")
         for path, seed in ((cls.first, "1"), (cls.second, "2")):
             subprocess.run([os.path.join(BUILD, "tests", "e2e", "model_maker"), path, "f32", "1", "32", "2", "64",
                             "120", "64", "mean", seed], input="2 5 3", capture_output=True, text=True, check=True)
@@ -30,7 +33,8 @@ class ModelFile(SiteCase):
             text = f.read()
         old = os.path.join(cls.site.model_dir, MODEL + ".gguf")
         with open(cls.site.path("agent.yaml"), "w") as f:
-            f.write(text.replace(old, cls.file).replace("max_tokens: 256", "max_tokens: 64"))
+            f.write(text.replace(old, cls.file).replace("max_tokens: 256", "max_tokens: 64")
+                    .replace("models:\n", f"models:\n  - id: broken\n    path: {cls.broken}\n", 1))
 
     def swap(self, path):
         """As an operator does it: the agent stops, the file is replaced by rename, the agent starts."""
@@ -70,6 +74,24 @@ class ModelFile(SiteCase):
         self.assertEqual(rows[0][0], before)
         paid = self.query("SELECT coalesce(sum(amount_nusd),0) FROM results WHERE batch=?", batch)
         self.assertEqual(paid[0][0], rows[0][1])
+
+    def test_a_broken_file_takes_its_model_away_only(self):
+        why = "model broken is not offered"
+        for device in self.site.devices():
+            self.assertEqual([m["id"] for m in device["models"]], [MODEL])
+            self.assertIn(why, device["note"])
+            self.assertIsNone(device["trouble"])
+            self.assertEqual(device["health"], "ok")
+        self.assertIn(why, self.sluice("devices"))
+        self.assertIn(why, self.sluice("explain", "fake/0"))
+        with open(self.site.path("logs", "agent.log")) as f:
+            self.assertRegex(f.read(), r"model\.unavailable.*model=broken.*broken\.gguf")
+        done = subprocess.run([self.site.binary("sluice-agent"), "--config", self.site.path("agent.yaml"),
+                               "--check-config"], capture_output=True, text=True)
+        self.assertEqual(done.returncode, 2, done.stdout)
+        self.assertIn("model 'broken'", done.stderr)
+        batch = self.site.submit(["a"], "1000")
+        self.wait_batch(batch)
 
 
 if __name__ == "__main__":

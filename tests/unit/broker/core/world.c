@@ -204,17 +204,13 @@ uint64_t world_hello_units(struct world *w, const char *key, uint64_t conn, uint
     return session_of(w, key);
 }
 
-static void fill_file(const struct world *w, const char *key, uint8_t sha256[SL_MSG_SHA256_BYTES]) {
-    memset(sha256, w->files[(key[0] - 'a') & 15], SL_MSG_SHA256_BYTES);
-}
-
 static void fill_devices(struct world *w, const char *key, struct sl_msg_device *devices,
                          uint32_t count) {
     for (uint32_t i = 0; i < count; i++) {
         char name[SL_MSG_KEY_MAX];
         snprintf(name, sizeof name, "%s/%u", key, i);
         world_device(&devices[i], name);
-        fill_file(w, key, devices[i].models[0].sha256);
+        memset(devices[i].models[0].sha256, world_file(w, key), SL_MSG_SHA256_BYTES);
         uint32_t dev = sl_core_device_find(w->core, name);
         if (dev != SL_CORE_NONE && w->core->fleet.running[dev]) {
             devices[i].safe = false;
@@ -286,7 +282,7 @@ static void send_result(struct world *w, const struct sl_unit_row *unit,
     msg.result.line_count = count;
     msg.result.lines = lines;
     msg.result.unit_done = done;
-    fill_file(w, unit->node_key, msg.result.model_sha256);
+    memset(msg.result.model_sha256, world_file(w, unit->node_key), SL_MSG_SHA256_BYTES);
     world_msg(w, unit->node_key, conn_of(w, unit->node_key), session_of(w, unit->node_key), &msg);
 }
 

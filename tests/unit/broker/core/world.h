@@ -88,6 +88,9 @@ struct world {
 #define WORLD_BID_HIGH INT64_C(100000000)    /* 0.10 USD/Mtok: 360,000,000 nUSD/h */
 #define WORLD_BID_LOW INT64_C(1000000)       /* 3,600,000 nUSD/h; hashing: 187,500,000 */
 
+static inline int world_file(const struct world *w, const char *key) {
+    return w->files[(key[0] - 'a') & 15];
+}
 struct sl_core_config world_config(void);
 void world_init(struct world *w, const struct sl_core_config *config);
 void world_fini(struct world *w);

@@ -165,6 +165,7 @@ static void device(struct random_msg *r, struct sl_msg_device *d, uint32_t index
         TEXT(r, d->uuid, 0);
         TEXT(r, d->locality, 0);
         TEXT(r, d->pool, 0);
+        TEXT(r, d->note, 0);
     }
     d->compute_units = (uint32_t)figure(r);
     d->memory_bytes = figure(r);
