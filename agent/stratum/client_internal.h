@@ -49,6 +49,7 @@ struct sl_stratum_link {
     bool difficulty_known;        /* the pool has set one */
     bool terms_known;             /* the answer to subscribe came */
     bool extranonce_moved;        /* set_extranonce came; the next job uses it */
+    uint32_t pool_mask; /* of the version, as the pool said it; we roll what we asked for of it */
     uint64_t first_serial;        /* first job of this connection; 0: none yet */
     struct sl_mono subscribed_at; /* asked for */
     json_t *early_notify;         /* a job from before the answer to subscribe */
@@ -125,8 +126,9 @@ void sl_stratum_agree(struct sl_stratum *client, const struct sl_job_terms *term
                       struct sl_mono now);
 int sl_stratum_add_notify(struct sl_stratum *client, const json_t *params, struct sl_mono now,
                           struct sl_error *err);
-/* The present job once more under the terms of now (mask or first difficulty changed). */
-void sl_stratum_reissue(struct sl_stratum *client);
+/* The present job once more under the version mask of now and, regraded, at the difficulty of now:
+ * else it keeps the one that held when it came. */
+void sl_stratum_reissue(struct sl_stratum *client, bool regraded);
 /* JOB actions for what came before the connection was READY. */
 void sl_stratum_emit_jobs(struct sl_stratum *client);
 struct sl_stratum_job_slot *sl_stratum_find_job(struct sl_stratum *client, uint64_t serial);

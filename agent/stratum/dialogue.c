@@ -39,6 +39,14 @@ void sl_stratum_greet(struct sl_stratum *client) {
                                      client->link.sent_session_id ? client->session_id : NULL));
 }
 
+/* It holds at once, for the present job too. A pool may name bits that we did not ask for: it builds
+ * headers with all of its mask, while we roll ours alone. */
+static void take_mask(struct sl_stratum *client, uint32_t mask) {
+    client->link.pool_mask = mask;
+    client->terms.version_mask = mask & client->config.version_mask;
+    sl_stratum_reissue(client, false);
+}
+
 static void on_configure(struct sl_stratum *client, const struct sl_message *message,
                          struct sl_mono now) {
     struct sl_error err;
@@ -50,8 +58,7 @@ static void on_configure(struct sl_stratum *client, const struct sl_message *mes
         return;
     }
     client->terms.version_rolling = rolling;
-    client->terms.version_mask = mask & client->config.version_mask;
-    sl_stratum_reissue(client);
+    take_mask(client, mask);
 }
 
 static void on_subscribe(struct sl_stratum *client, const struct sl_message *message,
@@ -144,7 +151,7 @@ static void on_difficulty(struct sl_stratum *client, const struct sl_message *me
     if (first) {
         /* A difficulty holds for the jobs after it; but pools also send the first job before the
          * first difficulty, and then they grade that job by it. */
-        sl_stratum_reissue(client);
+        sl_stratum_reissue(client, true);
     }
 }
 
@@ -172,8 +179,7 @@ static void on_version_mask(struct sl_stratum *client, const struct sl_message *
         return;
     }
     if (client->terms.version_rolling) {
-        client->terms.version_mask = mask & client->config.version_mask;
-        sl_stratum_reissue(client);
+        take_mask(client, mask);
     }
 }
 

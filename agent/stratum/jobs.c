@@ -132,7 +132,7 @@ int sl_stratum_add_notify(struct sl_stratum *client, const json_t *params, struc
     return SL_OK;
 }
 
-void sl_stratum_reissue(struct sl_stratum *client) {
+void sl_stratum_reissue(struct sl_stratum *client, bool regraded) {
     struct sl_job *job = NULL;
     if (!client->job || client->link.first_serial == 0 ||
         client->job->serial < client->link.first_serial) {
@@ -141,7 +141,9 @@ void sl_stratum_reissue(struct sl_stratum *client) {
     struct sl_job draft = *client->job;
     draft.serial = client->last_serial + 1;
     draft.clean = false;
-    draft.terms.difficulty = client->terms.difficulty;
+    if (regraded) {
+        draft.terms.difficulty = client->terms.difficulty;
+    }
     draft.terms.version_rolling = client->terms.version_rolling;
     draft.terms.version_mask = client->terms.version_mask;
     int rc = sl_job_create(&draft, &job, NULL);

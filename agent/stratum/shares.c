@@ -46,12 +46,13 @@ static struct sl_stratum_action *settle(struct sl_stratum *client, uint64_t seq,
     return action;
 }
 
-/* The version bits to send so that the pool builds the header that was hashed, which it does with
- * the mask of now, not that of the job. False when no bits give that header. */
+/* The version bits to send so that the pool builds the header that was hashed (BIP 310), which it
+ * does with all of its mask of now: neither the job's, nor the part of it that we roll. False when
+ * no bits give that header. */
 static bool present_bits(const struct sl_stratum *client, const struct sl_job *job,
                          const struct sl_share *share, uint32_t *ret_bits) {
     uint32_t hashed = sl_job_version(job, share->version_bits);
-    uint32_t mask = client->terms.version_rolling ? client->terms.version_mask : 0;
+    uint32_t mask = client->terms.version_rolling ? client->link.pool_mask : 0;
     *ret_bits = hashed & mask;
     return (hashed & ~mask) == (job->version & ~mask);
 }

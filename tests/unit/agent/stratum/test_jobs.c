@@ -114,7 +114,24 @@ static void a_new_version_mask_holds_at_once(void **state) {
     assert_int_equal(sl_stratum_submit(rig.client, &share, rig.now, NULL), SL_OK);
     assert_string_equal(rig_did(&rig), "share 9 stale local 0\n");
     assert_int_equal(sl_stratum_submit(rig.client, &plain, rig.now, NULL), SL_OK);
-    assert_true(strstr(rig_did(&rig), "\"00000008\",\"00000000\"]}"));
+    /* The pool builds the version with all of its mask, so the job's own bits must come back. */
+    assert_true(strstr(rig_did(&rig), "\"00000008\",\"20000000\"]}"));
+    rig_fini(&rig);
+}
+
+/* A difficulty holds for the jobs after it, and a mask makes no new job of the present one. */
+static void a_new_version_mask_leaves_the_jobs_difficulty(void **state) {
+    (void)state;
+    struct rig rig;
+    rig_init(&rig);
+    rig_ready(&rig);
+    rig_say(&rig, DIFFICULTY("0.25"));
+    rig_did(&rig);
+    rig_say(&rig,
+            "{\"id\":null,\"method\":\"mining.set_version_mask\",\"params\":[\"00c00000\"]}\n");
+    assert_string_equal(rig_did(&rig), "job 2 j1 - 0.5\n");
+    rig_say(&rig, RIG_JOB("j2", RIG_PREV_A, "false"));
+    assert_string_equal(rig_did(&rig), "job 3 j2 - 0.25\n");
     rig_fini(&rig);
 }
 
@@ -201,6 +218,7 @@ int main(void) {
         cmocka_unit_test(clean_is_also_a_changed_prevhash),
         cmocka_unit_test(a_new_extranonce_holds_from_the_next_job),
         cmocka_unit_test(a_new_version_mask_holds_at_once),
+        cmocka_unit_test(a_new_version_mask_leaves_the_jobs_difficulty),
         cmocka_unit_test(a_wider_mask_needs_the_jobs_own_bits),
         cmocka_unit_test(a_reconnect_forgets_what_was_negotiated),
         cmocka_unit_test(a_mask_that_was_not_negotiated_is_not_used),
