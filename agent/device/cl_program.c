@@ -14,6 +14,7 @@
 #include "agent/stratum/sha256.h"
 #include "proto/base/cleanup.h"
 #include "proto/base/clock.h"
+#include "proto/base/regular.h"
 #include "proto/base/text.h"
 
 #define CACHE_MAGIC "SLCLBIN1"
@@ -54,9 +55,9 @@ static uint8_t *cache_read(const char *path, int64_t age_max_s, size_t *ret_size
     struct cache_header header;
     struct stat info;
     uint8_t digest[32];
-    SL_AUTO_FILE FILE *file = fopen(path, "rbe");
-    if (!file || fstat(fileno(file), &info) != 0 || info.st_uid != geteuid() ||
-        fread(&header, sizeof header, 1, file) != 1 ||
+    SL_AUTO_FILE FILE *file = NULL;
+    if (sl_regular_open(path, &file, NULL) != SL_OK || fstat(fileno(file), &info) != 0 ||
+        info.st_uid != geteuid() || fread(&header, sizeof header, 1, file) != 1 ||
         memcmp(header.magic, CACHE_MAGIC, sizeof header.magic) != 0 || header.size == 0 ||
         header.size > CACHE_PAYLOAD_MAX) {
         return NULL;

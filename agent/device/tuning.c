@@ -11,6 +11,8 @@
 #include <unistd.h>
 
 #include "agent/stratum/sha256.h"
+#include "proto/base/log.h"
+#include "proto/base/regular.h"
 #include "proto/base/text.h"
 
 #define PATH_TEXT_MAX 512
@@ -198,9 +200,14 @@ int sl_tuning_parse(struct sl_tuning *tuning, const char *text, size_t size) {
 
 static void read_file(struct sl_tuning *tuning) {
     struct stat info;
-    SL_AUTO_FILE FILE *file = fopen(tuning->path, "rbe");
-    if (!file || fstat(fileno(file), &info) != 0 || info.st_uid != geteuid() || info.st_size <= 0 ||
-        info.st_size > SL_TUNING_FILE_MAX) {
+    struct sl_error err;
+    SL_AUTO_FILE FILE *file = NULL;
+    int rc = sl_regular_open(tuning->path, &file, &err);
+    if (rc == -SL_INVALID) {
+        sl_log(SL_LOG_WARN, "device.tuning", "%s; the device is tuned again", err.text);
+    }
+    if (rc != SL_OK || fstat(fileno(file), &info) != 0 || info.st_uid != geteuid() ||
+        info.st_size <= 0 || info.st_size > SL_TUNING_FILE_MAX) {
         return;
     }
     size_t size = (size_t)info.st_size;

@@ -9,6 +9,7 @@
 #include "agent/stratum/failover.h"
 #include "proto/base/cleanup.h"
 #include "proto/base/money.h"
+#include "proto/base/regular.h"
 #include "proto/base/text.h"
 
 static int add_url(const char *text, size_t size, struct sl_failover_config *config,
@@ -116,9 +117,12 @@ int sl_pool_options_check(const struct sl_pool_options *options, const char *sec
 
 static int read_password(const char *path, const char *section, const char *option, char *out,
                          size_t out_size, struct sl_error *err) {
-    SL_AUTO_FILE FILE *file = fopen(path, "re");
+    SL_AUTO_FILE FILE *file = NULL;
     struct stat st;
-    if (!file || fstat(fileno(file), &st) != 0) {
+    if (sl_regular_open(path, &file, err) != SL_OK) {
+        return sl_wrap(err, "%s.%s", section, option);
+    }
+    if (fstat(fileno(file), &st) != 0) {
         return sl_fail_errno(err, "%s.%s %s", section, option, path);
     }
     if (st.st_mode & 077) {

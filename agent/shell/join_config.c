@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "agent/shell/config.h"
+#include "proto/base/regular.h"
 
 #define FILE_BYTES_MAX (1024 * 1024)
 
@@ -102,15 +103,16 @@ void sl_join_config_edit(const char *text, const char *node, const char *section
 }
 
 int sl_join_config_load(const char *path, struct sl_buf *out, struct sl_error *err) {
-    SL_AUTO_FILE FILE *file = fopen(path, "re");
+    SL_AUTO_FILE FILE *file = NULL;
     struct stat st;
-    if (!file && errno == ENOENT) {
-        return sl_fail(err, SL_NOTFOUND, "there is no %s", path);
+    int rc = sl_regular_open(path, &file, err);
+    if (rc) {
+        return rc;
     }
-    if (!file || fstat(fileno(file), &st) != 0) {
+    if (fstat(fileno(file), &st) != 0) {
         return sl_fail_errno(err, "cannot read %s", path);
     }
-    if (!S_ISREG(st.st_mode) || st.st_size > FILE_BYTES_MAX) {
+    if (st.st_size > FILE_BYTES_MAX) {
         return sl_fail(err, SL_INVALID, "%s is no configuration file", path);
     }
     char chunk[4096];

@@ -46,9 +46,9 @@ struct sl_stratum_job_slot {
 struct sl_stratum_link {
     int64_t configure_id, subscribe_id, authorize_id;
     bool sent_session_id;
-    bool difficulty_known;        /* the pool has set one */
-    bool terms_known;             /* the answer to subscribe came */
-    bool extranonce_moved;        /* set_extranonce came; the next job uses it */
+    bool difficulty_known; /* the pool has set one */
+    bool terms_known;      /* the answer to subscribe came */
+    bool extranonce_moved; /* set_extranonce came; the next job uses it */
     uint32_t pool_mask; /* of the version, as the pool said it; we roll what we asked for of it */
     uint64_t first_serial;        /* first job of this connection; 0: none yet */
     struct sl_mono subscribed_at; /* asked for */

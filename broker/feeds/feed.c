@@ -116,7 +116,8 @@ static void say_value(struct sl_feed *feed, int64_t value_nano, struct sl_wall a
 
 static int read_file(const char *path, struct sl_buf *out, struct stat *ret_stat,
                      struct sl_error *err) {
-    SL_AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
+    /* O_NONBLOCK: a FIFO in a file's place must not keep the feed from ending. */
+    SL_AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0) {
         return sl_fail_errno(err, "cannot read %s", path);
     }

@@ -116,7 +116,7 @@ void sl_key_make(enum sl_key_role role, const char *tenant, const char *label,
 
 /* The secret in the file, without its line end. -SL_NOTFOUND when there is none. */
 static int read_secret(const char *path, char secret[SL_SECRET_MAX], struct sl_error *err) {
-    SL_AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    SL_AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0) {
         return errno == ENOENT ? -SL_NOTFOUND : sl_fail_errno(err, "reading %s", path);
     }

@@ -170,6 +170,12 @@ static void test_damaged_is_not_known(void **state) {
     assert_false(known(DEVICE, DRIVER, "source"));
     assert_int_equal(truncate(path, 0), 0);
     assert_false(known(DEVICE, DRIVER, "source"));
+    /* A FIFO keeps nobody waiting, and gives way to a file. */
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    assert_false(known(DEVICE, DRIVER, "source"));
+    save();
+    assert_true(known(DEVICE, DRIVER, "source"));
 }
 
 static void test_limits(void **state) {

@@ -141,8 +141,13 @@ static void passwords_come_from_files_of_ours_alone(void **state) {
     assert_non_null(strstr(err.text, "chmod 600"));
     assert_int_equal(sl_pool_options_link(&options, "pool", &link, &err), -SL_DENIED);
     assert_non_null(strstr(err.text, "pool.proxy_password_file"));
-    assert_int_equal(chmod(path, 0600), 0);
-    fd = open(path, O_WRONLY | O_TRUNC);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(mkfifo(path, 0600), 0); /* nobody writes: it must not be waited for */
+    assert_int_not_equal(sl_pool_options_client(&options, "pool", &pool, &err), SL_OK);
+    assert_non_null(strstr(err.text, "pool.password_file"));
+    assert_non_null(strstr(err.text, "not a regular file"));
+    assert_int_equal(unlink(path), 0);
+    fd = open(path, O_WRONLY | O_CREAT | O_EXCL, 0600);
     assert_int_equal(write(fd, "\nsecret\n", 8), 8);
     close(fd);
     assert_int_equal(sl_pool_options_link(&options, "pool", &link, &err), -SL_INVALID);

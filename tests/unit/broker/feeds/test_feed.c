@@ -13,6 +13,7 @@
 #include <netinet/in.h>
 #include <pthread.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include "broker/feeds/feed.h"
 
@@ -60,6 +61,10 @@ static void a_file_is_followed_as_it_changes(void **state) {
     assert_int_equal(rename(other, config.path), 0);
     event = next_event(events);
     assert_true(event.ok && event.value_nano == INT64_C(5000000000));
+    assert_int_equal(mkfifo(other, 0600), 0); /* nobody writes to it: the feed must still end */
+    assert_int_equal(rename(other, config.path), 0);
+    event = next_event(events);
+    assert_true(!event.ok && strstr(event.text, "is not a file"));
     sl_feed_stop(feed);
     sl_mailbox_destroy(events);
     unlink(config.path);
