@@ -172,8 +172,7 @@ struct sl_core_batch {
     uint32_t planned;    /* devices that serve it by the present plan */
     uint32_t open_units;
     struct sl_core_unit **units; /* [unit_count] every unit ever issued, by rising id */
-    uint32_t unit_count;
-    uint32_t unit_cap;
+    uint32_t unit_count, unit_cap;
     int64_t worst_total;  /* sum over lines not refused */
     int64_t worst_done;   /* of finished ones: how far the bound was off */
     int64_t shadow_milli; /* tokens x 1000 that the always-lease shadow served */
