@@ -229,7 +229,10 @@ int main(int argc, char **argv) {
         code = 2;
     } else if (arguments.print) {
         sl_conf_print(stdout, sl_agent_schema, &agent->options);
-        code = 0;
+        code = fflush(stdout) == 0 && !ferror(stdout) ? 0 : 1; /* part of it is a bad file */
+        if (code) {
+            perror("sluice-agent: writing the configuration");
+        }
     } else if (arguments.check) {
         code = check_files(agent, arguments.config_path);
     } else if (arguments.tune) {

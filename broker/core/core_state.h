@@ -112,13 +112,14 @@ enum sl_core_device_state {
     X(uint32_t, open_units)         /* of the present epoch: an agent drops those of lower ones */ \
     X(struct sl_core_health *, health) /* NULL: nothing was ever told of it */                     \
     X(struct sl_core_against, against)                                                             \
-    X(uint32_t, class_row)   /* + 1; 0: not looked up yet */                                       \
-    X(uint32_t, row)         /* in the last tick's snapshot, or SL_CORE_NONE */                    \
-    X(uint8_t, running_mode) /* as reported */                                                     \
-    X(uint64_t, hash_rate_hs)                                                                      \
-    X(int64_t, metered_ns) /* power and shadows are accounted up to here */                        \
-    X(sl_i128, energy)     /* mW x ms x nUSD/kWh not posted yet */                                 \
-    X(int64_t, energy_ns)  /* last posting */                                                      \
+    X(uint32_t, class_row)             /* + 1; 0: not looked up yet */                             \
+    X(uint32_t, row)                   /* in the last tick's snapshot, or SL_CORE_NONE */          \
+    X(uint8_t, running_mode)           /* as reported */                                           \
+    X(uint64_t, hash_rate_hs)          /* as far as it is believed */                              \
+    X(struct sl_core_claims *, claims) /* NULL: it never claimed anything */                       \
+    X(int64_t, metered_ns)             /* power and shadows are accounted up to here */            \
+    X(sl_i128, energy)                 /* mW x ms x nUSD/kWh not posted yet */                     \
+    X(int64_t, energy_ns)              /* last posting */                                          \
     X(struct sl_core_device, cold)
 
 struct sl_core_device {

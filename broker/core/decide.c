@@ -155,7 +155,7 @@ static void offer_hash(const struct sl_broker_core *core, uint32_t dev,
     offer->bits = rate > 0 && pool ? SL_OFFER_POSSIBLE : 0;
     offer->bits |= known == SL_KNOWN_FRESH ? SL_OFFER_PRICED : 0;
     if (rate == 0) {
-        offer->missing = "hash rate";
+        offer->missing = sl_core_claims_doubt(core, dev) ? "plausible hash rate" : "hash rate";
     } else if (!pool) {
         offer->missing = "pool with a job";
     } else if (known != SL_KNOWN_FRESH) {

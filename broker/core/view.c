@@ -49,7 +49,9 @@ void sl_view_status_get(const struct sl_broker_core *core, struct sl_now now,
         uint8_t mode = is_there(core, dev) ? core->fleet.running_mode[dev] : 0;
         view.devices_by_mode[mode]++;
         view.devices_obeying += core->fleet.running[dev] && core->fleet.mode[dev] != 0;
-        view.hash_rate_hs += mode == SL_MODE_HASH ? core->fleet.hash_rate_hs[dev] : 0;
+        view.hash_rate_hs = sl_core_claims_sum(
+            view.hash_rate_hs, mode == SL_MODE_HASH ? core->fleet.hash_rate_hs[dev] : 0);
+        view.devices_implausible += sl_core_claims_doubt(core, dev) != NULL;
     }
     view.batches_open = core->batch_count;
     for (uint32_t i = 0; i < core->batch_count; i++) {
@@ -61,6 +63,7 @@ void sl_view_status_get(const struct sl_broker_core *core, struct sl_now now,
     view.shares_stale = c->shares[SL_SHARE_STALE];
     view.shares_rejected = c->shares[SL_SHARE_REJECTED];
     view.shares_unknown = c->shares[SL_SHARE_UNKNOWN];
+    view.shares_implausible = c->implausible.shares;
     view.reports = core->reports;
     view.dropped = core->behind.dropped;
     view.lines_done = c->lines;
