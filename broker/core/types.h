@@ -96,7 +96,7 @@ struct sl_result_row {
     enum sl_line_status status;
     uint32_t tokens;
     uint32_t vector_count;
-    uint32_t dim;
+    uint32_t dim;     /* of its vectors; of a line that was TOO_LONG: the limit, 0: not known */
     uint8_t *vectors; /* [vector_count][dim] little-endian f32, malloc'ed; NULL when not OK */
     int64_t amount_nusd;
     struct sl_wall at;
