@@ -102,6 +102,13 @@ int sl_cli_ledger(struct sl_cli *cli, struct sl_error *err) {
                    "is (`sluice settle import`)\n",
                    sl_cli_text(answer.json, "hash_revenue.settled_usd"), estimated);
         }
+        double doubtful = /* a sum beyond 2^63 in the answer makes every figure of it a real */
+            json_number_value(sl_cli_find(answer.json, "hash_revenue.implausible_shares"));
+        if (doubtful > 0) {
+            printf("of all hash revenue ever quoted, %s USD are for %.0f shares of devices that "
+                   "claim more than they can have found (`sluice events`)\n",
+                   sl_cli_text(answer.json, "hash_revenue.implausible_usd"), doubtful);
+        }
         if (balanced) {
             printf("\nledger balanced: a replay of every transfer gives these figures\n");
         }

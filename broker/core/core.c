@@ -87,6 +87,7 @@ static void set_defaults(struct sl_core_config *c) {
         {&c->safe_mode_max_ms, INT64_C(6) * 3600 * 1000},
         {&c->switch_horizon_ms, 60000},
         {&c->hash_factor_milli, 1000},
+        {&c->hash_rate_max_hs, INT64_C(1000000000000000)},
         {&c->batch_life_ms, INT64_C(24) * 3600 * 1000},
     };
     for (size_t i = 0; i < sizeof spans / sizeof spans[0]; i++) {
@@ -120,6 +121,7 @@ static int check_config(const struct sl_core_config *c, struct sl_error *err) {
         {"dwell_min_ms", c->dwell_min_ms, 0, SL_MSG_SPAN_MS_MAX},
         {"switch_horizon_ms", c->switch_horizon_ms, 1, SL_MSG_SPAN_MS_MAX},
         {"hash_factor_milli", c->hash_factor_milli, 1, INT64_C(1000000000000000)},
+        {"hash_rate_max_hs", c->hash_rate_max_hs, 1, INT64_C(1000000000000000)},
         {"batch_life_ms", c->batch_life_ms, 1, SL_MSG_SPAN_MS_MAX},
         {"unit_lines", c->unit_lines, 1, SL_MSG_LINES_MAX},
         {"units_ahead", c->units_ahead, 1, 64},

@@ -52,6 +52,7 @@ struct sl_core_config {
         hash_factor_milli; /* hashprice x this / 1000; 1000 in earnest, more in a demo on a CPU */
     int64_t power_nusd_per_kwh; /* fixed tariff; < 0: from the POWER feed, else unknown */
     struct sl_tariff tariff;    /* by time of day, where it has windows: outranks the price above */
+    int64_t hash_rate_max_hs;   /* of a device; what says more is not believed. Default 1 PH/s */
     int64_t batch_life_ms;      /* default 24 h */
     uint32_t unit_lines;        /* lines of one unit, default 32 */
     uint32_t units_ahead;       /* per device, default 2 */

@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 
+#include "broker/core/claims.h"
 #include "broker/core/types.h"
 #include "schedulers/class.h"
 #include "schedulers/policy.h"
@@ -18,6 +19,7 @@ struct sl_core_best { /* of one model, in this tick */
     struct sl_core_batch *batch;
     sl_i128 tokens_left;             /* of all its batches that could be served, by estimate */
     uint32_t offering;               /* devices that have it */
+    bool silent;                     /* one of them does not say which file */
     const struct sl_core_report *by; /* the first of them: batches are compared at its speed */
 };
 
@@ -61,7 +63,8 @@ struct sl_core_against {            /* of a device since the last row */
 struct sl_core_counters {                  /* META "counters", in this order */
     uint64_t shares[SL_SHARE_UNKNOWN + 1]; /* by outcome; slot 0 unused */
     uint64_t lines, tokens, switches;
-    uint64_t power_missing; /* spans in which a device's power could not be known */
+    uint64_t power_missing;                 /* spans in which a device's power could not be known */
+    struct sl_core_implausible implausible; /* META "claims" */
 };
 
 /* What a role's sources say together, worked out once for each moment: every device asks. */

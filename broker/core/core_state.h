@@ -112,13 +112,14 @@ enum sl_core_device_state {
     X(uint32_t, open_units)         /* of the present epoch: an agent drops those of lower ones */ \
     X(struct sl_core_health *, health) /* NULL: nothing was ever told of it */                     \
     X(struct sl_core_against, against)                                                             \
-    X(uint32_t, class_row)   /* + 1; 0: not looked up yet */                                       \
-    X(uint32_t, row)         /* in the last tick's snapshot, or SL_CORE_NONE */                    \
-    X(uint8_t, running_mode) /* as reported */                                                     \
-    X(uint64_t, hash_rate_hs)                                                                      \
-    X(int64_t, metered_ns) /* power and shadows are accounted up to here */                        \
-    X(sl_i128, energy)     /* mW x ms x nUSD/kWh not posted yet */                                 \
-    X(int64_t, energy_ns)  /* last posting */                                                      \
+    X(uint32_t, class_row)             /* + 1; 0: not looked up yet */                             \
+    X(uint32_t, row)                   /* in the last tick's snapshot, or SL_CORE_NONE */          \
+    X(uint8_t, running_mode)           /* as reported */                                           \
+    X(uint64_t, hash_rate_hs)          /* as far as it is believed */                              \
+    X(struct sl_core_claims *, claims) /* NULL: it never claimed anything */                       \
+    X(int64_t, metered_ns)             /* power and shadows are accounted up to here */            \
+    X(sl_i128, energy)                 /* mW x ms x nUSD/kWh not posted yet */                     \
+    X(int64_t, energy_ns)              /* last posting */                                          \
     X(struct sl_core_device, cold)
 
 struct sl_core_device {
@@ -157,11 +158,12 @@ struct sl_core_batch {
     struct sl_batch_row row;
     struct sl_core_tenant_state *tenant;
     bool lines_known;
-    bool tokens;   /* only for agents that read token inputs */
-    bool settling; /* nothing is issued any more; when no unit is open, it is finalized */
-    bool sealed;   /* FINALIZE was ordered: results that come now are too late */
-    bool mixed;    /* vectors of another length came: said once */
-    uint32_t dim;  /* of its vectors; 0: none is known */
+    bool tokens;    /* only for agents that read token inputs */
+    bool settling;  /* nothing is issued any more; when no unit is open, it is finalized */
+    bool sealed;    /* FINALIZE was ordered: results that come now are too late */
+    bool mixed;     /* vectors of another file came: said once */
+    bool file_lost; /* model_file.h */
+    uint32_t dim;   /* of its vectors; 0: none is known */
     uint32_t waiting, issued;
     uint32_t hint;       /* no line below it waits */
     uint8_t *line_state; /* [lines_total] enum sl_core_line */
@@ -171,8 +173,7 @@ struct sl_core_batch {
     uint32_t planned;    /* devices that serve it by the present plan */
     uint32_t open_units;
     struct sl_core_unit **units; /* [unit_count] every unit ever issued, by rising id */
-    uint32_t unit_count;
-    uint32_t unit_cap;
+    uint32_t unit_count, unit_cap;
     int64_t worst_total;  /* sum over lines not refused */
     int64_t worst_done;   /* of finished ones: how far the bound was off */
     int64_t shadow_milli; /* tokens x 1000 that the always-lease shadow served */

@@ -44,6 +44,7 @@ void sl_core_fleet_destroy(struct sl_broker_core *core) {
     for (uint32_t dev = 0; dev < fleet->count; dev++) {
         sl_core_report_drop(core, dev);
         sl_core_health_destroy(fleet->health[dev]);
+        free(fleet->claims[dev]);
         free(fleet->cold[dev].key);
         sl_core_name_drop(core, fleet->cold[dev].why);
     }
@@ -193,7 +194,7 @@ static void take_report(struct sl_broker_core *core, uint32_t dev,
     struct sl_core_fleet *fleet = &core->fleet;
     sl_core_meter(core, dev);
     sl_core_report_keep(core, dev, report, bytes);
-    fleet->hash_rate_hs[dev] = report->hash_rate_hs;
+    fleet->hash_rate_hs[dev] = sl_core_claims_report(core, dev, report);
     bool mode_known = report->mode > SL_MODE_INVALID && report->mode < SL_MODE_COUNT;
     fleet->running_mode[dev] = mode_known ? (uint8_t)report->mode : 0;
     if (fleet->pool[dev] == 0 && report->mode == SL_MODE_HASH && report->epoch_max > 0) {
@@ -280,6 +281,7 @@ static void hello_device(struct sl_broker_core *core, uint32_t node,
         /* What ran in the earlier process is over, and so are our doubts: it has proved itself. */
         sl_core_lease_clear(core, dev);
         sl_core_power_forget(core, dev);
+        sl_core_claims_boot(core, dev);
         sl_core_device_forgive(core, dev);
         if (fleet->state[dev] == SL_DEVICE_FAULTY) {
             sl_core_device_step(core, dev, SL_DEV_RETEST);

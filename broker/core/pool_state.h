@@ -29,6 +29,7 @@ struct sl_pool_row {
 struct sl_core_pool {
     struct sl_pool_row row;
     bool dirty;
+    uint64_t implausible; /* of the booked shares, since the broker's start (claims.h) */
     struct sl_pools_health health;
 };
 
@@ -39,6 +40,7 @@ struct sl_core_node_pool {
     int64_t since_ns;        /* it has had work since; 0: it has none */
     bool spent_known;        /* spent: of hashes_spent, counted up to here */
     uint64_t spent;
+    int64_t spent_ns; /* when that was said */
 };
 
 struct sl_core_pools {         /* pools.c */

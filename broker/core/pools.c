@@ -45,7 +45,8 @@ const char *sl_core_pool_booking(struct sl_broker_core *core, const char *name) 
     return core->pools.list[SL_MUTANT(share_booked_to_wrong_pool) ? 0 : at].row.name;
 }
 
-void sl_core_pool_booked(struct sl_broker_core *core, const struct sl_share_row *row) {
+void sl_core_pool_booked(struct sl_broker_core *core, const struct sl_share_row *row,
+                         bool plausible) {
     uint32_t at = sl_core_pool(core, row->pool); /* may move the table */
     struct sl_core_pool *pool = &core->pools.list[at];
     struct sl_pool_row *sum = &pool->row;
@@ -62,7 +63,8 @@ void sl_core_pool_booked(struct sl_broker_core *core, const struct sl_share_row 
     sum->amount_nusd += row->amount_nusd;
     sum->last_share = row->at.ms > sum->last_share.ms ? row->at : sum->last_share;
     pool->dirty = true;
-    if (row->outcome != SL_SHARE_UNKNOWN) {
+    pool->implausible += !plausible;
+    if (row->outcome != SL_SHARE_UNKNOWN && plausible) {
         sl_pools_share(&core->config.policy.pools, &pool->health, core->now.mono.ns / SL_NS_PER_MS,
                        accepted, row->work_hashes);
     }
@@ -93,8 +95,17 @@ static bool works(const struct sl_msg_pool *pool) {
     return pool->connected && pool->has_job;
 }
 
+/* Of what it says that it has spent since it last said so, no more than its devices can: one agent
+ * could make a good pool look as if it credited nothing. */
+static uint64_t spent_more(const struct sl_broker_core *core, const struct sl_core_node_pool *own,
+                           uint64_t spent, uint32_t devices) {
+    int64_t span_ns = core->now.mono.ns - own->spent_ns + core->config.report_ms * SL_NS_PER_MS;
+    uint64_t most = sl_core_claims_most(core, devices, span_ns);
+    return spent - own->spent < most ? spent - own->spent : most;
+}
+
 static void take_one(struct sl_broker_core *core, struct sl_core_node_pool *own,
-                     const struct sl_msg_pool *said) {
+                     const struct sl_msg_pool *said, uint32_t devices) {
     int64_t now_ns = core->now.mono.ns;
     own->said = *said;
     if (own->said.name[0] == '\0') {
@@ -104,9 +115,10 @@ static void take_one(struct sl_broker_core *core, struct sl_core_node_pool *own,
     own->at = sl_core_pool(core, own->said.name);
     if (own->spent_known && said->hashes_spent > own->spent) {
         sl_pools_spent(&core->config.policy.pools, &core->pools.list[own->at].health,
-                       now_ns / SL_NS_PER_MS, said->hashes_spent - own->spent);
+                       now_ns / SL_NS_PER_MS, spent_more(core, own, said->hashes_spent, devices));
     }
     own->spent = said->hashes_spent;
+    own->spent_ns = now_ns;
     own->spent_known = true;
 }
 
@@ -127,7 +139,7 @@ void sl_core_pools_report(struct sl_broker_core *core, uint32_t at,
         if (strcmp(own->said.name, said[i].name[0] ? said[i].name : SL_POOL_UNNAMED) != 0) {
             *own = (struct sl_core_node_pool){.at = 0}; /* another one stands there now */
         }
-        take_one(core, own, &said[i]);
+        take_one(core, own, &said[i], node->device_count);
         if (works(&said[i])) {
             node->pool_good = core->now.mono;
         }

@@ -18,7 +18,9 @@
 uint32_t sl_core_pool(struct sl_broker_core *core, const char *name);
 /* The name under which a share of the agent's `name` is booked. Good until the next call. */
 const char *sl_core_pool_booking(struct sl_broker_core *core, const char *name);
-void sl_core_pool_booked(struct sl_broker_core *core, const struct sl_share_row *row);
+/* Shares that are not plausible (claims.h) say nothing of how the pool does. */
+void sl_core_pool_booked(struct sl_broker_core *core, const struct sl_share_row *row,
+                         bool plausible);
 /* Rows that changed go into the step's transaction. */
 void sl_core_pools_store(struct sl_broker_core *core);
 void sl_core_pools_report(struct sl_broker_core *core, uint32_t node,

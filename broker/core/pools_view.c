@@ -98,6 +98,14 @@ static bool is_named(const struct sl_broker_core *core, const char *name) {
     return false;
 }
 
+static void note_implausible(const struct sl_core_pool *pool, struct sl_view_pool *view) {
+    if (pool->implausible > 0 && view->state[0] == '\0') {
+        snprintf(view->state, sizeof view->state,
+                 "%llu of its shares are not plausible: see `sluice events`",
+                 (unsigned long long)pool->implausible);
+    }
+}
+
 bool sl_view_pool_get(const struct sl_broker_core *core, struct sl_now now, uint32_t index,
                       struct sl_view_pool *ret_view) {
     if (index >= core->pools.count) {
@@ -126,6 +134,7 @@ bool sl_view_pool_get(const struct sl_broker_core *core, struct sl_now now, uint
                      &view->figures);
     view->named = is_named(core, row->name);
     note_refusing(view);
+    note_implausible(pool, view);
     view->measured_hs = view->effective_hs = -1;
     if (view->figures.span_ms > 0 && view->figures.hashes > 0) {
         view->measured_hs = (int64_t)((sl_i128)view->figures.hashes * 1000 / view->figures.span_ms);

@@ -8,20 +8,35 @@
 #include "proto/base/mutant.h"
 #include "proto/base/text.h"
 
-static const char *const meta_keys[] = {"hashprice",       "counters",
-                                        "rem.hash",        "rem.power",
-                                        "shadow.hash",     "shadow.lease",
-                                        "shadow.b0",       "shadow.b1",
-                                        "shadow.b2",       "shadow.b3",
-                                        "shadow.b4",       "shadow.b5",
-                                        "shadow.b6",       "shadow.b7",
-                                        "against.actual",  "against.hash",
-                                        "against.lease",   "against.idle",
-                                        "against.fbf",     "against.work-function",
-                                        "against.percent", "against.minimum-time",
-                                        "against.greedy",  "calibration",
-                                        "energy",          "carbon",
-                                        "power.off",       NULL};
+static const char *const meta_keys[] = {"hashprice",
+                                        "counters",
+                                        "rem.hash",
+                                        "rem.power",
+                                        "shadow.hash",
+                                        "shadow.lease",
+                                        "shadow.b0",
+                                        "shadow.b1",
+                                        "shadow.b2",
+                                        "shadow.b3",
+                                        "shadow.b4",
+                                        "shadow.b5",
+                                        "shadow.b6",
+                                        "shadow.b7",
+                                        "against.actual",
+                                        "against.hash",
+                                        "against.lease",
+                                        "against.idle",
+                                        "against.fbf",
+                                        "against.work-function",
+                                        "against.percent",
+                                        "against.minimum-time",
+                                        "against.greedy",
+                                        "calibration",
+                                        "energy",
+                                        "carbon",
+                                        "power.off",
+                                        "claims",
+                                        NULL};
 
 const char *const *sl_broker_core_meta_keys(void) {
     return meta_keys;
@@ -203,6 +218,9 @@ int sl_broker_core_restore_meta(struct sl_broker_core *core, const char *key, co
     }
     if (strcmp(key, "calibration") == 0) {
         return sl_core_calibration_restore(core, value);
+    }
+    if (strcmp(key, "claims") == 0) {
+        return sl_core_claims_restore(core, value);
     }
     if (strcmp(key, "rem.hash") == 0) {
         return SL_MUTANT(share_remainder_lost)

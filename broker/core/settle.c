@@ -110,8 +110,12 @@ static int judge(const struct sl_broker_core *core, struct sl_core_settle *settl
     if (row->from.ms < 0 || row->from.ms >= row->to.ms || row->to.ms > core->now.wall.ms) {
         return sl_fail(err, SL_INVALID, "its span must end after it begins, and not in the future");
     }
-    if (row->amount_nano < 0 || row->quoted_nusd < 0 || row->late_nusd < 0 ||
-        row->quoted_nusd > INT64_MAX / 4 || row->late_nusd > INT64_MAX / 4) {
+    if (row->quoted_nusd > INT64_MAX / 4 || row->late_nusd > INT64_MAX / 4) {
+        return sl_fail(err, SL_LIMIT,
+                       "the shares of its span were quoted at more than 2.3 billion USD: some "
+                       "agent claims too much (see `sluice events`), settle the other nodes");
+    }
+    if (row->amount_nano < 0 || row->quoted_nusd < 0 || row->late_nusd < 0) {
         return sl_fail(err, SL_INVALID, "its amount is negative or too large");
     }
     if (!is_node(core, row->scope)) {

@@ -131,11 +131,13 @@ static void record(struct sl_broker_core *core, uint32_t node, const struct sl_m
     row->difficulty_nano = share->difficulty_nano;
     uint64_t age_ms = share->age_ms < SL_MSG_SPAN_MS_MAX ? share->age_ms : SL_MSG_SPAN_MS_MAX;
     row->at.ms = core->now.wall.ms - (int64_t)age_ms;
+    bool plausible = true;
     if (share->outcome == SL_SHARE_ACCEPTED) {
         credit(core, row, age_ms);
+        plausible = !sl_core_claims_share(core, node, dev, row);
     }
     sl_core_op(core, &op);
-    sl_core_pool_booked(core, row);
+    sl_core_pool_booked(core, row, plausible);
     core->counters.shares[share->outcome]++;
     core->counters_dirty = true;
 }

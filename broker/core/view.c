@@ -49,7 +49,9 @@ void sl_view_status_get(const struct sl_broker_core *core, struct sl_now now,
         uint8_t mode = is_there(core, dev) ? core->fleet.running_mode[dev] : 0;
         view.devices_by_mode[mode]++;
         view.devices_obeying += core->fleet.running[dev] && core->fleet.mode[dev] != 0;
-        view.hash_rate_hs += mode == SL_MODE_HASH ? core->fleet.hash_rate_hs[dev] : 0;
+        view.hash_rate_hs = sl_core_claims_sum(
+            view.hash_rate_hs, mode == SL_MODE_HASH ? core->fleet.hash_rate_hs[dev] : 0);
+        view.devices_implausible += sl_core_claims_doubt(core, dev) != NULL;
     }
     view.batches_open = core->batch_count;
     for (uint32_t i = 0; i < core->batch_count; i++) {
@@ -61,6 +63,7 @@ void sl_view_status_get(const struct sl_broker_core *core, struct sl_now now,
     view.shares_stale = c->shares[SL_SHARE_STALE];
     view.shares_rejected = c->shares[SL_SHARE_REJECTED];
     view.shares_unknown = c->shares[SL_SHARE_UNKNOWN];
+    view.shares_implausible = c->implausible.shares;
     view.reports = core->reports;
     view.dropped = core->behind.dropped;
     view.lines_done = c->lines;
@@ -233,7 +236,8 @@ bool sl_view_batch_get(const struct sl_broker_core *core, struct sl_now now, uin
                                      .issued = batch->issued,
                                      .done = batch->row.lines_completed,
                                      .failed = batch->row.lines_failed,
-                                     .over_budget = sl_core_batch_over_budget(core, batch)};
+                                     .over_budget = sl_core_batch_over_budget(core, batch),
+                                     .file_lost = batch->file_lost};
         sl_text_copy(view.id, sizeof view.id, batch->row.id);
         sl_text_copy(view.tenant, sizeof view.tenant, batch->row.tenant);
         *ret_view = view;

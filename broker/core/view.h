@@ -104,7 +104,8 @@ struct sl_view_status {
     uint32_t batches_open;
     uint32_t lines_waiting;
     uint32_t lines_issued;
-    uint64_t shares_accepted, shares_stale, shares_rejected, shares_unknown;
+    uint64_t shares_accepted, shares_stale, shares_rejected, shares_unknown, shares_implausible;
+    uint32_t devices_implausible; /* whose shares or rate are not believed (claims.h) */
     uint64_t hash_rate_hs;
     uint64_t reports; /* taken over since the broker's start */
     uint64_t dropped; /* messages of agents given up unread (behind.h) */
@@ -156,6 +157,7 @@ struct sl_view_batch {
     uint32_t done;
     uint32_t failed;
     bool over_budget; /* it waits for its tenant's budget */
+    bool file_lost;   /* it waits for the file of its model that it began with */
 };
 
 /* What a policy, or a fixed mode, would have earned since the store began, by its shadow. */
@@ -190,7 +192,6 @@ uint32_t sl_view_models_get(const struct sl_broker_core *core, const char **ids,
 uint64_t sl_view_token_rate(const struct sl_broker_core *core);
 bool sl_view_feed_get(const struct sl_broker_core *core, struct sl_now now, uint32_t index,
                       struct sl_view_feed *ret_view);
-/* By kind, in the order of their first feeds. */
 bool sl_view_price_get(const struct sl_broker_core *core, struct sl_now now, uint32_t index,
                        struct sl_view_price *ret_view);
 bool sl_view_batch_get(const struct sl_broker_core *core, struct sl_now now, uint32_t index,

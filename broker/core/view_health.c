@@ -22,6 +22,7 @@ bool sl_view_health_get(const struct sl_broker_core *core, uint32_t index,
         .since = {h->since_ms},
         .incidents = h->incidents,
         .rma = h->rma,
+        .doubt = sl_core_claims_doubt(core, index),
     };
     return true;
 }

@@ -21,6 +21,7 @@ struct sl_view_health {
     struct sl_wall since; /* ms 0: always */
     uint32_t incidents;
     bool rma;
+    const char *doubt; /* why what it claims is not believed (claims.h); NULL: it is */
 };
 /* By index from 0; false past the end. */
 bool sl_view_health_get(const struct sl_broker_core *core, uint32_t index,

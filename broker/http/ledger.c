@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The ledger, and the summary of a whole run. */
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -106,6 +108,21 @@ static int replay_ledger(struct sl_reader *reader, bool *balanced, struct sl_err
     return rc == -SL_CORRUPT ? SL_OK : rc;
 }
 
+/* Quoted for shares that are not plausible, since the store began (broker/core/claims.h). */
+static void write_implausible(struct sl_json *json, struct sl_reader *reader) {
+    char text[192] = "";
+    char work[48] = "0", nusd[48] = "0";
+    uint64_t shares = 0;
+    sl_i128 amount = 0;
+    if (sl_reader_meta(reader, "claims", text, sizeof text) == SL_OK &&
+        sscanf(text, "%" SCNu64 " %47s %47s", &shares, work, nusd) == 3) {
+        sl_i128_parse(nusd, &amount);
+    }
+    sl_json_uint(json, "implausible_shares", shares);
+    sl_json_usd(json, "implausible_usd", amount);
+    sl_json_i128(json, "implausible_nusd", amount);
+}
+
 enum sl_step sl_h_ledger(struct sl_http_call *call, struct sl_reader *reader) {
     uint32_t limit = 0;
     uint64_t after = 0;
@@ -137,6 +154,7 @@ enum sl_step sl_h_ledger(struct sl_http_call *call, struct sl_reader *reader) {
     sl_json_usd(json, "estimated_usd", totals.estimated);
     sl_json_i128(json, "settled_nusd", totals.settled);
     sl_json_i128(json, "estimated_nusd", totals.estimated);
+    write_implausible(json, reader);
     sl_json_close(json, '}');
     sl_json_bool(json, "balanced", balanced);
     sl_json_bool(json, "replayed", replay);

@@ -47,6 +47,14 @@ static void write_fleet(struct sl_buf *buf, const struct sl_view_status *status)
     }
 }
 
+static void write_claims(struct sl_buf *buf, const struct sl_view_status *status) {
+    one(buf, "sluice_shares_implausible_total", "counter",
+        "Accepted shares of devices that claim more than they can have found.",
+        status->shares_implausible);
+    one(buf, "sluice_devices_implausible", "gauge",
+        "Devices whose shares or hash rate are not believed.", status->devices_implausible);
+}
+
 static void write_work(struct sl_buf *buf, const struct sl_view_status *status) {
     one(buf, "sluice_batches_open", "gauge", "Batches that are not final.", status->batches_open);
     one(buf, "sluice_lines_waiting", "gauge", "Lines that no device has.", status->lines_waiting);
@@ -110,6 +118,7 @@ void sl_view_metrics_text(struct sl_buf *buf, const struct sl_broker_core *core,
     struct sl_view_status status;
     sl_view_status_get(core, now, &status);
     write_fleet(buf, &status);
+    write_claims(buf, &status);
     write_work(buf, &status);
     write_money(buf, &status.money);
     write_feeds(buf, core, now);

@@ -55,6 +55,7 @@ static void write_status(struct sl_json *json, const struct sl_broker_core *core
     sl_json_uint(json, "sessions_live", status.sessions_live);
     sl_json_uint(json, "devices_total", status.devices_total);
     write_modes(json, &status);
+    sl_json_uint(json, "devices_implausible", status.devices_implausible);
     sl_json_bool(json, "stopped", status.stopped);
     sl_json_uint(json, "batches_open", status.batches_open);
     sl_json_uint(json, "lines_waiting", status.lines_waiting);
@@ -66,6 +67,7 @@ static void write_status(struct sl_json *json, const struct sl_broker_core *core
     sl_json_uint(json, "stale", status.shares_stale);
     sl_json_uint(json, "rejected", status.shares_rejected);
     sl_json_uint(json, "unknown", status.shares_unknown);
+    sl_json_uint(json, "implausible", status.shares_implausible);
     sl_json_close(json, '}');
     sl_json_uint(json, "hashrate_hs", status.hash_rate_hs);
     sl_json_decimal(json, "hash_factor", (uint64_t)status.hash_factor_milli, 3);
@@ -107,7 +109,10 @@ static void write_open_batch(struct sl_json *json, const struct sl_view_batch *b
     sl_json_uint(json, "issued", batch->issued);
     sl_json_uint(json, "done", batch->done);
     sl_json_uint(json, "failed", batch->failed);
-    sl_json_text(json, "held", batch->over_budget ? "budget" : NULL);
+    sl_json_text(json, "held",
+                 batch->over_budget ? "budget"
+                 : batch->file_lost ? "model file"
+                                    : NULL);
     sl_json_close(json, '}');
 }
 

@@ -181,6 +181,10 @@ const struct sl_conf_option sl_broker_schema[] = {
      .fallback = "hash", .help = "What a device does when it has no valid directive."},
     {"agents.safe_mode_max", SL_CONF_SPAN_MS, BROKER(safe_mode_max_ms), .min = 0,
      .max = 30 * 24 * HOUR_MS, .fallback = "6h", .help = "After so long in safe mode: idle."},
+    {"agents.hash_rate_max", SL_CONF_INT, .unit = "GH/s", BROKER(hash_rate_max_ghs), .min = 1,
+     .max = 1000000, .fallback = "1000000",
+     .help = "No device hashes faster: a higher rate is not believed, and shares beyond it are "
+             "flagged."},
     {"http.listen", SL_CONF_TEXT, BROKER(http_listen), .min = 1, .max = 127,
      .fallback = "127.0.0.1:7680", .help = "Address of the HTTP API; port 0: a free one."},
     {"http.host_name", SL_CONF_TEXT, BROKER(http_host_name), .min = 0, .max = 127, .fallback = "",
@@ -332,6 +336,7 @@ void sl_broker_config_core(const struct sl_broker_config *c, struct sl_core_conf
         .dwell_min_ms = c->document.dwell_min_ms,
         .switch_horizon_ms = c->document.switch_horizon_ms,
         .hash_factor_milli = c->hash_factor_milli,
+        .hash_rate_max_hs = c->hash_rate_max_ghs * INT64_C(1000000000),
         .power_nusd_per_kwh = c->tariff == SL_TARIFF_FIXED ? c->tariff_nusd_per_kwh : -1,
         .batch_life_ms = c->batch_life_ms,
         .unit_lines = (uint32_t)c->unit_lines,

@@ -46,6 +46,7 @@ struct sl_broker_config {
     int64_t lost_ms;
     int64_t safe_mode; /* 0 idle, 1 hash */
     int64_t safe_mode_max_ms;
+    int64_t hash_rate_max_ghs;
     char policy_file[256];              /* as written; empty: the values shipped */
     struct sl_policy_document document; /* what it says; read with the configuration */
     int64_t batch_life_ms;

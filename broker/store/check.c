@@ -83,6 +83,9 @@ static int expect_none(struct sl_reader *r, const char *sql, const char *what,
     return rc;
 }
 
+/* Sums of what agents claim may be beyond 2^63, where SQLite's fail: they are made in two parts. */
+#define GIGA "1000000000"
+
 static int check_references(struct sl_reader *r, struct sl_error *err) {
     static const struct {
         const char *sql;
@@ -116,11 +119,14 @@ static int check_references(struct sl_reader *r, struct sl_error *err) {
         {"SELECT ref FROM transfers WHERE kind IN (4,5) AND NOT EXISTS (SELECT 1 FROM settlements"
          " s WHERE 'settlement/'||s.id=ref) LIMIT 1",
          "a posting for a settlement that is not there", SL_SCHEMA_SETTLEMENTS},
-        {"WITH q AS (SELECT pool, sum(outcome=1) AS a, sum(outcome=2) AS b, sum(outcome=3) AS c,"
-         " sum(outcome=4) AS d, sum(amount_nusd) AS m FROM shares GROUP BY pool)"
+        {"WITH s AS (SELECT pool, sum(outcome=1) AS a, sum(outcome=2) AS b, sum(outcome=3) AS c,"
+         " sum(outcome=4) AS d, sum(amount_nusd/" GIGA ") AS h, sum(amount_nusd%" GIGA ") AS l"
+         " FROM shares GROUP BY pool), q AS (SELECT *, CASE WHEN h+l/" GIGA
+         "=0 THEN CAST(l AS TEXT)"
+         " ELSE (h+l/" GIGA ")||printf('%09d',l%" GIGA ") END AS m FROM s)"
          " SELECT coalesce(p.name,'') FROM pools p LEFT JOIN q ON q.pool=p.name WHERE"
          " p.accepted<>coalesce(q.a,0) OR p.stale<>coalesce(q.b,0) OR p.rejected<>coalesce(q.c,0)"
-         " OR p.unknown<>coalesce(q.d,0) OR p.amount<>CAST(coalesce(q.m,0) AS TEXT)"
+         " OR p.unknown<>coalesce(q.d,0) OR p.amount<>coalesce(q.m,'0')"
          " UNION ALL SELECT q.pool FROM q WHERE q.pool NOT IN (SELECT name FROM pools) LIMIT 1",
          "a pool whose sums are not those of its shares", SL_SCHEMA_POOLS},
     };

@@ -112,8 +112,7 @@ bool sl_reader_has_share(struct sl_reader *r, const char *node_key, uint64_t sha
 int sl_reader_share_totals(struct sl_reader *r, struct sl_share_totals *ret_totals,
                            struct sl_error *err) {
     sqlite3_stmt *stmt = sl_statements_get(
-        &r->statements,
-        "SELECT outcome, count(*), sum(work_hashes), max(at_ms) FROM shares GROUP BY outcome", err);
+        &r->statements, "SELECT outcome, count(*), max(at_ms) FROM shares GROUP BY outcome", err);
     if (!stmt) {
         return -SL_IO;
     }
@@ -125,11 +124,8 @@ int sl_reader_share_totals(struct sl_reader *r, struct sl_share_totals *ret_tota
             continue;
         }
         totals.count[outcome] = (uint64_t)sqlite3_column_int64(stmt, 1);
-        if (outcome == SL_SHARE_ACCEPTED) {
-            totals.work_accepted = (uint64_t)sqlite3_column_int64(stmt, 2);
-        }
-        if (sqlite3_column_int64(stmt, 3) > totals.last_share_ms) {
-            totals.last_share_ms = sqlite3_column_int64(stmt, 3);
+        if (sqlite3_column_int64(stmt, 2) > totals.last_share_ms) {
+            totals.last_share_ms = sqlite3_column_int64(stmt, 2);
         }
     }
     int rc = step == SQLITE_DONE ? SL_OK : sl_store_fail(err, r->db, "counting shares");

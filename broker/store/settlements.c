@@ -17,6 +17,11 @@
     " (s.only_pool='' OR s.only_pool=shares.pool) AND"                                             \
     " shares.at_ms>=s.from_ms AND shares.at_ms<s.to_ms)"
 
+/* SQLite's sum() fails beyond 2^63: what agents claim can come to more, in two halves it cannot. */
+#define SUM_OF_SHARES                                                                              \
+    "SELECT coalesce(sum(amount_nusd>>32),0),coalesce(sum(amount_nusd&4294967295),0) FROM shares"  \
+    " WHERE"
+
 static void bind(sqlite3_stmt *stmt, const struct sl_settlement_row *row) {
     sqlite3_bind_int64(stmt, 1, row->from.ms);
     sqlite3_bind_int64(stmt, 2, row->to.ms);
@@ -78,7 +83,9 @@ static int sum(struct sl_reader *r, const char *sql, const struct sl_settlement_
     bind(stmt, row);
     int rc = SL_OK;
     if (sqlite3_step(stmt) == SQLITE_ROW) {
-        *ret_nusd = sqlite3_column_int64(stmt, 0);
+        sl_i128 nusd = (sl_i128)sqlite3_column_int64(stmt, 0) * (INT64_C(1) << 32) +
+                       sqlite3_column_int64(stmt, 1);
+        *ret_nusd = nusd > INT64_MAX ? INT64_MAX : (int64_t)nusd;
     } else {
         rc = sl_store_fail(err, r->db, "adding up shares");
     }
@@ -114,10 +121,8 @@ static int name_pool(struct sl_reader *r, struct sl_settlement_row *row, struct 
 
 static int fill(struct sl_reader *r, struct sl_settlement_row *rows, uint32_t count,
                 uint64_t *ret_high, struct sl_error *err) {
-    static const char span[] =
-        "SELECT coalesce(sum(amount_nusd),0) FROM shares WHERE" OPEN_SHARES OF_THE_SPAN;
-    static const char late[] =
-        "SELECT coalesce(sum(amount_nusd),0) FROM shares WHERE" OPEN_SHARES LATE;
+    static const char span[] = SUM_OF_SHARES OPEN_SHARES OF_THE_SPAN;
+    static const char late[] = SUM_OF_SHARES OPEN_SHARES LATE;
     int64_t high = 0;
     int64_t seq = 0;
     int rc = sl_store_int(r->db, "SELECT coalesce(max(id),0) FROM settlements", &high, err);

@@ -169,10 +169,9 @@ struct sl_account_row {
     struct sl_nusd_sum credits;
 };
 int sl_reader_accounts(struct sl_reader *r, sl_row_cb cb, void *arg, struct sl_error *err);
-/* Share counts and work by outcome. */
+/* Share counts by outcome. */
 struct sl_share_totals {
     uint64_t count[SL_SHARE_UNKNOWN + 1];
-    uint64_t work_accepted;
     int64_t last_share_ms;
 };
 int sl_reader_share_totals(struct sl_reader *r, struct sl_share_totals *ret_totals,

@@ -7,7 +7,8 @@
  *
  * `run` reads orders from its standard input, one a line: "storm" (all leave and come back at
  * once), "flap P" (each second P % leave for 0.2 s; 0: no more), "mark N" (hashes_total of every
- * device in all further reports), "count" (a line of figures), "quit". */
+ * device in all further reports), "claim A" (shares for more than agent A can have hashed), "count"
+ * (a line of figures), "quit". */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -120,6 +121,8 @@ static bool carry_out(struct fleet *f, const char *order, int64_t now_ns) {
         f->flap_percent = (uint32_t)(n > 100 ? 100 : n);
     } else if (sscanf(order, "mark %llu", &n) == 1) {
         f->mark = n;
+    } else if (sscanf(order, "claim %llu", &n) == 1 && n < f->config.agents) {
+        fleet_agent_claim(f, (uint32_t)n);
     } else if (strcmp(order, "count") == 0) {
         count(f);
     }

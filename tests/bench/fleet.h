@@ -31,7 +31,7 @@ struct fleet_agent {
     uint64_t session;     /* 0: not welcomed */
     uint64_t sequence;
     uint64_t boot_id;
-    uint64_t result_id;
+    uint64_t result_id, share_id;
     int64_t next_ns; /* hello or report */
     int64_t back_ns; /* away: until then */
     bool live;
@@ -66,6 +66,9 @@ struct fleet {
 
 /* agent.c of the fleet: one turn of one agent; true when it sent or received something. */
 bool fleet_agent_turn(struct fleet *f, uint32_t at, int64_t now_ns);
+/* As many shares of the agent's first device as one message holds, each for all hashes that the
+ * wire can say. */
+void fleet_agent_claim(struct fleet *f, uint32_t at);
 void fleet_agent_leave(struct fleet *f, uint32_t at, int64_t back_ns);
 uint64_t fleet_random(struct fleet *f);
 /* fleet_sink.c: a ROUTER with CURVE that unpacks with protobuf-c and nothing else. */

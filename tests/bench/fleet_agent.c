@@ -160,6 +160,27 @@ static void work(struct fleet *f, uint32_t at, const struct sl_msg_unit *in) {
     send_msg(f, &f->agents[at], &msg);
 }
 
+void fleet_agent_claim(struct fleet *f, uint32_t at) {
+    struct fleet_agent *a = &f->agents[at];
+    struct sl_msg_share shares[SL_MSG_SHARES_MAX];
+    struct sl_msg msg = {.kind = SL_MSG_SHARES};
+    struct sl_msg_device d;
+    if (!a->live) {
+        return;
+    }
+    fill_device(f, at, 0, &d);
+    memset(shares, 0, sizeof shares);
+    for (uint32_t i = 0; i < SL_MSG_SHARES_MAX; i++) {
+        shares[i].share_id = ++a->share_id;
+        shares[i].outcome = SL_SHARE_ACCEPTED;
+        shares[i].work_hashes = shares[i].difficulty_nano = INT64_MAX;
+        memcpy(shares[i].device, d.key, sizeof shares[i].device);
+    }
+    msg.shares.share_count = SL_MSG_SHARES_MAX;
+    msg.shares.shares = shares;
+    send_msg(f, a, &msg);
+}
+
 static void prepare_variants(struct fleet *f, uint32_t at) {
     struct fleet_agent *a = &f->agents[at];
     for (uint32_t i = 0; i < FLEET_VARIANTS; i++) {

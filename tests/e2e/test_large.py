@@ -67,6 +67,43 @@ class Large(unittest.TestCase):
                               env={**os.environ, "SLUICE_URL": self.site.url, "SLUICE_KEY": self.site.admin_key})
         self.assertEqual(done.stdout.count("node"), AGENTS * DEVICES)
 
+    def test_what_an_agent_makes_up_is_booked_and_flagged(self):
+        """Two messages of shares for 2^63 - 1 hashes each: no sum may overflow, no figure be absurd."""
+        def accepted():
+            return self.site.api("GET", "/api/v1/status")["shares"]
+
+        def cli(*args):
+            return subprocess.run([self.site.binary("sluice"), *args], capture_output=True, text=True, check=True,
+                                  env={**os.environ, "SLUICE_URL": self.site.url, "SLUICE_KEY": self.site.admin_key,
+                                       "COLUMNS": "400"}).stdout
+
+        self.fleet.order("claim 3")
+        until(lambda: accepted()["accepted"] > 0, 10, "the first shares")
+        count = accepted()["accepted"]
+        self.fleet.order("claim 3")
+        until(lambda: accepted()["accepted"] == 2 * count, 10, "the other shares")
+        self.assertGreaterEqual(accepted()["implausible"], 2 * count - 8)
+        status = self.site.api("GET", "/api/v1/status")
+        self.assertEqual(status["devices_implausible"], 1)
+        device = next(d for d in self.site.devices() if d["claims_doubt"])
+        self.assertEqual(device["node"], "node3")
+        events = [e for e in self.site.api("GET", "/api/v1/events")["events"] if e["kind"] == "claims.implausible"]
+        self.assertEqual([(e["device"], e["severity"]) for e in events], [(device["key"], "alert")])
+        summary = self.site.api("GET", "/api/v1/summary?check=1")
+        self.assertEqual((summary["ledger_balanced"], summary["shares_accepted"]), (True, 2 * count))
+        revenue = self.site.api("GET", "/api/v1/ledger")["hash_revenue"]
+        work = 2 ** 63 - 1
+        self.assertGreater(revenue["implausible_nusd"], 0)
+        self.assertLessEqual(revenue["implausible_nusd"], revenue["estimated_nusd"])
+        pool = self.site.api("GET", "/api/v1/pools")["pools"][0]
+        self.assertEqual(pool["work_accepted_hashes"], 2 * count * work)
+        self.assertIn("not plausible", pool["trouble"])
+        self.assertGreaterEqual(self.site.metric("sluice_shares_implausible_total"), 2 * count - 8)
+        self.assertEqual(self.site.metric("sluice_devices_implausible"), 1)
+        self.assertIn("claim more than they can have found", cli("ledger"))
+        self.assertIn("not plausible", cli("pools"))
+        self.assertIn("claims.implausible", cli("events"))
+
     def test_a_storm_and_flapping_agents_lose_nothing(self):
         fds = self.site.memory()[1]
         batch = self.site.submit([f"line {i}" for i in range(100)], bid="100000")

@@ -74,7 +74,7 @@ THIRD_PARTY = {
 # Folders (or files) that handle money: integers only.
 MONEY = ["proto/base/money", "schedulers", "broker/core", "broker/store", "proto/wire"]
 # Estimates that are rounded to integers before anything is compared; made-up markets.
-ESTIMATES = re.compile(r"^schedulers/(backtest|band|baselines|class|decision|fbf|random|real|scenario|switching|work_function)\.[ch]$")
+ESTIMATES = re.compile(r"^schedulers/(backtest|band|baselines|claims|class|decision|fbf|random|real|scenario|switching|work_function)\.[ch]$")
 
 SKIP_TEST_MIRROR = re.compile(
     r"/(main|embedded)\.c$|^broker/(shell|cli)/|^agent/(shell|convert|kernels)/")

@@ -100,6 +100,28 @@ static void check(struct books *b, int want) {
     }
 }
 
+/* What agents claim can come to more than SQLite can add up. */
+static void quotes_beyond_64_bits_are_cut(void **state) {
+    struct books b = {.f = *state};
+    device(&b, "one/0", "one", "K1");
+    for (uint64_t id = 1; id <= 3; id++) {
+        share(&b, "K1", id, 1000, INT64_MAX / 2);
+    }
+    struct sl_settlement_row row = span("*", 1000, 2000);
+    look(&b, &row, 1);
+    assert_true(row.quoted_nusd == INT64_MAX);
+    row = span("*", 2000, 3000);
+    look(&b, &row, 1);
+    assert_int_equal(row.quoted_nusd, 0);
+    SL_AUTO(sl_reader) r = NULL;
+    struct sl_error err;
+    struct sl_share_totals totals;
+    assert_int_equal(sl_reader_open(b.f->path, NULL, &r, &err), 0);
+    assert_int_equal(sl_reader_share_totals(r, &totals, &err), 0);
+    assert_int_equal(totals.count[SL_SHARE_ACCEPTED], 3);
+    check(&b, SL_OK);
+}
+
 static void a_share_is_settled_once(void **state) {
     struct books b = {.f = *state};
     device(&b, "one/0", "one", "K1");
@@ -237,9 +259,8 @@ static void a_forged_settlement_is_found(void **state) {
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(a_share_is_settled_once),
-        TEST(each_pool_pays_for_its_own),
-        TEST(rows_read_back),
+        TEST(a_share_is_settled_once),      TEST(quotes_beyond_64_bits_are_cut),
+        TEST(each_pool_pays_for_its_own),   TEST(rows_read_back),
         TEST(a_forged_settlement_is_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
