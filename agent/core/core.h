@@ -27,6 +27,7 @@
 #include "proto/base/error.h"
 #include "proto/base/log.h"
 #include "proto/base/mode.h"
+#include "proto/wire/msg_limits.h"
 
 struct sl_msg;
 struct sl_failover_config;
@@ -47,6 +48,7 @@ struct sl_agent_model {
     char id[64];
     uint32_t max_tokens;
     bool truncate;
+    uint8_t sha256[SL_MSG_SHA256_BYTES]; /* of the file; zeros: not known */
 };
 
 /* One of the pools, in the order in which they are used where the broker names none. */
@@ -73,6 +75,7 @@ struct sl_agent_config {
     const struct sl_agent_model *models;      /* [model_count] */
     uint32_t pool_count;                      /* 0: no pool, so hashing is refused */
     const struct sl_agent_pool_config *pools; /* [pool_count] */
+    char note[SL_MSG_TEXT_MAX];               /* what its devices are offered without; or empty */
 };
 
 enum sl_agent_cmd_kind {

@@ -47,6 +47,7 @@ static void fill_models(const struct sl_agent_core *core, const struct agent_dev
         for (uint32_t j = 0; j < core->config.model_count; j++) {
             if (strcmp(core->models[j].id, model->id) == 0) {
                 to->truncate = core->models[j].truncate;
+                memcpy(to->sha256, core->models[j].sha256, sizeof to->sha256);
             }
         }
     }
@@ -59,6 +60,7 @@ static void fill_device(const struct sl_agent_core *core, const struct agent_dev
     sl_text_copy(out->name, sizeof out->name, device->info.name);
     sl_text_copy(out->driver, sizeof out->driver, device->info.driver);
     sl_text_copy(out->health, sizeof out->health, device->health);
+    sl_text_copy(out->note, sizeof out->note, core->config.note);
     out->is_cpu = device->info.is_cpu;
     out->compute_units = device->info.compute_units;
     out->memory_bytes = device->info.memory_bytes;

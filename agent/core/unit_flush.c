@@ -57,6 +57,16 @@ static void give_up_line(struct sl_agent_core *core, struct agent_unit *unit,
     line->tokens = 0;
 }
 
+/* Results may outlive this process in the spool, so each says which file it came from. */
+static void put_file(const struct sl_agent_core *core, const char *model,
+                     struct sl_msg_result *result) {
+    for (uint32_t i = 0; i < core->config.model_count; i++) {
+        if (strcmp(core->models[i].id, model) == 0) {
+            memcpy(result->model_sha256, core->models[i].sha256, sizeof result->model_sha256);
+        }
+    }
+}
+
 /* Sends lines[0..count). False: they did not fit and one of them was given up; try again. */
 static bool send_lines(struct sl_agent_core *core, struct sl_now now,
                        const struct agent_device *device, struct agent_unit *unit,
@@ -75,6 +85,7 @@ static bool send_lines(struct sl_agent_core *core, struct sl_now now,
     struct sl_msg_result result = {
         .unit_id = unit->id, .line_count = count, .lines = out, .unit_done = last};
     sl_text_copy(result.device, sizeof result.device, device->info.key);
+    put_file(core, unit->model, &result);
     struct sl_error err = {0};
     int rc = agent_result_add(core, now, &result, &err);
     for (uint32_t i = 0; i < count; i++) {

@@ -96,8 +96,8 @@ static int model_load(const struct sl_model_config *config, struct sl_model *m,
     return rc;
 }
 
-int sl_model_set_load(const struct sl_model_config *configs, size_t count,
-                      struct sl_model_set **ret_set, struct sl_error *err) {
+int sl_model_set_load_some(const struct sl_model_config *configs, size_t count, sl_model_bad_fn bad,
+                           void *context, struct sl_model_set **ret_set, struct sl_error *err) {
     if (count > SL_DEVICE_MODELS_MAX) {
         return sl_fail(err, SL_LIMIT, "%zu models are configured, at most %d can be offered", count,
                        SL_DEVICE_MODELS_MAX);
@@ -111,14 +111,25 @@ int sl_model_set_load(const struct sl_model_config *configs, size_t count,
             return sl_fail(err, SL_EXISTS, "model '%s' is configured twice", configs[i].id);
         }
         set->count++; /* half-built ones are freed as well */
-        int rc = model_load(&configs[i], &set->models[i], err);
-        if (rc < 0) {
-            sl_wrap(err, "model '%s'", configs[i].id);
-            return rc;
+        struct sl_model *model = &set->models[set->count - 1];
+        struct sl_error why = {0};
+        int rc = model_load(&configs[i], model, &why);
+        if (rc < 0 && bad) {
+            model_fini(model);
+            memset(model, 0, sizeof *model);
+            set->count--;
+            bad(context, &configs[i], &why);
+        } else if (rc < 0) {
+            return sl_fail(err, -rc, "model '%s': %s", configs[i].id, why.text);
         }
     }
     *ret_set = sl_take(&set);
     return SL_OK;
+}
+
+int sl_model_set_load(const struct sl_model_config *configs, size_t count,
+                      struct sl_model_set **ret_set, struct sl_error *err) {
+    return sl_model_set_load_some(configs, count, NULL, NULL, ret_set, err);
 }
 
 size_t sl_model_set_count(const struct sl_model_set *set) {

@@ -80,11 +80,17 @@ struct sl_model {
     float *canary_vector; /* [n_embd] */
 };
 
-/* Loads all or nothing. Refuses two entries with one id, a max_tokens over the model's context, a
- * tokenizer with more pieces than the model has rows, and what the parts refuse; the text names the
- * model. count may be 0. */
+/* Hears of a model that cannot be loaded, in place of the failure of all. */
+typedef void (*sl_model_bad_fn)(void *context, const struct sl_model_config *model,
+                                const struct sl_error *why);
+
+/* Loads all or nothing; with `bad`, all that can be loaded. Refuses two entries with one id, a
+ * max_tokens over the model's context, a tokenizer with more pieces than the model has rows, and
+ * what the parts refuse; the text names the model. count may be 0. */
 int sl_model_set_load(const struct sl_model_config *configs, size_t count,
                       struct sl_model_set **ret_set, struct sl_error *err);
+int sl_model_set_load_some(const struct sl_model_config *configs, size_t count, sl_model_bad_fn bad,
+                           void *context, struct sl_model_set **ret_set, struct sl_error *err);
 void sl_model_set_destroy(struct sl_model_set *set); /* after every device that uses it */
 SL_DEFINE_AUTO(sl_model_set, sl_model_set_destroy)
 

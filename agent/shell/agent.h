@@ -54,6 +54,7 @@ struct sl_agent {
     struct sl_agent_core *core;
     struct sl_tokenizer *tokenizer;
     struct sl_model_watch *model_watch;
+    char model_trouble[SL_MSG_TEXT_MAX]; /* which models could not be loaded, and why */
     struct sl_link *link;
     struct sl_msg_arena *arena;
     struct sl_mailbox *events;  /* of struct sl_device_event */
@@ -87,7 +88,10 @@ struct sl_agent {
  * undoes it in any state: devices halted and joined, journal flushed. */
 int sl_agent_start_up(struct sl_agent *agent, struct sl_error *err);
 void sl_agent_fini(struct sl_agent *agent);
+/* What can be loaded; fails where no work at all is left. */
 int sl_agent_load_models(struct sl_agent *agent, struct sl_error *err);
+/* For --check-config: all of them, and forgets them again. */
+int sl_agent_check_models(struct sl_agent *agent, struct sl_error *err);
 int sl_agent_open_journal(struct sl_agent *agent, struct sl_error *err);
 /* tune.c: prepares the devices, prints what they can do, and returns; then sl_agent_fini. */
 int sl_agent_tune(struct sl_agent *agent, struct sl_error *err);

@@ -24,7 +24,7 @@ static const struct sl_conf_option model_schema[] = {
     {"truncate", SL_CONF_BOOL, MODEL(truncate), .fallback = "false",
      .help = "Cut longer input instead of refusing the line."},
     {"sha256", SL_CONF_TEXT, MODEL(sha256), .min = 0, .max = 64, .fallback = "",
-     .help = "What `sha256sum FILE` says; another file is refused at the start. Empty: any."},
+     .help = "What `sha256sum FILE` says; with another file it is not offered. Empty: any."},
     {0},
 };
 

@@ -26,7 +26,7 @@ static const char usage[] =
     "batches. Without a broker it works on for a while as it was last told.\n"
     "\n"
     "  --config FILE      configuration (YAML); see deploy/config/agent.yaml\n"
-    "  --check-config     read the configuration, say what is wrong with it, and exit\n"
+    "  --check-config     read the configuration and load its models, say what is wrong, and exit\n"
     "  --print-config     print the effective configuration with explanations, and exit\n"
     "  --fake-devices N   for tests only: N scripted devices in place of OpenCL's; what they\n"
     "                     compute is made up\n"
@@ -163,6 +163,18 @@ static int tune(struct sl_agent *agent) {
     return rc ? 1 : 0;
 }
 
+/* The configuration has been read; its models' files can be loaded. */
+static int check_files(struct sl_agent *agent, const char *path) {
+    struct sl_error err;
+    sl_log_set_level(SL_LOG_ERROR);
+    if (sl_agent_check_models(agent, &err)) {
+        fprintf(stderr, "sluice-agent: %s: %s\n", path, err.text);
+        return 2;
+    }
+    printf("%s: good\n", path);
+    return 0;
+}
+
 static int serve(struct sl_agent *agent) {
     struct sl_error err;
     sl_log_set_level((enum sl_log_level)(agent->options.log_level + 1));
@@ -217,10 +229,12 @@ int main(int argc, char **argv) {
         code = 2;
     } else if (arguments.print) {
         sl_conf_print(stdout, sl_agent_schema, &agent->options);
-        code = 0;
+        code = fflush(stdout) == 0 && !ferror(stdout) ? 0 : 1; /* part of it is a bad file */
+        if (code) {
+            perror("sluice-agent: writing the configuration");
+        }
     } else if (arguments.check) {
-        printf("%s: good\n", arguments.config_path);
-        code = 0;
+        code = check_files(agent, arguments.config_path);
     } else if (arguments.tune) {
         agent->tune_again = arguments.again;
         code = tune(agent);

@@ -139,6 +139,10 @@ static int judge_by_authority(struct sl_pool_tls *tls) {
         worst_day(tls->session, false, day);
         return refuse(tls, "the pool's certificate is not valid before %s: check this clock", day);
     }
+    if (status & GNUTLS_CERT_INSECURE_ALGORITHM) {
+        return refuse(tls, "the pool's certificate, or its issuer's, is too weak (RSA under 2048 "
+                           "bits, or SHA-1): ask the pool, or pin its key (tls_pins)");
+    }
     return refuse(tls,
                   "the pool's certificate is not acceptable (status %#x): pin its key "
                   "(tls_pins)",
@@ -176,6 +180,9 @@ int sl_pool_trust_create(const struct sl_pool_pins *pins, const char *ca_file,
     trust->pins = *pins;
     gnutls_certificate_set_verify_function(trust->credentials, verify);
     if (pins->count == 0) {
+        /* What GnuTLS takes by default goes down to RSA of 1024 bits. */
+        gnutls_certificate_set_verify_flags(trust->credentials,
+                                            GNUTLS_PROFILE_TO_VFLAGS(GNUTLS_PROFILE_MEDIUM));
         int n = ca_file[0] ? gnutls_certificate_set_x509_trust_file(trust->credentials, ca_file,
                                                                     GNUTLS_X509_FMT_PEM)
                            : gnutls_certificate_set_x509_system_trust(trust->credentials);

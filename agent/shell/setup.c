@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The core from the configuration and the journal. Apart from start.c, since the Stratum client's
  * header and the wire's have a name in common. */
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -109,6 +110,7 @@ int sl_agent_create_core(struct sl_agent *agent, const struct sl_agent_device_co
         .models = models,
     };
     sl_text_copy(config.node, sizeof config.node, agent->options.node);
+    sl_text_copy(config.note, sizeof config.note, agent->model_trouble);
     if (getrandom(&config.boot_id, sizeof config.boot_id, 0) != sizeof config.boot_id ||
         getrandom(&config.seed, sizeof config.seed, 0) != sizeof config.seed) {
         free(pools);
@@ -120,6 +122,9 @@ int sl_agent_create_core(struct sl_agent *agent, const struct sl_agent_device_co
         sl_text_copy(to->id, sizeof to->id, from->id);
         to->max_tokens = from->max_tokens;
         to->truncate = from->truncate;
+        int bad = sodium_hex2bin(to->sha256, sizeof to->sha256, from->sha256, strlen(from->sha256),
+                                 NULL, NULL, NULL);
+        sl_assert(bad == 0);
     }
     int rc = pools ? open_pools(agent, devices, pools, &config, err)
                    : sl_fail(err, SL_NOMEM, "no memory for the pools");

@@ -17,7 +17,19 @@
 #define ARENA_BYTES (64u << 20)
 #define RESOLVER_MAX 128u
 
-int sl_agent_load_models(struct sl_agent *agent, struct sl_error *err) {
+/* For the log whole; for the broker's lists as many as there is room for. */
+static void note_bad(void *context, const struct sl_model_config *model,
+                     const struct sl_error *why) {
+    struct sl_agent *agent = context;
+    char *text = agent->model_trouble;
+    size_t used = strlen(text);
+    sl_log(SL_LOG_ERROR, "model.unavailable",
+           "model=%s is not offered: %s; put it right and restart the agent", model->id, why->text);
+    snprintf(text + used, sizeof agent->model_trouble - used, "%smodel %s is not offered: %s",
+             used ? "; " : "", model->id, why->text);
+}
+
+static int load_models(struct sl_agent *agent, sl_model_bad_fn bad, struct sl_error *err) {
     struct sl_model_config configs[SL_AGENT_CONFIG_MODELS_MAX] = {0};
     for (uint32_t i = 0; i < agent->options.model_count; i++) {
         const struct sl_agent_model_option *from = &agent->options.models[i];
@@ -27,11 +39,32 @@ int sl_agent_load_models(struct sl_agent *agent, struct sl_error *err) {
         configs[i].truncate = from->truncate;
         sl_text_copy(configs[i].sha256, sizeof configs[i].sha256, from->sha256);
     }
-    int rc = sl_model_set_load(configs, agent->options.model_count, &agent->models, err);
+    int rc = sl_model_set_load_some(configs, agent->options.model_count, bad, agent, &agent->models,
+                                    err);
     for (size_t i = 0; rc == SL_OK && i < sl_model_set_count(agent->models); i++) {
         const struct sl_model *m = sl_model_set_at(agent->models, i);
         sl_log(SL_LOG_INFO, "model.loaded", "model=%s sha256=%s tokens=%s mib=%zu", m->id,
                m->sha256, sl_ggml_type_name(m->embed[SL_EMBED_TOKEN].type), m->packed_bytes >> 20);
+    }
+    return rc;
+}
+
+int sl_agent_check_models(struct sl_agent *agent, struct sl_error *err) {
+    int rc = load_models(agent, NULL, err);
+    sl_model_set_destroy(agent->models);
+    agent->models = NULL;
+    return rc;
+}
+
+int sl_agent_load_models(struct sl_agent *agent, struct sl_error *err) {
+    agent->model_trouble[0] = '\0';
+    int rc = load_models(agent, note_bad, err);
+    if (rc == SL_OK && sl_model_set_count(agent->models) == 0 && agent->options.model_count > 0 &&
+        sl_agent_pool_count(&agent->options) == 0) {
+        rc = sl_fail(err, SL_INVALID,
+                     "no work is possible: there is no pool, and no model can be "
+                     "loaded: %s",
+                     agent->model_trouble);
     }
     return rc;
 }

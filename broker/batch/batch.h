@@ -29,6 +29,14 @@ int sl_batch_make_dir(const char *data_dir, const char *folder, struct sl_error 
 /* fsync of the folder itself: a rename is durable only after it. */
 int sl_batch_sync_dir(const char *data_dir, const char *folder, struct sl_error *err);
 
+/* ---- room.c (any thread) ---- */
+/* Whether `bytes` more of a tenant's may go to a disk of `total` bytes with `left` of them free: a
+ * sixteenth of it, 2 GiB at most, is for the store and for results of what was accepted. Without
+ * them the broker ends, whoever filled the disk. total 0: not known, and then yes. */
+bool sl_batch_room_is_enough(uint64_t total, uint64_t left, uint64_t bytes);
+/* The same of the disk that holds `path`; -SL_IO with the text of ENOSPC: no. */
+int sl_batch_room(const char *path, int64_t bytes, struct sl_error *err);
+
 /* ---- validate.c (worker) ---- */
 /* A model on offer. input_prefix (NULL: none) goes before every text that is not given as ids: some
  * models were trained with one. It counts in usage, as the text's own words do. */

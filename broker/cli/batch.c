@@ -52,6 +52,7 @@ void sl_cli_batch_print(const struct sl_cli *cli, const json_t *batch) {
         {"tenant", "tenant", SL_CLI_TEXT, false, false},
         {"status", "status", SL_CLI_TEXT, false, false},
         {"model", "model", SL_CLI_TEXT, false, false},
+        {"  its file's sha256", "model_sha256", SL_CLI_TEXT, false, true},
         {"bid USD/Mtok", "bid_usd_per_mtok", SL_CLI_USD, false, false},
         {"lines", "request_counts.total", SL_CLI_NUMBER, false, false},
         {"  completed", "request_counts.completed", SL_CLI_NUMBER, false, false},

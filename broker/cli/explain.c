@@ -112,6 +112,10 @@ static void print_now(const json_t *device) {
         sl_buf_printf(&text, "\nTrouble: ");
         sl_cli_value(device, "trouble", SL_CLI_TEXT, &text);
     }
+    if (sl_cli_text(device, "note")[0]) {
+        sl_buf_printf(&text, "\nNote:    ");
+        sl_cli_value(device, "note", SL_CLI_TEXT, &text);
+    }
     printf("%s\n", text.data ? text.data : "");
 }
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  * `events`: what happened on the site. `audit`: who ordered what. `logs`: the broker's log. All can
- * be followed: the broker is asked again with the number of the last entry seen, also through its
- * restarts. */
+ * be followed until whoever reads them is gone: the broker is asked again with the number of the
+ * last entry seen, also through its restarts. */
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "broker/cli/cli.h"
@@ -141,8 +141,14 @@ static int one_turn(struct follow *f, int64_t *after, struct sl_error *err) {
     return rc;
 }
 
+/* A pause; false: nobody reads any more, which a site where nothing happens would never show. */
+static bool pause_while_read(void) {
+    struct pollfd out = {.fd = STDOUT_FILENO};
+    return poll(&out, 1, POLL_MS) <= 0 || !(out.revents & (POLLERR | POLLHUP | POLLNVAL));
+}
+
 static int show(struct follow *f, uint32_t limit, bool follow, struct sl_error *err) {
-    char path[200];
+    char path[300];
     int64_t after = 0;
     {
         SL_CLI_AUTO_ANSWER struct sl_cli_answer answer = {0};
@@ -160,9 +166,7 @@ static int show(struct follow *f, uint32_t limit, bool follow, struct sl_error *
         after = number_of(answer.json, f->last);
     }
     int rc = SL_OK;
-    while (follow && rc == SL_OK && !ferror(stdout)) {
-        struct timespec span = {POLL_MS / 1000, POLL_MS % 1000 * 1000000};
-        nanosleep(&span, NULL);
+    while (follow && rc == SL_OK && !ferror(stdout) && pause_while_read()) {
         rc = one_turn(f, &after, err);
     }
     return rc;

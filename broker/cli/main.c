@@ -104,10 +104,12 @@ static int read_key(const char *path, char *key, size_t size, struct sl_error *e
         return sl_fail_errno(err, "cannot read the key file %s", path);
     }
     if (!fgets(key, (int)size, file)) {
-        return sl_fail(err, SL_INVALID, "the key file %s is empty", path);
+        return ferror(file) ? sl_fail_errno(err, "cannot read the key file %s", path)
+                            : sl_fail(err, SL_INVALID, "the key file %s is empty", path);
     }
     key[strcspn(key, "\r\n \t")] = '\0';
-    return SL_OK;
+    return key[0] != '\0' ? SL_OK
+                          : sl_fail(err, SL_INVALID, "the key file %s begins with no key", path);
 }
 
 /* Of the places where the local broker keeps its operator key, the first that can be read. */

@@ -225,6 +225,7 @@ int sl_cli_devices(struct sl_cli *cli, struct sl_error *err) {
         {"order", "order_text", SL_CLI_TEXT, false, true},
         {"batch", "batch", SL_CLI_TEXT, false, false},
         {"trouble", "trouble", SL_CLI_TEXT, false, true},
+        {"note", "note", SL_CLI_TEXT, false, true},
         {NULL, NULL, SL_CLI_TEXT, false, false},
     };
     SL_CLI_AUTO_ANSWER struct sl_cli_answer answer = {0};

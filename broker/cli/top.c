@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "broker/cli/top.h"
@@ -156,6 +157,16 @@ static int key_of(int key) {
     return key;
 }
 
+/* Curses gives the terminal back at INT, TERM and TSTP, at QUIT it does not: it comes as a key. */
+static void quit_is_a_key(void) {
+    struct termios modes;
+    if (tcgetattr(STDIN_FILENO, &modes) == 0) {
+        modes.c_cc[VQUIT] = _POSIX_VDISABLE;
+        tcsetattr(STDIN_FILENO, TCSANOW, &modes);
+        def_prog_mode();
+    }
+}
+
 static void open_terminal(void) {
     setlocale(LC_CTYPE, "");
     initscr();
@@ -172,6 +183,7 @@ static void open_terminal(void) {
         init_pair(2, COLOR_YELLOW, -1);
         init_pair(3, COLOR_RED, -1);
     }
+    quit_is_a_key();
 }
 
 /* Then getch returns at once, for ever: the signal that would have ended us may be ignored. */
@@ -199,7 +211,7 @@ static void look(struct top *top) {
             drawn_ns = now_ns;
         }
         int key = getch();
-        if (key == 3) { /* Ctrl-C in terminals that send it as a key */
+        if (key == 3 || key == 28) { /* Ctrl-C in terminals that send it as a key; Ctrl-\ */
             on = false;
         } else if (key == KEY_RESIZE) {
             drawn_ns = 0;

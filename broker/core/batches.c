@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/core/agents.h"
 #include "broker/core/core_internal.h"
 #include "proto/base/mutant.h"
 #include "proto/base/text.h"
@@ -403,17 +404,6 @@ void sl_core_batch_finalized(struct sl_broker_core *core, const struct sl_core_e
     finish(core, batch, batch->row.after_finalizing);
 }
 
-static void audit(struct sl_broker_core *core, const char *actor, const char *action,
-                  const char *subject, const char *detail) {
-    struct sl_op op = {.kind = SL_OP_AUDIT};
-    sl_text_copy(op.audit.actor, sizeof op.audit.actor, actor);
-    sl_text_copy(op.audit.action, sizeof op.audit.action, action);
-    sl_text_copy(op.audit.subject, sizeof op.audit.subject, subject);
-    sl_text_copy(op.audit.detail, sizeof op.audit.detail, detail);
-    op.audit.at = core->now.wall;
-    sl_core_op(core, &op);
-}
-
 /* The batch that a request may touch, or a reply that says why not. A tenant is not told whether a
  * stranger's batch exists. */
 static struct sl_core_batch *requested(struct sl_broker_core *core,
@@ -450,7 +440,7 @@ void sl_core_batch_bid(struct sl_broker_core *core, const struct sl_core_event *
         sl_nusd_format(bid, detail);
         batch->row.bid_nusd_per_mtok = bid;
         sl_core_batch_store(core, batch);
-        audit(core, event->actor, "bid", batch->row.id, detail);
+        sl_core_audit(core, event->actor, "bid", batch->row.id, detail);
         sl_core_arm(core);
     }
     sl_core_reply(core, event->cookie, sl_core_ticket(core), SL_OK, "%s", batch->row.id);
@@ -467,7 +457,7 @@ void sl_core_batch_cancel(struct sl_broker_core *core, const struct sl_core_even
                       batch->row.id);
         return;
     }
-    audit(core, event->actor, "cancel", batch->row.id, "");
+    sl_core_audit(core, event->actor, "cancel", batch->row.id, "");
     if (state == SL_BATCH_VALIDATING) {
         batch->row.state = SL_BATCH_CANCELLING;
         batch->row.cancelling = core->now.wall;

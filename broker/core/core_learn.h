@@ -19,6 +19,7 @@ struct sl_core_best { /* of one model, in this tick */
     struct sl_core_batch *batch;
     sl_i128 tokens_left;             /* of all its batches that could be served, by estimate */
     uint32_t offering;               /* devices that have it */
+    bool silent;                     /* one of them does not say which file */
     const struct sl_core_report *by; /* the first of them: batches are compared at its speed */
 };
 

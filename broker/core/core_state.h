@@ -28,7 +28,6 @@
 /* mW x ms x nUSD/kWh: a kWh is 1e6 mW for 3.6e6 ms. */
 #define SL_CORE_DENOM_POWER ((sl_i128)3600000 * 1000000)
 #define SL_CORE_MODELS_SEEN_MAX 64 /* models with a waiting batch, in one tick */
-
 struct sl_core_batch;
 struct sl_core_unit;
 /* ---- nodes and sessions ---- */
@@ -158,11 +157,12 @@ struct sl_core_batch {
     struct sl_batch_row row;
     struct sl_core_tenant_state *tenant;
     bool lines_known;
-    bool tokens;   /* only for agents that read token inputs */
-    bool settling; /* nothing is issued any more; when no unit is open, it is finalized */
-    bool sealed;   /* FINALIZE was ordered: results that come now are too late */
-    bool mixed;    /* vectors of another length came: said once */
-    uint32_t dim;  /* of its vectors; 0: none is known */
+    bool tokens;    /* only for agents that read token inputs */
+    bool settling;  /* nothing is issued any more; when no unit is open, it is finalized */
+    bool sealed;    /* FINALIZE was ordered: results that come now are too late */
+    bool mixed;     /* vectors of another file came: said once */
+    bool file_lost; /* model_file.h */
+    uint32_t dim;   /* of its vectors; 0: none is known */
     uint32_t waiting, issued;
     uint32_t hint;       /* no line below it waits */
     uint8_t *line_state; /* [lines_total] enum sl_core_line */

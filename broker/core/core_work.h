@@ -35,6 +35,8 @@ uint32_t sl_core_unit_top_up(struct sl_broker_core *core, uint32_t dev);
 /* Lines without a result wait again; the reservation is lifted. */
 void sl_core_unit_close(struct sl_broker_core *core, struct sl_core_unit *unit);
 void sl_core_unit_close_device(struct sl_broker_core *core, uint32_t dev);
+/* Called back and closed at once: its device must not go on with it. */
+void sl_core_unit_call_back(struct sl_broker_core *core, struct sl_core_unit *unit);
 void sl_core_unit_drop_all(struct sl_broker_core *core, struct sl_core_batch *batch);
 void sl_core_unit_sweep(struct sl_broker_core *core);
 /* Worst cost of a line at a price, rounded up. */

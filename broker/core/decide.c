@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "broker/core/core_internal.h"
+#include "broker/core/model_file.h"
 #include "broker/core/rates.h"
 #include "proto/base/mutant.h"
 #include "proto/base/text.h"
@@ -57,7 +58,9 @@ static void count_offering(struct sl_broker_core *core) {
         const struct sl_core_report *report = &core->fleet.cold[dev].report;
         for (uint32_t at = 0; at < core->best_count; at++) {
             struct sl_core_best *best = &core->best[at];
-            if (sl_core_model_of(report, best->model)) {
+            const struct sl_core_model *model = sl_core_model_of(report, best->model);
+            if (model) {
+                best->silent |= !model->file;
                 best->by = best->by ? best->by : report;
                 best->offering++;
             }
@@ -75,6 +78,7 @@ static void choose_best(struct sl_broker_core *core) {
             batch->worth = sl_opportunity_lease(batch->row.bid_nusd_per_mtok,
                                                 sl_core_rate_milli(best->by, batch));
         }
+        sl_core_file_look(core, batch, best);
         if (best && (!best->batch || sl_core_batch_pays_more(batch, best->batch))) {
             best->batch = batch;
         }
@@ -108,7 +112,8 @@ static bool still_serves(const struct sl_broker_core *core, uint32_t dev,
 static bool lease_open(const struct sl_broker_core *core, uint32_t dev) {
     const struct sl_core_batch *own = core->fleet.batch[dev];
     return own && own->row.state == SL_BATCH_IN_PROGRESS &&
-           (still_serves(core, dev, own) || sl_core_batch_issuable(core, own));
+           (still_serves(core, dev, own) ||
+            (sl_core_batch_issuable(core, own) && sl_core_file_fits(core, dev, own)));
 }
 
 static void offer_infer(const struct sl_broker_core *core, uint32_t dev,
@@ -121,9 +126,8 @@ static void offer_infer(const struct sl_broker_core *core, uint32_t dev,
         struct sl_core_batch *wanted = i == 0 ? own : core->best[i - 1].batch;
         struct sl_core_batch *batch = sl_core_rate_batch(core, dev, wanted);
         if (wanted && !batch && !offer->batch && sl_core_rate_milli(report, wanted) > 0) {
-            offer->missing = sl_core_batch_readable(core, dev, wanted)
-                                 ? "bid at the rate card's rate"
-                                 : "newer agent for token inputs";
+            const char *bars = sl_core_batch_bars(core, dev, wanted);
+            offer->missing = bars ? bars : "bid at the rate card's rate";
         }
         int64_t rate = batch ? sl_core_rate_milli(report, batch) : 0;
         int64_t value = batch ? sl_opportunity_lease(batch->row.bid_nusd_per_mtok, rate) : 0;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "broker/core/core_internal.h"
+#include "broker/core/model_file.h"
 #include "proto/base/mutant.h"
 #include "proto/base/text.h"
 #include "schedulers/opportunity.h"
@@ -25,10 +26,19 @@ bool sl_core_rate_refuses(const struct sl_broker_core *core, uint32_t dev,
     return core->config.policy.rate_count > 0 && below(core, sl_core_class_name(core, dev), batch);
 }
 
+const char *sl_core_batch_bars(const struct sl_broker_core *core, uint32_t dev,
+                               const struct sl_core_batch *batch) {
+    if (batch->tokens && !SL_MUTANT(ids_for_old_agents) &&
+        core->nodes[core->fleet.node[dev]].wire < SL_WIRE_VERSION_TOKENS) {
+        return "newer agent for token inputs";
+    }
+    return sl_core_file_fits(core, dev, batch) ? NULL
+                                               : "model file that the batch began with (sha256)";
+}
+
 bool sl_core_batch_readable(const struct sl_broker_core *core, uint32_t dev,
                             const struct sl_core_batch *batch) {
-    return !batch->tokens || SL_MUTANT(ids_for_old_agents) ||
-           core->nodes[core->fleet.node[dev]].wire >= SL_WIRE_VERSION_TOKENS;
+    return !sl_core_batch_bars(core, dev, batch);
 }
 
 static bool may_serve(const struct sl_broker_core *core, uint32_t dev,

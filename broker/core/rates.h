@@ -9,7 +9,10 @@
 
 struct sl_core_batch;
 
-/* False: the batch has token inputs, and the device's agent speaks a wire version without them. */
+/* Why the device cannot serve the batch although it has its model: token inputs that its agent's
+ * wire version does not have, or another file of the model (model_file.h). NULL: it can. */
+const char *sl_core_batch_bars(const struct sl_broker_core *core, uint32_t dev,
+                               const struct sl_core_batch *batch);
 bool sl_core_batch_readable(const struct sl_broker_core *core, uint32_t dev,
                             const struct sl_core_batch *batch);
 

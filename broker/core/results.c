@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "broker/core/core_internal.h"
+#include "broker/core/model_file.h"
 #include "proto/base/mutant.h"
 #include "proto/base/text.h"
 
@@ -14,9 +15,11 @@
 
 struct taking {
     struct sl_broker_core *core;
+    const struct sl_msg_result *result;
     struct sl_core_unit *unit;
     struct sl_core_batch *batch;
     uint32_t accepted;
+    bool pinned; /* to the file of its model: by this result */
 };
 
 static void acknowledge(struct sl_broker_core *core, uint32_t node, uint64_t result_id) {
@@ -147,6 +150,15 @@ static void take_failed(struct taking *t, const struct sl_msg_result_line *line,
     finish_line(t, &row, false);
 }
 
+static void give_back(struct taking *t, uint32_t line) {
+    struct sl_core_batch *batch = t->batch;
+    if (batch->line_state[line] == SL_CLINE_ISSUED && batch->line_unit[line] == t->unit->id) {
+        release_line(t, line, 0);
+        batch->issued++; /* line_back takes it off again */
+        sl_core_batch_line_back(batch, line);
+    }
+}
+
 /* The device gave something that cannot be right: the line is worked on again, elsewhere if there
  * is an elsewhere. A line that fails everywhere must not make one device after the other look
  * faulty: only its first failure counts against a device, and after some tries it fails itself.
@@ -168,11 +180,8 @@ static void take_bad(struct taking *t, const struct sl_msg_result_line *line, bo
     }
     if (batch->line_tries[line->line] >= SL_CORE_LINE_TRIES_MAX) {
         take_failed(t, line, SL_LINE_FAILED);
-    } else if (batch->line_state[line->line] == SL_CLINE_ISSUED &&
-               batch->line_unit[line->line] == t->unit->id) {
-        release_line(t, line->line, 0);
-        batch->issued++; /* line_back takes it off again */
-        sl_core_batch_line_back(batch, line->line);
+    } else {
+        give_back(t, line->line);
     }
 }
 
@@ -231,6 +240,7 @@ static void take_ok(struct taking *t, const struct sl_msg_result_line *line) {
     fill_row(t, line, &row);
     row.vector_count = line->vector_count;
     row.dim = batch->dim = line->vectors[0].dim;
+    t->pinned |= sl_core_file_pin(batch, t->result->model_sha256);
     struct sl_nusd amount = {0};
     /* Prices are at most 1e15 and tokens below 2^32: the amount always fits. */
     int64_t price = SL_MUTANT(price_of_present_bid) ? batch->row.bid_nusd_per_mtok : t->unit->price;
@@ -269,6 +279,17 @@ static void take_line(struct taking *t, const struct sl_msg_result_line *line) {
     if ((state == SL_CLINE_DONE || state == SL_CLINE_FAILED) && !SL_MUTANT(resend_credited)) {
         return; /* the first one won */
     }
+    uint32_t dev = t->unit->device;
+    if (sl_core_file_refuses(t->core, dev, t->batch, t->result->model_sha256)) {
+        /* It was at work when the batch was pinned: nobody's fault, no try of the line. But one
+         * that says the right file and computes with another must not be asked again for ever. */
+        if (dev != SL_CORE_NONE && !sl_core_file_fits(t->core, dev, t->batch)) {
+            give_back(t, line->line);
+        } else {
+            take_bad(t, line, false);
+        }
+        return;
+    }
     switch (line->status) {
     case SL_LINE_OK:
         take_ok(t, line);
@@ -289,7 +310,8 @@ static void take_line(struct taking *t, const struct sl_msg_result_line *line) {
 
 void sl_core_result(struct sl_broker_core *core, uint32_t node,
                     const struct sl_msg_result *result) {
-    struct taking t = {.core = core, .unit = sl_core_unit_find(core, result->unit_id)};
+    struct taking t = {
+        .core = core, .result = result, .unit = sl_core_unit_find(core, result->unit_id)};
     if (!t.unit || t.unit->node != node || t.unit->batch->sealed ||
         (t.unit->closed && SL_MUTANT(late_result_dropped)) ||
         (t.unit->batch->settling && SL_MUTANT(cancel_drops_results))) {
@@ -310,6 +332,9 @@ void sl_core_result(struct sl_broker_core *core, uint32_t node,
     }
     if (t.accepted > 0) {
         sl_core_batch_store(core, t.batch);
+    }
+    if (t.pinned) {
+        sl_core_file_call_back(core, t.batch);
     }
     if (result->unit_done || t.unit->left == 0) {
         sl_core_unit_close(core, t.unit);

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "broker/core/core_internal.h"
+#include "broker/core/model_file.h"
 #include "proto/wire/codec.h"
 #include "proto/wire/msg_telemetry.h"
 
@@ -106,6 +107,7 @@ static void keep_packed(struct sl_broker_core *core, struct sl_core_report *own,
 static void drop_models(struct sl_broker_core *core, struct sl_core_report *own) {
     for (uint32_t i = 0; i < own->model_count; i++) {
         sl_core_name_drop(core, own->models[i].id);
+        sl_core_name_drop(core, own->models[i].file);
         free(own->models[i].length_rates_milli);
     }
     free(own->models);
@@ -116,7 +118,8 @@ static void drop_models(struct sl_broker_core *core, struct sl_core_report *own)
 static bool same_models(const struct sl_core_report *own, const struct sl_msg_device *report) {
     bool same = own->model_count == report->model_count;
     for (uint32_t i = 0; same && i < report->model_count; i++) {
-        same = strcmp(own->models[i].id, report->models[i].id) == 0;
+        same = strcmp(own->models[i].id, report->models[i].id) == 0 &&
+               sl_core_file_is(own->models[i].file, report->models[i].sha256);
     }
     return same;
 }
@@ -145,7 +148,9 @@ static void keep_models(struct sl_broker_core *core, struct sl_core_report *own,
         own->models = count ? sl_core_calloc(count, sizeof *own->models) : NULL;
         own->model_count = (uint8_t)count;
         for (uint32_t i = 0; i < count; i++) {
-            own->models[i].id = sl_core_name_take(core, report->models[i].id);
+            const struct sl_msg_model *from = &report->models[i];
+            own->models[i].id = sl_core_name_take(core, from->id);
+            own->models[i].file = sl_core_file_take(core, from->id, from->sha256);
         }
     }
     for (uint32_t i = 0; i < own->model_count; i++) {

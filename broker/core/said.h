@@ -11,7 +11,8 @@
 struct sl_broker_core;
 
 struct sl_core_model {
-    const char *id; /* names.c */
+    const char *id;   /* names.c */
+    const char *file; /* model_file.h; NULL: not said */
     uint64_t tokens_per_s_milli;
     uint64_t *length_rates_milli; /* [SL_LENGTHS] by length of text; 0: not measured. NULL: all */
 };

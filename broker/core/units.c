@@ -243,6 +243,11 @@ static void send_drain(struct sl_broker_core *core, uint32_t dev, const uint64_t
     msg->drain.units = (const uint64_t *)(msg + 1);
 }
 
+void sl_core_unit_call_back(struct sl_broker_core *core, struct sl_core_unit *unit) {
+    send_drain(core, unit->device, &unit->id, 1);
+    sl_core_unit_close(core, unit);
+}
+
 /* The batch takes no more results than it must: its units are called back, and closed if nobody
  * answers. */
 void sl_core_unit_drop_all(struct sl_broker_core *core, struct sl_core_batch *batch) {

@@ -236,7 +236,8 @@ bool sl_view_batch_get(const struct sl_broker_core *core, struct sl_now now, uin
                                      .issued = batch->issued,
                                      .done = batch->row.lines_completed,
                                      .failed = batch->row.lines_failed,
-                                     .over_budget = sl_core_batch_over_budget(core, batch)};
+                                     .over_budget = sl_core_batch_over_budget(core, batch),
+                                     .file_lost = batch->file_lost};
         sl_text_copy(view.id, sizeof view.id, batch->row.id);
         sl_text_copy(view.tenant, sizeof view.tenant, batch->row.tenant);
         *ret_view = view;

@@ -63,6 +63,7 @@ void sl_batch_write_site(struct sl_json *json, const struct sl_batch_row *row) {
     sl_json_text(json, "tenant", row->tenant);
     sl_json_text(json, "status", sl_batch_state_name(row->state));
     sl_json_name(json, "model", row->model);
+    sl_json_name(json, "model_sha256", row->model_sha256);
     sl_json_text(json, "endpoint", row->endpoint);
     if (row->bid_nusd_per_mtok < 0) {
         sl_json_null(json, "bid_usd_per_mtok");

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "broker/http/batch_json.h"
+#include "broker/http/list.h"
 
 #define LIST_MAX 100
 #define LIST_DEFAULT 20
@@ -41,17 +42,13 @@ enum sl_step sl_batch_show(struct sl_http_call *call, struct sl_reader *reader, 
 struct list {
     struct sl_json *json;
     void (*write)(struct sl_json *json, const struct sl_batch_row *row);
-    char first[SL_ID_MAX];
-    char last[SL_ID_MAX];
+    struct sl_list_page page;
 };
 
 static int list_batch(void *arg, const void *row) {
     struct list *list = arg;
     const struct sl_batch_row *batch = row;
-    sl_text_copy(list->last, sizeof list->last, batch->id);
-    if (list->first[0] == '\0') {
-        sl_text_copy(list->first, sizeof list->first, batch->id);
-    }
+    sl_list_saw(&list->page, batch->id);
     list->write(list->json, batch);
     return 0;
 }
@@ -66,21 +63,10 @@ enum sl_step sl_batch_list(struct sl_http_call *call, struct sl_reader *reader, 
     sl_call_query(call, "after", after, sizeof after);
     struct list list = {.json = &call->out, .write = write};
     struct sl_error err = {0};
-    bool more = false;
-    sl_json_open(&call->out, NULL, '{');
-    sl_json_text(&call->out, "object", "list");
-    sl_json_open(&call->out, "data", '[');
+    sl_list_open(call);
     int rc = sl_reader_batches(reader, tenant, after[0] != '\0' ? after : NULL, limit, list_batch,
-                               &list, &more, &err);
-    if (rc != SL_OK) {
-        return sl_call_trouble(call, &err);
-    }
-    sl_json_close(&call->out, ']');
-    sl_json_name(&call->out, "first_id", list.first);
-    sl_json_name(&call->out, "last_id", list.last);
-    sl_json_bool(&call->out, "has_more", more);
-    sl_json_close(&call->out, '}');
-    return sl_call_ok(call);
+                               &list, &list.page.more, &err);
+    return sl_list_close(call, &list.page, rc, &err);
 }
 
 enum sl_step sl_h_batches_list(struct sl_http_call *call, struct sl_reader *reader) {

@@ -106,9 +106,11 @@ enum sl_step sl_call_error(struct sl_http_call *call, int status, const char *co
 }
 
 enum sl_step sl_call_trouble(struct sl_http_call *call, const struct sl_error *err) {
-    sl_log(SL_LOG_ERROR, "http.trouble", "request=%s status=%s text=\"%s\"", call->request_id,
-           sl_status_text(err->status), err->text);
-    if (strstr(err->text, strerror(ENOSPC))) {
+    /* Warnings are counted when there are many: whoever asks again and again fills no log. */
+    bool full = strstr(err->text, strerror(ENOSPC));
+    sl_log(full ? SL_LOG_WARN : SL_LOG_ERROR, "http.trouble", "request=%s status=%s text=\"%s\"",
+           call->request_id, sl_status_text(err->status), err->text);
+    if (full) {
         return sl_call_error(call, 507, "disk_full", NULL,
                              "The broker's disk is full: its operator must make room.");
     }

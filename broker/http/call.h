@@ -64,6 +64,7 @@ struct sl_http_call {
     char arg[SL_CALL_TARGET_MAX];    /* what the pattern's '*' stood for, decoded */
     bool retried;                    /* x-stainless-retry-count > 0 */
     bool owed;                       /* counted in sl_http.owed */
+    uint32_t *place;                 /* where it is counted in sl_http.tenant_calls, or NULL */
     char idempotency_key[256];
     struct sl_buf body;
     int64_t body_bytes; /* seen so far, kept or not */

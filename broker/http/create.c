@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/batch/batch.h"
 #include "broker/http/batch_request.h"
 #include "broker/http/batches.h"
 
@@ -176,6 +177,10 @@ static bool check_input(struct sl_http_call *call, struct sl_reader *reader, con
     if (strcmp(file.purpose, "batch") != 0) {
         sl_call_error(call, 400, "invalid_value", "input_file_id",
                       "The file '%s' was not uploaded with the purpose \"batch\".", id);
+        return false;
+    }
+    if (sl_batch_room(call->http->data_dir, file.bytes, &err)) { /* its texts are written again */
+        sl_call_trouble(call, &err);
         return false;
     }
     return true;

@@ -10,6 +10,7 @@
 
 #include "broker/batch/batch.h"
 #include "broker/http/internal.h"
+#include "broker/http/list.h"
 #include "broker/http/multipart.h"
 
 #define LIST_MAX 10000
@@ -97,17 +98,13 @@ enum sl_step sl_h_files_create(struct sl_http_call *call, struct sl_reader *read
 
 struct list {
     struct sl_json *json;
-    char first[SL_ID_MAX];
-    char last[SL_ID_MAX];
+    struct sl_list_page page;
 };
 
 static int list_file(void *arg, const void *row) {
     struct list *list = arg;
     const struct sl_file_row *file = row;
-    sl_text_copy(list->last, sizeof list->last, file->id);
-    if (list->first[0] == '\0') {
-        sl_text_copy(list->first, sizeof list->first, file->id);
-    }
+    sl_list_saw(&list->page, file->id);
     if (!has_expired(file)) {
         write_file(list->json, file);
     }
@@ -132,22 +129,11 @@ enum sl_step sl_h_files_list(struct sl_http_call *call, struct sl_reader *reader
     }
     struct list list = {.json = &call->out};
     struct sl_error err = {0};
-    bool more = false;
-    sl_json_open(&call->out, NULL, '{');
-    sl_json_text(&call->out, "object", "list");
-    sl_json_open(&call->out, "data", '[');
+    sl_list_open(call);
     int rc = sl_reader_files(reader, call->who.tenant, purpose[0] != '\0' ? purpose : NULL,
                              after[0] != '\0' ? after : NULL, limit, ascending, list_file, &list,
-                             &more, &err);
-    if (rc != SL_OK) {
-        return sl_call_trouble(call, &err);
-    }
-    sl_json_close(&call->out, ']');
-    sl_json_name(&call->out, "first_id", list.first);
-    sl_json_name(&call->out, "last_id", list.last);
-    sl_json_bool(&call->out, "has_more", more);
-    sl_json_close(&call->out, '}');
-    return sl_call_ok(call);
+                             &list.page.more, &err);
+    return sl_list_close(call, &list.page, rc, &err);
 }
 
 enum sl_step sl_h_files_get(struct sl_http_call *call, struct sl_reader *reader) {

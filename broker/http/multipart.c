@@ -20,6 +20,7 @@
 #define FILE_LIFE_MS (INT64_C(30) * 24 * 3600 * 1000)
 #define EXPIRES_MIN_S 3600
 #define EXPIRES_MAX_S 2592000
+#define ROOM_BYTES (INT64_C(4) << 20) /* received from one look at the disk to the next */
 
 static void fault(struct sl_upload *upload, int status, const char *code, const char *param,
                   const char *format, ...) __attribute__((format(printf, 5, 6)));
@@ -68,7 +69,11 @@ static void take_file(struct sl_upload *upload, const char *filename, const char
             upload->filename[--end] = '\0';
         }
     }
+    bool look = upload->bytes / ROOM_BYTES != (upload->bytes + (int64_t)n) / ROOM_BYTES;
     upload->bytes += (int64_t)n;
+    if (look && sl_batch_room(upload->path, 0, &upload->trouble) != SL_OK) {
+        return;
+    }
     if (upload->bytes > SL_BATCH_FILE_BYTES_MAX) {
         fault(upload, 413, "file_too_large", "file",
               "A file may have at most 200 MB: split the batch.");
@@ -122,6 +127,10 @@ int sl_upload_create(struct MHD_Connection *connection, const char *data_dir,
         return sl_fail(err, SL_INVALID,
                        "Send multipart/form-data with the parts 'purpose' and 'file'.");
     }
+    int rc = sl_batch_room(data_dir, 0, err);
+    if (rc) {
+        return rc;
+    }
     struct sl_upload *upload = calloc(1, sizeof *upload);
     if (!upload) {
         return sl_fail(err, SL_NOMEM, "receiving an upload");
@@ -131,7 +140,7 @@ int sl_upload_create(struct MHD_Connection *connection, const char *data_dir,
     randombytes_buf(random, sizeof random);
     sl_hex_encode(random, sizeof random, name + 4);
     upload->fd = -1;
-    int rc = sl_batch_path(data_dir, SL_BATCH_FILES_DIR, name, upload->path, err);
+    rc = sl_batch_path(data_dir, SL_BATCH_FILES_DIR, name, upload->path, err);
     if (rc == SL_OK) {
         upload->fd = open(upload->path, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
         rc = upload->fd >= 0 ? SL_OK : sl_fail_errno(err, "creating %s", upload->path);

@@ -39,8 +39,19 @@ static void on_completed(void *cls, struct MHD_Connection *connection, void **ca
     if (ended && ended->owed) {
         atomic_fetch_sub(&http->owed, 1);
     }
+    if (ended) {
+        sl_http_leave_place(ended);
+    }
     sl_call_destroy(ended);
     *call = NULL;
+}
+
+static void on_connection(void *cls, struct MHD_Connection *connection, void **context,
+                          enum MHD_ConnectionNotificationCode code) {
+    struct sl_http *http = cls;
+    (void)connection;
+    (void)context;
+    http->connections += code == MHD_CONNECTION_NOTIFY_STARTED ? 1 : UINT32_MAX;
 }
 
 static struct MHD_Response *make_response(struct sl_http_call *call) {
@@ -84,6 +95,9 @@ static enum MHD_Result send_answer(struct sl_http_call *call) {
     if (call->status == 401) {
         MHD_add_response_header(response, "WWW-Authenticate", "Bearer");
     }
+    if (sl_http_ends_connection(call)) {
+        MHD_add_response_header(response, "Connection", "close");
+    }
     if (call->disposition[0] != '\0') {
         MHD_add_response_header(response, "Content-Disposition", call->disposition);
     }
@@ -121,6 +135,9 @@ static enum MHD_Result begin(struct sl_http_call *call, const char *method) {
     call->stage = SL_CALL_BODY;
     if (call->status == 0) {
         sl_http_route(call, method);
+    }
+    if (call->status == 0 && !sl_http_take_place(call)) {
+        return send_answer(call); /* its body is not waited for: it would hold the place */
     }
     if (call->who.role != SL_ROLE_INVALID) {
         MHD_set_connection_option(call->connection, MHD_CONNECTION_OPTION_TIMEOUT, IDLE_S);
@@ -198,10 +215,10 @@ struct MHD_Daemon *sl_http_daemon(struct sl_http *http, int fd) {
     /* The list of options ends where there is no socket to name. */
     return MHD_start_daemon(fd < 0 ? socketless : threaded, 0, NULL, NULL, on_request, http,
                             MHD_OPTION_URI_LOG_CALLBACK, on_uri, http, MHD_OPTION_NOTIFY_COMPLETED,
-                            on_completed, http, MHD_OPTION_CONNECTION_LIMIT,
-                            (unsigned)SL_HTTP_CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
-                            STRANGER_IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-                            (size_t)HEADER_BYTES,
+                            on_completed, http, MHD_OPTION_NOTIFY_CONNECTION, on_connection, http,
+                            MHD_OPTION_CONNECTION_LIMIT, (unsigned)SL_HTTP_CONNECTIONS_MAX,
+                            MHD_OPTION_CONNECTION_TIMEOUT, STRANGER_IDLE_S,
+                            MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEADER_BYTES,
                             fd < 0 ? MHD_OPTION_END : MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_END);
 }
 

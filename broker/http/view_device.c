@@ -157,6 +157,7 @@ void sl_view_device_json(struct sl_json *json, const struct sl_view_device *devi
     sl_json_uint(json, "compute_units", report->compute_units);
     sl_json_uint(json, "memory_bytes", report->memory_bytes);
     sl_json_name(json, "trouble", report->health);
+    sl_json_name(json, "note", report->note);
     sl_json_text(json, "state", device->state);
     sl_json_text(json, "mode", mode_or_null(report->mode));
     sl_json_bool(json, "safe_mode", report->safe);

@@ -38,7 +38,7 @@ static const char usage[] =
     "  --help           this text\n"
     "  backup FILE      write all that the broker remembers to FILE, while it runs or not; "
     "--force\n"
-    "                   replaces what is there\n"
+    "                   replaces a backup that is there\n"
     "  restore FILE     put a backup in the place of the broker's data, which are kept aside; the\n"
     "                   broker must not run. --adopt-store: also a backup of another site\n"
     "  keygen           make the CURVE keys with which agents know this broker; prints the public\n"
@@ -167,7 +167,10 @@ int main(int argc, char **argv) {
         code = 2;
     } else if (options.print) {
         sl_conf_print(stdout, sl_broker_schema, &broker->config);
-        code = 0;
+        code = fflush(stdout) == 0 && !ferror(stdout) ? 0 : 1; /* part of it is a bad file */
+        if (code) {
+            perror("sluice-broker: writing the configuration");
+        }
     } else if (options.check) {
         printf("%s: good\n", options.config_path);
         code = 0;

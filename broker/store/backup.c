@@ -252,6 +252,33 @@ static int already_there(const char *file, struct sl_error *err) {
                    "%s is there already; give another name, or --force to replace it", file);
 }
 
+/* Only a backup, or an empty file, is replaced: FILE may as well have been thought to be what is
+ * backed up, and then it names the store. */
+static int check_replaced(const char *file, struct sl_error *err) {
+    static const char magic[16] = "SQLite format 3";
+    uint8_t head[72] = {0};
+    struct stat info;
+    if (lstat(file, &info) != 0) {
+        return errno == ENOENT ? SL_OK : sl_fail_errno(err, "cannot look at %s", file);
+    }
+    if (S_ISREG(info.st_mode)) {
+        SL_AUTO_FD int fd = open(file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+        if (fd < 0 || read(fd, head, sizeof head) < 0) {
+            return sl_fail_errno(err, "cannot read %s", file);
+        }
+        uint32_t application = (uint32_t)head[68] << 24 | (uint32_t)head[69] << 16 |
+                               (uint32_t)head[70] << 8 | head[71];
+        if (info.st_size == 0 || (memcmp(head, magic, sizeof magic) == 0 &&
+                                  application == (uint32_t)SL_BACKUP_APPLICATION)) {
+            return SL_OK;
+        }
+    }
+    return sl_fail(err, SL_EXISTS,
+                   "%s is there already and is no backup, so it is never replaced; FILE is the "
+                   "new file that is to be written",
+                   file);
+}
+
 static int put_in_place(struct making *m, struct sl_error *err) {
     const char *file = m->config->file;
     int rc = renameat2(AT_FDCWD, m->part, AT_FDCWD, file, m->config->force ? 0 : RENAME_NOREPLACE);
@@ -281,10 +308,11 @@ static int lock_links(struct making *m, struct sl_error *err) {
 }
 
 static int make(struct making *m, struct sl_error *err) {
-    if (!m->config->force && access(m->config->file, F_OK) == 0) {
-        return already_there(m->config->file, err);
+    int rc = check_replaced(m->config->file, err);
+    if (rc == SL_OK && !m->config->force && access(m->config->file, F_OK) == 0) {
+        rc = already_there(m->config->file, err);
     }
-    int rc = open_store(m, err);
+    rc = rc ? rc : open_store(m, err);
     rc = rc ? rc : lock_links(m, err);
     if (rc) {
         return rc;

@@ -38,11 +38,11 @@ struct sl_backup_facts {
 struct sl_backup_config {
     const char *data_dir;
     const char *file; /* made with mode 0600, in one step */
-    bool force;       /* replace what is there */
+    bool force;       /* replace the backup that is there, or an empty file; nothing else */
     struct sl_wall now;
 };
-/* -SL_EXISTS: the file is there, or another backup is being made. Nothing is left of a failed one.
- */
+/* -SL_EXISTS: the file is there, or something that is no backup, or another backup is being made.
+ * Nothing is left of a failed one. */
 int sl_backup_make(const struct sl_backup_config *config, struct sl_backup_facts *ret_facts,
                    struct sl_error *err);
 

@@ -205,9 +205,25 @@ static int prepare(struct restoring *r, struct sl_error *err) {
     return rc ? rc : sl_tree_sync(r->fresh, err);
 }
 
+/* A name that is free: what an earlier restore within the same second put aside stays. */
+static int name_aside(struct restoring *r, struct sl_error *err) {
+    char name[80];
+    char at[32];
+    sl_wall_format(r->config->now, at);
+    int n = snprintf(name, sizeof name, "before-restore.%.4s%.2s%.2sT%.2s%.2s%.2sZ", at, at + 5,
+                     at + 8, at + 11, at + 14, at + 17);
+    int rc = sl_tree_path(r->config->data_dir, name, r->aside, err);
+    for (uint32_t i = 2; rc == SL_OK && access(r->aside, F_OK) == 0; i++) {
+        snprintf(name + n, sizeof name - (size_t)n, "-%u", i);
+        rc = sl_tree_path(r->config->data_dir, name, r->aside, err);
+    }
+    return rc;
+}
+
 static int restore_locked(struct restoring *r, int lock_fd, struct sl_error *err) {
     char ready[SL_TREE_PATH_MAX];
     int rc = sl_restore_finish(r->store, lock_fd, err);
+    rc = rc ? rc : name_aside(r, err);
     rc = rc ? rc : look_at_present(r, err);
     rc = rc ? rc : sl_tree_path(r->config->data_dir, SL_RESTORE_READY, ready, err);
     rc = rc ? rc : prepare(r, err);
@@ -223,14 +239,8 @@ static int restore_locked(struct restoring *r, int lock_fd, struct sl_error *err
 }
 
 static int name_paths(struct restoring *r, struct sl_error *err) {
-    char name[64];
-    char at[32];
-    sl_wall_format(r->config->now, at);
-    snprintf(name, sizeof name, "before-restore.%.4s%.2s%.2sT%.2s%.2s%.2sZ", at, at + 5, at + 8,
-             at + 11, at + 14, at + 17);
     int rc = sl_tree_path(r->config->data_dir, "store.db", r->store, err);
-    rc = rc ? rc : sl_tree_path(r->config->data_dir, "restore.new", r->fresh, err);
-    return rc ? rc : sl_tree_path(r->config->data_dir, name, r->aside, err);
+    return rc ? rc : sl_tree_path(r->config->data_dir, "restore.new", r->fresh, err);
 }
 
 int sl_restore(const struct sl_restore_config *config, struct sl_restore_facts *ret_facts,

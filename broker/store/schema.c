@@ -124,8 +124,12 @@ static const char step_pools[] =
     " printf('%.0f', total(CASE WHEN outcome=1 THEN work_hashes ELSE 0 END)),"
     " CAST(sum(amount_nusd) AS TEXT), max(at_ms) FROM shares HAVING count(*)>0;";
 
-static const char *const steps[SL_SCHEMA_VERSION] = {step_1,      step_2,       step_3,    step_4,
-                                                     step_events, step_joining, step_pools};
+/* The file of its model that a batch keeps to. */
+static const char step_model_file[] =
+    "ALTER TABLE batches ADD COLUMN model_sha256 TEXT NOT NULL DEFAULT '';";
+
+static const char *const steps[SL_SCHEMA_VERSION] = {
+    step_1, step_2, step_3, step_4, step_events, step_joining, step_pools, step_model_file};
 
 int sl_store_int(sqlite3 *db, const char *sql, int64_t *ret_value, struct sl_error *err) {
     sqlite3_stmt *stmt = NULL;

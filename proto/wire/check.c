@@ -182,6 +182,7 @@ static int check_device(const struct check *c, const struct sl_msg_device *d) {
     rc = rc ? rc : check_people(c, TEXT(d->name), "name");
     rc = rc ? rc : check_people(c, TEXT(d->driver), "driver");
     rc = rc ? rc : check_people(c, TEXT(d->health), "health");
+    rc = rc ? rc : check_people(c, TEXT(d->note), "note");
     rc = rc ? rc : check_enum(c, "mode", (unsigned)d->mode, SL_MODE_COUNT - 1);
     rc = rc ? rc : check_figures(c, figures, sizeof figures / sizeof figures[0]);
     rc = rc ? rc : check_name(c, TEXT(d->pci), "PCI place", false);

@@ -43,6 +43,18 @@ static int get_text(const struct reader *r, ProtobufCBinaryData in, char *out, s
     return SL_OK;
 }
 
+static int get_sha256(const struct reader *r, ProtobufCBinaryData in,
+                      uint8_t out[SL_MSG_SHA256_BYTES]) {
+    if (in.len != 0 && in.len != SL_MSG_SHA256_BYTES) {
+        return sl_fail(r->err, SL_INVALID, "a SHA-256 has %zu bytes instead of %d", in.len,
+                       SL_MSG_SHA256_BYTES);
+    }
+    if (in.len) {
+        memcpy(out, in.data, in.len);
+    }
+    return SL_OK;
+}
+
 /* Bounds a repeated field before anything is made for its items. */
 static int get_count(const struct reader *r, size_t n, size_t max, const char *field,
                      uint32_t *ret_n) {
@@ -108,6 +120,7 @@ static int get_models(const struct reader *r, const Sluice__V1__Device *in,
     for (uint32_t i = 0; rc == SL_OK && i < d->model_count; i++) {
         const Sluice__V1__Model *model = in->models[i];
         rc = get_text(r, model->id, TEXT(d->models[i].id), "model");
+        rc = rc ? rc : get_sha256(r, model->sha256, d->models[i].sha256);
         d->models[i].tokens_per_s_milli = model->tokens_per_s_milli;
         d->models[i].max_tokens = model->max_tokens;
         d->models[i].truncate = model->truncate;
@@ -168,6 +181,7 @@ static int get_device(const struct reader *r, const Sluice__V1__Device *in,
     rc = rc ? rc : get_text(r, in->name, TEXT(d->name), "name");
     rc = rc ? rc : get_text(r, in->driver, TEXT(d->driver), "driver");
     rc = rc ? rc : get_text(r, in->health, TEXT(d->health), "health");
+    rc = rc ? rc : get_text(r, in->note, TEXT(d->note), "note");
     rc = rc ? rc : get_text(r, in->pci, TEXT(d->pci), "PCI place");
     rc = rc ? rc : get_text(r, in->uuid, TEXT(d->uuid), "UUID");
     rc = rc ? rc : get_text(r, in->locality, TEXT(d->locality), "locality");
@@ -295,6 +309,7 @@ static int get_result(const struct reader *r, const Sluice__V1__Result *in,
     m->unit_done = in->unit_done;
     void *items = NULL;
     int rc = get_text(r, in->device, TEXT(m->device), "device");
+    rc = rc ? rc : get_sha256(r, in->model_sha256, m->model_sha256);
     rc = rc ? rc : get_count(r, in->n_lines, SL_MSG_LINES_MAX, "lines", &m->line_count);
     rc = rc ? rc : get_items(r, m->line_count, sizeof *m->lines, &items);
     struct sl_msg_result_line *lines = items;

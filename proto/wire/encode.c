@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "proto/wire/check.h"
+#include "proto/wire/sha256.h"
 #include "sluice.pb-c.h"
 
 /* Memory of one encoding: small messages never touch the heap. */
@@ -63,6 +64,7 @@ static void *take_items(struct scratch *s, size_t n, size_t size) {
     return pointers;
 }
 
+#define SHA256(bytes) ((ProtobufCBinaryData){sl_msg_sha256_size(bytes), (uint8_t *)(bytes)})
 static ProtobufCBinaryData text_of(const char *text) {
     return (ProtobufCBinaryData){strlen(text), (uint8_t *)text};
 }
@@ -160,6 +162,7 @@ static void put_models(struct scratch *s, const struct sl_msg_device *d, Sluice_
         model->truncate = d->models[i].truncate;
         model->length_rates_milli = (uint64_t *)d->models[i].length_rates_milli; /* only read */
         model->n_length_rates_milli = lengths_known(&d->models[i]);
+        model->sha256 = SHA256(d->models[i].sha256);
     }
 }
 
@@ -219,6 +222,7 @@ static void put_device(struct scratch *s, const struct sl_msg_device *d, Sluice_
     out->uuid = text_of(d->uuid);
     out->locality = people_of(s, d->locality);
     out->pool = text_of(d->pool);
+    out->note = people_of(s, d->note);
     put_modes(s, d, out);
     put_models(s, d, out);
     put_telemetry(s, &d->telemetry, out);
@@ -346,6 +350,7 @@ static void put_result(struct scratch *s, const struct sl_msg_result *m, Sluice_
     out->device = text_of(m->device);
     out->age_ms = m->age_ms;
     out->unit_done = m->unit_done;
+    out->model_sha256 = SHA256(m->model_sha256);
     out->lines = take_items(s, m->line_count, sizeof **out->lines);
     out->n_lines = m->line_count;
     for (uint32_t i = 0; out->lines && i < m->line_count; i++) {

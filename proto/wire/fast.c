@@ -186,6 +186,15 @@ static bool read_lengths(struct in *in, struct sl_msg_model *m) {
     return true;
 }
 
+static bool read_sha256(struct in *in, uint8_t sha256[SL_MSG_SHA256_BYTES]) {
+    struct in part;
+    if (!read_part(in, &part) || part.end - part.at != SL_MSG_SHA256_BYTES) {
+        return false;
+    }
+    memcpy(sha256, part.at, SL_MSG_SHA256_BYTES);
+    return true;
+}
+
 static bool read_model(struct in in, struct sl_msg_device *d) {
     if (d->model_count == SL_MSG_MODELS_MAX) {
         return false;
@@ -200,7 +209,8 @@ static bool read_model(struct in in, struct sl_msg_device *d) {
                     : tag == TAG(2, VARINT) ? read_figure(&in, INT64_MAX, &m->tokens_per_s_milli)
                     : tag == TAG(3, VARINT) ? read_u32(&in, &m->max_tokens)
                     : tag == TAG(4, VARINT) ? read_bool(&in, &m->truncate)
-                                            : tag == TAG(5, BYTES) && read_lengths(&in, m);
+                    : tag == TAG(5, BYTES)  ? read_lengths(&in, m)
+                                            : tag == TAG(6, BYTES) && read_sha256(&in, m->sha256);
         if (!good) {
             return false;
         }
@@ -350,6 +360,8 @@ static bool read_field(struct in *in, uint64_t tag, struct sl_msg_device *d, str
         return read_text(in, d->locality, sizeof d->locality);
     case TAG(29, BYTES):
         return read_text(in, d->pool, sizeof d->pool);
+    case TAG(30, BYTES):
+        return read_text(in, d->note, sizeof d->note);
     default:
         return read_part_of_device(in, tag, d, seen);
     }

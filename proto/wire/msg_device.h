@@ -17,6 +17,7 @@ struct sl_msg_model {
     uint64_t tokens_per_s_milli;
     uint32_t max_tokens;
     bool truncate;
+    uint8_t sha256[SL_MSG_SHA256_BYTES];     /* of the file that was loaded; zeros: not said */
     uint64_t length_rates_milli[SL_LENGTHS]; /* tokens/s by length of text; 0: not measured */
 };
 
@@ -52,6 +53,7 @@ struct sl_msg_device {
     char uuid[SL_MSG_UUID_MAX];         /* of the hardware; empty: not known */
     char locality[SL_MSG_LOCALITY_MAX]; /* CPUs close to it, for people; empty: not known */
     char pool[SL_MSG_POOL_NAME_MAX];    /* whose jobs it has; empty: none */
+    char note[SL_MSG_TEXT_MAX];         /* what it is offered without, for people; empty: nothing */
     struct sl_msg_telemetry telemetry;
 };
 

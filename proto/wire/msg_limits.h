@@ -26,6 +26,7 @@
 #define SL_MSG_TOKEN_ID_MAX ((1 << 22) - 1) /* no vocabulary has more pieces; 4 bytes a varint */
 #define SL_MSG_VECTOR_MAX 4096              /* floats */
 #define SL_MSG_SHARES_MAX 256
+#define SL_MSG_SHA256_BYTES 32             /* of a model's file */
 #define SL_MSG_POOLS_MAX 8                 /* of one agent */
 #define SL_MSG_POOL_NAME_MAX 32            /* with NUL */
 #define SL_MSG_CURVE_KEY_MAX 41            /* Z85, with NUL */

@@ -70,6 +70,8 @@ struct sl_msg_result {
     uint32_t line_count;
     const struct sl_msg_result_line *lines;
     bool unit_done; /* no more lines of this unit will come */
+    uint8_t
+        model_sha256[SL_MSG_SHA256_BYTES]; /* of the file it was computed with; zeros: not said */
 };
 
 enum sl_share_outcome {

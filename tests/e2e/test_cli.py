@@ -355,6 +355,8 @@ class Keys(CliCase):
         self.assertIn("--key-file", self.bad(1, "status", env={"SLUICE_KEY": "", "SLUICE_DATA_DIR": ""}))
         self.assertIn("/nonexistent", self.bad(1, "--key-file", "/nonexistent", "status"))
         self.assertIn("is empty", self.bad(1, "--key-file", self.write("empty.key", ""), "status"))
+        self.assertIn("begins with no key", self.bad(1, "--key-file", self.write("blank.key", "\n"), "status"))
+        self.assertIn("Is a directory", self.bad(1, "--key-file", "/", "status"))
         self.assertIn("unknown or revoked", self.bad(1, "status", key="sk-sluice-" + "0" * 64))
         self.assertIn("tenant's key", self.bad(1, "status", key=self.site.tenant_key))
         self.assertIn("tenant's key", self.bad(1, "keys", "ls", key=self.site.tenant_key))

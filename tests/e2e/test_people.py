@@ -146,6 +146,13 @@ class People(SiteCase):
         refused = self.sluice("logs", key=self.site.tenant_key, code=1)
         self.assertIn("operator", refused)
 
+    def test_3_a_follower_ends_with_its_reader(self):
+        follower = self.follow("events", "--follow", "--limit", "1")
+        self.assertIsNotNone(self.lines_until(follower, lambda line: True))
+        follower.stdout.close()
+        follower.wait(timeout=10)
+        follower.stderr.close()
+
     def test_4_events_are_followed_through_a_restart(self):
         follower = self.follow("events", "--follow", "--json")
         try:
@@ -170,17 +177,18 @@ class People(SiteCase):
         self.assertIn("--device", self.sluice("events", "--follow", "--device", "x", code=2))
 
     def test_5_top_ends_when_the_broker_hangs_and_when_its_terminal_is_gone(self):
-        top = Screen(self.site.binary("sluice"), "top", "--interval", "200ms", env=self.env())
         broker = self.site.pid("broker")
-        try:
-            self.assertTrue(top.wait("q quit"), top.seen)
-            os.kill(broker, signal.SIGSTOP)
-            top.read(0.5)  # a request waits for its answer
-            top.press("q")
-        finally:
-            code, clean = top.end()
-            os.kill(broker, signal.SIGCONT)
-        self.assertEqual((code, clean), (0, True))
+        for key in ("q", "\x1c"):
+            top = Screen(self.site.binary("sluice"), "top", "--interval", "200ms", env=self.env())
+            try:
+                self.assertTrue(top.wait("q quit"), top.seen)
+                os.kill(broker, signal.SIGSTOP)
+                top.read(0.5)  # a request waits for its answer
+                top.press(key)
+            finally:
+                code, clean = top.end()
+                os.kill(broker, signal.SIGCONT)
+            self.assertEqual((code, clean), (0, True))
         # As under nohup: nothing tells it that the terminal is closed.
         top = Screen("/bin/sh", "-c", f"trap '' HUP; exec {self.site.binary('sluice')} top", env=self.env())
         self.assertTrue(top.wait("q quit"), top.seen)

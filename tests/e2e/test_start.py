@@ -48,6 +48,10 @@ class Configuration(unittest.TestCase):
             done = run(self.site.binary(program), "--config", self.site.path(name), "--check-config")
             self.assertEqual(done.returncode, 0, done.stderr)
             printed = run(self.site.binary(program), "--config", self.site.path(name), "--print-config")
+            with open("/dev/full", "w") as full:
+                cut = subprocess.run([self.site.binary(program), "--config", self.site.path(name), "--print-config"],
+                                     stdout=full, stderr=subprocess.PIPE, text=True, timeout=30)
+            self.assertEqual((cut.returncode, "No space left" in cut.stderr), (1, True))
             self.assertEqual(printed.returncode, 0, printed.stderr)
             again = self.site.path("again.yaml")
             with open(again, "w") as f:

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """A disk that reports an error on fsync: after one, nothing says whether earlier writes are durable, so the program
-must end with the reason, acknowledge nothing more, and go on from what is durable when it is started again."""
+must end with the reason, acknowledge nothing more, and go on from what is durable when it is started again. And a
+disk that is nearly full: tenants' files stop before what is left for the store."""
 import json
 import os
 import subprocess
 import unittest
 
+from sluice_site import Refused
 from support import BUILD, SiteCase
 
 SHIM = os.path.join(BUILD, "tests", "e2e", "libfailsync.so")
@@ -54,6 +56,30 @@ class FailingSync(SiteCase):
 
     def test_the_brokers_store(self):
         self.fail_sync("broker", "store.db", ["committing to the store failed", "check the disk"])
+
+    def test_tenants_files_leave_room_for_the_store(self):
+        site = self.site
+        process = self.start_with_shim("broker")
+        self.assertTrue(site.wait_for(lambda: site.healthy() and site.devices_ready(), 60), site.log_tail("broker"))
+        running = site.submit([f"line {i} of a batch that runs" for i in range(LINES)], "2")
+        uploaded = site.upload(b"{}\n")
+        create = {"input_file_id": uploaded, "endpoint": "/v1/embeddings", "completion_window": "24h"}
+        with open(self.flag, "w") as f:
+            f.write(f"left {8 << 20}")
+        for refused in (lambda: site.upload(b"{}\n"),
+                        lambda: site.api("POST", "/v1/batches", create, site.tenant_key)):
+            with self.assertRaises(Refused) as caught:
+                refused()
+            self.assertEqual(caught.exception.status, 507)
+            self.assertIn("disk_full", caught.exception.body)
+        self.assertIn("for tenants' files: 8 of ", site.log_tail("broker", 30))
+        self.assertEqual(self.wait_batch(running)["request_counts"]["completed"], LINES)
+        os.unlink(self.flag)
+        site.upload(b"{}\n")
+        site.api("POST", "/v1/batches", create, site.tenant_key)
+        self.assertIsNone(process.poll())
+        self.assertTrue(site.stop("broker"))
+        site.start_broker()
 
     def test_the_agents_journal(self):
         self.fail_sync("agent", "/journal", ["Input/output error"])

@@ -46,6 +46,7 @@ static const struct {
     {"valid", SL_TP_TLS_VALID},         {"expired", SL_TP_TLS_EXPIRED},
     {"future", SL_TP_TLS_FUTURE},       {"other-name", SL_TP_TLS_OTHER_NAME},
     {"other-use", SL_TP_TLS_OTHER_USE}, {"expired-middle", SL_TP_TLS_EXPIRED_MIDDLE},
+    {"weak-key", SL_TP_TLS_WEAK_KEY},   {"weak-signature", SL_TP_TLS_WEAK_SIGNATURE},
 };
 
 enum option_id {
@@ -84,7 +85,8 @@ static const struct {
     {"--after", OPTION_AFTER, "N", "accepted shares of a session before it is struck (20)"},
     {"--reconnect-to", OPTION_RECONNECT_TO, "H:P", "where --send-away sends miners"},
     {"--tls", OPTION_TLS, "KIND",
-     "TLS with a certificate: valid, expired, future, other-name, other-use, expired-middle"},
+     "TLS with a certificate: valid, expired, future, other-name, other-use, expired-middle, "
+     "weak-key, weak-signature"},
     {"--ca-file", OPTION_CA_FILE, "FILE", "write the certificate's authority there (PEM)"},
 };
 

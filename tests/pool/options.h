@@ -46,6 +46,8 @@ enum sl_tp_tls_kind {
     SL_TP_TLS_OTHER_NAME,
     SL_TP_TLS_OTHER_USE,      /* for clients */
     SL_TP_TLS_EXPIRED_MIDDLE, /* the certificate is good, one between it and the authority not */
+    SL_TP_TLS_WEAK_KEY,       /* RSA of 1024 bits */
+    SL_TP_TLS_WEAK_SIGNATURE, /* over SHA-1 */
 };
 
 #define SL_TP_WORKERS_MAX 16

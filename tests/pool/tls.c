@@ -34,6 +34,11 @@ static int make_key(gnutls_x509_privkey_t *ret_key) {
                                              GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1), 0);
 }
 
+static int make_weak_key(gnutls_x509_privkey_t *ret_key) {
+    int rc = gnutls_x509_privkey_init(ret_key);
+    return rc ? rc : gnutls_x509_privkey_generate(*ret_key, GNUTLS_PK_RSA, 1024, 0);
+}
+
 /* valid: from and to, in days from now. */
 static int make_certificate(gnutls_x509_privkey_t key, const char *name, int from, int to,
                             gnutls_x509_crt_t *ret_certificate) {
@@ -86,7 +91,9 @@ static int make_leaf(struct sl_tp_identity *id, enum sl_tp_tls_kind kind, const 
     int from = kind == SL_TP_TLS_FUTURE ? 5 : -5;
     int to = kind == SL_TP_TLS_EXPIRED ? -1 : 10;
     bool is_address = inet_pton(AF_INET, name, &address) == 1;
-    int rc = make_key(&id->key);
+    gnutls_digest_algorithm_t digest =
+        kind == SL_TP_TLS_WEAK_SIGNATURE ? GNUTLS_DIG_SHA1 : GNUTLS_DIG_SHA256;
+    int rc = kind == SL_TP_TLS_WEAK_KEY ? make_weak_key(&id->key) : make_key(&id->key);
     rc = rc ? rc : make_certificate(id->key, "sluice test pool", from, to, &id->certificate);
     if (kind == SL_TP_TLS_OTHER_NAME) {
         name = "somebody.else.example";
@@ -108,8 +115,7 @@ static int make_leaf(struct sl_tp_identity *id, enum sl_tp_tls_kind kind, const 
                                         GNUTLS_DIG_SHA256, 0);
         return rc ? rc : read_back(id->certificate);
     }
-    return rc ? rc
-              : gnutls_x509_crt_sign2(id->certificate, id->ca, id->ca_key, GNUTLS_DIG_SHA256, 0);
+    return rc ? rc : gnutls_x509_crt_sign2(id->certificate, id->ca, id->ca_key, digest, 0);
 }
 
 int sl_tp_identity_create(enum sl_tp_tls_kind kind, const char *name,

@@ -54,6 +54,18 @@ static inline void rig_open(struct sl_cl *cl, bool split, struct sl_mailbox *eve
     }
 }
 
+/* A group's device, for cmocka_run_group_tests: `*state` is a struct sl_cl. */
+static inline int rig_setup(void **state) {
+    static struct sl_cl cl;
+    rig_open(&cl, false, NULL);
+    *state = &cl;
+    return 0;
+}
+
+static inline int rig_teardown(void **state) {
+    return sl_cl_close(*state), 0;
+}
+
 static inline void rig_take_variant(struct sl_cl *cl, const struct rig_variant *variant) {
     cl->force_gpu_kernels = variant->gpu;
     if (variant->vector) {
@@ -162,9 +174,7 @@ static inline struct sl_model_set *rig_bytes_set(const struct sl_buf *bytes) {
     return set;
 }
 
-static inline struct sl_model_set *rig_tiny_set(const struct sl_tiny_bert *shape) {
-    return rig_tiny_sets(shape, 1);
-}
+#define rig_tiny_set(shape) rig_tiny_sets(shape, 1)
 
 /* n random ids of a vocabulary. */
 static inline int32_t *rig_ids(uint32_t n, uint32_t n_vocab, uint64_t *state) {

@@ -62,22 +62,10 @@ static void test_layout(void **state) {
     sl_model_set_destroy(set);
 }
 
-static int setup(void **state) {
-    static struct sl_cl cl;
-    rig_open(&cl, false, NULL);
-    *state = &cl;
-    return 0;
-}
-
-static int teardown(void **state) {
-    sl_cl_close(*state);
-    return 0;
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_resume_rule),
         cmocka_unit_test(test_layout),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, rig_setup, rig_teardown);
 }

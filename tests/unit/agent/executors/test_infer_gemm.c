@@ -350,18 +350,6 @@ static void test_refused(void **state) {
     sl_gemm_close(&gemm);
 }
 
-static int setup(void **state) {
-    static struct sl_cl cl;
-    rig_open(&cl, false, NULL);
-    *state = &cl;
-    return 0;
-}
-
-static int teardown(void **state) {
-    sl_cl_close(*state);
-    return 0;
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_against_float64),
@@ -369,5 +357,5 @@ int main(void) {
         cmocka_unit_test(test_stopped),
         cmocka_unit_test(test_refused),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, rig_setup, rig_teardown);
 }

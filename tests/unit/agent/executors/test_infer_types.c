@@ -154,19 +154,7 @@ static void test_families(void **state) {
     }
 }
 
-static int setup(void **state) {
-    static struct sl_cl cl;
-    rig_open(&cl, false, NULL);
-    *state = &cl;
-    return 0;
-}
-
-static int teardown(void **state) {
-    sl_cl_close(*state);
-    return 0;
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_families)};
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, rig_setup, rig_teardown);
 }

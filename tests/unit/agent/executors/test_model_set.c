@@ -5,6 +5,7 @@
 #include <ctype.h>
 
 #include "agent/executors/infer_reference.h"
+#include "proto/base/text.h"
 #include "tests/unit/agent/executors/infer_rig.h"
 
 struct file {
@@ -82,6 +83,37 @@ static void test_refusals(void **state) {
     memset(many, 0, sizeof many);
     assert_int_equal(sl_model_set_load(many, SL_DEVICE_MODELS_MAX + 1, &set, &err), -SL_LIMIT);
     assert_null(set);
+}
+
+static void keep_bad(void *context, const struct sl_model_config *model,
+                     const struct sl_error *why) {
+    struct sl_buf *said = context;
+    sl_buf_printf(said, "%s: %s\n", model->id, why->text);
+}
+
+/* The good ones are there whatever stands before, between and behind them. */
+static void test_bad_ones_are_left_out(void **state) {
+    const struct file *file = *state;
+    struct sl_model_config configs[] = {config_of(file, "w"), config_of(file, "a"),
+                                        config_of(file, "x"), config_of(file, "b"),
+                                        config_of(file, "y")};
+    SL_AUTO_BUF struct sl_buf said = {0};
+    struct sl_model_set *set = NULL;
+    snprintf(configs[0].path, sizeof configs[0].path, "/no/such/file.gguf");
+    memset(configs[2].sha256, '0', 64); /* refused half-built */
+    configs[4].max_tokens = 1;
+    assert_int_equal(sl_model_set_load_some(configs, 5, keep_bad, &said, &set, NULL), SL_OK);
+    assert_int_equal(sl_model_set_count(set), 2);
+    assert_string_equal(sl_model_set_at(set, 0)->id, "a");
+    assert_string_equal(sl_model_set_at(set, 1)->id, "b");
+    assert_null(sl_model_set_find(set, "x"));
+    assert_non_null(strstr(said.data, "w: "));
+    assert_non_null(strstr(said.data, "x: "));
+    assert_non_null(strstr(said.data, "y: "));
+    sl_model_set_destroy(set);
+    assert_int_equal(sl_model_set_load_some(configs, 1, keep_bad, &said, &set, NULL), SL_OK);
+    assert_int_equal(sl_model_set_count(set), 0);
+    sl_model_set_destroy(set);
 }
 
 static void test_pinned(void **state) {
@@ -200,9 +232,9 @@ static int teardown(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_load_and_find), cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_pinned),        cmocka_unit_test(test_file_that_changes),
-        cmocka_unit_test(test_known_answer),
+        cmocka_unit_test(test_load_and_find),         cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_bad_ones_are_left_out), cmocka_unit_test(test_pinned),
+        cmocka_unit_test(test_file_that_changes),     cmocka_unit_test(test_known_answer),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

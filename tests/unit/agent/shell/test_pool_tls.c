@@ -183,6 +183,8 @@ static void each_bad_certificate_says_why_and_gets_nothing(void **state) {
         {SL_TP_TLS_OTHER_NAME, "pool.test", "another name than pool.test"},
         {SL_TP_TLS_OTHER_USE, "pool.test", "not one for servers"},
         {SL_TP_TLS_EXPIRED_MIDDLE, "pool.test", "or its issuer's, has expired (2"},
+        {SL_TP_TLS_WEAK_KEY, "pool.test", "too weak (RSA under 2048 bits"},
+        {SL_TP_TLS_WEAK_SIGNATURE, "pool.test", "too weak (RSA under 2048 bits, or SHA-1)"},
         {SL_TP_TLS_VALID, "other.test", "another name than other.test"},
         {SL_TP_TLS_VALID, "127.0.0.1", "another name than 127.0.0.1"},
     };
@@ -220,14 +222,13 @@ static void an_unknown_authority_is_refused(void **state) {
     sl_tp_identity_destroy(other);
 }
 
-static void a_pin_stands_for_authority_name_and_date(void **state) {
-    (void)state;
+static void a_pin_stands_for(enum sl_tp_tls_kind kind) {
     struct pair pair;
     struct sl_error err = {0};
     struct sl_pool_pins pins = {.count = 2}; /* the second is that of before */
     memset(pins.keys[0], 7, sizeof pins.keys[0]);
     memset(pins.keys[1], 8, sizeof pins.keys[1]);
-    set_up(&pair, SL_TP_TLS_EXPIRED, "pool.test", &pins);
+    set_up(&pair, kind, "pool.test", &pins);
     assert_int_equal(shake(&pair, &err), -SL_DENIED);
     assert_non_null(strstr(err.text, "none of tls_pins"));
     assert_non_null(strstr(err.text, "sha256//"));
@@ -243,6 +244,13 @@ static void a_pin_stands_for_authority_name_and_date(void **state) {
     assert_int_equal(sl_tp_tls_create(pair.identity, &pair.server, &err), SL_OK);
     there_and_back(&pair);
     tear_down(&pair);
+}
+
+static void a_pin_stands_for_authority_name_date_and_strength(void **state) {
+    (void)state;
+    a_pin_stands_for(SL_TP_TLS_EXPIRED);
+    a_pin_stands_for(SL_TP_TLS_WEAK_KEY);
+    a_pin_stands_for(SL_TP_TLS_WEAK_SIGNATURE);
 }
 
 static void what_is_no_tls_is_said(void **state) {
@@ -285,7 +293,7 @@ int main(void) {
         cmocka_unit_test(who_has_expired_gives_the_date),
         cmocka_unit_test(each_bad_certificate_says_why_and_gets_nothing),
         cmocka_unit_test(an_unknown_authority_is_refused),
-        cmocka_unit_test(a_pin_stands_for_authority_name_and_date),
+        cmocka_unit_test(a_pin_stands_for_authority_name_date_and_strength),
         cmocka_unit_test(what_is_no_tls_is_said),
         cmocka_unit_test(an_authority_file_must_hold_one),
     };

@@ -210,6 +210,7 @@ static void fill_devices(struct world *w, const char *key, struct sl_msg_device 
         char name[SL_MSG_KEY_MAX];
         snprintf(name, sizeof name, "%s/%u", key, i);
         world_device(&devices[i], name);
+        memset(devices[i].models[0].sha256, world_file(w, key), SL_MSG_SHA256_BYTES);
         uint32_t dev = sl_core_device_find(w->core, name);
         if (dev != SL_CORE_NONE && w->core->fleet.running[dev]) {
             devices[i].safe = false;
@@ -281,6 +282,7 @@ static void send_result(struct world *w, const struct sl_unit_row *unit,
     msg.result.line_count = count;
     msg.result.lines = lines;
     msg.result.unit_done = done;
+    memset(msg.result.model_sha256, world_file(w, unit->node_key), SL_MSG_SHA256_BYTES);
     world_msg(w, unit->node_key, conn_of(w, unit->node_key), session_of(w, unit->node_key), &msg);
 }
 

@@ -67,6 +67,8 @@ struct world {
     struct sl_now now;
     bool hold;   /* commits wait until world_commit */
     bool tokens; /* batches have token inputs */
+    /* Each byte of the SHA-256 that the agent with this letter says, with devices and results. */
+    uint8_t files[16];
     /* Takes each committed transaction over, in place of its destruction: a second store. */
     void (*commit)(void *arg, struct sl_txn *txn);
     void *commit_arg;
@@ -86,6 +88,9 @@ struct world {
 #define WORLD_BID_HIGH INT64_C(100000000)    /* 0.10 USD/Mtok: 360,000,000 nUSD/h */
 #define WORLD_BID_LOW INT64_C(1000000)       /* 3,600,000 nUSD/h; hashing: 187,500,000 */
 
+static inline int world_file(const struct world *w, const char *key) {
+    return w->files[(key[0] - 'a') & 15];
+}
 struct sl_core_config world_config(void);
 void world_init(struct world *w, const struct sl_core_config *config);
 void world_fini(struct world *w);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/http/internal.h"
 #include "tests/unit/broker/http/support.h"
 
 #include <arpa/inet.h>
@@ -177,6 +178,81 @@ static void test_a_loop_that_hangs_is_reported(void **state) {
     answer_fini(&answer);
 }
 
+/* Headers, and a body that does not come: the request is under way until it does. */
+static int begin_request(struct ground *g, const char *key) {
+    char request[512];
+    int n = snprintf(request, sizeof request,
+                     "POST /v1/batches HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n"
+                     "Content-Length: 90\r\n\r\n{",
+                     key);
+    int fd = client_connect(port_of(g));
+    assert_int_equal(send(fd, request, (size_t)n, 0), n);
+    return fd;
+}
+
+static int status_of(struct ground *g, const char *target, const char *key) {
+    struct answer answer;
+    client_call(port_of(g), "GET", target, key, NULL, NULL, 0, &answer);
+    int status = answer.status;
+    answer_fini(&answer);
+    return status;
+}
+
+/* Whether it ends the connection by itself. */
+static bool is_ended(struct ground *g, const char *target, const char *key) {
+    char text[1024] = "";
+    int fd = client_connect(port_of(g));
+    int n = snprintf(text, sizeof text,
+                     "GET %s HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %s\r\n\r\n",
+                     target, key);
+    assert_int_equal(send(fd, text, (size_t)n, 0), n);
+    text[0] = '\0';
+    ssize_t got = 0;
+    for (ssize_t more = 1; more > 0 && !strstr(text, "\r\n\r\n"); got += more) {
+        more = recv(fd, text + got, sizeof text - 1 - (size_t)got, 0);
+        assert_true(more > 0);
+        text[got + more] = '\0';
+    }
+    close(fd);
+    assert_non_null(strstr(text, " 200 "));
+    return strstr(text, "Connection: close") != NULL;
+}
+
+static void test_one_tenant_does_not_hold_all_places(void **state) {
+    struct ground *g = *state;
+    int held[SL_HTTP_CONNECTIONS_MAX / 4 * 3];
+    const int most = SL_HTTP_CONNECTIONS_MAX / 4;
+    const int all = most * 3;
+    for (int i = 0; i < most; i++) {
+        held[i] = begin_request(g, g->acme);
+    }
+    int status = 200;
+    for (int i = 0; i < 500 && status != 503; i++) { /* until the last of them was read */
+        status = status_of(g, "/v1/files", g->acme);
+    }
+    assert_int_equal(status, 503);
+    expect_code(g, "GET", "/v1/files", g->acme, NULL, 503, "overloaded");
+    assert_int_equal(status_of(g, "/v1/files", g->globex), 200);
+    assert_int_equal(status_of(g, "/api/v1/status", g->operator_key), 200);
+    assert_false(is_ended(g, "/v1/models", g->globex));
+    for (int i = most; i < all; i++) { /* those who only hold on are too many now */
+        held[i] = client_connect(port_of(g));
+    }
+    bool ended = false;
+    for (int i = 0; i < 500 && !ended; i++) {
+        ended = is_ended(g, "/v1/models", g->globex);
+    }
+    assert_true(ended);
+    assert_false(is_ended(g, "/api/v1/status", g->operator_key));
+    for (int i = 0; i < all; i++) {
+        close(held[i]);
+    }
+    for (int i = 0; i < 500 && status != 200; i++) {
+        status = status_of(g, "/v1/files", g->acme);
+    }
+    assert_int_equal(status, 200);
+}
+
 static void *ask_status(void *arg) {
     struct ground *g = arg;
     struct answer answer;
@@ -213,6 +289,7 @@ int main(void) {
         cmocka_unit_test(test_who_may),
         cmocka_unit_test(test_host_and_origin),
         cmocka_unit_test(test_bodies_that_lie),
+        cmocka_unit_test(test_one_tenant_does_not_hold_all_places),
         cmocka_unit_test(test_views_pass_through),
         cmocka_unit_test(test_a_loop_that_hangs_is_reported),
         cmocka_unit_test(test_stop_while_somebody_waits),

@@ -35,6 +35,35 @@ static void a_backup_of_a_running_store_is_whole(void **state) {
         0);
 }
 
+/* FILE taken for what is backed up names the store, and --force was said to replace it. */
+static void only_a_backup_is_replaced(void **state) {
+    struct fixture *f = *state;
+    struct sl_error err;
+    struct sl_backup_facts facts;
+    char path[160];
+    static const char *const others[] = {"store.db", "operator.key", "files", "pipe", "link"};
+    make_site(f);
+    assert_int_equal(run_command("cd %s && mkfifo pipe && ln -s operator.key link", f->dir), 0);
+    struct sl_backup_config config = {.data_dir = f->dir, .file = path, .now = {1234567}};
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        struct stat before, after;
+        snprintf(path, sizeof path, "%s/%s", f->dir, others[i]);
+        assert_int_equal(lstat(path, &before), 0);
+        for (int force = 0; force < 2; force++) {
+            config.force = force;
+            assert_int_equal(sl_backup_make(&config, &facts, &err), -SL_EXISTS);
+            assert_non_null(strstr(err.text, "is no backup, so it is never replaced"));
+            assert_int_equal(lstat(path, &after), 0);
+            assert_true(before.st_ino == after.st_ino);
+        }
+    }
+    write_text(f, "empty", "", 0); /* of mktemp */
+    snprintf(path, sizeof path, "%s/empty", f->dir);
+    if (sl_backup_make(&config, &facts, &err)) {
+        fail_msg("%s", err.text);
+    }
+}
+
 struct busy {
     struct fixture *f;
     _Atomic bool stop;
@@ -182,6 +211,7 @@ int main(void) {
 #define BACKUP_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         BACKUP_TEST(a_backup_of_a_running_store_is_whole),
+        BACKUP_TEST(only_a_backup_is_replaced),
         BACKUP_TEST(commits_go_on_meanwhile_and_the_copy_is_of_one_moment),
         BACKUP_TEST(what_is_no_sound_backup_is_refused),
         BACKUP_TEST(a_backup_is_not_opened_as_a_store),

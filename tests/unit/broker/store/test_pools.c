@@ -21,12 +21,14 @@ static int list(struct fixture *f, struct sl_pool_row rows[4], struct sl_error *
     return sl_reader_pools(r, keep, rows, err);
 }
 
-/* Takes the step that made the table back. */
+/* Takes the step that made the table back, and those after it. */
 static void undo(sqlite3 *db) {
     char sql[256];
     snprintf(sql, sizeof sql,
              "DROP TABLE pools; ALTER TABLE shares DROP COLUMN pool;"
-             "ALTER TABLE settlements DROP COLUMN only_pool; PRAGMA user_version=%d",
+             "ALTER TABLE settlements DROP COLUMN only_pool; ALTER TABLE batches DROP COLUMN "
+             "model_sha256;"
+             "PRAGMA user_version=%d",
              SL_SCHEMA_POOLS - 1);
     assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
 }

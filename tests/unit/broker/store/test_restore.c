@@ -298,6 +298,27 @@ static void a_kill_after_it_is_ended_by_the_next_start(void **state) {
     forget_place(&p);
 }
 
+/* The wrong backup first, then the right one at once: what was there is kept twice. */
+static void two_within_a_second_keep_both_pasts(void **state) {
+    struct fixture *f = *state;
+    struct sl_error err;
+    struct sl_restore_facts first, second;
+    struct place p;
+    make_place(f, &p);
+    sl_store_close(f->store);
+    f->store = NULL;
+    assert_int_equal(restore(&p, LATER, &first, &err), SL_OK);
+    if (restore(&p, LATER + 5, &second, &err)) {
+        fail_msg("%s", err.text);
+    }
+    assert_string_not_equal(first.aside, second.aside);
+    assert_int_equal(run_command("test -f %s/store.db && test -f %s/store.db", first.aside,
+                                 second.aside),
+                     0);
+    check_restored(&p, LATER + 5);
+    forget_place(&p);
+}
+
 int main(void) {
 #define RESTORE_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
@@ -308,6 +329,7 @@ int main(void) {
         RESTORE_TEST(a_damaged_backup_changes_nothing),
         RESTORE_TEST(a_kill_before_the_decision_leaves_the_old),
         RESTORE_TEST(a_kill_after_it_is_ended_by_the_next_start),
+        RESTORE_TEST(two_within_a_second_keep_both_pasts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

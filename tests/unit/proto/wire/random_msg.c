@@ -74,6 +74,13 @@ static bool coin(struct random_msg *r) {
     return random_msg_below(r, 2) == 1;
 }
 
+/* Into zeros, which an older agent's are. */
+static void sha256(struct random_msg *r, uint8_t out[SL_MSG_SHA256_BYTES]) {
+    for (uint32_t i = 0, said = coin(r); said && i < SL_MSG_SHA256_BYTES; i++) {
+        out[i] = (uint8_t)(1 + random_msg_below(r, 255));
+    }
+}
+
 static uint32_t count(struct random_msg *r, uint32_t min, uint32_t max) {
     uint32_t top = r->big ? max : (max < 4 ? max : 4);
     return min + random_msg_below(r, top - min + 1);
@@ -158,6 +165,7 @@ static void device(struct random_msg *r, struct sl_msg_device *d, uint32_t index
         TEXT(r, d->uuid, 0);
         TEXT(r, d->locality, 0);
         TEXT(r, d->pool, 0);
+        TEXT(r, d->note, 0);
     }
     d->compute_units = (uint32_t)figure(r);
     d->memory_bytes = figure(r);
@@ -190,6 +198,7 @@ static void device(struct random_msg *r, struct sl_msg_device *d, uint32_t index
         d->models[i].tokens_per_s_milli = figure(r);
         d->models[i].max_tokens = (uint32_t)figure(r);
         d->models[i].truncate = coin(r);
+        sha256(r, d->models[i].sha256);
         for (uint32_t k = 0; k < SL_LENGTHS; k++) {
             d->models[i].length_rates_milli[k] = coin(r) ? figure(r) : 0;
         }
@@ -295,6 +304,7 @@ static void result(struct random_msg *r, struct sl_msg_result *m) {
     TEXT(r, m->device, 1);
     m->age_ms = span(r);
     m->unit_done = coin(r);
+    sha256(r, m->model_sha256);
     m->line_count = count(r, m->unit_done ? 0 : 1, SL_MSG_LINES_MAX);
     struct sl_msg_result_line *lines = take(r, m->line_count, sizeof *lines);
     for (uint32_t i = 0; i < m->line_count; i++) {
@@ -460,7 +470,8 @@ static bool same_bytes(const void *a, const void *b, size_t n) {
 static bool same_result(const struct sl_msg_result *a, const struct sl_msg_result *b) {
     if (a->result_id != b->result_id || a->unit_id != b->unit_id || a->age_ms != b->age_ms ||
         strcmp(a->device, b->device) != 0 || a->unit_done != b->unit_done ||
-        a->line_count != b->line_count) {
+        a->line_count != b->line_count ||
+        memcmp(a->model_sha256, b->model_sha256, sizeof a->model_sha256) != 0) {
         return false;
     }
     for (uint32_t i = 0; i < a->line_count; i++) {

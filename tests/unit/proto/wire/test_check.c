@@ -81,7 +81,12 @@ static void sample_make(struct sample *s, enum sl_msg_kind kind) {
     } else if (kind == SL_MSG_UNIT) {
         m->unit = (struct sl_msg_unit){1, "gpu-0", 1, "model-a", 3, s->unit_lines};
     } else if (kind == SL_MSG_RESULT) {
-        m->result = (struct sl_msg_result){1, 1, "gpu-0", 5, 2, s->result_lines, false};
+        m->result = (struct sl_msg_result){.result_id = 1,
+                                           .unit_id = 1,
+                                           .device = "gpu-0",
+                                           .age_ms = 5,
+                                           .line_count = 2,
+                                           .lines = s->result_lines};
     } else if (kind == SL_MSG_SHARES) {
         m->shares = (struct sl_msg_shares){2, s->shares};
     } else if (kind == SL_MSG_RESULT_ACK) {

@@ -68,6 +68,7 @@ static void make_plain(struct sl_msg *msg, struct sl_msg_device *devices,
         plain(d->name);
         plain(d->driver);
         plain(d->health);
+        plain(d->note);
         plain(d->pci);
         plain(d->uuid);
         plain(d->locality);
