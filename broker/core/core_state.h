@@ -58,7 +58,7 @@ struct sl_core_node {
     int64_t flips_ns[SL_CORE_BOOTS];   /* when a superseded one came back, a ring */
     uint32_t boot_count, flip_count, share_window_count;
     struct sl_mono reported;
-    bool has_reported;               /* in this session: nothing is granted before */
+    bool has_reported, bundles;      /* in this session: nothing is granted before; takes bundles */
     struct sl_mono said_goodbye;     /* last answer to a message of no session */
     struct sl_mono spoke;            /* last message to it */
     struct sl_core_node_pool *pools; /* [pool_count] in its order */
@@ -172,8 +172,7 @@ struct sl_core_batch {
     uint32_t planned;    /* devices that serve it by the present plan */
     uint32_t open_units;
     struct sl_core_unit **units; /* [unit_count] every unit ever issued, by rising id */
-    uint32_t unit_count;
-    uint32_t unit_cap;
+    uint32_t unit_count, unit_cap;
     int64_t worst_total;  /* sum over lines not refused */
     int64_t worst_done;   /* of finished ones: how far the bound was off */
     int64_t shadow_milli; /* tokens x 1000 that the always-lease shadow served */

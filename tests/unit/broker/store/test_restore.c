@@ -312,9 +312,8 @@ static void two_within_a_second_keep_both_pasts(void **state) {
         fail_msg("%s", err.text);
     }
     assert_string_not_equal(first.aside, second.aside);
-    assert_int_equal(run_command("test -f %s/store.db && test -f %s/store.db", first.aside,
-                                 second.aside),
-                     0);
+    assert_int_equal(
+        run_command("test -f %s/store.db && test -f %s/store.db", first.aside, second.aside), 0);
     check_restored(&p, LATER + 5);
     forget_place(&p);
 }
