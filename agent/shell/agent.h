@@ -57,6 +57,7 @@ struct sl_agent {
     char model_trouble[SL_MSG_TEXT_MAX]; /* which models could not be loaded, and why */
     struct sl_link *link;
     struct sl_msg_arena *arena;
+    struct sl_buf bundle;       /* copy of the message that is read, where it has several in it */
     struct sl_mailbox *events;  /* of struct sl_device_event */
     struct sl_mailbox *durable; /* of struct sl_journal_done */
     uint32_t device_count;

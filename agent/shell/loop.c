@@ -17,22 +17,39 @@
 #define HELD_RETRY_MS 2
 #define LAST_TURNS 200 /* of about a millisecond */
 
+static void take_message(struct sl_agent *agent, struct sl_mono received, const uint8_t *data,
+                         size_t size) {
+    struct sl_error err;
+    struct sl_msg msg;
+    if (sl_msg_decode(data, size, agent->arena, &msg, &err) != SL_OK) {
+        sl_log(SL_LOG_WARN, "wire.bad", "%s", err.text);
+        return;
+    }
+    sl_agent_message(agent->core, sl_clock_now(), received, &msg);
+    sl_agent_carry_out(agent);
+}
+
 static bool read_message(struct sl_agent *agent) {
     struct sl_link_peer peer;
     const uint8_t *data = NULL;
     size_t size = 0;
-    struct sl_error err;
-    struct sl_msg msg;
     struct sl_mono received = sl_clock_mono();
-    if (!agent->link || sl_link_recv(agent->link, &peer, &data, &size, &err) != SL_OK) {
+    if (!agent->link || sl_link_recv(agent->link, &peer, &data, &size, NULL) != SL_OK) {
         return false;
     }
-    if (sl_msg_decode(data, size, agent->arena, &msg, &err) != SL_OK) {
-        sl_log(SL_LOG_WARN, "wire.bad", "%s", err.text);
+    if (!sl_msg_bundle_is(data, size)) {
+        take_message(agent, received, data, size);
         return true;
     }
-    sl_agent_message(agent->core, sl_clock_now(), received, &msg);
-    sl_agent_carry_out(agent);
+    /* What is answered meanwhile may cost us the link's own bytes. */
+    agent->bundle.len = 0;
+    sl_buf_append(&agent->bundle, data, size);
+    const uint8_t *part = NULL;
+    size_t at = 0;
+    while (!agent->bundle.failed && sl_msg_bundle_next((const uint8_t *)agent->bundle.data,
+                                                       agent->bundle.len, &at, &part, &size)) {
+        take_message(agent, received, part, size);
+    }
     return true;
 }
 

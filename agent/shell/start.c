@@ -180,6 +180,7 @@ void sl_agent_fini(struct sl_agent *agent) {
     sl_mailbox_destroy(agent->events);
     sl_mailbox_destroy(agent->durable);
     sl_msg_arena_destroy(agent->arena);
+    sl_buf_fini(&agent->bundle);
     sl_discovery_destroy(agent->discovery);
     sl_model_set_destroy(agent->models);
     for (uint32_t i = 0; i < SL_AGENT_POOLS_MAX; i++) {

@@ -148,6 +148,7 @@ struct sl_core_command {
     enum sl_core_command_kind kind;
     struct sl_link_peer peer;
     struct sl_msg *msg; /* malloc'ed with its payload in one block */
+    bool bundle;        /* SEND: the peer takes it together with others in one message */
     struct sl_unit_row unit;
     char model[SL_MSG_NAME_MAX];
     struct sl_txn *txn;

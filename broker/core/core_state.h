@@ -28,7 +28,6 @@
 /* mW x ms x nUSD/kWh: a kWh is 1e6 mW for 3.6e6 ms. */
 #define SL_CORE_DENOM_POWER ((sl_i128)3600000 * 1000000)
 #define SL_CORE_MODELS_SEEN_MAX 64 /* models with a waiting batch, in one tick */
-
 struct sl_core_batch;
 struct sl_core_unit;
 /* ---- nodes and sessions ---- */
@@ -59,7 +58,7 @@ struct sl_core_node {
     int64_t flips_ns[SL_CORE_BOOTS];   /* when a superseded one came back, a ring */
     uint32_t boot_count, flip_count, share_window_count;
     struct sl_mono reported;
-    bool has_reported;               /* in this session: nothing is granted before */
+    bool has_reported, bundles;      /* in this session: nothing is granted before; takes bundles */
     struct sl_mono said_goodbye;     /* last answer to a message of no session */
     struct sl_mono spoke;            /* last message to it */
     struct sl_core_node_pool *pools; /* [pool_count] in its order */

@@ -118,6 +118,7 @@ struct sl_core_item *sl_core_send(struct sl_broker_core *core, uint32_t node, en
     item->node = node;
     item->session = core->nodes[node].session;
     item->command.peer = core->nodes[node].peer;
+    item->command.bundle = core->nodes[node].bundles;
     item->command.msg = sl_core_calloc(1, sizeof *item->command.msg + extra);
     item->command.msg->version = core->nodes[node].wire;
     item->command.msg->session = item->session;

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -129,6 +130,15 @@ static int64_t discard_max(const struct sl_http_call *call) {
                                                            : SL_CALL_DISCARD_MAX;
 }
 
+static void refuse_encoding(struct sl_http_call *call) {
+    const char *encoding =
+        MHD_lookup_connection_value(call->connection, MHD_HEADER_KIND, "Content-Encoding");
+    if (encoding && encoding[0] != '\0' && strcasecmp(encoding, "identity") != 0) {
+        sl_call_error(call, 415, "unsupported_encoding", NULL,
+                      "The body has a Content-Encoding: send it as it is, not compressed.");
+    }
+}
+
 /* The headers are there. An answer that is known now is sent after the body was read (a client that
  * is still writing would not see it), unless the body is said to be long. */
 static enum MHD_Result begin(struct sl_http_call *call, const char *method) {
@@ -147,6 +157,9 @@ static enum MHD_Result begin(struct sl_http_call *call, const char *method) {
     int64_t bytes = length ? strtoll(length, NULL, 10) : 0;
     if (call->status == 0 && bytes > body_limit(call)) {
         refuse_size(call);
+    }
+    if (call->status == 0) {
+        refuse_encoding(call);
     }
     if (call->status == 0 && (call->route->flags & SL_ROUTE_UPLOAD)) {
         struct sl_error err = {0};

@@ -46,6 +46,9 @@ struct sl_broker {
     struct sl_http *http;
     struct sl_msg_arena *arena;
     struct sl_buf outgoing;
+    struct sl_buf bundle; /* [bundled] messages to bundle_peer that leave as one */
+    uint32_t bundled;
+    struct sl_link_peer bundle_peer;
     struct sl_feed *feeds[SL_CORE_FEEDS_MAX];
     struct sl_mailbox *durable;     /* of uint64_t tickets */
     struct sl_mailbox *feed_events; /* of struct sl_feed_event */

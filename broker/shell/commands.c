@@ -8,24 +8,71 @@
 #include "proto/base/log.h"
 
 #define DECISIONS_BYTES_MAX (INT64_C(1) << 30)
+#define BUNDLE_MAX 128
+#define BUNDLE_BYTES_MAX ((size_t)64 * 1024)
 
-static void send_msg(struct sl_broker *broker, const struct sl_link_peer *peer,
-                     const struct sl_msg *msg) {
+/* A full or gone peer is no error: epochs, ttl and resending make a lost message harmless. */
+static void send_bytes(struct sl_broker *broker, const struct sl_link_peer *peer,
+                       const struct sl_buf *bytes, const char *kind) {
+    struct sl_error err;
+    int rc = sl_link_send(broker->link, peer, (const uint8_t *)bytes->data, bytes->len, &err);
+    if (rc) {
+        sl_log(SL_LOG_DEBUG, "link.unsent", "agent=%s kind=%s %s", peer->key, kind,
+               sl_status_text(rc));
+    }
+}
+
+static bool encode(struct sl_broker *broker, const struct sl_msg *msg) {
     struct sl_error err;
     broker->outgoing.len = 0;
     int rc = sl_msg_encode(msg, &broker->outgoing, &err);
     if (rc) {
         sl_log(SL_LOG_ERROR, "wire.encode", "kind=%s %s", sl_msg_kind_name(msg->kind), err.text);
+    }
+    return rc == SL_OK;
+}
+
+static void send_msg(struct sl_broker *broker, const struct sl_link_peer *peer,
+                     const struct sl_msg *msg) {
+    if (encode(broker, msg)) {
+        send_bytes(broker, peer, &broker->outgoing, sl_msg_kind_name(msg->kind));
+    }
+}
+
+/* ---- directives in bundles ----
+ * A node of a large site is renewed a hundred leases at a time. As one message they cost libzmq's
+ * queue of the connection one place of 64 bytes, not a hundred. */
+
+static void send_bundle(struct sl_broker *broker) {
+    if (broker->bundled > 0) {
+        send_bytes(broker, &broker->bundle_peer, &broker->bundle, "bundle");
+    }
+    broker->bundle.len = 0;
+    broker->bundled = 0;
+}
+
+/* Anything but a directive to the same agent ends the bundle, so nothing waits for it. */
+static bool joins_bundle(const struct sl_broker *broker, const struct sl_core_command *command) {
+    const struct sl_link_peer *peer = &broker->bundle_peer;
+    return command->kind == SL_CCMD_SEND && command->bundle &&
+           command->msg->kind == SL_MSG_DIRECTIVE && broker->bundled < BUNDLE_MAX &&
+           broker->bundle.len < BUNDLE_BYTES_MAX &&
+           (broker->bundled == 0 ||
+            (peer->conn == command->peer.conn && strcmp(peer->key, command->peer.key) == 0));
+}
+
+static void send_command(struct sl_broker *broker, const struct sl_core_command *command) {
+    if (!joins_bundle(broker, command)) {
+        send_msg(broker, &command->peer, command->msg);
         return;
     }
-    /* A full or gone peer is no error here: epochs, ttl and resending make a lost message harmless.
-     */
-    rc = sl_link_send(broker->link, peer, (const uint8_t *)broker->outgoing.data,
-                      broker->outgoing.len, &err);
-    if (rc) {
-        sl_log(SL_LOG_DEBUG, "link.unsent", "agent=%s kind=%s %s", peer->key,
-               sl_msg_kind_name(msg->kind), sl_status_text(rc));
+    if (!encode(broker, command->msg)) {
+        return;
     }
+    broker->bundle_peer = command->peer;
+    sl_msg_bundle_add(&broker->bundle, broker->outgoing.data, broker->outgoing.len);
+    sl_assert(!broker->bundle.failed);
+    broker->bundled++;
 }
 
 void sl_broker_refuse_version(struct sl_broker *broker, const struct sl_link_peer *peer) {
@@ -166,9 +213,12 @@ static void admit(struct sl_broker *broker) {
 void sl_broker_carry_out(struct sl_broker *broker) {
     struct sl_core_command command;
     while (sl_broker_core_next(broker->core, &command)) {
+        if (!joins_bundle(broker, &command)) {
+            send_bundle(broker);
+        }
         switch (command.kind) {
         case SL_CCMD_SEND:
-            send_msg(broker, &command.peer, command.msg);
+            send_command(broker, &command);
             break;
         case SL_CCMD_SEND_UNIT:
             send_unit(broker, &command);
@@ -206,4 +256,5 @@ void sl_broker_carry_out(struct sl_broker *broker) {
         }
         sl_core_command_fini(&command);
     }
+    send_bundle(broker);
 }

@@ -16,7 +16,8 @@
 #include "proto/base/thread.h"
 
 #define LOG_LINES_KEPT 4096 /* for `sluice logs` */
-#define TABLE_BYTES (1024 * 1024)
+#define APART_BYTES (12 * 1024)
+#define APART_MAX 32768
 #define TRIM_BYTES (8 * 1024 * 1024)
 #define SLICE_US 100 /* the shortest there is */
 
@@ -108,10 +109,14 @@ static void allow_connections(void) {
 }
 
 /* Tables of a large fleet stay out of the heap, however often they grow: what they leave is given
- * back at once, and the pages behind their last row are never touched. glibc would raise the limit
- * to the size of whatever was freed. */
-static void keep_tables_apart(void) {
-    (void)mallopt(M_MMAP_THRESHOLD, TABLE_BYTES);
+ * back at once, and the pages behind their last row are never touched. So do the chunks of 16 KiB
+ * that libzmq has for each connection, and reports of many devices: where these come and go between
+ * what stays, a site that has come back leaves a heap of holes, with a page around each small
+ * thing. glibc would raise the limit to the size of whatever was freed. Beyond so many maps (the
+ * kernel gives 65,530 to a process) it is the heap again. */
+static void keep_large_apart(void) {
+    (void)mallopt(M_MMAP_THRESHOLD, APART_BYTES);
+    (void)mallopt(M_MMAP_MAX, APART_MAX);
     (void)mallopt(M_TRIM_THRESHOLD, TRIM_BYTES);
 }
 
@@ -119,7 +124,7 @@ static int serve(struct sl_broker *broker) {
     struct sl_error err;
     sl_log_set_level((enum sl_log_level)(broker->config.log_level + 1));
     signal(SIGPIPE, SIG_IGN);
-    keep_tables_apart();
+    keep_large_apart();
     allow_connections();
     sl_thread_prompt(SLICE_US);
     umask(0077);

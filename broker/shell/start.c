@@ -183,6 +183,7 @@ void sl_broker_fini(struct sl_broker *broker) {
     }
     sl_msg_arena_destroy(broker->arena);
     sl_buf_fini(&broker->outgoing);
+    sl_buf_fini(&broker->bundle);
     sl_mailbox_destroy(broker->durable);
     sl_mailbox_destroy(broker->feed_events);
     sl_mailbox_destroy(broker->fatal);

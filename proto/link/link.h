@@ -106,6 +106,9 @@ int sl_zmq_server_admit(struct sl_link *link, const struct sl_link_admission *ad
 const char *sl_zmq_server_endpoint(struct sl_link *link);
 /* For the test that nobody is let in without the handler. */
 void sl_zmq_server_stop_zap(struct sl_link *link);
+/* Has the handler's socket renewed now, as it is by itself after many handshakes (zap.h); returns
+ * how often it was before. For tests. */
+uint64_t sl_zmq_server_renew_zap(struct sl_link *link);
 /* Refused handshakes since the start. */
 uint64_t sl_zmq_server_refused(struct sl_link *link);
 /* Messages given up since the start: an agent had more unread than unread_max or 12 MiB, or all of

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Inside of the link: who may connect. Answers ZeroMQ's authentication requests (ZAP, RFC 27) from
- * a thread of its own, and makes the client's public key the User-Id of all its messages. */
+ * a thread of its own, and makes the client's public key the User-Id of all its messages.
+ *
+ * libzmq keeps the pipe by which a connection asked for as long as the connection lives: two chunks
+ * of 16 KiB. They are freed with the handler's socket, so it is renewed when many have asked: the
+ * next one takes its place, and the old one answers whoever still asks it for a second. */
 #ifndef SLUICE_PROTO_LINK_ZAP_H
 #define SLUICE_PROTO_LINK_ZAP_H
 
@@ -53,5 +57,9 @@ int sl_zap_start(void *context, const char *domain, struct sl_allow *allow, stru
 void sl_zap_stop(struct sl_zap *zap);
 void sl_zap_destroy(struct sl_zap *zap);
 uint64_t sl_zap_refused(struct sl_zap *zap);
+/* Asks for a renewal now, and ends the socket before at once; how often it was renewed. Any thread,
+ * for tests. */
+void sl_zap_renew(struct sl_zap *zap);
+uint64_t sl_zap_renewed(struct sl_zap *zap);
 
 #endif

@@ -319,6 +319,12 @@ void sl_zmq_server_stop_zap(struct sl_link *link) {
     sl_zap_stop(server_of(link)->zap);
 }
 
+uint64_t sl_zmq_server_renew_zap(struct sl_link *link) {
+    uint64_t before = sl_zap_renewed(server_of(link)->zap);
+    sl_zap_renew(server_of(link)->zap);
+    return before;
+}
+
 uint64_t sl_zmq_server_refused(struct sl_link *link) {
     return sl_zap_refused(server_of(link)->zap);
 }

@@ -58,4 +58,15 @@ const char *sl_msg_kind_name(enum sl_msg_kind kind);
  * older one did, so of those that wait only the last need be decoded. */
 bool sl_msg_bytes_report(const uint8_t *data, size_t size);
 
+/* bundle.c: several envelopes in one message of the link, which costs both ends less than as many
+ * messages. Only for a peer whose Hello says `bundles`; the parts must stay below 4 MiB together.
+ * add: behind those that *bundle holds. */
+void sl_msg_bundle_add(struct sl_buf *bundle, const void *envelope, size_t size);
+/* Steps through the envelopes of a message that came, bundle or not; *at is 0 at first. False: no
+ * more. What is damaged is given whole to the decoder, which refuses it. */
+bool sl_msg_bundle_next(const uint8_t *data, size_t size, size_t *at, const uint8_t **ret_part,
+                        size_t *ret_size);
+/* Whether it is one: then its parts may be many. */
+bool sl_msg_bundle_is(const uint8_t *data, size_t size);
+
 #endif

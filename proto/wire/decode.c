@@ -215,6 +215,7 @@ static int get_ids(const struct reader *r, size_t n, const uint64_t *in, const c
 
 static int get_hello(const struct reader *r, const Sluice__V1__Hello *in, struct sl_msg_hello *m) {
     m->boot_id = in->boot_id;
+    m->bundles = in->bundles;
     int rc = get_text(r, in->node, TEXT(m->node), "node");
     rc = rc ? rc : get_text(r, in->version, TEXT(m->version), "version");
     rc = rc ? rc : get_ids(r, in->n_units, in->units, "unit ids", &m->units, &m->unit_count);
@@ -318,6 +319,7 @@ static int get_result(const struct reader *r, const Sluice__V1__Result *in,
         lines[i].line = in->lines[i]->line;
         lines[i].status = (enum sl_line_status)in->lines[i]->status;
         lines[i].tokens = in->lines[i]->tokens;
+        lines[i].limit = in->lines[i]->limit;
         rc = get_vectors(r, in->lines[i], &lines[i]);
     }
     return rc;

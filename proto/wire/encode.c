@@ -37,9 +37,8 @@ static void scratch_fini(struct scratch *s) {
 static void *take(struct scratch *s, size_t size) {
     size_t rounded = (size + 15) / 16 * 16;
     if (rounded <= INLINE_BYTES - s->used) {
-        void *at = s->first + s->used;
         s->used += rounded;
-        return memset(at, 0, rounded);
+        return memset(s->first + s->used - rounded, 0, rounded);
     }
     struct block *block = calloc(1, sizeof *block + rounded);
     if (!block) {
@@ -250,6 +249,7 @@ static void put_hello(struct scratch *s, const struct sl_msg_hello *m, Sluice__V
     out->n_devices = m->device_count;
     out->units = (uint64_t *)m->units;
     out->n_units = m->unit_count;
+    out->bundles = m->bundles;
 }
 
 static void put_pool(struct scratch *s, const struct sl_msg_pool *p, Sluice__V1__Pool *out) {
@@ -324,12 +324,10 @@ static void put_result_line(struct scratch *s, const struct sl_msg_result_line *
     out->line = line->line;
     out->status = (Sluice__V1__LineStatus)line->status;
     out->tokens = line->tokens;
+    out->limit = line->limit;
     out->vectors = take_items(s, line->vector_count, sizeof **out->vectors);
-    if (!out->vectors) {
-        return;
-    }
-    out->n_vectors = line->vector_count;
-    for (uint32_t i = 0; i < line->vector_count; i++) {
+    out->n_vectors = out->vectors ? line->vector_count : 0;
+    for (uint32_t i = 0; out->vectors && i < line->vector_count; i++) {
         const struct sl_msg_vector *v = &line->vectors[i];
         sluice__v1__vector__init(out->vectors[i]);
         out->vectors[i]->input = v->input;

@@ -47,6 +47,7 @@ struct sl_msg_hello {
     const struct sl_msg_device *devices; /* [device_count] */
     uint32_t unit_count;
     const uint64_t *units; /* [unit_count] ids held from before: the rest must be issued anew */
+    bool bundles;          /* it takes several messages in one (codec.h) */
 };
 
 /* Of a message that was read: where something of it stood. */

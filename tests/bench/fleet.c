@@ -3,6 +3,7 @@
  *
  *   fleet keys N ALLOWED SECRETS      makes key pairs: public ones, a line each, and all
  *   fleet sink ENDPOINT SECRET_KEY    the bare receiver; "time_ns reports devices" every 100 ms
+ *   fleet floor ENDPOINT SECRET_KEY DEVICES [plain]   the bare receiver, for its memory
  *   fleet run ENDPOINT SERVER_KEY SECRETS AGENTS DEVICES REPORT_MS [PREFIX [deaf]]
  *
  * `run` reads orders from its standard input, one a line: "storm" (all leave and come back at
@@ -174,6 +175,7 @@ static int run(struct fleet *f) {
 
 static int usage(void) {
     fprintf(stderr, "usage: fleet keys N ALLOWED SECRETS | fleet sink ENDPOINT SECRET_KEY |\n"
+                    "       fleet floor ENDPOINT SECRET_KEY DEVICES [plain] |\n"
                     "       fleet run ENDPOINT SERVER_KEY SECRETS AGENTS DEVICES REPORT_MS "
                     "[PREFIX [deaf]]\n");
     return 2;
@@ -190,6 +192,10 @@ int main(int argc, char **argv) {
     }
     if (argc == 4 && strcmp(argv[1], "sink") == 0) {
         return fleet_sink(argv[2], argv[3]);
+    }
+    if ((argc == 5 || argc == 6) && strcmp(argv[1], "floor") == 0) {
+        bool plain = argc == 6 && strcmp(argv[5], "plain") == 0;
+        return fleet_floor(argv[2], argv[3], (uint32_t)strtoul(argv[4], NULL, 10), plain);
     }
     if (argc < 8 || strcmp(argv[1], "run") != 0) {
         return usage();

@@ -54,7 +54,7 @@ struct fleet {
     struct fleet_config config;
     void *context;
     struct sl_msg_arena *arena;
-    struct sl_buf out;
+    struct sl_buf out, in;
     struct sl_msg_device *scratch; /* [FLEET_DEVICES_MAX] */
     struct fleet_agent *agents;    /* [config.agents] */
     uint64_t mark;                 /* hashes_total of all devices; 0: it grows by itself */
@@ -73,5 +73,8 @@ void fleet_agent_leave(struct fleet *f, uint32_t at, int64_t back_ns);
 uint64_t fleet_random(struct fleet *f);
 /* fleet_sink.c: a ROUTER with CURVE that unpacks with protobuf-c and nothing else. */
 int fleet_sink(const char *endpoint, const char *secret_key);
+/* fleet_floor.c: the same for memory; devices: of each agent. */
+#define FLEET_RENEWAL_BYTES 160
+int fleet_floor(const char *endpoint, const char *secret_key, uint32_t devices, bool plain);
 
 #endif

@@ -93,6 +93,7 @@ static void say_hello(struct fleet *f, uint32_t at, int64_t now_ns) {
     snprintf(msg.hello.node, sizeof msg.hello.node, "%s%u", f->config.prefix, at);
     snprintf(msg.hello.version, sizeof msg.hello.version, "fleet");
     msg.hello.boot_id = a->boot_id;
+    msg.hello.bundles = true;
     msg.hello.device_count = f->config.devices;
     msg.hello.devices = f->scratch;
     for (uint32_t i = 0; i < f->config.devices; i++) {
@@ -231,8 +232,14 @@ static bool listen(struct fleet *f, uint32_t at, int64_t now_ns) {
         struct sl_msg msg;
         f->received++;
         any = true;
-        if (sl_msg_decode(data, size, f->arena, &msg, NULL) == SL_OK) {
-            hear(f, at, &msg, now_ns);
+        f->in.len = 0;
+        sl_buf_append(&f->in, data, size);
+        const uint8_t *part = NULL;
+        size_t next = 0;
+        while (sl_msg_bundle_next((const uint8_t *)f->in.data, f->in.len, &next, &part, &size)) {
+            if (sl_msg_decode(part, size, f->arena, &msg, NULL) == SL_OK) {
+                hear(f, at, &msg, now_ns);
+            }
         }
     }
     return any;
@@ -251,7 +258,7 @@ static bool come(struct fleet *f, uint32_t at, int64_t now_ns) {
     a->next_ns = now_ns;
     a->session = f->config.deaf ? 1 : 0;
     a->live = f->config.deaf;
-    if (f->config.deaf) {
+    if (f->config.deaf && f->config.report_ms == 0) {
         prepare_variants(f, at);
     }
     return true;

@@ -105,13 +105,18 @@ class FleetSite(Site):
         """Resident memory in bytes, and how many file descriptors are open; those of the store's files, of which
         each worker opens some when it first needs them, are left out."""
         pid = self.pid(name)
-        with open(f"/proc/{pid}/status") as f:
-            rss = int(re.search(r"VmRSS:\s*(\d+) kB", f.read()).group(1)) * 1024
+        rss = resident(pid)
         count = 0
         for fd in os.listdir(f"/proc/{pid}/fd"):
             with contextlib.suppress(OSError):  # it was closed meanwhile
                 count += not os.readlink(f"/proc/{pid}/fd/{fd}").startswith(self.store)
         return rss, count
+
+
+def resident(pid):
+    """Bytes."""
+    with open(f"/proc/{pid}/status") as f:
+        return int(re.search(r"VmRSS:\s*(\d+) kB", f.read()).group(1)) * 1024
 
 
 def cpu_seconds(pid):

@@ -62,6 +62,12 @@ class Large(unittest.TestCase):
                 self.page(query)
             self.assertEqual(refused.exception.status, status, query)
 
+    def test_directives_to_a_node_leave_together(self):
+        """Renewals and grants of one node come as one message each time (proto/wire/bundle.c)."""
+        done = self.fleet.count()
+        self.assertGreaterEqual(done["directives"], AGENTS * DEVICES)
+        self.assertLess(done["received"], done["directives"])
+
     def test_the_command_line_shows_all_pages(self):
         done = subprocess.run([self.site.binary("sluice"), "devices"], capture_output=True, text=True, check=True,
                               env={**os.environ, "SLUICE_URL": self.site.url, "SLUICE_KEY": self.site.admin_key})

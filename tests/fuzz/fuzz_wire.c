@@ -37,7 +37,23 @@ static void check_fast(const uint8_t *data, size_t size, struct sl_msg_arena *fi
     }
 }
 
+/* The parts of whatever came lie within it, in order, and there is at least one. */
+static void check_bundle(const uint8_t *data, size_t size) {
+    const uint8_t *part = NULL;
+    const uint8_t *before = data;
+    size_t part_size = 0;
+    size_t at = 0;
+    uint32_t count = 0;
+    while (sl_msg_bundle_next(data, size, &at, &part, &part_size)) {
+        fuzz_check(part >= before && part + part_size <= data + size);
+        before = part + part_size;
+        count++;
+    }
+    fuzz_check(count > 0);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    check_bundle(data, size);
     static struct sl_msg_arena *first;
     static struct sl_msg_arena *second;
     if (!first) {

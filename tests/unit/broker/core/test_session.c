@@ -55,6 +55,30 @@ static void test_an_agent_of_another_version_is_answered_in_it(void **state) {
     world_fini(&w);
 }
 
+/* What an agent said last counts, also when an older program takes over its key. */
+static void test_only_who_takes_bundles_gets_them(void **state) {
+    (void)state;
+    struct world w;
+    world_init(&w, NULL);
+    for (uint64_t boot = 1; boot <= 3; boot++) {
+        struct sl_msg hello = {.kind = SL_MSG_HELLO};
+        strcpy(hello.hello.node, "n");
+        hello.hello.boot_id = boot;
+        hello.hello.bundles = boot == 2;
+        world_forget_sent(&w);
+        world_msg(&w, "a", boot, 0, &hello);
+        uint32_t welcomes = 0;
+        for (uint32_t i = 0; i < w.sent_count; i++) {
+            if (w.sent[i].kind == SL_CCMD_SEND && w.sent[i].msg->kind == SL_MSG_WELCOME) {
+                assert_int_equal(w.sent[i].bundle, boot == 2);
+                welcomes++;
+            }
+        }
+        assert_int_equal(welcomes, 1);
+    }
+    world_fini(&w);
+}
+
 static void test_other_session_is_sent_back(void **state) {
     (void)state;
     struct world w;
@@ -270,6 +294,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_hello_is_welcomed),
         cmocka_unit_test(test_an_agent_of_another_version_is_answered_in_it),
+        cmocka_unit_test(test_only_who_takes_bundles_gets_them),
         cmocka_unit_test(test_other_session_is_sent_back),
         cmocka_unit_test(test_newer_hello_supersedes),
         cmocka_unit_test(test_crash_loop_is_no_duplicate),

@@ -123,6 +123,17 @@ static void test_bodies_that_lie(void **state) {
     client_raw(port_of(g), request, (size_t)n, &answer);
     assert_int_equal(answer.status, 400);
     answer_fini(&answer);
+    /* Compressed: not "a part is missing", and not "no JSON". */
+    static const char *const targets[] = {"/v1/batches", "/v1/files"};
+    for (int i = 0; i < 2; i++) {
+        n = snprintf(request, sizeof request,
+                     "POST %s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n"
+                     "Content-Encoding: gzip\r\nContent-Length: 4\r\n\r\n\x1f\x8b\b!",
+                     targets[i], g->acme);
+        client_raw(port_of(g), request, (size_t)n, &answer);
+        assert_int_equal(answer.status, 415);
+        answer_fini(&answer);
+    }
     /* A JSON body has no business being so large. */
     char *large = malloc(600 * 1024);
     memset(large, ' ', 600 * 1024);

@@ -94,6 +94,40 @@ static void nobody_is_let_in_while_the_handler_is_stopped(void **state) {
     fixture_destroy(f);
 }
 
+/* Agents come while the handler's socket is renewed again and again: the allowed one gets in each
+ * time, at the latest when it tries again, the unknown one never, and who was in stays. */
+static void renewals_of_the_handler_let_the_right_ones_in(void **state) {
+    (void)state;
+    struct fixture *f = fixture_create(1);
+    fixture_serve(f, NULL, 0);
+    struct sl_link *before = fixture_client(f, 0);
+    struct sl_link *stranger = fixture_client(f, 1);
+    char heard[64];
+    expect_talk(f, before, "first", NULL);
+    for (int i = 0; i < 20; i++) {
+        sl_zmq_server_renew_zap(f->server);
+        struct sl_link *client = fixture_client(f, 0);
+        sl_zmq_server_renew_zap(f->server);
+        expect_talk(f, client, "in", NULL);
+        assert_false(send_text(stranger, NULL, "let me in", 1));
+        expect_talk(f, before, "still here", NULL);
+        sl_link_destroy(client);
+    }
+    assert_true(sl_zmq_server_renew_zap(f->server) >= 20);
+    assert_false(wait_text(f->server, NULL, heard, sizeof heard, 10));
+    fixture_allow(f, 1, 1); /* what the file says now, the newest handler says */
+    for (int i = 0; i < 200 && !send_text(stranger, NULL, "now me", 50); i++) {}
+    assert_true(wait_text(f->server, NULL, heard, sizeof heard, 5000));
+    assert_string_equal(heard, "now me");
+    struct sl_link *gone = fixture_client(f, 0);
+    assert_false(send_text(gone, NULL, "no more", 300));
+    assert_true(sl_zmq_server_refused(f->server) >= 1);
+    sl_link_destroy(gone);
+    sl_link_destroy(stranger);
+    sl_link_destroy(before);
+    fixture_destroy(f);
+}
+
 static void a_client_that_expects_another_server_gets_nowhere(void **state) {
     (void)state;
     struct fixture *f = fixture_create(1);
@@ -428,6 +462,7 @@ int main(void) {
         cmocka_unit_test(a_burst_arrives_whole_and_in_order),
         cmocka_unit_test(an_unknown_key_is_refused_and_counted),
         cmocka_unit_test(nobody_is_let_in_while_the_handler_is_stopped),
+        cmocka_unit_test(renewals_of_the_handler_let_the_right_ones_in),
         cmocka_unit_test(a_client_that_expects_another_server_gets_nowhere),
         cmocka_unit_test(connections_of_one_key_differ_only_in_their_number),
         cmocka_unit_test(a_peer_that_is_gone_cannot_be_sent_to),

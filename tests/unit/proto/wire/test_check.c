@@ -41,8 +41,8 @@ static void sample_work(struct sample *s) {
     s->shares[1] = (struct sl_msg_share){.share_id = 2, .device = "gpu-0", .outcome = 4};
     s->vectors[0] = (struct sl_msg_vector){0, 1, 2, s->floats};
     s->vectors[1] = (struct sl_msg_vector){1, 1, 2, s->floats};
-    s->result_lines[0] = (struct sl_msg_result_line){3, SL_LINE_OK, 2, 2, s->vectors};
-    s->result_lines[1] = (struct sl_msg_result_line){4, SL_LINE_TOO_LONG, 900, 0, NULL};
+    s->result_lines[0] = (struct sl_msg_result_line){3, SL_LINE_OK, 2, 2, s->vectors, 0};
+    s->result_lines[1] = (struct sl_msg_result_line){4, SL_LINE_TOO_LONG, 900, 0, NULL, 512};
     s->inputs[0] = (struct sl_msg_input){.text = "a\0b", .bytes = 3};
     s->inputs[1] = (struct sl_msg_input){.text = "", .bytes = 0};
     s->unit_lines[0] = (struct sl_msg_unit_line){.line = 7, .input_count = 2, .inputs = s->inputs};
@@ -63,7 +63,7 @@ static void sample_make(struct sample *s, enum sl_msg_kind kind) {
     s->msg.kind = kind;
     struct sl_msg *m = &s->msg;
     if (kind == SL_MSG_HELLO) {
-        m->hello = (struct sl_msg_hello){"node", "0.1", 1, 2, s->devices, 2, s->ids};
+        m->hello = (struct sl_msg_hello){"node", "0.1", 1, 2, s->devices, 2, s->ids, true};
     } else if (kind == SL_MSG_WELCOME) {
         m->welcome = (struct sl_msg_welcome){1, 1000, SL_MODE_HASH, 1000};
     } else if (kind == SL_MSG_REPORT) {
