@@ -24,7 +24,7 @@ build=(
   "libmicrohttpd-dev:HTTP server"
   "libcurl4-openssl-dev:HTTP client of feeds and of the sluice command"
   "libjansson-dev:JSON"
-  "libgnutls28-dev:TLS with pools"
+  "libgnutls28-dev:TLS with pools; whether a feed's certificates can be used"
   "libncurses-dev:the live view of the sluice command"
   "zlib1g-dev:CRC-32 of batch spools (broker/batch), several bytes at a time"
   "libyaml-dev:configuration files"

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/shell/config_pool.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "agent/shell/pool_link.h"
 #include "agent/stratum/failover.h"
 #include "proto/base/cleanup.h"
 #include "proto/base/money.h"
-#include "proto/base/regular.h"
 #include "proto/base/text.h"
 
 static int add_url(const char *text, size_t size, struct sl_failover_config *config,
@@ -117,18 +118,24 @@ int sl_pool_options_check(const struct sl_pool_options *options, const char *sec
 
 static int read_password(const char *path, const char *section, const char *option, char *out,
                          size_t out_size, struct sl_error *err) {
-    SL_AUTO_FILE FILE *file = NULL;
+    SL_AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO would hang us */
     struct stat st;
-    if (sl_regular_open(path, &file, err) != SL_OK) {
-        return sl_wrap(err, "%s.%s", section, option);
-    }
-    if (fstat(fileno(file), &st) != 0) {
+    if (fd < 0 || fstat(fd, &st) != 0) {
         return sl_fail_errno(err, "%s.%s %s", section, option, path);
+    }
+    if (!S_ISREG(st.st_mode)) {
+        return sl_fail(err, SL_INVALID, "%s.%s %s is not a file; its first line is the password",
+                       section, option, path);
     }
     if (st.st_mode & 077) {
         return sl_fail(err, SL_DENIED, "%s.%s %s: others may read it; chmod 600 %s", section,
                        option, path, path);
     }
+    SL_AUTO_FILE FILE *file = fdopen(fd, "r");
+    if (!file) {
+        return sl_fail_errno(err, "%s.%s %s", section, option, path);
+    }
+    fd = -1; /* the stream's now */
     if (!fgets(out, (int)out_size, file)) {
         return sl_fail(err, SL_INVALID, "%s.%s %s is empty", section, option, path);
     }

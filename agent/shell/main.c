@@ -26,7 +26,8 @@ static const char usage[] =
     "batches. Without a broker it works on for a while as it was last told.\n"
     "\n"
     "  --config FILE      configuration (YAML); see deploy/config/agent.yaml\n"
-    "  --check-config     read the configuration and load its models, say what is wrong, and exit\n"
+    "  --check-config     read the configuration and the files that it names, load its models,\n"
+    "                     say what is wrong, and exit; nothing is started or changed\n"
     "  --print-config     print the effective configuration with explanations, and exit\n"
     "  --fake-devices N   for tests only: N scripted devices in place of OpenCL's; what they\n"
     "                     compute is made up\n"
@@ -60,7 +61,7 @@ static int keygen(int argc, char **argv) {
 }
 
 struct arguments {
-    const char *config_path;
+    char *config_path;
     bool check;
     bool print;
     bool tune;
@@ -163,12 +164,21 @@ static int tune(struct sl_agent *agent) {
     return rc ? 1 : 0;
 }
 
-/* The configuration has been read; its models' files can be loaded. */
-static int check_files(struct sl_agent *agent, const char *path) {
+static void say_bad(void *context, const struct sl_error *why) {
+    const char *path = context;
+    fprintf(stderr, "sluice-agent: %s: %s\n", path, why->text);
+}
+
+/* The configuration has been read; what it names can be, too, and its models can be loaded. */
+static int check_files(struct sl_agent *agent, char *path) {
     struct sl_error err;
     sl_log_set_level(SL_LOG_ERROR);
+    uint32_t bad = sl_agent_check_files(agent, say_bad, path);
     if (sl_agent_check_models(agent, &err)) {
-        fprintf(stderr, "sluice-agent: %s: %s\n", path, err.text);
+        say_bad(path, &err);
+        bad++;
+    }
+    if (bad > 0) {
         return 2;
     }
     printf("%s: good\n", path);

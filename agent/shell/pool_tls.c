@@ -3,13 +3,16 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <gnutls/abstract.h>
 #include <gnutls/crypto.h>
 #include <gnutls/gnutls.h>
 #include <gnutls/x509.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #define PRIORITY "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
 /* Judged by authorities: 2048 bits of RSA and no SHA-1, where the default takes 1024. It stands
@@ -175,6 +178,18 @@ static int verify(gnutls_session_t session) {
     return rc;
 }
 
+/* GnuTLS would wait for ever for who writes into a FIFO, and has one text for all that is no file.
+ */
+static int check_file(const char *path, struct sl_error *err) {
+    SL_AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    struct stat st;
+    if (fd < 0 || fstat(fd, &st) != 0) {
+        return sl_fail(err, SL_INVALID, "tls_ca_file %s cannot be read: %s", path, strerror(errno));
+    }
+    return S_ISREG(st.st_mode) ? SL_OK
+                               : sl_fail(err, SL_INVALID, "tls_ca_file %s is not a file", path);
+}
+
 int sl_pool_trust_create(const struct sl_pool_pins *pins, const char *ca_file,
                          struct sl_pool_trust **ret_trust, struct sl_error *err) {
     SL_AUTO(sl_pool_trust) trust = calloc(1, sizeof *trust);
@@ -184,6 +199,10 @@ int sl_pool_trust_create(const struct sl_pool_pins *pins, const char *ca_file,
     trust->pins = *pins;
     gnutls_certificate_set_verify_function(trust->credentials, verify);
     if (pins->count == 0) {
+        int rc = ca_file[0] ? check_file(ca_file, err) : SL_OK;
+        if (rc) {
+            return rc;
+        }
         int n = ca_file[0] ? gnutls_certificate_set_x509_trust_file(trust->credentials, ca_file,
                                                                     GNUTLS_X509_FMT_PEM)
                            : gnutls_certificate_set_x509_system_trust(trust->credentials);

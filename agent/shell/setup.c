@@ -45,8 +45,35 @@ static int open_links(struct sl_agent *agent, uint32_t at, const struct sl_pool_
     if (rc == SL_OK && tls) {
         rc = sl_pool_trust_create(&agent->pool_options[at].pins, agent->pool_options[at].ca_file,
                                   &agent->pool_trust[at], err);
+        rc = rc ? sl_wrap(err, "%s", section) : SL_OK;
     }
     return rc;
+}
+
+uint32_t sl_agent_check_files(struct sl_agent *agent, sl_agent_bad_fn bad, void *context) {
+    struct sl_error err;
+    uint32_t count = 0;
+    if (sl_link_keys_read(agent->options.key_file, &agent->keys, &err)) {
+        (void)sl_wrap(&err, "broker.key_file");
+        bad(context, &err);
+        count++;
+    }
+    explicit_bzero(&agent->keys, sizeof agent->keys);
+    for (uint32_t i = 0; i < sl_agent_pool_count(&agent->options); i++) {
+        struct sl_failover_config client;
+        const char *name = NULL;
+        char section[16];
+        const struct sl_pool_options *options =
+            sl_agent_pool_at(&agent->options, i, &name, section);
+        if (open_links(agent, i, options, section, &client, &err)) {
+            bad(context, &err);
+            count++;
+        }
+        explicit_bzero(&client, sizeof client); /* with its password */
+        sl_pool_trust_destroy(sl_take(&agent->pool_trust[i]));
+    }
+    explicit_bzero(&agent->pool_options, sizeof agent->pool_options);
+    return count;
 }
 
 /* One worker for all devices, or one for each. */

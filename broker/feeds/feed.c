@@ -145,6 +145,31 @@ static bool same_file(const struct stat *a, const struct stat *b) {
            a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
 }
 
+static int parse_csv(const struct sl_feed_config *config, const struct sl_feed_unit *unit,
+                     const char *text, size_t size, struct sl_series **ret_series,
+                     struct sl_error *err) {
+    const struct sl_series_format format = {.time_column = config->time_column,
+                                            .value_column = config->value_column,
+                                            .filter_column = config->filter_column,
+                                            .filter_value = config->filter_value,
+                                            .scale = unit->scale,
+                                            .negative_ok = unit->role == SL_FEED_POWER};
+    return sl_series_parse(config->path, text ? text : "", size, &format, ret_series, err);
+}
+
+/* What of the text is whole lines. */
+static size_t whole_lines(const char *text, size_t size) {
+    while (size > 0 && text[size - 1] != '\n') {
+        size--;
+    }
+    return size;
+}
+
+/* The header alone is no recording yet; it may be being written. */
+static bool has_rows(const char *text, size_t size) {
+    return size > 1 && memchr(text, '\n', size - 1);
+}
+
 static int reload_csv(struct sl_feed *feed, bool settled, struct sl_error *err) {
     SL_AUTO_BUF struct sl_buf text = {0};
     struct stat st = {0};
@@ -155,22 +180,13 @@ static int reload_csv(struct sl_feed *feed, bool settled, struct sl_error *err) 
     /* A last line without newline may be half-written: it is read once the file has settled. */
     size_t size = text.len;
     feed->tail_pending = size > 0 && text.data[size - 1] != '\n' && !settled;
-    while (feed->tail_pending && size > 0 && text.data[size - 1] != '\n') {
-        size--;
-    }
+    size = feed->tail_pending ? whole_lines(text.data, size) : size;
     feed->seen = st; /* a bad file is not read again until it changes */
-    if (feed->tail_pending && !memchr(text.data, '\n', size ? size - 1 : 0)) {
+    if (feed->tail_pending && !has_rows(text.data, size)) {
         return -SL_AGAIN; /* nothing whole but the header yet */
     }
     struct sl_series *series = NULL;
-    const struct sl_series_format format = {.time_column = feed->config.time_column,
-                                            .value_column = feed->config.value_column,
-                                            .filter_column = feed->config.filter_column,
-                                            .filter_value = feed->config.filter_value,
-                                            .scale = feed->unit.scale,
-                                            .negative_ok = feed->unit.role == SL_FEED_POWER};
-    rc =
-        sl_series_parse(feed->config.path, text.data ? text.data : "", size, &format, &series, err);
+    rc = parse_csv(&feed->config, &feed->unit, text.data, size, &series, err);
     if (rc) {
         return rc;
     }
@@ -247,6 +263,25 @@ static void *feed_main(void *arg) {
         wait_ms = feed->config.kind == SL_FEED_HTTP ? http_turn(feed) : csv_turn(feed, &bad);
     } while (sl_mailbox_take_wait(feed->wake, wait_ms * SL_NS_PER_MS, &unused) != -SL_CLOSED);
     return NULL;
+}
+
+/* A last line without its end may be half-written, where there are others. */
+static int check_csv(const struct sl_feed_config *config, struct sl_error *err) {
+    SL_AUTO_BUF struct sl_buf text = {0};
+    SL_AUTO(sl_series) series = NULL;
+    struct sl_feed_unit unit;
+    struct stat st = {0};
+    int rc = sl_feed_config_unit(config, &unit, err);
+    rc = rc ? rc : read_file(config->path, &text, &st, err);
+    size_t whole = whole_lines(text.data, text.len);
+    size_t size = has_rows(text.data, whole) ? whole : text.len;
+    return rc ? rc : parse_csv(config, &unit, text.data, size, &series, err);
+}
+
+int sl_feed_check_files(const struct sl_feed_config *config, struct sl_error *err) {
+    int rc = config->kind == SL_FEED_HTTP ? sl_feed_http_check_files(config, err)
+                                          : check_csv(config, err);
+    return rc ? sl_wrap(err, "feed %s", config->id) : SL_OK;
 }
 
 int sl_feed_start(uint32_t index, const struct sl_feed_config *config, struct sl_mailbox *events,

@@ -26,6 +26,10 @@ struct sl_feed_event {
 struct sl_feed;
 int sl_feed_start(uint32_t index, const struct sl_feed_config *config, struct sl_mailbox *events,
                   struct sl_feed **ret_feed, struct sl_error *err);
+/* Reads the files that the feed would (its CSV, its key, its authorities) without asking anybody.
+ * Fails with what such a feed would say, since none of this keeps one from being started; the text
+ * names feed and file. config was checked. */
+int sl_feed_check_files(const struct sl_feed_config *config, struct sl_error *err);
 /* Stops and joins; a running HTTP request is aborted. */
 void sl_feed_stop(struct sl_feed *feed);
 

@@ -4,6 +4,7 @@
 #include <curl/curl.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <gnutls/x509.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,7 @@
 #define KEY_MAX 1024
 #define ETAG_MAX 200
 #define TIMEOUT_MS 5000
+#define CA_BYTES_MAX ((off_t)16 * 1024 * 1024)
 #define RETRY_MAX_MS INT64_C(3600000)
 
 struct sl_feed_http {
@@ -160,6 +162,47 @@ static int read_key(const char *path, char key[KEY_MAX], struct sl_error *err) {
                        path);
     }
     return SL_OK;
+}
+
+/* libcurl looks at authorities only in a handshake. */
+static int check_authorities(const char *path, struct sl_error *err) {
+    SL_AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    struct stat st;
+    if (fd < 0 || fstat(fd, &st) != 0) {
+        return sl_fail_errno(err, "cannot read the certificates in ca_file %s", path);
+    }
+    if (!S_ISREG(st.st_mode) || st.st_size > CA_BYTES_MAX) {
+        return sl_fail(err, SL_INVALID, "ca_file %s is not a file of certificates", path);
+    }
+    SL_AUTO_FREE unsigned char *text = malloc((size_t)st.st_size + 1);
+    ssize_t n = text ? read(fd, text, (size_t)st.st_size) : -1;
+    if (n < 0) {
+        return sl_fail_errno(err, "cannot read the certificates in ca_file %s", path);
+    }
+    text[n] = '\0';
+    const gnutls_datum_t pem = {.data = text, .size = (unsigned)n};
+    gnutls_x509_crt_t *list = NULL;
+    unsigned count = 0;
+    int rc = gnutls_x509_crt_list_import2(&list, &count, &pem, GNUTLS_X509_FMT_PEM, 0);
+    for (unsigned i = 0; rc >= 0 && i < count; i++) {
+        gnutls_x509_crt_deinit(list[i]);
+    }
+    gnutls_free(list);
+    if (rc < 0 || count == 0) {
+        return sl_fail(err, SL_INVALID, "ca_file %s holds no certificate (%s)", path,
+                       rc < 0 ? gnutls_strerror(rc) : "PEM is expected");
+    }
+    return SL_OK;
+}
+
+int sl_feed_http_check_files(const struct sl_feed_config *config, struct sl_error *err) {
+    int rc = SL_OK;
+    if (config->key_file[0]) {
+        char key[KEY_MAX];
+        rc = read_key(config->key_file, key, err);
+        explicit_bzero(key, sizeof key);
+    }
+    return rc || !config->ca_file[0] ? rc : check_authorities(config->ca_file, err);
 }
 
 /* NULL and rc: what is wrong. The list is the caller's. */

@@ -26,6 +26,10 @@ int sl_feed_http_create(const struct sl_feed_config *config, const char *resourc
 void sl_feed_http_destroy(struct sl_feed_http *http);
 SL_DEFINE_AUTO(sl_feed_http, sl_feed_http_destroy)
 
+/* Whether the files of key and authorities can be used; no request is made. The text names the
+ * file. -SL_DENIED: the key's; -SL_INVALID, -SL_IO: the authorities'. */
+int sl_feed_http_check_files(const struct sl_feed_config *config, struct sl_error *err);
+
 /* The answer's body, which stays the http's until the next call. -SL_IO: nobody answered, or only
  * to say that there is no answer now; -SL_LIMIT: an answer that is too large; -SL_DENIED: the key's
  * file. ret_retry_ms: how long the server wants to be left alone, 0: it said nothing. */

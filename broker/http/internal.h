@@ -59,8 +59,8 @@ struct sl_http {
     uint32_t host_count;
     char hosts[SL_HTTP_HOSTS_MAX][128];
     char join_endpoint[128]; /* what tokens name; empty: none can be made */
-    char agents_endpoint[128];
-    char server_key[48];
+    char agents_endpoint[128], server_key[48];
+    unsigned stranger_idle_s;
     struct sl_wall started;
     struct sl_log_ring *log_ring; /* NULL: none; not owned */
 

@@ -230,7 +230,7 @@ struct MHD_Daemon *sl_http_daemon(struct sl_http *http, int fd) {
                             MHD_OPTION_URI_LOG_CALLBACK, on_uri, http, MHD_OPTION_NOTIFY_COMPLETED,
                             on_completed, http, MHD_OPTION_NOTIFY_CONNECTION, on_connection, http,
                             MHD_OPTION_CONNECTION_LIMIT, (unsigned)SL_HTTP_CONNECTIONS_MAX,
-                            MHD_OPTION_CONNECTION_TIMEOUT, STRANGER_IDLE_S,
+                            MHD_OPTION_CONNECTION_TIMEOUT, http->stranger_idle_s,
                             MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEADER_BYTES,
                             fd < 0 ? MHD_OPTION_END : MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_END);
 }
@@ -271,6 +271,7 @@ static void copy_config(struct sl_http *http, const struct sl_http_config *confi
     sl_text_copy(http->store_path, sizeof http->store_path, config->store_path);
     http->store = config->store;
     http->log_ring = config->log_ring;
+    http->stranger_idle_s = config->stranger_idle_s ? config->stranger_idle_s : STRANGER_IDLE_S;
     http->started = sl_clock_wall();
     http->model_count = config->model_count;
     for (uint32_t i = 0; i < config->model_count; i++) {

@@ -43,6 +43,8 @@ struct sl_http_config {
     int64_t coin_max_ppm, tenant_max_ppm;
     const char *policy_version;   /* NULL: none */
     struct sl_log_ring *log_ring; /* the log's newest lines, borrowed; NULL: none are shown */
+    /* Seconds without a byte, after which a connection that has shown no key is closed; 0: 10. */
+    uint32_t stranger_idle_s;
     /* What tokens name; NULL or empty: none can be made. */
     const char *join_endpoint, *agents_endpoint, *server_key;
 };

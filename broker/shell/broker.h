@@ -76,6 +76,12 @@ struct sl_broker {
 /* start.c: opens everything in order and restores the core; broker_fini undoes it in any state. */
 int sl_broker_start(struct sl_broker *broker, struct sl_error *err);
 void sl_broker_fini(struct sl_broker *broker);
+/* check.c: for --check-config: reads the files of keys, prices and authorities that the
+ * configuration names, as the start and its feeds do, and changes nothing. `bad` hears of each that
+ * cannot be used; returns how many. */
+typedef void (*sl_broker_bad_fn)(void *context, const struct sl_error *why);
+uint32_t sl_broker_check_files(const struct sl_broker_config *config, sl_broker_bad_fn bad,
+                               void *context);
 /* loop.c: runs until SIGTERM, SIGINT or a fatal error; returns the exit code. */
 int sl_broker_loop_init(struct sl_broker *broker, struct sl_error *err);
 int sl_broker_loop_run(struct sl_broker *broker);

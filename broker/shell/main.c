@@ -32,7 +32,8 @@ static const char usage[] =
     "the ledger.\n"
     "\n"
     "  --config FILE    configuration (YAML); see deploy/config/broker.yaml\n"
-    "  --check-config   read the configuration, say what is wrong with it, and exit\n"
+    "  --check-config   read the configuration and the files that it names, say what is\n"
+    "                   wrong, and exit; nothing is started or changed\n"
     "  --print-config   print the effective configuration with explanations, and exit\n"
     "  --adopt-store    take over a store that was made under other keys (agents.key_file), once\n"
     "  --version        print the version\n"
@@ -48,7 +49,7 @@ static const char usage[] =
     "SIGTERM or SIGINT says goodbye to the agents, makes everything durable and exits with 0.\n";
 
 struct options {
-    const char *config_path;
+    char *config_path;
     bool check;
     bool print;
     bool adopt;
@@ -145,6 +146,20 @@ static int serve(struct sl_broker *broker) {
     return code;
 }
 
+static void say_bad(void *context, const struct sl_error *why) {
+    const char *path = context;
+    fprintf(stderr, "sluice-broker: %s: %s\n", path, why->text);
+}
+
+/* The configuration has been read; what it names can be, too. */
+static int check_files(const struct sl_broker_config *config, char *path) {
+    if (sl_broker_check_files(config, say_bad, path) > 0) {
+        return 2;
+    }
+    printf("%s: good\n", path);
+    return 0;
+}
+
 int main(int argc, char **argv) {
     if (argc > 1 && strcmp(argv[1], "keygen") == 0) {
         return sl_verb_keygen(argc, argv);
@@ -177,8 +192,7 @@ int main(int argc, char **argv) {
             perror("sluice-broker: writing the configuration");
         }
     } else if (options.check) {
-        printf("%s: good\n", options.config_path);
-        code = 0;
+        code = check_files(&broker->config, options.config_path);
     } else {
         code = serve(broker);
     }

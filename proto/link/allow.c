@@ -198,6 +198,11 @@ int sl_allow_create(const char *path, struct sl_allow **ret_allow, struct sl_err
     return SL_OK;
 }
 
+int sl_link_allowed_check(const char *path, struct sl_error *err) {
+    SL_AUTO(sl_allow) allow = NULL;
+    return sl_allow_create(path, &allow, err);
+}
+
 void sl_allow_destroy(struct sl_allow *allow) {
     if (!allow) {
         return;

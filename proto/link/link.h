@@ -109,6 +109,8 @@ void sl_zmq_server_stop_zap(struct sl_link *link);
 /* Has the handler's socket renewed now, as it is by itself after many handshakes (zap.h); returns
  * how often it was before. For tests. */
 uint64_t sl_zmq_server_renew_zap(struct sl_link *link);
+/* Reads a file of allowed keys as the server's start does, and keeps nothing of it. */
+int sl_link_allowed_check(const char *path, struct sl_error *err);
 /* Refused handshakes since the start. */
 uint64_t sl_zmq_server_refused(struct sl_link *link);
 /* Messages given up since the start: an agent had more unread than unread_max or 12 MiB, or all of

@@ -275,7 +275,13 @@ class Refused(unittest.TestCase):
                                "--check-config"], capture_output=True, text=True)
 
     def test_what_does_not_fit_is_refused_with_what_would(self):
-        item = f"  - id: x\n    description: {READY}/luxor.yaml\n"
+        key = os.path.join(self.out, "luxor.key")
+        item = f"  - id: x\n    description: {READY}/luxor.yaml\n    key_file: {key}\n"
+        done = self.check(item)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn(f"feed x: cannot read the key in {key}: No such file", done.stderr)
+        with open(os.open(key, os.O_WRONLY | os.O_CREAT, 0o600), "w") as f:
+            f.write("abc\n")
         for keys, said in (("unit: usd_per_kwh", "does not fit its role"),
                            ("unit: usd_per_parsec", "for this role: usd_per_ph_day"),
                            ("unit: eur_per_ph_day", "unit usd_per_eur is needed"),

@@ -110,6 +110,143 @@ class Configuration(unittest.TestCase):
             self.assertIn("/nonexistent.yaml", done.stderr)
 
 
+class NamedFiles(unittest.TestCase):
+    """--check-config reads the files that a configuration names, and says all that cannot be used."""
+
+    def setUp(self):
+        self.out = tempfile.mkdtemp(prefix="sluice-e2e-")
+        self.site = Site(BUILD, self.out, MODELS, fake_devices=1, **STILL)
+        self.site.prepare()
+
+    def tearDown(self):
+        shutil.rmtree(self.out, ignore_errors=True)
+
+    def write(self, name, text, mode=0o600):
+        path = self.site.path(name)
+        with open(path, "w") as f:
+            f.write(text)
+        os.chmod(path, mode)
+        return path
+
+    def check(self, program, path, code):
+        before = self.everything()
+        done = run(self.site.binary(program), "--config", path, "--check-config", timeout=30)
+        self.assertEqual(done.returncode, code, done.stderr)
+        self.assertEqual(self.everything(), before, "nothing is made or changed")
+        return done.stderr.splitlines()
+
+    def everything(self):
+        return sorted((root, name, os.lstat(os.path.join(root, name)).st_mtime_ns)
+                      for root, folders, files in os.walk(self.out) for name in folders + files)
+
+    def said(self, lines, *wanted):
+        """Each in a line of its own, in this order."""
+        self.assertEqual(len(lines), len(wanted), lines)
+        for line, text in zip(lines, wanted):
+            self.assertIn(text, line)
+
+    def sample(self, name, models=None):
+        """The configuration that is shipped, with its folders in ours."""
+        with open(os.path.join(os.path.dirname(__file__), "..", "..", "deploy", "config", name)) as f:
+            text = f.read()
+        text = text.replace("/var/lib/sluice/models", models or self.site.path("sample"))
+        for folder in ("/var/lib/sluice/feeds", "/var/lib/sluice/agent", "/var/lib/sluice/broker", "/etc/sluice"):
+            text = text.replace(folder, self.site.path("sample"))
+        os.makedirs(self.site.path("sample"), exist_ok=True)
+        return self.write(name, text, 0o644)
+
+    def test_the_samples_lack_only_what_other_steps_make(self):
+        key, model = self.site.path("sample", "agent.key"), "all-MiniLM-L6-v2.gguf"
+        path = self.sample("agent.yaml")
+        self.said(self.check("sluice-agent", path, 2), "`sluice-agent keygen`", model)
+        self.site.run(self.site.binary("sluice-agent"), "keygen", "--out", key)
+        self.said(self.check("sluice-agent", path, 2), model)
+        self.said(self.check("sluice-agent", self.sample("agent.yaml", MODELS), 0))
+        key, path = self.site.path("sample", "broker.key"), self.sample("broker.yaml")
+        self.said(self.check("sluice-broker", path, 2), "`sluice-broker keygen`", "allowed-agents",
+                  "feed hashprice: cannot read")
+        self.site.run(self.site.binary("sluice-broker"), "keygen", "--out", key)
+        self.write("sample/allowed-agents", "")
+        self.write("sample/hashprice.csv", "timestamp,hashprice_usd_per_ph_day\n2025-01-01,50\n")
+        self.said(self.check("sluice-broker", path, 0))
+
+    def test_of_a_broker(self):
+        with open(self.site.path("broker.yaml")) as f:
+            good = f.read()
+        secret = self.write("secret", "abc\n")
+        subprocess.run(("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                        "-subj", "/CN=a", "-keyout", "/dev/null", "-out", self.site.path("ca.pem")),
+                       check=True, capture_output=True)
+        os.mkdir(self.site.path("folder"), 0o700)
+        os.mkfifo(self.site.path("fifo"), 0o600)
+        cases = (("key_file", "nowhere", "cannot read the key in"),
+                 ("key_file", "folder", "folder is not a file"),
+                 ("key_file", "fifo", "fifo is not a file"),
+                 ("key_file", self.write("open", "abc\n", 0o640), "chmod 600"),
+                 ("key_file", self.write("blank", "\n"), "is no key"),
+                 ("ca_file", "nowhere", "nowhere: No such file"),
+                 ("ca_file", "folder", "folder is not a file of certificates"),
+                 ("ca_file", "fifo", "fifo is not a file of certificates"),
+                 ("ca_file", self.write("bad.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"),
+                  "holds no certificate"))
+        def feed(name, **files):
+            files = {"key_file": secret, "ca_file": self.site.path("ca.pem"), **files}
+            return (f"  - {{id: {name}, role: power, unit: usd_per_kwh, kind: http, url: 'https://example.org/', "
+                    f"value_path: price, key_header: X-Key, key_file: {files['key_file']}, "
+                    f"ca_file: {files['ca_file']}}}\n")
+        feeds = [feed("good")] + [feed(f"f{i}", **{option: self.site.path(name)})
+                                  for i, (option, name, _) in enumerate(cases)]
+        path = self.write("bad.yaml", good.replace("\nfeeds:\n", "\nfeeds:\n" + "".join(feeds)))
+        lines = self.check("sluice-broker", path, 2)
+        self.said(lines, *(said for _, _, said in cases))
+        self.said(lines, *(f"bad.yaml: feed f{i}: " for i in range(len(cases))))
+        for option, name, said in (("broker.key", "folder", "folder is not a key file"),
+                                   ("broker.key", "fifo", "fifo is not a key file"),
+                                   ("broker.key", "open", "chmod 600"),
+                                   ("allowed-agents", "folder", "folder is not a file of allowed agent keys"),
+                                   ("allowed-agents", "fifo", "fifo is not a file of allowed agent keys"),
+                                   ("allowed-agents", "secret", "secret:1: "),
+                                   ("feeds/hashprice.csv", "fifo", "fifo is not a file"),
+                                   ("feeds/hashprice.csv", "secret", "feed hashprice: ")):
+            with self.subTest(option=option, name=name):
+                path = self.write("bad.yaml", good.replace(self.site.path(option), self.site.path(name)))
+                said_now = self.check("sluice-broker", path, 2)
+                self.said(said_now, said)
+                if name == "folder":  # a start says the same; a feed, while the broker runs
+                    done = run(self.site.binary("sluice-broker"), "--config", path)
+                    self.assertEqual(done.returncode, 1)
+                    self.assertIn(said, done.stderr)
+
+    def test_of_an_agent(self):
+        with open(self.site.path("agent.yaml")) as f:
+            good = f.read()
+        good = good[:good.index("models:\n")] + good[good.index("launch:"):]  # they take seconds to load
+        bad_pem = self.write("bad.pem", "not a certificate\n")
+        os.mkdir(self.site.path("folder"), 0o700)
+        os.mkfifo(self.site.path("fifo"), 0o600)
+        cases = (("password_file", "nowhere", "pools[0].password_file {}: No such file"),
+                 ("password_file", "folder", "pools[1].password_file {} is not a file"),
+                 ("password_file", "fifo", "pools[2].password_file {} is not a file"),
+                 ("password_file", self.write("open", "abc\n", 0o640), "pools[3].password_file {}: others may read it"),
+                 ("password_file", self.write("empty", ""), "pools[4].password_file {} is empty"),
+                 ("tls_ca_file", "nowhere", "pools[5]: tls_ca_file {} cannot be read: No such file"),
+                 ("tls_ca_file", "fifo", "pools[6]: tls_ca_file {} is not a file"),
+                 ("tls_ca_file", bad_pem, "pools[7]: tls_ca_file {} holds no certificate"))
+        pools = "".join(f"  - {{name: p{i}, url: 'stratum+ssl://p{i}.test:1', user: u, "
+                        f"{option}: {self.site.path(name)}}}\n" for i, (option, name, _) in enumerate(cases))
+        begin, end = good.index("pool:\n"), good.index("devices:\n")
+        path = self.write("bad.yaml", good[:begin] + "pools:\n" + pools + good[end:])
+        self.said(self.check("sluice-agent", path, 2), *(s.format(self.site.path(name)) for _, name, s in cases))
+        done = run(self.site.binary("sluice-agent"), "--config", path, "--fake-devices", "1")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(cases[0][2].format(self.site.path("nowhere")), done.stderr)
+        for name, said in (("folder", "folder is not a key file"), ("fifo", "fifo is not a key file"),
+                           ("open", "others may read the key file"), ("empty", "empty lacks its `public KEY`"),
+                           ("nowhere", "make one with `sluice-broker keygen` or `sluice-agent keygen`")):
+            path = self.write("bad.yaml", good.replace(self.site.path("agent.key"), self.site.path(name)))
+            self.said(self.check("sluice-agent", path, 2), said)
+
+
 class Refusals(unittest.TestCase):
     def setUp(self):
         self.out = tempfile.mkdtemp(prefix="sluice-e2e-")

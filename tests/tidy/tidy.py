@@ -66,7 +66,7 @@ THIRD_PARTY = {
     r"curl/": ["broker/feeds", "broker/cli", "tests"],
     r"yaml\.h": ["proto/conf", "tests"],
     r"zlib\.h": ["broker/batch", "tests"],
-    r"gnutls/": ["agent/shell", "tests"],
+    r"gnutls/": ["agent/shell", "broker/feeds", "tests"],
     r"utf8proc\.h": ["agent/models", "tests"],
     r"uv\.h": ["broker/shell", "agent/shell", "tests"],
 }

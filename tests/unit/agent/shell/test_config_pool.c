@@ -164,6 +164,12 @@ static void passwords_come_from_files_of_ours_alone(void **state) {
     assert_int_equal(strlen(pool.client.password), sizeof pool.client.password - 1);
     unlink(path);
     assert_true(sl_pool_options_client(&options, "pool", &pool, &err) < 0);
+    for (int fifo = 0; fifo < 2; fifo++) { /* nobody writes into it: must not wait */
+        assert_int_equal(fifo ? mkfifo(path, 0600) : mkdir(path, 0700), 0);
+        assert_int_equal(sl_pool_options_client(&options, "pool", &pool, &err), -SL_INVALID);
+        assert_non_null(strstr(err.text, "is not a file"));
+        assert_int_equal(remove(path), 0);
+    }
 }
 
 int main(void) {

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -281,6 +282,15 @@ static void an_authority_file_must_hold_one(void **state) {
     struct sl_error err = {0};
     assert_int_equal(sl_pool_trust_create(&no_pins, "/nowhere/ca.pem", &trust, &err), -SL_INVALID);
     assert_non_null(strstr(err.text, "/nowhere/ca.pem"));
+    assert_non_null(strstr(err.text, "No such file"));
+    char path[] = "/tmp/sluice-tls-XXXXXX";
+    assert_non_null(mkdtemp(path));
+    for (int fifo = 0; fifo < 2; fifo++) { /* nobody writes into it: must not wait */
+        assert_true(!fifo || mkfifo(path, 0600) == 0);
+        assert_int_equal(sl_pool_trust_create(&no_pins, path, &trust, &err), -SL_INVALID);
+        assert_non_null(strstr(err.text, "is not a file"));
+        assert_int_equal(remove(path), 0);
+    }
     assert_null(trust_ca("not a certificate\n", &err));
     assert_non_null(strstr(err.text, "tls_ca_file"));
 }

@@ -156,10 +156,83 @@ static void an_http_source_is_asked_again_and_again(void **state) {
     sl_mailbox_destroy(events);
 }
 
+/* What a check of the files says of a feed; "" for nothing. */
+static const char *checked(const struct sl_feed_config *config, struct sl_error *err) {
+    return sl_feed_check_files(config, err) ? err->text : "";
+}
+
+static void a_recording_is_checked_without_a_start(void **state) {
+    (void)state;
+    struct sl_error err = {0};
+    char dir[] = "/tmp/sluice-feed-XXXXXX";
+    assert_non_null(mkdtemp(dir));
+    struct sl_feed_config config = {.id = "hashprice",
+                                    .role = SL_FEED_HASHPRICE - 1,
+                                    .kind = SL_FEED_CSV,
+                                    .unit = "usd_per_ph_day",
+                                    .time_column = "timestamp",
+                                    .value_column = "usd",
+                                    .speed_milli = 1000};
+    snprintf(config.path, sizeof config.path, "%s/h.csv", dir);
+    assert_non_null(strstr(checked(&config, &err), "feed hashprice: cannot read"));
+    assert_non_null(strstr(checked(&config, &err), "h.csv: No such file"));
+    for (int fifo = 0; fifo < 2; fifo++) { /* nobody writes into it: must not wait */
+        assert_int_equal(fifo ? mkfifo(config.path, 0600) : mkdir(config.path, 0700), 0);
+        assert_non_null(strstr(checked(&config, &err), "h.csv is not a file"));
+        assert_int_equal(remove(config.path), 0);
+    }
+    write_file(config.path, "w", "");
+    assert_non_null(strstr(checked(&config, &err), "h.csv"));
+    write_file(config.path, "w", "timestamp,eur\n2025-01-01,1\n");
+    assert_non_null(strstr(checked(&config, &err), "usd"));
+    write_file(config.path, "w", "timestamp,usd\n2025-01-01,x\n");
+    assert_non_null(strstr(checked(&config, &err), "h.csv:2"));
+    write_file(config.path, "w", "timestamp,usd\n2025-01-01,5"); /* as such a feed takes it */
+    assert_string_equal(checked(&config, &err), "");
+    write_file(config.path, "w", "timestamp,usd\n2025-01-01,1\n2025-01-0"); /* half-written */
+    assert_string_equal(checked(&config, &err), "");
+    unlink(config.path);
+    rmdir(dir);
+}
+
+static void keys_and_authorities_are_checked_without_a_request(void **state) {
+    (void)state;
+    struct sl_error err = {0};
+    char dir[] = "/tmp/sluice-feed-XXXXXX";
+    assert_non_null(mkdtemp(dir));
+    struct sl_feed_config config = {.id = "api", .kind = SL_FEED_HTTP};
+    assert_string_equal(checked(&config, &err), "");
+    snprintf(config.key_file, sizeof config.key_file, "%s/key", dir);
+    assert_non_null(strstr(checked(&config, &err), "feed api: cannot read the key in"));
+    write_file(config.key_file, "w", "s3cret\n");
+    assert_int_equal(chmod(config.key_file, 0640), 0);
+    assert_non_null(strstr(checked(&config, &err), "chmod 600"));
+    assert_int_equal(chmod(config.key_file, 0600), 0);
+    assert_string_equal(checked(&config, &err), "");
+    snprintf(config.ca_file, sizeof config.ca_file, "%s/ca.pem", dir);
+    assert_non_null(strstr(checked(&config, &err), "ca.pem: No such file"));
+    for (int fifo = 0; fifo < 2; fifo++) {
+        assert_int_equal(fifo ? mkfifo(config.ca_file, 0600) : mkdir(config.ca_file, 0700), 0);
+        assert_non_null(strstr(checked(&config, &err), "ca.pem is not a file of certificates"));
+        assert_int_equal(remove(config.ca_file), 0);
+    }
+    static const char *const bad[] = {
+        "", "no certificate\n", "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        write_file(config.ca_file, "w", bad[i]);
+        assert_non_null(strstr(checked(&config, &err), "ca.pem holds no certificate"));
+    }
+    unlink(config.key_file);
+    unlink(config.ca_file);
+    rmdir(dir);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_file_is_followed_as_it_changes),
         cmocka_unit_test(an_http_source_is_asked_again_and_again),
+        cmocka_unit_test(a_recording_is_checked_without_a_start),
+        cmocka_unit_test(keys_and_authorities_are_checked_without_a_request),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

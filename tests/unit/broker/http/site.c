@@ -262,6 +262,7 @@ static void open_all(struct site *site, const char *listen) {
                                     .coin_max_ppm = 500000,
                                     .tenant_max_ppm = 300000,
                                     .policy_version = "0123456789abcdef",
+                                    .stranger_idle_s = site->stranger_idle_s,
                                     .tenant_count = 2,
                                     .tenants = {"acme", "globex"},
                                     .host_count = 1,

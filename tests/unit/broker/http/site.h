@@ -18,10 +18,11 @@ struct site {
     struct sl_reader *reader; /* the loop thread's */
     struct sl_http *http;
     pthread_t loop;
-    _Atomic bool silent;  /* takes requests and never answers */
-    _Atomic bool refuse;  /* answers every event with -SL_LIMIT */
-    _Atomic int events;   /* events seen */
-    pthread_mutex_t lock; /* of last */
+    uint32_t stranger_idle_s; /* from the next restart on; 0: as in earnest */
+    _Atomic bool silent;      /* takes requests and never answers */
+    _Atomic bool refuse;      /* answers every event with -SL_LIMIT */
+    _Atomic int events;       /* events seen */
+    pthread_mutex_t lock;     /* of last */
     struct sl_core_event last;
 };
 

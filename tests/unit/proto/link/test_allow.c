@@ -52,6 +52,20 @@ static void only_listed_keys_are_allowed(void **state) {
     fixture_destroy(f);
 }
 
+static void a_check_says_what_a_start_would(void **state) {
+    (void)state;
+    struct fixture *f = fixture_create(1);
+    struct sl_error err = {0};
+    assert_int_equal(sl_link_allowed_check("", &err), 0);
+    assert_int_equal(sl_link_allowed_check(f->allowed, &err), 0);
+    put_text(f, "no key\n");
+    assert_int_equal(sl_link_allowed_check(f->allowed, &err), -SL_INVALID);
+    assert_non_null(strstr(err.text, ":1: "));
+    assert_int_equal(sl_link_allowed_check("/nowhere/allowed", &err), -SL_IO);
+    assert_non_null(strstr(err.text, "/nowhere/allowed"));
+    fixture_destroy(f);
+}
+
 static void changes_are_seen_even_within_one_tick(void **state) {
     (void)state;
     struct fixture *f = fixture_create(1);
@@ -173,6 +187,7 @@ static void many_keys(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(only_listed_keys_are_allowed),
+        cmocka_unit_test(a_check_says_what_a_start_would),
         cmocka_unit_test(changes_are_seen_even_within_one_tick),
         cmocka_unit_test(a_missing_file_lets_nobody_in),
         cmocka_unit_test(a_later_typing_error_hits_its_own_line_only),
