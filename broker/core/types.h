@@ -182,6 +182,7 @@ struct sl_audit_row {
     char subject[SL_MSG_KEY_MAX];
     char detail[SL_WHY_MAX];
     struct sl_wall at;
+    uint64_t id; /* given by the store, rising */
 };
 
 struct sl_op_meta { /* one row of `meta` */
