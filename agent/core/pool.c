@@ -163,6 +163,7 @@ void agent_pool_get_status(const struct agent_pool *pool, struct sl_mono now,
     ret_status->tls = both.url->tls;
     ret_status->url_index = both.serving > 0 ? (uint32_t)both.serving : 0;
     ret_status->url_count = both.urls;
+    ret_status->refusing = both.refusing;
     if (both.suspect) {
         int64_t ms = sl_mono_since_ns(now, both.suspect_at) / SL_NS_PER_MS;
         ret_status->suspect_ms = ms > 0 ? ms : 1;

@@ -63,6 +63,7 @@ struct agent_pool_status {
     uint32_t url_index, url_count; /* which of its addresses serves; 0 where none does */
     bool tls;
     int64_t suspect_ms;             /* for so long its silence has been suspect; 0: it is trusted */
+    bool refusing;                  /* it refuses all shares, and so do its other addresses */
     char url[SL_POOL_URL_TEXT_MAX]; /* of the address that serves, else of the first */
     char state[256];                /* why not connected, for people; empty when it is */
 };
@@ -84,7 +85,7 @@ int agent_pool_submit(struct agent_pool *pool, const struct sl_work *work, uint3
 void agent_pool_suggest(struct agent_pool *pool, double difficulty);
 bool agent_pool_take(struct agent_pool *pool, struct agent_pool_action *ret_action);
 bool agent_pool_deadline(const struct agent_pool *pool, struct sl_mono *ret_when);
-/* It does not answer, and none of its other addresses is there. */
+/* It does not answer, or takes no share, and none of its other addresses is better. */
 bool agent_pool_is_suspect(const struct agent_pool *pool);
 void agent_pool_get_status(const struct agent_pool *pool, struct sl_mono now,
                            struct agent_pool_status *ret_status);

@@ -82,7 +82,12 @@ static void note_trust(struct sl_agent_core *core, struct sl_now now, uint32_t p
     slot->suspect = suspect;
     core->session.report_wanted = true;
     agent_pool_get_status(slot->client, now.mono, &status);
-    if (suspect) {
+    if (suspect && status.refusing) {
+        agent_log(core, SL_LOG_WARN, "pool.refusing",
+                  "pool=%s url=%s it refuses every share, and no other address takes them; another "
+                  "pool is hashed for, if there is one: check user, worker and difficulty",
+                  slot->name, status.url);
+    } else if (suspect) {
         agent_log(core, SL_LOG_WARN, "pool.suspect",
                   "pool=%s url=%s unanswered=%u it answers shares no more; another address or pool "
                   "is hashed for, if there is one",

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The agent's pools: one connection each, kept up whether or not a device hashes for it, so that a
  * change of pool costs nothing but the next job. A device hashes for one pool at a time: the one
- * that its newest directive names, else (or while that has no work, or does not answer) the first
- * that has and does; where none answers, as if all did.
+ * that its newest directive names, else (or while that has no work, does not answer, or refuses all
+ * shares) the first that has and does; where none answers, as if all did.
  *
  * Inside of the core; included by core_internal.h. Thread: the core's. */
 #ifndef SLUICE_AGENT_CORE_POOL_SET_H
@@ -20,7 +20,7 @@ struct agent_pool_slot {
     struct agent_pool *client;
     struct sl_job *job;    /* newest, a reference; NULL: no work */
     struct sl_mono job_at; /* when it came */
-    bool suspect;          /* it has a job, and does not answer to shares */
+    bool suspect;          /* it has a job, and does not answer to shares or refuses all */
     double suggested;      /* difficulty; 0: none yet */
     int64_t suggested_ns;
     /* Of this process. */

@@ -89,6 +89,12 @@ struct sl_stratum {
     int64_t answered_id;     /* newest request that was answered */
     int64_t learned_id;      /* older ones say no more about the pool's pace */
 
+    bool refusing;                 /* takes no share: not to be hashed for before refusing_until */
+    struct sl_mono refusing_until; /* holds with `refusing` */
+    uint32_t refused_run;          /* since the last accepted share; stale and the like apart */
+    uint32_t refusing_times;       /* that it was left for it, since the last accepted share */
+    char refused_text[64];         /* what it said last */
+
     struct sl_buf input;
     size_t scanned; /* bytes of input known to hold no LF */
     struct sl_stratum_node *first, *last, *taken;
@@ -148,6 +154,12 @@ bool sl_stratum_share_answered(struct sl_stratum *client, const struct sl_messag
 /* The pool has answered a request: how long it takes, and whether it still speaks. */
 void sl_stratum_note_answer(struct sl_stratum *client, int64_t request_id, struct sl_mono asked_at,
                             struct sl_mono now);
+/* ... and whether it took the share. */
+void sl_stratum_note_verdict(struct sl_stratum *client, enum sl_share_answer outcome, int code,
+                             const char *text);
+/* Sets `refusing` after enough refusals, and clears it after a pause of retry_ms to twice that,
+ * doubled each time. True: the pause has ended now. */
+bool sl_stratum_weigh_refusals(struct sl_stratum *client, int64_t retry_ms, struct sl_mono now);
 
 /* workers.c */
 int sl_stratum_workers_create(struct sl_stratum *client, const struct sl_stratum_config *config,

@@ -42,7 +42,7 @@ struct sl_failover {
     struct sl_job *job;  /* to be told first: that of a new serving address */
     struct sl_job *told; /* keeps what the last action points at */
     bool no_work;        /* to be told: nothing to hash */
-    bool suspect;        /* who serves does not answer: seen by the last turn */
+    bool suspect;        /* who serves is not to be trusted: seen by the last turn */
     bool started;
     uint64_t changes;
 };
@@ -164,9 +164,19 @@ static void serve_no_more(struct sl_failover *pool) {
     pool->job = NULL;
 }
 
-static bool is_suspect(const struct member *member, struct sl_mono now) {
+static bool is_silent(const struct member *member, struct sl_mono now) {
     struct sl_mono when;
     return sl_stratum_suspect_at(member->client, &when) && now.ns >= when.ns;
+}
+
+static bool is_suspect(const struct member *member, struct sl_mono now) {
+    return member->client->refusing || is_silent(member, now);
+}
+
+/* Where nobody takes shares, the first is as good as any, and devices do not go to and fro. */
+static bool refuses_first(const struct sl_failover *pool, uint32_t i, struct sl_mono now) {
+    return (int)i < pool->serving && pool->members[pool->serving].client->refusing &&
+           pool->members[i].client->refusing && !is_silent(&pool->members[i], now);
 }
 
 /* Whether member i is to serve in place of who does. */
@@ -179,8 +189,10 @@ static bool is_wanted(const struct sl_failover *pool, uint32_t i, bool suspects,
     if (pool->serving < 0) {
         return true;
     }
-    return !suspects &&
-           (pool->suspect || ((int)i < pool->serving && !SL_MUTANT(primary_never_again)));
+    if (suspects) {
+        return refuses_first(pool, i, now);
+    }
+    return pool->suspect || ((int)i < pool->serving && !SL_MUTANT(primary_never_again));
 }
 
 static void note_suspicion(struct sl_failover *pool, struct sl_mono now) {
@@ -222,20 +234,34 @@ static void note_trouble(struct sl_failover *pool, struct member *member) {
     member->in_trouble = trouble;
 }
 
+/* One whose pause has ended is worth a connection, where who serves is no better. */
+static void note_refusals(struct sl_failover *pool, struct member *member, struct sl_mono now) {
+    if (sl_stratum_weigh_refusals(member->client, pool->config.retry_ms, now)) {
+        pool->next_ns = 0;
+    }
+}
+
 static int64_t retry_at(struct sl_failover *pool, struct sl_mono now) {
     int64_t wait_ms = pool->config.retry_ms;
     wait_ms += (int64_t)(sl_stratum_random(&pool->random) % (uint64_t)(wait_ms + 1));
     return sl_mono_after_ms(now, wait_ms).ns;
 }
 
+/* A better one that refuses shares rests for its pause, a worse one until it is needed. */
+static int64_t wake_at(const struct sl_failover *pool, int i) {
+    const struct sl_stratum *client = pool->members[i].client;
+    return i < pool->serving && client->refusing ? client->refusing_until.ns : NEVER_NS;
+}
+
 /* A worse address than the serving one is closed once nothing can be saved there any more. */
-static void tend_worse(struct sl_failover *pool, struct member *member, struct sl_mono now) {
+static void tend_worse(struct sl_failover *pool, int i, struct sl_mono now) {
+    struct member *member = &pool->members[i];
     const struct sl_stratum *client = member->client;
     if (client->open_count > 0) {
         member->phase = LEAVING;
         member->at_ns = sl_mono_after_ms(now, pool->config.linger_ms).ns;
     } else if (client->waiting_count == 0 || member->tries >= TRIES) {
-        rest(member, NEVER_NS, now);
+        rest(member, wake_at(pool, i), now);
     }
 }
 
@@ -258,10 +284,11 @@ static void tend_others(struct sl_failover *pool, struct sl_mono now) {
         if (i == pool->serving || member->phase == LEAVING) {
             continue;
         }
-        if (i < pool->serving) {
+        bool worse = i > pool->serving || member->client->refusing;
+        if (worse && member->phase == TRYING) {
+            tend_worse(pool, i, now);
+        } else if (i < pool->serving) {
             tend_better(pool, member, now);
-        } else if (member->phase == TRYING) {
-            tend_worse(pool, member, now);
         }
     }
 }
@@ -288,7 +315,7 @@ static void try_another(struct sl_failover *pool, struct sl_mono now) {
 }
 
 /* A better one was left because it did not answer: when it does, or has a new connection, it is
- * tried again. A worse one is closed when its answers are there. */
+ * tried again. A worse one, and one that refuses shares, is closed when its answers are there. */
 static void tend_leaving(struct sl_failover *pool, struct sl_mono now) {
     for (int i = 0; i < (int)pool->count; i++) {
         struct member *member = &pool->members[i];
@@ -297,10 +324,10 @@ static void tend_leaving(struct sl_failover *pool, struct sl_mono now) {
         if (member->phase != LEAVING) {
             continue;
         }
-        if (i < pool->serving) {
+        if (i < pool->serving && !member->client->refusing) {
             member->phase = ready && is_suspect(member, now) ? LEAVING : TRYING;
         } else if (answered || !ready) {
-            rest(member, NEVER_NS, now);
+            rest(member, wake_at(pool, i), now);
         }
     }
 }
@@ -311,6 +338,7 @@ static void settle(struct sl_failover *pool, struct sl_mono now) {
     }
     for (uint32_t i = 0; i < pool->count; i++) {
         note_trouble(pool, &pool->members[i]);
+        note_refusals(pool, &pool->members[i], now);
     }
     choose(pool, now);
     tend_leaving(pool, now);
@@ -401,6 +429,10 @@ bool sl_failover_deadline(const struct sl_failover *pool, struct sl_mono *ret_wh
                      (member->phase == RESTING && pool->serving > (int)i);
         if (pool->started && waits && member->at_ns < due_ns) {
             due_ns = member->at_ns;
+        }
+        const struct sl_stratum *client = member->client;
+        if (pool->started && client->refusing && client->refusing_until.ns < due_ns) {
+            due_ns = client->refusing_until.ns;
         }
     }
     ret_when->ns = due_ns;
@@ -496,11 +528,11 @@ void sl_failover_status(const struct sl_failover *pool, struct sl_failover_statu
     *ret_status = (struct sl_failover_status){.urls = pool->count,
                                               .serving = pool->serving,
                                               .url = &pool->config.urls[shown],
-                                              .suspect = pool->suspect,
                                               .changes = pool->changes};
-    if (pool->suspect) {
-        (void)sl_stratum_suspect_at(pool->members[shown].client, &ret_status->suspect_at);
-    }
+    ret_status->refusing = pool->suspect && pool->members[shown].client->refusing;
+    ret_status->suspect =
+        pool->suspect && !ret_status->refusing &&
+        sl_stratum_suspect_at(pool->members[shown].client, &ret_status->suspect_at);
     struct sl_stratum_status *total = &ret_status->client;
     sl_stratum_status(pool->members[shown].client, total);
     for (uint32_t i = 0; i < pool->count; i++) {

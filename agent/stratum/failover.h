@@ -14,6 +14,9 @@
  *    serves and is not; all are tried for that, 250 ms apart. Its connection is kept for late
  *    answers: with the first of them a better one is trusted and returned to. Where no other is
  *    there, nothing better is known and it goes on.
+ *  - So is one that refuses ten shares in a row, for other reasons than stale, duplicate or the
+ *    user. It is tried again after retry_ms to twice that, with three shares; that pause doubles up
+ *    to four times, until it accepts one. Where all do, the first goes on.
  *  - A refused user closes the address to the slow retry of sl_stratum; the next one is tried.
  * With one address it is exactly the connection.
  *
@@ -51,6 +54,7 @@ struct sl_failover_status {
     uint32_t urls;                   /* how many there are */
     const struct sl_pool_url *url;   /* that the status is about; borrowed */
     bool suspect;                    /* who serves does not answer, and no other address is there */
+    bool refusing;                   /* who serves refuses all shares, and none other takes them */
     struct sl_mono suspect_at;       /* since when; holds with `suspect` */
     uint64_t changes;                /* of the address that serves */
 };
@@ -80,7 +84,7 @@ void sl_failover_suggest(struct sl_failover *pool, double difficulty);
 
 bool sl_failover_take(struct sl_failover *pool, struct sl_failover_action *ret_action);
 bool sl_failover_deadline(const struct sl_failover *pool, struct sl_mono *ret_when);
-bool sl_failover_is_suspect(const struct sl_failover *pool); /* sl_failover_status.suspect */
+bool sl_failover_is_suspect(const struct sl_failover *pool); /* status: suspect or refusing */
 void sl_failover_status(const struct sl_failover *pool, struct sl_failover_status *ret_status);
 
 #endif

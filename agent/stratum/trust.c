@@ -1,17 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0
- * How long a pool usually takes to answer, and when its silence is suspect.
+ * How long a pool usually takes to answer, and when its silence is suspect; whether it takes
+ * shares.
  *
  * "Usually" is the longest answer of late: it rises at once and is forgotten over ten minutes, so
  * that it stands for about the 99th of a hundred and a pool that is slow now and then is waited
  * for. What came later than it was waited for doubles the patience, once for each silence: a pool
  * that is slow as a rule is suspected a few times and then no more, and one long outage does not
- * make us blind for the next. */
+ * make us blind for the next.
+ *
+ * A pool that refuses ten shares in a row pays for none: it is left for a pause and then tried with
+ * three. Stale and duplicate shares say nothing of that kind; a refused user, and a pool that has
+ * forgotten us, end the connection or a worker by themselves. */
 #include "agent/stratum/client_internal.h"
 #include "proto/base/mutant.h"
 
 #define LEAST_NS SL_NS_PER_S
 #define TIMES 3
 #define FORGOTTEN_US 600000000
+#define REFUSALS 10 /* in a row; the broker's `refusing` takes as many */
+#define PROBE 3     /* of them, when its pause has ended */
+#define DOUBLINGS 4 /* of the pause */
 
 static int64_t patience_ns(const struct sl_stratum *client) {
     int64_t most_ns = client->config.submit_timeout_ms * SL_NS_PER_MS;
@@ -50,6 +58,44 @@ bool sl_stratum_suspect_at(const struct sl_stratum *client, struct sl_mono *ret_
             ret_when->ns = client->open[i].sent_at.ns + patience_ns(client);
             return true;
         }
+    }
+    return false;
+}
+
+void sl_stratum_note_verdict(struct sl_stratum *client, enum sl_share_answer outcome, int code,
+                             const char *text) {
+    if (outcome == SL_ANSWER_ACCEPTED) {
+        if (client->refusing_times > 0) {
+            sl_stratum_queue_log(client, SL_LOG_INFO, "the pool takes shares again");
+        }
+        client->refusing = false;
+        client->refused_run = client->refusing_times = 0;
+    } else if (outcome == SL_ANSWER_REJECTED && code != 22 && code != 24 && code != 25) {
+        client->refused_run += client->refused_run < REFUSALS;
+        sl_text_copy(client->refused_text, sizeof client->refused_text,
+                     text[0] ? text : "no reason given");
+    }
+}
+
+bool sl_stratum_weigh_refusals(struct sl_stratum *client, int64_t retry_ms, struct sl_mono now) {
+    if (client->refusing && now.ns >= client->refusing_until.ns) {
+        client->refusing = false;
+        client->refused_run = REFUSALS - PROBE;
+        return true;
+    }
+    if (!client->refusing && client->refused_run >= REFUSALS && !SL_MUTANT(refusals_borne)) {
+        uint32_t doublings =
+            client->refusing_times < DOUBLINGS ? client->refusing_times : DOUBLINGS;
+        int64_t pause_ms = retry_ms << doublings;
+        pause_ms += (int64_t)(sl_stratum_random(&client->random) % (uint64_t)(pause_ms + 1));
+        client->refusing = true;
+        client->refusing_until = sl_mono_after_ms(now, pause_ms);
+        client->refusing_times++;
+        sl_stratum_queue_log(client, SL_LOG_WARN,
+                             "the pool refuses every share (%s): another address is better; next "
+                             "attempt in %lld.%lld s",
+                             client->refused_text, (long long)(pause_ms / 1000),
+                             (long long)(pause_ms % 1000 / 100));
     }
     return false;
 }

@@ -1,30 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0
- * NVIDIA's GPUs. Everything here runs on the source's own two threads: any call may hang on a sick
+ * NVIDIA's GPUs. Everything here runs on the source's own threads: any call may hang on a sick
  * GPU, or fail for reasons of its own at any time. */
 #include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/telemetry/nvml_abi.h"
-#include "agent/telemetry/nvml_read.h"
-#include "agent/telemetry/source.h"
+#include "agent/telemetry/nvml_internal.h"
 #include "proto/base/log.h"
 #include "proto/base/text.h"
 #include "proto/base/thread.h"
 
 #define RETRY_MS 10000
 #define EVENT_WAIT_MS 100
-
-/* Shared by the two threads of this source; the last one to leave frees it. */
-struct nvml {
-    struct sl_hub *hub;
-    struct nvml_api api;
-    atomic_uint users;
-    pthread_mutex_t lock;      /* handles */
-    uint32_t generation;       /* rises when one of them changes */
-    struct sl_nvml_gpu gpus[]; /* [hub->count] */
-};
 
 static void *symbol(void *library, const char *name, const char *fallback) {
     void *found = dlsym(library, name);
@@ -50,26 +38,14 @@ static bool load(struct nvml_api *api, const char *path, char *note, size_t size
     return true;
 }
 
-static bool wanted(const struct sl_sensor_slot *slot) {
+bool sl_nvml_wants(const struct sl_sensor_slot *slot) {
     return !slot->info.is_cpu && (slot->info.place.pci.known || slot->info.place.uuid[0]);
 }
 
-/* Devices of other makers keep what their own source says. */
-static void say_unknown(struct nvml *n, const char *note) {
-    for (uint32_t i = 0; i < n->hub->count; i++) {
-        if (wanted(&n->hub->slots[i]) && n->gpus[i].seen) {
-            struct sl_msg_telemetry reading = {.source = SL_TELEMETRY_NVML};
-            sl_text_copy(reading.note, sizeof reading.note, note);
-            sl_hub_publish(n->hub, i, sl_clock_mono(), &reading);
-        }
-    }
-}
-
-/* Why there is nothing, where nobody has said anything yet; empty: nothing is known of it. */
-static void say_why(struct sl_hub *hub, uint32_t device, const char *note) {
+void sl_nvml_say_why(struct sl_hub *hub, uint32_t device, const char *note) {
     struct sl_sensor_slot *slot = &hub->slots[device];
     pthread_mutex_lock(&hub->lock);
-    if (wanted(slot) && slot->read_ns == 0) {
+    if (sl_nvml_wants(slot) && slot->read_ns == 0) {
         sl_text_copy(slot->newest.note, sizeof slot->newest.note, note);
     }
     pthread_mutex_unlock(&hub->lock);
@@ -77,49 +53,11 @@ static void say_why(struct sl_hub *hub, uint32_t device, const char *note) {
 
 static void say_never(struct sl_hub *hub, const char *note) {
     for (uint32_t i = 0; i < hub->count; i++) {
-        say_why(hub, i, note);
+        sl_nvml_say_why(hub, i, note);
     }
 }
 
-/* A GPU of another maker is not found, and that is no news. */
-static void say_not_found(struct sl_hub *hub, uint32_t device, int answer) {
-    char text[SL_MSG_NOTE_MAX];
-    snprintf(text, sizeof text, "NVML gives no access to it (error %d)", answer);
-    say_why(hub, device, answer == NVML_NOT_FOUND ? "" : sl_nvml_trouble(answer, text));
-}
-
-static void read_all(struct nvml *n) {
-    for (uint32_t i = 0; i < n->hub->count && !atomic_load(&n->hub->closing); i++) {
-        struct sl_nvml_gpu *gpu = &n->gpus[i];
-        if (!wanted(&n->hub->slots[i])) {
-            continue;
-        }
-        if (!gpu->handle) {
-            int answer = NVML_OK;
-            void *handle = sl_nvml_find(&n->api, &n->hub->slots[i].info, &answer);
-            pthread_mutex_lock(&n->lock);
-            gpu->handle = handle;
-            gpu->seen = gpu->seen || handle || answer == NVML_GPU_IS_LOST;
-            n->generation += handle != NULL;
-            pthread_mutex_unlock(&n->lock);
-            if (!gpu->seen) {
-                say_not_found(n->hub, i, answer);
-            }
-        }
-        if (gpu->seen) {
-            struct sl_msg_telemetry reading;
-            bool there = sl_nvml_read(&n->api, &n->hub->slots[i].info, gpu, &reading);
-            sl_hub_publish(n->hub, i, sl_clock_mono(), &reading);
-            if (!there) { /* looked for again: a driver that was reset gives it a new handle */
-                pthread_mutex_lock(&n->lock);
-                gpu->handle = NULL;
-                pthread_mutex_unlock(&n->lock);
-            }
-        }
-    }
-}
-
-static void release(struct nvml *n) {
+void sl_nvml_release(struct nvml *n) {
     struct sl_hub *hub = n->hub;
     if (atomic_fetch_sub(&n->users, 1) == 1) {
         if (n->api.shutdown) {
@@ -130,6 +68,22 @@ static void release(struct nvml *n) {
         free(n);
     }
     sl_hub_release(hub);
+}
+
+bool sl_nvml_thread(struct nvml *n, void *(*thread_main)(void *), void *arg) {
+    pthread_t thread;
+    pthread_attr_t attr;
+    atomic_fetch_add(&n->users, 1);
+    atomic_fetch_add(&n->hub->references, 1);
+    atomic_fetch_add(&n->hub->running, 1);
+    pthread_attr_init(&attr);
+    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    bool started = pthread_create(&thread, &attr, thread_main, arg) == 0;
+    pthread_attr_destroy(&attr);
+    if (!started) {
+        sl_nvml_release(n);
+    }
+    return started;
 }
 
 /* ---- events ---- */
@@ -209,26 +163,14 @@ static void *events_main(void *arg) {
             break;
         }
     }
-    release(n);
+    sl_nvml_release(n);
     return NULL;
 }
 
-/* Detached: it holds references of its own, and may never come back. */
 static void start_events(struct nvml *n) {
-    pthread_t thread;
-    pthread_attr_t attr;
-    if (!n->api.event_set || !n->api.event_wait || !n->api.event_register) {
-        return;
+    if (n->api.event_set && n->api.event_wait && n->api.event_register) {
+        (void)sl_nvml_thread(n, events_main, n);
     }
-    atomic_fetch_add(&n->users, 1);
-    atomic_fetch_add(&n->hub->references, 1);
-    atomic_fetch_add(&n->hub->running, 1);
-    pthread_attr_init(&attr);
-    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    if (pthread_create(&thread, &attr, events_main, n) != 0) {
-        release(n);
-    }
-    pthread_attr_destroy(&attr);
 }
 
 void *sl_nvml_main(void *arg) {
@@ -251,21 +193,11 @@ void *sl_nvml_main(void *arg) {
         say_never(hub, sl_nvml_trouble(rc, "NVML does not start"));
         if (!sl_hub_sleep(hub, RETRY_MS)) {
             n->api.shutdown = NULL;
-            release(n);
+            sl_nvml_release(n);
             return NULL;
         }
     }
-    bool events = false;
-    do {
-        read_all(n);
-        if (sl_nvml_is_broken(n->gpus, hub->count)) {
-            say_unknown(n, sl_nvml_trouble(NVML_VERSION_MISMATCH, ""));
-        }
-        if (!events) { /* after the first reading: the GPUs are known by then */
-            start_events(n);
-            events = true;
-        }
-    } while (sl_hub_sleep(hub, hub->interval_ms));
-    release(n);
+    sl_nvml_read_all(n, start_events);
+    sl_nvml_release(n);
     return NULL;
 }

@@ -293,12 +293,3 @@ bool sl_nvml_read(const struct nvml_api *api, const struct sl_device_info *info,
     *ret_reading = out;
     return !lost;
 }
-
-bool sl_nvml_is_broken(const struct sl_nvml_gpu *gpus, uint32_t count) {
-    for (uint32_t i = 0; i < count; i++) {
-        if (gpus[i].mismatch) {
-            return true;
-        }
-    }
-    return false;
-}

@@ -35,6 +35,7 @@ struct sl_hub {
     atomic_uint references;
     atomic_bool closing;
     atomic_uint running;      /* threads that have not ended */
+    atomic_bool nvml_hangs;   /* no GPU is read any more: calls do not come back */
     struct sl_mailbox *wake;  /* closed: end; nothing is ever put in */
     struct sl_mailbox *ended; /* one byte for each thread that has */
     char root[SL_SOURCE_TEXT_MAX];

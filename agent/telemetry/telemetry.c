@@ -175,8 +175,10 @@ void sl_telemetry_get(struct sl_telemetry *telemetry, uint32_t device,
         sl_text_copy(t.note, sizeof t.note, why_nothing(&slot->info));
     } else if (slot->read_ns != 0 && silent_ms >= hub->stale_ms) {
         forget_readings(&t);
-        snprintf(t.note, sizeof t.note, "%s has not answered for %lld s",
-                 sl_telemetry_source_name(t.source), (long long)(silent_ms / 1000));
+        bool all = t.source == SL_TELEMETRY_NVML && atomic_load(&hub->nvml_hangs);
+        snprintf(t.note, sizeof t.note, "%s has not answered for %lld s%s",
+                 sl_telemetry_source_name(t.source), (long long)(silent_ms / 1000),
+                 all ? "; no GPU can be read" : "");
     }
     if (t.source == SL_TELEMETRY_NVML) {
         sl_telemetry_set(&t, SL_FIG_XIDS, (int64_t)slot->xid_total);

@@ -101,6 +101,7 @@
     X(pool_pin_ignored, "a pool with another key than the pinned one is trusted")                  \
     X(silence_trusted,                                                                             \
       "an address that answers nothing any more is hashed for until it is closed")                 \
+    X(refusals_borne, "an address that refuses every share is hashed for on and on")               \
     X(primary_never_again, "work never returns from a backup address to the primary")              \
     X(foreign_reconnect_obeyed, "a pool may send its miners to any host")                          \
     X(backoff_reset_early, "a pool that only accepts connections resets the back-off")             \

@@ -33,10 +33,10 @@ class Health(SiteCase):
         super().tearDownClass()
 
     @classmethod
-    def say(cls, first="watts_mw=250000", extra="", bus=BUSES[0]):
+    def say(cls, first="watts_mw=250000", extra="", bus=BUSES[0], second="watts_mw=111000"):
         """What the library says from now on, in one step."""
         lines = [f"gpu pci={bus} uuid={gpu_name(UUIDS[0])} limit_mw=300000 temp=64 reasons=0 {first}",
-                 f"gpu pci={BUSES[1]} uuid={gpu_name(UUIDS[1])} watts_mw=111000 temp=41 reasons=0"]
+                 f"gpu pci={BUSES[1]} uuid={gpu_name(UUIDS[1])} {second} temp=41 reasons=0"]
         with open(cls.said + ".new", "w") as f:
             f.write("\n".join(lines) + "\n" + extra)
         os.replace(cls.said + ".new", cls.said)
@@ -93,10 +93,18 @@ class Health(SiteCase):
         posted = self.query("SELECT coalesce(sum(amount_nusd), 0) FROM transfers WHERE kind = 3")[0][0]
         self.assertLess(posted, 2 * 2 * 0.10 / 3600 * 600 * 1e9)
 
+    def test_a_call_that_hangs_costs_its_own_gpu(self):
+        self.say(extra=f"hangs pci={BUSES[0]}\n", second="watts_mw=112000")
+        self.wait(lambda: self.device()["telemetry"]["power_mw"] is None
+                  and self.device(1)["telemetry"]["power_mw"] == 112000)
+        self.assertRegex(self.device()["telemetry"]["note"], r"has not answered for \d+ s$")
+        self.say()
+        self.wait(lambda: [self.device(i)["telemetry"]["power_mw"] for i in (0, 1)] == [250000, 111000])
+
     def test_a_library_that_hangs_costs_the_figures_and_nothing_else(self):
         self.say(extra="hang 1\n")
         self.wait(lambda: self.device()["telemetry"]["power_mw"] is None)
-        self.assertIn("not answered", self.device()["telemetry"]["note"])
+        self.assertRegex(self.device()["telemetry"]["note"], "not answered for .*; no GPU can be read$")
         before = self.device()["hashes_total"]
         self.wait(lambda: self.device()["hashes_total"] > before)  # the agent lives and works
         self.assertEqual(self.device()["health"], "ok")

@@ -201,7 +201,7 @@ class Pools(unittest.TestCase):
         with open(cls.site.path("agent.yaml")) as f:
             cls.site.broker_public = re.search(r'server_key: "(.*)"', f.read()).group(1)
         cls.names = [*BAD, "failover", "refused", "valid", "expired", "future", "other", "pinned", "plain",
-                     "proxy", "silent", "alone"]
+                     "proxy", "silent", "alone", "refuses"]
         keys = [cls.site.run(cls.site.binary("sluice-agent"), "keygen", "--out", cls.site.path(name + ".key"))
                 for name in cls.names]
         cls.node_keys = dict(zip(cls.names, keys))
@@ -229,6 +229,9 @@ class Pools(unittest.TestCase):
             cls.pool(name, "--stall", "--after", "8")
             urls = {"fallback_urls": cls.pool(fallback).url()} if fallback else {}
             cls.agent(name, {"url": cls.pools[name].url(), "share_timeout": "60s", **urls})
+        cls.pool("refuses", "--refuse-shares", "--after", "14")
+        cls.agent("refuses", {"url": cls.pools["refuses"].url(), "fallback_urls": cls.pool("refuses2").url(),
+                              "retry_primary": "1s"})
         cls.pool("refused", "--refuse-auth")
         cls.pool("refused2")
         cls.agent("refused", {"url": cls.pools["refused"].url(), "fallback_urls": cls.pools["refused2"].url()})
@@ -320,6 +323,21 @@ class Pools(unittest.TestCase):
         self.wait_log("refused", "refuses this user")
         self.assertEqual(self.pools["refused"].shares(), [])
         self.assertEqual(self.agents["refused"].log().count("refuses this user"), 1)
+
+    def test_2b_one_that_refuses_every_share_is_left_and_tried_again(self):
+        primary, backup = self.pools["refuses"], self.pools["refuses2"]
+        self.wait_shares("refuses", 5)
+        refused, taken = primary.shares("rejected"), primary.shares("accepted")
+        self.assertEqual(len(refused), 14)
+        between = [share["t"] for share in backup.shares("accepted")]
+        self.assertTrue(between)
+        first = [share for share in refused if share["t"] < between[0]]
+        self.assertIn(len(first), range(10, 14), "ten, and what was under way")
+        self.assertTrue(any(refused[-1]["t"] > t > first[-1]["t"] for t in between), "it was tried but once")
+        self.assertLess(max(t for t in between), taken[-1]["t"])
+        self.wait_log("refuses", "the pool refuses every share (Not good enough)")
+        self.wait_log("refuses", "the pool takes shares again")
+        self.wait(lambda: self.booked("refuses")[REJECTED] == 14, 10, lambda: self.booked("refuses"))
 
     def test_3_tls_is_for_the_right_pool_only(self):
         self.wait_shares("valid", 5)

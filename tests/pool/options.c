@@ -32,6 +32,8 @@ static const struct {
     {"--ack-twice", SL_TP_ACK_TWICE, "answer each share twice, and one that nobody sent"},
     {"--ack-late", SL_TP_ACK_LATE, "answer shares only with the next job"},
     {"--stale-storm", SL_TP_STALE_STORM, "call all shares of every other job stale"},
+    {"--refuse-shares", SL_TP_REFUSE_SHARES,
+     "refuse the first --after good shares of all with code 20"},
     {"--stall", SL_TP_STALL, "after --after shares of a session: say and hear nothing more"},
     {"--drop", SL_TP_DROP, "after so many: end the connection"},
     {"--noise", SL_TP_NOISE, "after so many: a line that is not Stratum"},

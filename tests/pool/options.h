@@ -30,6 +30,7 @@ enum sl_tp_behaviour {
     SL_TP_ACK_TWICE = 1 << 12,
     SL_TP_ACK_LATE = 1 << 13,
     SL_TP_STALE_STORM = 1 << 14,
+    SL_TP_REFUSE_SHARES = 1 << 20,
     /* These strike a session when the pool has accepted `after` of its shares. */
     SL_TP_STALL = 1 << 15,
     SL_TP_DROP = 1 << 16,

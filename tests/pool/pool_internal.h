@@ -17,6 +17,7 @@ struct sl_tp_pool {
     int log_fd;
     bool log_ok;
     struct sl_tp_counts counts;
+    uint64_t refused;               /* REFUSE_SHARES: so many good ones by now */
     struct sl_tp_session *sessions; /* list */
 };
 

@@ -126,6 +126,11 @@ static struct judged judge(struct sl_tp_session *session, const json_t *params,
     case SL_TP_GOOD:
         break;
     }
+    if ((session->pool->options.behaviours & SL_TP_REFUSE_SHARES) &&
+        session->pool->refused < session->pool->options.after) {
+        session->pool->refused++;
+        return verdict(20, "Not good enough", difficulty);
+    }
     return verdict(0, NULL, difficulty);
 }
 

@@ -9,8 +9,9 @@
  * second after a connection was lost, one of that connection; nor, a second after the answer to a
  * share was due, one of an address that is silent while another is well. "served": while one
  * address is well for longer than any back-off, devices have a job. "return": while the first is
- * well for long enough, the job is its job. "shares": each has one outcome; recorded accepted <=
- * the pool's count <= accepted + unknown; none that could have been sent is dropped. */
+ * well for long enough, the job is its job. "refused": one that refuses all shares costs ten, then
+ * no more than a few now and then, while another is well. "shares": each has one outcome; recorded
+ * accepted <= the pool's count <= accepted + unknown; none that could have been sent is dropped. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -107,6 +108,34 @@ static void send_up(struct world *world, uint32_t link, const char *data, size_t
                      strndup(data, size));
 }
 
+/* Another one than this has taken shares for long; the third may be in the long pause of a refused
+ * user. */
+static bool another_is_well(const struct world *world, uint32_t link) {
+    for (uint32_t i = 0; i < 2; i++) {
+        const struct address *other = &world->addresses[i];
+        if (i != link && world->now_ns - other->well_since_ns > WELL_NS && other->refusals == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void note_refusal(struct world *world, uint32_t link) {
+    struct address *address = &world->addresses[link];
+    address->refused_since_ns = address->refusals ? address->refused_since_ns : world->now_ns;
+    address->refused_ns = world->now_ns;
+    address->refusals++;
+    if (!another_is_well(world, link)) {
+        address->probes = 0;
+    } else if (address->refusals == REFUSALS_MAX) {
+        sim_addresses_at(world, world->now_ns + SL_NS_PER_S, CHECK_REFUSED, link, 0, NULL);
+    } else if (address->refusals > REFUSALS_MAX &&
+               too_often(address->probes_ns, PROBES_MAX, &address->probes, world->now_ns)) {
+        sim_addresses_broken(world, "refused", "%u more shares in a minute for %s, after %u",
+                             PROBES_MAX + 1, hosts[link], address->refusals);
+    }
+}
+
 static void settle_share(struct world *world, uint32_t link,
                          const struct sl_stratum_action *action) {
     struct share *share = &world->shares[action->share_seq];
@@ -120,9 +149,11 @@ static void settle_share(struct world *world, uint32_t link,
     }
     share->ended = true;
     world->outcomes[action->outcome]++;
+    struct address *address = &world->addresses[link];
     if (action->outcome == SL_ANSWER_ACCEPTED) {
-        world->addresses[link].connects = 0;
-        world->addresses[link].openings = 0;
+        address->connects = address->openings = address->refusals = address->probes = 0;
+    } else if (action->outcome == SL_ANSWER_REJECTED) {
+        note_refusal(world, link);
     }
 }
 
@@ -209,6 +240,18 @@ static void hush(struct world *world) {
     address->mood_until_ns = world->now_ns + sim_range(&world->rng, 20, 150) * SL_NS_PER_S;
 }
 
+/* One takes no share for a while, or all do. */
+static void spite(struct world *world, bool begins) {
+    bool all = begins && sim_chance(&world->spite, 200000);
+    uint32_t link = sim_chance(&world->spite, 700000) ? 0 : 1;
+    for (uint32_t i = 0; i < LINKS; i++) {
+        world->addresses[i].spiteful = begins && (all || i == link);
+    }
+    int64_t span_ms =
+        begins ? sim_range(&world->spite, 20000, 1200000) : sim_range(&world->spite, 60000, 900000);
+    sim_addresses_at(world, world->now_ns + span_ms * SL_NS_PER_MS, SPITE, 0, !begins, NULL);
+}
+
 static void strike(struct world *world) {
     if (world->quiet) {
         hush(world);
@@ -254,8 +297,16 @@ static void cheer_up(struct world *world) {
         }
         /* Storms and wishes to send us away cost no service. */
         bool well = address->mood == WELL || address->mood == STORMS || address->mood == SENDS_AWAY;
+        well = well && !address->spiteful;
         address->well_since_ns = well ? address->well_since_ns : world->now_ns;
     }
+}
+
+/* Pauses double: the last is no longer than twice the time in which it refused, and one more. */
+static int64_t pause_ns(const struct address *address) {
+    return address->refusals
+               ? 2 * (address->refused_ns - address->refused_since_ns + RETRY_MS * SL_NS_PER_MS)
+               : 0;
 }
 
 static void check_served(struct world *world) {
@@ -269,7 +320,7 @@ static void check_served(struct world *world) {
                              (long long)((world->now_ns - since_ns) / SL_NS_PER_S));
     }
     if (world->job && world->job->serial >> 56 != 0 &&
-        world->now_ns - first->well_since_ns > RETURN_NS) {
+        world->now_ns - first->well_since_ns > RETURN_NS + pause_ns(first)) {
         sim_addresses_broken(world, "return",
                              "%s serves, though the first has been well for %lld s",
                              hosts[world->job->serial >> 56],
@@ -299,17 +350,25 @@ static void check_job(struct world *world, const struct event *event) {
 static void check_silent(struct world *world, const struct event *event) {
     const struct address *address = &world->addresses[event->link];
     bool silent = address->mood == SILENT && address->mood_since_ns <= (int64_t)event->tag;
-    bool other = false;
-    for (uint32_t i = 0; i < 2; i++) { /* the third may be in the long pause of a refused user */
-        other |= i != event->link && world->now_ns - world->addresses[i].well_since_ns > WELL_NS;
-    }
-    if (!silent || !other) {
+    if (!silent || !another_is_well(world, event->link)) {
         return;
     }
     world->result->silences++;
     if (world->job && world->job->serial >> 56 == event->link) {
         sim_addresses_broken(world, "wasted", "work for %s a second after its answer was due",
                              hosts[event->link]);
+    }
+}
+
+static void check_refused(struct world *world, const struct event *event) {
+    if (world->addresses[event->link].refusals < REFUSALS_MAX ||
+        !another_is_well(world, event->link)) {
+        return;
+    }
+    world->result->refused++;
+    if (world->job && world->job->serial >> 56 == event->link) {
+        sim_addresses_broken(world, "refused", "work for %s a second after its %u. refusal",
+                             hosts[event->link], REFUSALS_MAX);
     }
 }
 
@@ -332,6 +391,12 @@ static void run_event(struct world *world, const struct event *event) {
         break;
     case SHARE:
         find_share(world);
+        break;
+    case SPITE:
+        spite(world, event->tag);
+        break;
+    case CHECK_REFUSED:
+        check_refused(world, event);
         break;
     case CHECK_JOB:
         check_job(world, event);
@@ -371,6 +436,7 @@ static bool turn(struct world *world) {
 static void begin(struct world *world, uint64_t seed) {
     struct sl_failover_config config;
     world->rng = sim_rng_of(seed, 90);
+    world->spite = sim_rng_of(seed, 91);
     world->pins.count = 1;
     world->pins.keys[0][0] = 1;
     sl_failover_config_defaults(&config);
@@ -389,6 +455,10 @@ static void begin(struct world *world, uint64_t seed) {
     sl_assert(sl_failover_create(&config, sim_next(&world->rng), &world->pool, NULL) == SL_OK);
     sim_addresses_at(world, sim_range(&world->rng, 1, 100) * SL_NS_PER_S, STRIKE, 0, 0, NULL);
     sim_addresses_at(world, SL_NS_PER_S, SHARE, 0, 0, NULL);
+    if (sim_chance(&world->spite, 400000)) {
+        sim_addresses_at(world, sim_range(&world->spite, 60, 1500) * SL_NS_PER_S, SPITE, 0, 1,
+                         NULL);
+    }
     sl_failover_start(world->pool, sim_addresses_mono(world));
     obey(world);
 }

@@ -8,7 +8,7 @@
 struct sim_addresses {
     char rule[32]; /* that was broken; empty: none */
     char text[300];
-    uint64_t changes, returns, impostors, sent_away, shares, silences;
+    uint64_t changes, returns, impostors, sent_away, shares, silences, refused;
     int last_link;
 };
 

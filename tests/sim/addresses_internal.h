@@ -20,6 +20,8 @@
 #define SLOW_PATIENCE_NS (3 * (SLOW_MS + 100) * SL_NS_PER_MS) /* that a slow one has taught */
 #define CONNECTS_MAX 80 /* a minute; up to 3 s apart where nobody listens */
 #define OPENINGS_MAX 30 /* a minute */
+#define REFUSALS_MAX 10 /* in a row, before an address is left */
+#define PROBES_MAX 4    /* a minute, of one that has been left; one may have been under way */
 #define EVENTS_MAX 8192
 #define SHARES_MAX 4096
 
@@ -37,14 +39,25 @@ enum mood {
     REFUSES,
     MOODS
 };
-enum kind { TO_AGENT = 1, TO_POOL, REACHED, NEW_JOB, STRIKE, SHARE, CHECK_JOB, CHECK_SILENT };
+enum kind {
+    TO_AGENT = 1,
+    TO_POOL,
+    REACHED,
+    NEW_JOB,
+    STRIKE,
+    SHARE,
+    SPITE, /* an address takes no share any more, until it does */
+    CHECK_JOB,
+    CHECK_SILENT,
+    CHECK_REFUSED,
+};
 
 struct event {
     int64_t at_ns;
     enum kind kind;
     uint32_t link;
     uint64_t tag; /* connection; CHECK_JOB: the oldest job that may be worked on; CHECK_SILENT:
-                     since when it must have been silent */
+                     since when it must have been silent; SPITE: begins */
     char *text;
 };
 
@@ -59,6 +72,11 @@ struct address {
     uint64_t heard_clean;           /* by the agent */
     int64_t connects_ns[CONNECTS_MAX], openings_ns[OPENINGS_MAX];
     uint32_t connects, openings; /* since the last accepted share */
+    bool spiteful;
+    int64_t refused_since_ns, refused_ns; /* first and last, since the last accepted share */
+    uint32_t refusals;
+    int64_t probes_ns[PROBES_MAX];
+    uint32_t probes;
     struct sl_buf input;
 };
 
@@ -69,7 +87,7 @@ struct share {
 
 struct world {
     struct sim_addresses *result;
-    struct sim_rng rng;
+    struct sim_rng rng, spite; /* apart: older worlds stay what they were */
     int64_t now_ns;
     struct sl_failover *pool;
     struct sl_pool_pins pins;

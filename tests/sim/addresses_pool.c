@@ -97,9 +97,14 @@ static void judge(struct world *world, uint32_t link, long id, const char *line)
     const char *params = strstr(line, "\"params\":[\"u\",\"");
     uint64_t number = params ? strtoull(params + 15, NULL, 10) : 0;
     bool good = number > 0 && number <= address->number && number >= address->retired_below;
+    bool no = good && address->spiteful;
+    good = good && !no;
     world->pool_accepted += good;
     snprintf(text, sizeof text, "{\"id\":%ld,\"result\":%s,\"error\":%s}\n", id,
-             good ? "true" : "null", good ? "null" : "[21,\"Job not found\",null]");
+             good ? "true" : "null",
+             good ? "null"
+             : no ? "[20,\"Not good enough\",null]"
+                  : "[21,\"Job not found\",null]");
     say(world, link, text);
 }
 

@@ -201,6 +201,25 @@ static void work_of_a_share_is_what_it_costs(void **state) {
     end(&world);
 }
 
+static void good_shares_are_refused_for_a_while(void **state) {
+    (void)state;
+    struct sl_tp_options options = pool_options();
+    struct sl_stratum_config config;
+    struct world world;
+    options.behaviours = SL_TP_REFUSE_SHARES;
+    options.after = 3;
+    client_options(&config);
+    begin(&world, &options, &config, -1);
+    for (int i = 0; i < 5; i++) {
+        struct sl_share share = mine(&world);
+        submit(&world, &share);
+        assert_int_equal(world.last_code, i < 3 ? 20 : 0);
+    }
+    assert_int_equal(world.outcomes[SL_ANSWER_REJECTED], 3);
+    assert_int_equal(world.outcomes[SL_ANSWER_ACCEPTED], 2);
+    end(&world);
+}
+
 static void duplicates_and_stales_are_told_apart(void **state) {
     (void)state;
     struct sl_tp_options options = pool_options();
@@ -341,6 +360,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_mined_share_is_accepted),
         cmocka_unit_test(work_of_a_share_is_what_it_costs),
+        cmocka_unit_test(good_shares_are_refused_for_a_while),
         cmocka_unit_test(duplicates_and_stales_are_told_apart),
         cmocka_unit_test(a_lost_connection_is_resumed),
         cmocka_unit_test(misbehaving_pools_end_in_back_off),

@@ -29,9 +29,10 @@ static void rules_hold_and_paths_are_walked(void **state) {
         sum.sent_away += world.sent_away;
         sum.shares += world.shares;
         sum.silences += world.silences;
+        sum.refused += world.refused;
     }
     assert_true(sum.changes > 0 && sum.returns > 0 && sum.impostors > 0 && sum.sent_away > 0);
-    assert_true(sum.silences > 0); /* that had to be left */
+    assert_true(sum.silences > 0 && sum.refused > 0); /* that had to be left */
     assert_true(sum.shares > 100 * SEEDS);
 }
 

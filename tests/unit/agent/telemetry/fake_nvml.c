@@ -5,6 +5,7 @@
  *
  *   init RC                 what nvmlInit answers
  *   hang 1                  every call but dlopen blocks while this line is there
+ *   hangs pci=...           calls about this GPU block, likewise
  *   rc NAME RC              what the function of this name answers
  *   gpu pci=... uuid=GPU-... [watts_mw= limit_mw= energy_mj= temp= temp_memory= clock=
  * memory_clock= busy= total_mib= used_mib= fan= reasons= ecc= ecc_corrected= pending= failed=
@@ -65,6 +66,26 @@ static int begin(const char *name) {
     return rc ? atoi(rc) : NVML_OK;
 }
 
+static bool word(const char *line, const char *key, char *out, size_t size);
+
+/* While the GPU's calls hang. */
+static void wait_for(int index) {
+    for (;;) {
+        char pci[64];
+        char start[96];
+        const char *gpu = line_of("gpu ", index);
+        if (!gpu || !word(gpu, "pci", pci, sizeof pci)) {
+            return;
+        }
+        snprintf(start, sizeof start, "hangs pci=%s", pci);
+        if (!line_of(start, 0)) {
+            return;
+        }
+        usleep(5000);
+        refresh();
+    }
+}
+
 /* Handles are addresses that say the index. */
 static void *handle_of(int index) {
     return (void *)(uintptr_t)&handles[index];
@@ -89,6 +110,7 @@ static bool word(const char *line, const char *key, char *out, size_t size) {
 static int figure(const char *name, const void *device, const char *key, long long *ret_value) {
     char value[64];
     int rc = begin(name);
+    wait_for((int)((const char *)device - handles));
     const char *gpu = gpu_of(device);
     if (rc == NVML_OK && !gpu) {
         return NVML_GPU_IS_LOST;

@@ -6,8 +6,8 @@ foreach(kind fake_nvml fake_nvml_old)
 endforeach()
 target_compile_definitions(fake_nvml_old PRIVATE OLD)
 sluice_unit_tests(agent/telemetry USES sluice_telemetry sluice_device_base sluice_wire sluice_base
-                  LIBS Threads::Threads TSAN test_nvml test_telemetry)
-foreach(name test_nvml test_telemetry)
+                  LIBS Threads::Threads TSAN test_nvml test_nvml_hang test_telemetry)
+foreach(name test_nvml test_nvml_hang test_telemetry)
   add_dependencies(unit_agent_telemetry_${name} fake_nvml fake_nvml_old)
   target_compile_definitions(unit_agent_telemetry_${name} PRIVATE
     FAKE_NVML="$<TARGET_FILE:fake_nvml>" FAKE_NVML_OLD="$<TARGET_FILE:fake_nvml_old>")
