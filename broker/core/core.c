@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "broker/core/core_internal.h"
+#include "broker/core/tick_rows.h"
 #include "proto/base/mutant.h"
 
 #define SWEEP_MS_MAX 250
@@ -206,13 +207,10 @@ void sl_broker_core_destroy(struct sl_broker_core *core) {
     free(core->accounts);
     free(core->settled);
     free(core->tenants);
-    free(core->input_memory);
-    free(core->plan_memory);
+    sl_core_rows_fini(core);
     sl_core_remembered_fini(&core->switching);
     sl_core_remembered_fini(&core->switching_before);
-    free(core->decided);
     sl_core_classes_fini(core);
-    free(core->tick_batch);
     free(core->pools.list);
     free(core->pools.devices);
     free(core->pools.rows);

@@ -76,6 +76,10 @@ struct sl_core_believed {
 
 /* classes.c */
 uint32_t sl_core_class_of(struct sl_broker_core *core, uint32_t dev);
+/* Whether prices are known: else nothing is learnt. */
+bool sl_core_classes_may_step(const struct sl_broker_core *core);
+/* Whether it takes a step now, if one of its devices has a row. */
+bool sl_core_class_is_due(const struct sl_broker_core *core, uint32_t index);
 /* Shows each class that is due its step, and says so to the rows of the snapshot. */
 void sl_core_classes_step(struct sl_broker_core *core);
 void sl_core_classes_fini(struct sl_broker_core *core);

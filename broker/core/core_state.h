@@ -112,7 +112,8 @@ enum sl_core_device_state {
     X(struct sl_core_health *, health) /* NULL: nothing was ever told of it */                     \
     X(struct sl_core_against, against)                                                             \
     X(uint32_t, class_row)             /* + 1; 0: not looked up yet */                             \
-    X(uint32_t, row)                   /* in the last tick's snapshot, or SL_CORE_NONE */          \
+    X(uint32_t, row)                   /* in the last tick's tables, or SL_CORE_NONE */            \
+    X(uint8_t, planned)                /* by the last tick; 0: it was left alone */                \
     X(uint8_t, running_mode)           /* as reported */                                           \
     X(uint64_t, hash_rate_hs)          /* as far as it is believed */                              \
     X(struct sl_core_claims *, claims) /* NULL: it never claimed anything */                       \
