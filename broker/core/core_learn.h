@@ -54,9 +54,9 @@ struct sl_core_against_sum { /* of the site; nano-USD/h x ms */
     uint64_t switches;
 };
 
-struct sl_core_against {            /* of a device since the last row */
-    int64_t nusd[SL_AGAINST_COUNT]; /* whole nano-USD, towards zero */
-    int32_t rest[SL_AGAINST_COUNT]; /* and what is left; nano-USD/h x ms, below an hour */
+struct sl_core_against {           /* of a device since the last row */
+    int64_t sum[SL_AGAINST_COUNT]; /* nano-USD/h x ms: over 2,500 USD fit */
+    int64_t (*more)[SL_AGAINST_COUNT]; /* whole nano-USD beside them, malloc'ed; NULL: none */
     uint32_t span_ms;
     uint8_t mode; /* in the step before; 0: none yet */
 };
@@ -87,6 +87,7 @@ void sl_core_classes_fini(struct sl_broker_core *core);
 /* against.c */
 void sl_core_against_class(struct sl_broker_core *core, uint32_t index,
                            const struct sl_switching_step *seen);
+void sl_core_against_drop(struct sl_core_against *own); /* what it holds */
 /* Rows that are due; all of them at the end. */
 void sl_core_against_sweep(struct sl_broker_core *core, bool last);
 void sl_core_against_metas(struct sl_broker_core *core);
