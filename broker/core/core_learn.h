@@ -54,8 +54,8 @@ struct sl_core_against_sum { /* of the site; nano-USD/h x ms */
     uint64_t switches;
 };
 
-struct sl_core_against {           /* of a device since the last row */
-    int64_t sum[SL_AGAINST_COUNT]; /* nano-USD/h x ms: over 2,500 USD fit */
+struct sl_core_against {               /* of a device since the last row */
+    int64_t sum[SL_AGAINST_COUNT];     /* nano-USD/h x ms: over 2,500 USD fit */
     int64_t (*more)[SL_AGAINST_COUNT]; /* whole nano-USD beside them, malloc'ed; NULL: none */
     uint32_t span_ms;
     uint8_t mode; /* in the step before; 0: none yet */

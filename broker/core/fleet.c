@@ -12,7 +12,7 @@
 /* Epochs begin at 1, or at the time in ms x 1024 after a restore. What is above would leave no room
  * for the next ones in the store's integers: it is made up, or damage. */
 #define EPOCH_HEARD_MAX (UINT64_C(1) << 62)
-#define KEYS_BYTES 4064 /* of a block, which is a page with what malloc keeps */
+#define KEYS_BYTES 4064      /* of a block, which is a page with what malloc keeps */
 #define SPOOL_NS SL_NS_PER_S /* in which an agent that came back sends what it had finished */
 
 struct sl_core_keys {

@@ -34,7 +34,7 @@ struct sl_core_report {
     uint64_t token_rate_milli;           /* tokens by the time spent on leases; 0: not known */
     int64_t watts_mw[SL_MODE_COUNT - 1]; /* of modes from idle on */
     uint8_t watts_source[SL_MODE_COUNT - 1];
-    bool holds;                         /* units or lines of ours */
+    bool holds;                               /* units or lines of ours */
     uint32_t switch_us[SL_CORE_SWITCH_PAIRS]; /* from one mode to another */
 };
 
