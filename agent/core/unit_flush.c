@@ -57,14 +57,13 @@ static void give_up_line(struct sl_agent_core *core, struct agent_unit *unit,
     line->tokens = 0;
 }
 
-/* Results may outlive this process in the spool, so each says which file it came from. */
-static void put_file(const struct sl_agent_core *core, const char *model,
-                     struct sl_msg_result *result) {
+static const struct sl_agent_model *model_of(const struct sl_agent_core *core, const char *model) {
     for (uint32_t i = 0; i < core->config.model_count; i++) {
         if (strcmp(core->models[i].id, model) == 0) {
-            memcpy(result->model_sha256, core->models[i].sha256, sizeof result->model_sha256);
+            return &core->models[i];
         }
     }
+    return NULL;
 }
 
 /* Sends lines[0..count). False: they did not fit and one of them was given up; try again. */
@@ -72,6 +71,7 @@ static bool send_lines(struct sl_agent_core *core, struct sl_now now,
                        const struct agent_device *device, struct agent_unit *unit,
                        struct agent_line **lines, uint32_t count, bool last) {
     struct sl_msg_result_line out[SL_MSG_LINES_MAX];
+    const struct sl_agent_model *model = model_of(core, unit->model);
     for (uint32_t i = 0; i < count; i++) {
         bool ok = lines[i]->status == SL_LINE_OK;
         out[i] = (struct sl_msg_result_line){
@@ -80,12 +80,15 @@ static bool send_lines(struct sl_agent_core *core, struct sl_now now,
             .tokens = lines[i]->tokens,
             .vector_count = ok ? lines[i]->input_count : 0,
             .vectors = ok ? line_vectors(lines[i]) : NULL,
+            .limit = model && lines[i]->status == SL_LINE_TOO_LONG ? model->max_tokens : 0,
         };
     }
     struct sl_msg_result result = {
         .unit_id = unit->id, .line_count = count, .lines = out, .unit_done = last};
     sl_text_copy(result.device, sizeof result.device, device->info.key);
-    put_file(core, unit->model, &result);
+    if (model) { /* a result may outlive this process in the spool */
+        memcpy(result.model_sha256, model->sha256, sizeof result.model_sha256);
+    }
     struct sl_error err = {0};
     int rc = agent_result_add(core, now, &result, &err);
     for (uint32_t i = 0; i < count; i++) {

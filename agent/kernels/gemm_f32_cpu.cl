@@ -15,9 +15,9 @@
 #include "inc_vec.cl"
 #include "inc_weights.cl"
 
-/* Groups go through all panels with as much of A as stays in a core's second cache, then on to the
+/* Groups go through all panels with as much of A as a core's second cache holds, then on to the
  * next rows: neighbours share A, and B comes from further away only once for so many rows. */
-#define SWEEP_FLOATS 131072u
+#define SWEEP_FLOATS 262144u
 #define EPILOGUE_GELU 2u /* enum sl_gemm_epilogue; 1 is bias only */
 #define EPILOGUE_RESIDUAL 3u
 
@@ -30,19 +30,30 @@
 #define FOR_TILE VEC_JOIN(ROWS_, TILE_ROWS)
 #define FOR_REST VEC_JOIN(ROWS_, REST_ROWS)
 
-/* C's lines are asked for while the tile is computed, so that storing it does not wait for them. */
+/* Lines are asked for well before they are needed, so that nothing waits for them, and a few at a
+ * time, because a core has some twenty misses under way and the product needs them too: every
+ * ASK_STEPS of k one row of C, to be stored at the tile's end, and what the next tile reads of A at
+ * this k, into the second cache. Long rows (a block of one tile) the hardware fetches by itself,
+ * and asking costs more than it saves. */
+#define ASK_STEPS 32u
+#define LINE_FLOATS 16u
 #ifdef __has_builtin
 #if __has_builtin(__builtin_prefetch)
-#define PREFETCH(p) __builtin_prefetch(p, 1, 3);
+#define ASK_WRITE(p) __builtin_prefetch(p, 1, 3);
+#define ASK_READ(p) __builtin_prefetch(p, 0, 2);
 #endif
 #endif
-#ifndef PREFETCH
-#define PREFETCH(p)
+#ifndef ASK_WRITE
+#define ASK_WRITE(p)
+#define ASK_READ(p)
 #endif
 
-#define ASK_FOR(i)                                                                                 \
-    PREFETCH(c + (size_t)(row + i) * c_stride + col)                                               \
-    IF_RIGHT(PREFETCH(c + (size_t)(row + i) * c_stride + col + VW))
+#define ASK_C                                                                                      \
+    ASK_WRITE(c + c_at)                                                                            \
+    IF_RIGHT(ASK_WRITE(c + c_at + VW))
+#define ASK_A(i)                                                                                   \
+    ASK_READ(a_at + a_next + i * a_stride)                                                         \
+    ASK_READ(a_at + a_next + i * a_stride + LINE_FLOATS)
 #define DECLARE(i)                                                                                 \
     floatv c##i##l = (floatv)(0.0f);                                                               \
     IF_RIGHT(floatv c##i##r = (floatv)(0.0f);)
@@ -62,17 +73,27 @@
     }
 #define MAKE_TILE(FOR_ROWS)                                                                        \
     __global const float *a_at = a + (size_t)row * a_stride;                                       \
+    size_t a_next = row + 2u * TILE_ROWS <= rows ? (size_t)TILE_ROWS * a_stride : 0;               \
+    uint c_row = row;                                                                              \
     WEIGHT_BEGIN(b, panel, k, col % PANEL)                                                         \
-    FOR_ROWS(ASK_FOR)                                                                              \
     FOR_ROWS(DECLARE)                                                                              \
-    for (uint i = 0; i < k; i += WEIGHT_BLOCK) {                                                   \
-        WEIGHT_SCALES                                                                              \
-        for (uint step = 0; step < WEIGHT_BLOCK; step++) {                                         \
-            floatv b_left = WEIGHT_LEFT;                                                           \
-            IF_RIGHT(floatv b_right = WEIGHT_RIGHT;)                                               \
-            FOR_ROWS(MULTIPLY)                                                                     \
-            a_at++;                                                                                \
-            WEIGHT_NEXT                                                                            \
+    for (uint begin = 0; begin < k; begin += ASK_STEPS) {                                          \
+        uint end = min(begin + ASK_STEPS, k);                                                      \
+        size_t c_at = (size_t)c_row * c_stride + col;                                              \
+        ASK_C                                                                                      \
+        c_row = min(c_row + 1u, row_end - 1u);                                                     \
+        if (block_rows > TILE_ROWS) {                                                              \
+            FOR_ROWS(ASK_A)                                                                        \
+        }                                                                                          \
+        for (uint i = begin; i < end; i += WEIGHT_BLOCK) {                                         \
+            WEIGHT_SCALES                                                                          \
+            for (uint step = 0; step < WEIGHT_BLOCK; step++) {                                     \
+                floatv b_left = WEIGHT_LEFT;                                                       \
+                IF_RIGHT(floatv b_right = WEIGHT_RIGHT;)                                           \
+                FOR_ROWS(MULTIPLY)                                                                 \
+                a_at++;                                                                            \
+                WEIGHT_NEXT                                                                        \
+            }                                                                                      \
         }                                                                                          \
     }                                                                                              \
     FOR_ROWS(FINISH)
@@ -125,6 +146,9 @@ __kernel void gemm(STOP_ARGS, uint slot, uint first, __global const float *a,
         IF_RIGHT(floatv bias_right = LOADV(bias + col + VW);)
         uint row = row_begin;
         for (; row + TILE_ROWS <= row_end; row += TILE_ROWS) {
+            if (row + 2u * TILE_ROWS > row_end) {
+                ASK_WRITE(groups_ran) /* the next group on this core counts itself soon */
+            }
             MAKE_TILE(FOR_TILE)
         }
         for (; row < row_end; row += REST_ROWS) {

@@ -203,6 +203,19 @@ static int write_refused(struct writer *writer, uint32_t line, const struct sl_s
     return SL_OK;
 }
 
+static void too_long_text(const char *model, const struct sl_result_row *row, char *out,
+                          size_t size) {
+    int n = snprintf(out, size, "'input' has %u tokens; ", row->tokens);
+    if (row->dim > 0) {
+        snprintf(out + n, size - (size_t)n,
+                 "the maximum context length of the model '%s' is %u tokens for each text.", model,
+                 row->dim);
+    } else { /* its agent is an older one */
+        snprintf(out + n, size - (size_t)n,
+                 "each text must not exceed the max input tokens of the model '%s'.", model);
+    }
+}
+
 static int write_failed(struct writer *writer, const struct sl_result_row *row,
                         const struct sl_spool_line *spooled) {
     char message[256];
@@ -211,10 +224,7 @@ static int write_failed(struct writer *writer, const struct sl_result_row *row,
     const char *param = NULL;
     int status = 400;
     if (row->status == SL_LINE_TOO_LONG) {
-        snprintf(message, sizeof message,
-                 "'input' has %u tokens; each text must not exceed the max input tokens of the "
-                 "model '%s'.",
-                 row->tokens, writer->batch->model);
+        too_long_text(writer->batch->model, row, message, sizeof message);
         code = "context_length_exceeded";
         param = "input";
     } else if (row->status == SL_LINE_BAD_TOKEN) {

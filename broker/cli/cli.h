@@ -152,6 +152,7 @@ int sl_cli_order(struct sl_cli *cli, struct sl_error *err);
 int sl_cli_health(struct sl_cli *cli, struct sl_error *err);
 int sl_cli_settle(struct sl_cli *cli, struct sl_error *err);
 int sl_cli_events(struct sl_cli *cli, struct sl_error *err);
+int sl_cli_audit(struct sl_cli *cli, struct sl_error *err);
 int sl_cli_logs(struct sl_cli *cli, struct sl_error *err);
 int sl_cli_top(struct sl_cli *cli, struct sl_error *err);
 int sl_cli_agents(struct sl_cli *cli, struct sl_error *err);

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
- * `events`: what happened on the site. `logs`: the broker's log. Both can be followed: the broker
- * is asked again with the number of the last entry seen, also through its restarts. */
+ * `events`: what happened on the site. `audit`: who ordered what. `logs`: the broker's log. All can
+ * be followed until whoever reads them is gone: the broker is asked again with the number of the
+ * last entry seen, also through its restarts. */
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "broker/cli/cli.h"
+#include "proto/base/clock.h"
 
 #define POLL_MS 500
 #define PAGE 1000
@@ -17,6 +19,8 @@ struct follow {
     const char *number; /* key of their number */
     const char *last;   /* key of the newest number */
     const char *query;  /* "/api/v1/logs?level=warn&" */
+    const char *first;  /* of the first page only, "since=...&"; or empty */
+    bool newest_first;  /* so the first page comes */
     void (*print)(const struct sl_cli *cli, const json_t *entry);
     bool away; /* it was said that the broker does not answer */
     char started[40];
@@ -62,10 +66,27 @@ static void print_line(const struct sl_cli *cli, const json_t *line) {
     puts(text.data ? text.data : "");
 }
 
-static void print_entries(const struct follow *f, const struct sl_cli_answer *answer) {
+static void print_audit(const struct sl_cli *cli, const json_t *entry) {
+    static const char *const keys[] = {"actor", "action", "subject", "detail"};
+    SL_AUTO_BUF struct sl_buf text = {0};
+    (void)cli;
+    sl_cli_value(entry, "at", SL_CLI_TIME, &text);
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        const char *value = sl_cli_text(entry, keys[i]);
+        if (value[0]) {
+            sl_cli_clean(&text, "  ");
+            sl_cli_clean(&text, value);
+        }
+    }
+    puts(text.data ? text.data : "");
+}
+
+static void print_entries(const struct follow *f, const struct sl_cli_answer *answer,
+                          bool newest_first) {
     const json_t *entries = sl_cli_find(answer->json, f->list);
-    for (size_t i = 0; i < json_array_size(entries); i++) {
-        const json_t *entry = json_array_get(entries, i);
+    size_t count = json_array_size(entries);
+    for (size_t i = 0; i < count; i++) {
+        const json_t *entry = json_array_get(entries, newest_first ? count - 1 - i : i);
         if (f->cli->json) { /* one object a line, so that what follows can be piped */
             char *text = json_dumps(entry, JSON_COMPACT);
             puts(text ? text : "");
@@ -113,7 +134,7 @@ static int one_turn(struct follow *f, int64_t *after, struct sl_error *err) {
         f->away = false;
         bool anew = f->started[0] && strcmp(f->started, sl_cli_text(answer.json, "started")) != 0;
         if (!anew) { /* else its first lines are asked for in the next turn */
-            print_entries(f, &answer);
+            print_entries(f, &answer, false);
         }
         *after = next_after(f, &answer, *after);
     }
@@ -127,11 +148,11 @@ static bool pause_while_read(void) {
 }
 
 static int show(struct follow *f, uint32_t limit, bool follow, struct sl_error *err) {
-    char path[200];
+    char path[300];
     int64_t after = 0;
     {
         SL_CLI_AUTO_ANSWER struct sl_cli_answer answer = {0};
-        snprintf(path, sizeof path, "%slimit=%u", f->query, limit);
+        snprintf(path, sizeof path, "%s%slimit=%u", f->query, f->first ? f->first : "", limit);
         int rc = sl_cli_get(f->cli, path, &answer, err);
         if (rc) {
             return rc;
@@ -140,7 +161,7 @@ static int show(struct follow *f, uint32_t limit, bool follow, struct sl_error *
             sl_cli_print_json(&answer);
             return SL_OK;
         }
-        print_entries(f, &answer);
+        print_entries(f, &answer, f->newest_first);
         sl_text_copy(f->started, sizeof f->started, sl_cli_text(answer.json, "started"));
         after = number_of(answer.json, f->last);
     }
@@ -200,6 +221,41 @@ int sl_cli_events(struct sl_cli *cli, struct sl_error *err) {
                        .last = "newest",
                        .query = query.data,
                        .print = print_event};
+    return show(&f, limit, follow, err);
+}
+
+int sl_cli_audit(struct sl_cli *cli, struct sl_error *err) {
+    const char *limit_text = NULL, *since = NULL;
+    bool follow = false;
+    uint32_t limit = 0;
+    struct sl_wall time;
+    const struct sl_cli_option options[] = {{"--limit", &limit_text, NULL},
+                                            {"--since", &since, NULL},
+                                            {"--follow", NULL, &follow},
+                                            {NULL, NULL, NULL}};
+    int rc = sl_cli_options(cli, options, 0, 0, err);
+    rc = rc ? rc : read_limit(cli, limit_text, &limit, err);
+    if (rc == SL_OK && since && sl_wall_parse(since, &time) != SL_OK) {
+        rc = sl_cli_usage(cli, err, "--since: '%.60s' is no time such as 2026-11-22T17:00:00Z",
+                          since);
+    }
+    if (rc) {
+        return rc;
+    }
+    SL_AUTO_BUF struct sl_buf first = {0};
+    if (since) {
+        sl_buf_printf(&first, "since=");
+        sl_cli_escape(&first, since);
+        sl_buf_printf(&first, "&");
+    }
+    struct follow f = {.cli = cli,
+                       .list = "audit",
+                       .number = "id",
+                       .last = "newest",
+                       .query = "/api/v1/audit?",
+                       .first = first.data,
+                       .newest_first = true,
+                       .print = print_audit};
     return show(&f, limit, follow, err);
 }
 

@@ -155,6 +155,27 @@ const char *sl_core_name_trouble(const struct sl_broker_core *core, const char *
 
 /* ---- rows ---- */
 
+/* What people watch says it too, and who it was. Joining and revoking have events of their own. */
+static void note_order(struct sl_broker_core *core, const char *actor, const char *action,
+                       const char *subject) {
+    static const struct {
+        const char *action, *done;
+    } orders[] = {
+        {"agents.enroll", "may join with a new token: enrolled"},
+        {"agents.approve", "is approved"},
+        {"agents.reject", "is rejected"},
+        {"agents.rotate", "is to make a new key: ordered"},
+        {"agents.rotate.key", "has a new key: made"},
+        {"agents.rotate.over", "has its new key alone now: ended"},
+    };
+    for (size_t i = 0; i < sizeof orders / sizeof orders[0]; i++) {
+        if (strcmp(orders[i].action, action) == 0) {
+            sl_core_event_note(core, SL_SEVERITY_INFO, action, SL_CORE_NONE, SL_CORE_NONE,
+                               "%s %s by %s", subject, orders[i].done, actor);
+        }
+    }
+}
+
 void sl_core_audit(struct sl_broker_core *core, const char *actor, const char *action,
                    const char *subject, const char *detail) {
     struct sl_op op = {.kind = SL_OP_AUDIT};
@@ -164,6 +185,7 @@ void sl_core_audit(struct sl_broker_core *core, const char *actor, const char *a
     sl_text_copy(op.audit.detail, sizeof op.audit.detail, detail);
     op.audit.at = core->now.wall;
     sl_core_op(core, &op);
+    note_order(core, actor, action, subject);
 }
 
 uint32_t sl_core_agent_add(struct sl_broker_core *core, const struct sl_agent_row *row) {
@@ -329,7 +351,8 @@ static void revoke_agent(struct sl_broker_core *core, uint32_t agent,
     sl_core_tokens_withdraw(core, row->name);
     uint32_t node = sl_core_node_find(core, row->id);
     sl_core_event_note(core, SL_SEVERITY_WARN, "agents.revoke", node, SL_CORE_NONE,
-                       "%s is revoked: its leases run out, it is heard no more", row->name);
+                       "%s is revoked by %s: its leases run out, it is heard no more", row->name,
+                       event->actor);
     if (node != SL_CORE_NONE) {
         cut_off(core, node);
     }

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "broker/core/core_internal.h"
-#include "proto/base/mutant.h"
 #include "proto/wire/sha256.h"
 
 /* Fits a text for people (SL_WHY_MAX) with a batch's id. */
@@ -46,7 +45,7 @@ bool sl_core_file_is(const char *file, const uint8_t sha256[SL_MSG_SHA256_BYTES]
 
 bool sl_core_file_fits(const struct sl_broker_core *core, uint32_t dev,
                        const struct sl_core_batch *batch) {
-    if (batch->row.model_sha256[0] == '\0' || SL_MUTANT(other_file_served)) {
+    if (batch->row.model_sha256[0] == '\0') {
         return true;
     }
     const struct sl_core_model *model =
@@ -57,8 +56,7 @@ bool sl_core_file_fits(const struct sl_broker_core *core, uint32_t dev,
 bool sl_core_file_refuses(struct sl_broker_core *core, uint32_t dev, struct sl_core_batch *batch,
                           const uint8_t sha256[SL_MSG_SHA256_BYTES]) {
     char hex[HEX + 1];
-    if (batch->row.model_sha256[0] == '\0' || !sl_msg_sha256_said(sha256) ||
-        SL_MUTANT(other_file_taken)) {
+    if (batch->row.model_sha256[0] == '\0' || !sl_msg_sha256_said(sha256)) {
         return false;
     }
     to_hex(sha256, hex);

@@ -147,6 +147,7 @@ static void take_failed(struct taking *t, const struct sl_msg_result_line *line,
     struct sl_result_row row = {0};
     fill_row(t, line, &row);
     row.status = status;
+    row.dim = status == SL_LINE_TOO_LONG ? line->limit : 0;
     finish_line(t, &row, false);
 }
 

@@ -96,7 +96,7 @@ struct sl_result_row {
     enum sl_line_status status;
     uint32_t tokens;
     uint32_t vector_count;
-    uint32_t dim;
+    uint32_t dim;     /* of its vectors; of a line that was TOO_LONG: the limit, 0: not known */
     uint8_t *vectors; /* [vector_count][dim] little-endian f32, malloc'ed; NULL when not OK */
     int64_t amount_nusd;
     struct sl_wall at;
@@ -182,6 +182,7 @@ struct sl_audit_row {
     char subject[SL_MSG_KEY_MAX];
     char detail[SL_WHY_MAX];
     struct sl_wall at;
+    uint64_t id; /* given by the store, rising */
 };
 
 struct sl_op_meta { /* one row of `meta` */

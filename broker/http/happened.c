@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What happened on the site (the store's events), and the broker's newest log lines. Both are lists
- * with rising numbers: who follows one asks again with the last number that it has seen. */
+ * What happened on the site (the store's events), what people did (its audit), and the broker's
+ * newest log lines. All are lists with rising numbers: who follows one asks again with the last
+ * number that it has seen. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -101,6 +102,65 @@ enum sl_step sl_h_events(struct sl_http_call *call, struct sl_reader *reader) {
     enum sl_step step = list_events(call, reader, list);
     free(list);
     return step;
+}
+
+/* ---- the audit ---- */
+
+static int list_audit(void *arg, const void *row) {
+    struct sl_json *json = arg;
+    const struct sl_audit_row *audit = row;
+    sl_json_open(json, NULL, '{');
+    sl_json_uint(json, "id", audit->id);
+    sl_json_time(json, "at", audit->at);
+    sl_json_text(json, "actor", audit->actor);
+    sl_json_text(json, "action", audit->action);
+    sl_json_text(json, "subject", audit->subject);
+    sl_json_text(json, "detail", audit->detail);
+    sl_json_close(json, '}');
+    return 0;
+}
+
+/* ?since=TIME. False: the answer is set. */
+static bool read_since(struct sl_http_call *call, struct sl_wall *ret_since) {
+    char text[64] = "";
+    ret_since->ms = 0;
+    if (sl_call_query(call, "since", text, sizeof text) && sl_wall_parse(text, ret_since)) {
+        sl_call_error(call, 400, "invalid_value", "since",
+                      "'since' is a time such as 2026-11-22T17:00:00Z.");
+        return false;
+    }
+    return true;
+}
+
+enum sl_step sl_h_audit(struct sl_http_call *call, struct sl_reader *reader) {
+    struct sl_error err = {0};
+    struct sl_wall since = {0};
+    uint64_t after = 0, newest = 0;
+    uint32_t limit = 0;
+    bool given = false;
+    struct sl_json *json = &call->out;
+    if (!sl_call_query_limit(call, 1, LIST_MAX, LIST_DEFAULT, &limit) ||
+        !read_after(call, &given, &after) || !read_since(call, &since)) {
+        return SL_STEP_REPLY;
+    }
+    if (given && since.ms != 0) {
+        return sl_call_error(call, 400, "invalid_value", "since",
+                             "'after' goes on behind an entry; leave 'since' out.");
+    }
+    sl_json_open(json, NULL, '{');
+    sl_json_open(json, "audit", '[');
+    int rc = sl_reader_audit_high(reader, &newest, &err);
+    if (rc == SL_OK) {
+        rc = given ? sl_reader_audit_after(reader, after, limit, list_audit, json, &err)
+                   : sl_reader_audit(reader, since, limit, list_audit, json, &err);
+    }
+    if (rc != SL_OK) {
+        return sl_call_trouble(call, &err);
+    }
+    sl_json_close(json, ']');
+    sl_json_uint(json, "newest", newest);
+    sl_json_close(json, '}');
+    return sl_call_ok(call);
 }
 
 /* ---- the log ---- */

@@ -6,7 +6,6 @@
 
 #include "broker/http/batch_json.h"
 #include "broker/http/batches.h"
-#include "broker/store/events.h"
 
 #define HISTORY_DEVICE 20
 #define HISTORY_DEFAULT 50
@@ -147,35 +146,6 @@ static enum sl_step add_switches(struct sl_http_call *call, struct sl_reader *re
 enum sl_step sl_h_switches(struct sl_http_call *call, struct sl_reader *reader) {
     (void)reader;
     return sl_call_ask_view(call, SL_HTTP_VIEW_SWITCHES, NULL, add_switches);
-}
-
-static int list_audit(void *arg, const void *row) {
-    struct sl_json *json = arg;
-    const struct sl_audit_row *audit = row;
-    sl_json_open(json, NULL, '{');
-    sl_json_time(json, "at", audit->at);
-    sl_json_text(json, "actor", audit->actor);
-    sl_json_text(json, "action", audit->action);
-    sl_json_text(json, "subject", audit->subject);
-    sl_json_text(json, "detail", audit->detail);
-    sl_json_close(json, '}');
-    return 0;
-}
-
-enum sl_step sl_h_audit(struct sl_http_call *call, struct sl_reader *reader) {
-    uint32_t limit = 0;
-    struct sl_error err = {0};
-    if (!sl_call_query_limit(call, 1, HISTORY_MAX, HISTORY_DEFAULT, &limit)) {
-        return SL_STEP_REPLY;
-    }
-    sl_json_open(&call->out, NULL, '{');
-    sl_json_open(&call->out, "audit", '[');
-    if (sl_reader_audit(reader, limit, list_audit, &call->out, &err) != SL_OK) {
-        return sl_call_trouble(call, &err);
-    }
-    sl_json_close(&call->out, ']');
-    sl_json_close(&call->out, '}');
-    return sl_call_ok(call);
 }
 
 /* ---- /metrics, /healthz, /readyz ---- */

@@ -455,15 +455,35 @@ static bool fill_audit(sqlite3_stmt *stmt, struct sl_audit_row *row) {
     good &= sl_column_text(stmt, 2, row->subject, sizeof row->subject);
     good &= sl_column_text(stmt, 3, row->detail, sizeof row->detail);
     row->at = column_wall(stmt, 4);
+    row->id = (uint64_t)sqlite3_column_int64(stmt, 5);
     return good;
 }
 
-int sl_reader_audit(struct sl_reader *r, uint32_t limit, sl_row_cb cb, void *arg,
-                    struct sl_error *err) {
-    PREPARE(stmt, "SELECT actor,action,subject,detail,at_ms FROM audit ORDER BY seq DESC LIMIT ?1")
-    sqlite3_bind_int64(stmt, 1, limit);
+int sl_reader_audit(struct sl_reader *r, struct sl_wall since, uint32_t limit, sl_row_cb cb,
+                    void *arg, struct sl_error *err) {
+    PREPARE(stmt, "SELECT actor,action,subject,detail,at_ms,seq FROM audit WHERE at_ms>=?1"
+                  " ORDER BY seq DESC LIMIT ?2")
+    sqlite3_bind_int64(stmt, 1, since.ms);
+    sqlite3_bind_int64(stmt, 2, limit);
     FOR_ROWS(stmt, struct sl_audit_row, fill_audit);
     return SL_OK;
+}
+
+int sl_reader_audit_after(struct sl_reader *r, uint64_t after, uint32_t limit, sl_row_cb cb,
+                          void *arg, struct sl_error *err) {
+    PREPARE(stmt, "SELECT actor,action,subject,detail,at_ms,seq FROM audit WHERE seq>?1"
+                  " ORDER BY seq LIMIT ?2")
+    sqlite3_bind_int64(stmt, 1, after > INT64_MAX ? INT64_MAX : (sqlite3_int64)after);
+    sqlite3_bind_int64(stmt, 2, limit);
+    FOR_ROWS(stmt, struct sl_audit_row, fill_audit);
+    return SL_OK;
+}
+
+int sl_reader_audit_high(struct sl_reader *r, uint64_t *ret_id, struct sl_error *err) {
+    int64_t id = 0;
+    int rc = sl_store_int(r->db, "SELECT coalesce(max(seq),0) FROM audit", &id, err);
+    *ret_id = rc == SL_OK ? (uint64_t)id : 0;
+    return rc;
 }
 
 static bool fill_account(sqlite3_stmt *stmt, struct sl_account_row *row) {

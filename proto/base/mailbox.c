@@ -69,12 +69,12 @@ void sl_mailbox_destroy(struct sl_mailbox *box) {
     free(box);
 }
 
-static void raise_fd(struct sl_mailbox *box) {
-    if (box->fd < 0) {
+static void raise_fd(int fd) {
+    if (fd < 0) {
         return;
     }
     uint64_t one = 1;
-    ssize_t n = write(box->fd, &one, sizeof one);
+    ssize_t n = write(fd, &one, sizeof one);
     (void)n; /* only fails when the counter is saturated, and then it is readable anyway */
 }
 
@@ -87,46 +87,46 @@ static void lower_fd(struct sl_mailbox *box) {
     (void)n;
 }
 
-static void push_locked(struct sl_mailbox *box, const void *item) {
+/* Unlocks. The reader is woken only then: it may run at once, on this core, and would find the lock
+ * held and sleep again. */
+static void push_unlock(struct sl_mailbox *box, const void *item) {
     size_t at = (box->head + box->count) % box->capacity;
     memcpy(box->items + at * box->item_size, item, box->item_size);
-    if (box->count++ == 0) {
-        raise_fd(box);
-    }
+    int fd = box->count++ == 0 ? box->fd : -1;
+    pthread_mutex_unlock(&box->lock);
+    raise_fd(fd);
     pthread_cond_signal(&box->not_empty);
 }
 
 int sl_mailbox_put(struct sl_mailbox *box, const void *item) {
-    int rc = SL_OK;
     pthread_mutex_lock(&box->lock);
-    if (box->closed) {
-        rc = -SL_CLOSED;
-    } else if (box->count == box->capacity) {
-        rc = -SL_AGAIN;
-    } else {
-        push_locked(box, item);
+    if (!box->closed && box->count < box->capacity) {
+        push_unlock(box, item);
+        return SL_OK;
     }
+    int rc = box->closed ? -SL_CLOSED : -SL_AGAIN;
     pthread_mutex_unlock(&box->lock);
     return rc;
 }
 
 int sl_mailbox_put_wait(struct sl_mailbox *box, const void *item) {
-    int rc = SL_OK;
     pthread_mutex_lock(&box->lock);
     while (!box->closed && box->count == box->capacity) {
         pthread_cond_wait(&box->not_full, &box->lock);
     }
-    if (box->closed) {
-        rc = -SL_CLOSED;
-    } else {
-        push_locked(box, item);
+    if (!box->closed) {
+        push_unlock(box, item);
+        return SL_OK;
     }
     pthread_mutex_unlock(&box->lock);
-    return rc;
+    return -SL_CLOSED;
 }
 
 static bool pop_locked(struct sl_mailbox *box, void *ret_item) {
     if (box->count == 0) {
+        if (!box->closed) {
+            lower_fd(box); /* raised for an item that somebody took before that */
+        }
         return false;
     }
     memcpy(ret_item, box->items + box->head * box->item_size, box->item_size);
@@ -180,7 +180,7 @@ int sl_mailbox_take_wait(struct sl_mailbox *box, int64_t timeout_ns, void *ret_i
 void sl_mailbox_close(struct sl_mailbox *box) {
     pthread_mutex_lock(&box->lock);
     box->closed = true;
-    raise_fd(box);
+    raise_fd(box->fd);
     pthread_cond_broadcast(&box->not_empty);
     pthread_cond_broadcast(&box->not_full);
     pthread_mutex_unlock(&box->lock);

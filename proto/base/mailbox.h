@@ -18,7 +18,9 @@ struct sl_mailbox;
 
 int sl_mailbox_create(size_t item_size, size_t capacity, struct sl_mailbox **ret_box,
                       struct sl_error *err);
-void sl_mailbox_destroy(struct sl_mailbox *box); /* items inside are dropped as bytes */
+/* Items inside are dropped as bytes. Every put must have returned: that its item was taken is not
+ * enough, since the reader is woken last. */
+void sl_mailbox_destroy(struct sl_mailbox *box);
 SL_DEFINE_AUTO(sl_mailbox, sl_mailbox_destroy)
 
 /* SL_OK, -SL_AGAIN when full, -SL_CLOSED after sl_mailbox_close. */

@@ -53,8 +53,6 @@
     X(jump_not_confirmed, "one source alone may jump as far as it likes, at once")                 \
     X(lost_lines_kept, "the lines of a unit that was closed wait for its result for ever")         \
     X(lost_unit_unnoticed, "a unit that was lost on the way is never missed")                      \
-    X(other_file_served, "work of a batch goes to a device with another file of its model")        \
-    X(other_file_taken, "a batch takes vectors of another file of its model")                      \
     X(done_lines_forgotten, "after a restart, finished lines are issued again")                    \
     X(units_forgotten, "after a restart, issued units are unknown")                                \
     X(batch_done_early, "a batch is completed while its last line is open")                        \

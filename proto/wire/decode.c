@@ -319,6 +319,7 @@ static int get_result(const struct reader *r, const Sluice__V1__Result *in,
         lines[i].line = in->lines[i]->line;
         lines[i].status = (enum sl_line_status)in->lines[i]->status;
         lines[i].tokens = in->lines[i]->tokens;
+        lines[i].limit = in->lines[i]->limit;
         rc = get_vectors(r, in->lines[i], &lines[i]);
     }
     return rc;

@@ -324,12 +324,10 @@ static void put_result_line(struct scratch *s, const struct sl_msg_result_line *
     out->line = line->line;
     out->status = (Sluice__V1__LineStatus)line->status;
     out->tokens = line->tokens;
+    out->limit = line->limit;
     out->vectors = take_items(s, line->vector_count, sizeof **out->vectors);
-    if (!out->vectors) {
-        return;
-    }
-    out->n_vectors = line->vector_count;
-    for (uint32_t i = 0; i < line->vector_count; i++) {
+    out->n_vectors = out->vectors ? line->vector_count : 0;
+    for (uint32_t i = 0; out->vectors && i < line->vector_count; i++) {
         const struct sl_msg_vector *v = &line->vectors[i];
         sluice__v1__vector__init(out->vectors[i]);
         out->vectors[i]->input = v->input;

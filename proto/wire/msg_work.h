@@ -60,6 +60,7 @@ struct sl_msg_result_line {
     uint32_t tokens; /* exact usage of the whole line; for TOO_LONG the length that was too long */
     uint32_t vector_count; /* inputs of the line, all of them */
     const struct sl_msg_vector *vectors;
+    uint32_t limit; /* of TOO_LONG: how many tokens would have been taken; 0: not said */
 };
 
 struct sl_msg_result {

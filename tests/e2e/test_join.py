@@ -179,6 +179,26 @@ class TestLife(JoinCase):
         for action in ("agents.enroll", "agents.join", "agents.approve", "agents.rotate", "agents.rotate.key",
                        "agents.revoke"):
             self.assertIn(action, actions)
+        shown = self.sluice("audit", "--limit", "1000")
+        events = self.sluice("events", "--limit", "1000")
+        actor = self.site.api("GET", "/api/v1/audit")["audit"][0]["actor"]
+        for action, text in (("agents.enroll", "enrolled by " + actor), ("agents.approve", "is approved by " + actor),
+                             ("agents.rotate", "ordered by " + actor), ("agents.rotate.key", "made by agent"),
+                             ("agents.revoke", "is revoked by " + actor)):
+            self.assertIn(action + "  alpha", shown)
+            self.assertIn(text, events)
+        self.assertLess(shown.index("agents.approve"), shown.index("agents.revoke"))  # oldest first
+        self.assertEqual(self.sluice("audit", "--since", "2100-01-01"), "")
+        self.assertEqual(len(self.sluice("audit", "--limit", "2").splitlines()), 2)
+        page = json.loads(self.sluice("audit", "--json", "--since", "2020-01-01T00:00:00Z"))
+        ids = [a["id"] for a in page["audit"]]
+        self.assertEqual((ids, page["newest"]), (sorted(set(ids), reverse=True), ids[0]))
+        after = self.site.api("GET", f"/api/v1/audit?after={ids[2]}&limit=1")
+        self.assertEqual([a["id"] for a in after["audit"]], [ids[1]])
+        self.assertIn("--since", self.sluice("audit", "--since", "soon", code=2))
+        for bad in ("since=soon", "after=x", "limit=0", "after=1&since=2020-01-01"):
+            with self.assertRaises(Exception):
+                self.site.api("GET", "/api/v1/audit?" + bad)
         # The name is free again, and the devices go to whoever has it then.
         self.agents[0].terminate()
         self.agents[0].wait(30)

@@ -195,7 +195,7 @@ static void read_all(struct sl_reader *r) {
     check_read(sl_reader_results(r, "b1", true, count_row, NULL, &e), &e);
     check_read(sl_reader_directives(r, "n/0", 20, count_row, NULL, &e), &e);
     check_read(sl_reader_transfers(r, 0, 1000, count_row, NULL, &e), &e);
-    check_read(sl_reader_audit(r, 100, count_row, NULL, &e), &e);
+    check_read(sl_reader_audit(r, (struct sl_wall){0}, 100, count_row, NULL, &e), &e);
     check_read(sl_reader_accounts(r, count_row, NULL, &e), &e);
     check_read(sl_reader_share_totals(r, &totals, &e), &e);
     int rc = sl_reader_batch(r, "b1", &batch, &e);

@@ -121,7 +121,7 @@ static void commit_site(struct sl_store *store) {
                        .mode = SL_MODE_HASH,
                        .actor = "key_1",
                        .at = at}},
-        {.kind = SL_OP_AUDIT, .audit = {"key_1", "pin", "n/0", "hash", at}},
+        {.kind = SL_OP_AUDIT, .audit = {"key_1", "pin", "n/0", "hash", at, 0}},
         {.kind = SL_OP_PRICE, .price = {"hashprice", 5, at, at}},
         {.kind = SL_OP_META, .meta = {"counters", "1 0 0 0 1 7 2 0"}},
         {.kind = SL_OP_META, .meta = {"rem.hash", "17"}},

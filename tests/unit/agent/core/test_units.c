@@ -107,6 +107,7 @@ static void over_long_and_many_inputs(void **state) {
             if (line->line == 9) {
                 assert_int_equal(line->status, SL_LINE_TOO_LONG);
                 assert_int_equal(line->tokens, 22);
+                assert_int_equal(line->limit, 16);
                 assert_int_equal(line->vector_count, 0);
             } else {
                 assert_int_equal(line->status, SL_LINE_OK);

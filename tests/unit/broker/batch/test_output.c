@@ -39,7 +39,7 @@ static const char *const input[] = {TEST_LINE("a\\\"b", TEST_BODY("[\"x\",\"y\"]
 static const struct sl_result_row rows[] = {
     {.line = 0, .status = SL_LINE_OK, .tokens = 6, .vector_count = 2, .dim = 2, .vectors = vectors},
     {.line = 2, .status = SL_LINE_OK, .tokens = 3, .vector_count = 1, .dim = 2, .vectors = vectors},
-    {.line = 3, .status = SL_LINE_TOO_LONG, .tokens = 600},
+    {.line = 3, .status = SL_LINE_TOO_LONG, .tokens = 600, .dim = 512},
     {.line = 5,
      .status = SL_LINE_OK,
      .tokens = 3,
@@ -122,7 +122,8 @@ static void expect_errors(const char *dir, const struct sl_file_row *error) {
         assert_string_equal(json_string_value(json_object_get(fault, "code")), expected[i].code);
         if (i == 1) {
             assert_non_null(strstr(json_string_value(json_object_get(fault, "message")),
-                                   "must not exceed the max input tokens"));
+                                   "'input' has 600 tokens; the maximum context length of the "
+                                   "model 'm' is 512 tokens"));
         }
         json_decref(line);
     }

@@ -113,11 +113,19 @@ static void test_tenants_fault_is_not_billed(void **state) {
     struct world w;
     start(&w, 100);
     struct sl_unit_row unit = *world_unit(&w, "a/0", 1);
-    world_line(&w, &unit, unit.lines[0], SL_LINE_TOO_LONG, 600, false, 0);
+    struct sl_msg_result_line one = {
+        .line = unit.lines[0], .status = SL_LINE_TOO_LONG, .tokens = 600, .limit = 512};
+    struct sl_msg msg = {.kind = SL_MSG_RESULT};
+    msg.result.result_id = ++w.result_id;
+    msg.result.unit_id = unit.unit_id;
+    msg.result.line_count = 1;
+    msg.result.lines = &one;
+    world_msg(&w, "a", 1, w.core->nodes[0].session, &msg);
     world_line(&w, &unit, unit.lines[1], SL_LINE_BAD_TOKEN, 0, false, 0);
     assert_int_equal((int64_t)world_balance(&w, "revenue:lease"), 0);
     assert_int_equal(world_stored_batch(&w, "b1")->lines_failed, 2);
     assert_int_equal(w.store->results[0].status, SL_LINE_TOO_LONG);
+    assert_int_equal(w.store->results[0].dim, 512); /* for the text of its error */
     assert_int_equal(w.store->results[1].status, SL_LINE_BAD_TOKEN);
     assert_string_equal(world_view(&w, "a/0").state, "leased");
     world_check(&w);

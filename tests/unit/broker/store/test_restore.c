@@ -67,7 +67,8 @@ static void check_restored(struct place *p, int64_t at_ms) {
     assert_true(high.unit_id == (uint64_t)at_ms * 1024); /* not 41 */
     assert_true(high.epoch_floor == high.unit_id);
     int audited = 0;
-    assert_int_equal(sl_reader_audit(r, 10, count_rows, &audited, &err), SL_OK);
+    assert_int_equal(sl_reader_audit(r, (struct sl_wall){0}, 10, count_rows, &audited, &err),
+                     SL_OK);
     assert_true(audited >= 1);
     sl_store_close(f->store);
     f->store = NULL;

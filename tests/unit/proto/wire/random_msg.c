@@ -282,6 +282,7 @@ static void result_line(struct random_msg *r, struct sl_msg_result_line *line, u
     line->line = index * 7 + random_msg_below(r, 7);
     line->status = (enum sl_line_status)(1 + random_msg_below(r, 4));
     line->tokens = (uint32_t)figure(r);
+    line->limit = (uint32_t)figure(r);
     if (line->status != SL_LINE_OK) {
         return;
     }
@@ -479,7 +480,7 @@ static bool same_result(const struct sl_msg_result *a, const struct sl_msg_resul
         const struct sl_msg_result_line *x = &a->lines[i];
         const struct sl_msg_result_line *y = &b->lines[i];
         if (x->line != y->line || x->status != y->status || x->tokens != y->tokens ||
-            x->vector_count != y->vector_count) {
+            x->limit != y->limit || x->vector_count != y->vector_count) {
             return false;
         }
         for (uint32_t k = 0; k < x->vector_count; k++) {

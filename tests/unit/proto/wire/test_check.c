@@ -41,8 +41,8 @@ static void sample_work(struct sample *s) {
     s->shares[1] = (struct sl_msg_share){.share_id = 2, .device = "gpu-0", .outcome = 4};
     s->vectors[0] = (struct sl_msg_vector){0, 1, 2, s->floats};
     s->vectors[1] = (struct sl_msg_vector){1, 1, 2, s->floats};
-    s->result_lines[0] = (struct sl_msg_result_line){3, SL_LINE_OK, 2, 2, s->vectors};
-    s->result_lines[1] = (struct sl_msg_result_line){4, SL_LINE_TOO_LONG, 900, 0, NULL};
+    s->result_lines[0] = (struct sl_msg_result_line){3, SL_LINE_OK, 2, 2, s->vectors, 0};
+    s->result_lines[1] = (struct sl_msg_result_line){4, SL_LINE_TOO_LONG, 900, 0, NULL, 512};
     s->inputs[0] = (struct sl_msg_input){.text = "a\0b", .bytes = 3};
     s->inputs[1] = (struct sl_msg_input){.text = "", .bytes = 0};
     s->unit_lines[0] = (struct sl_msg_unit_line){.line = 7, .input_count = 2, .inputs = s->inputs};
