@@ -9,6 +9,7 @@
  * Kept: per device what is not stored yet, stored once an interval (OP_AGAINST); per policy the
  * sums of the site, in META with the other shadows. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "broker/core/core_internal.h"
@@ -34,13 +35,16 @@ static int64_t as_int64(sl_i128 v) {
     return v > INT64_MAX ? INT64_MAX : v < INT64_MIN ? INT64_MIN : (int64_t)v;
 }
 
-/* Exact, as long as what a device earns between two rows fits a row at all. */
+/* Exact, as long as what a device earns between two rows fits a row at all. Mad prices, or years,
+ * do not fit the sum: whole nano-USD move out of it. */
 static void add_sum(struct sl_core_against *own, uint32_t i, sl_i128 delta) {
-    sl_i128 rest = own->rest[i] + delta;
-    bool small = rest <= INT64_MAX && rest >= INT64_MIN; /* else a long division */
-    sl_i128 whole = small ? (int64_t)rest / MS_PER_H : rest / MS_PER_H;
-    own->nusd[i] = as_int64(own->nusd[i] + whole);
-    own->rest[i] = (int32_t)(rest - whole * MS_PER_H);
+    sl_i128 sum = own->sum[i] + delta;
+    if (sum > INT64_MAX || sum < INT64_MIN) {
+        own->more = own->more ? own->more : sl_core_calloc(1, sizeof *own->more);
+        (*own->more)[i] = as_int64((*own->more)[i] + sum / MS_PER_H);
+        sum %= MS_PER_H;
+    }
+    own->sum[i] = (int64_t)sum;
 }
 
 /* A mode that was not possible at that moment: idle, at what idle costs. */
@@ -160,10 +164,16 @@ void sl_core_against_class(struct sl_broker_core *core, uint32_t index,
     core->against_dirty = true;
 }
 
+void sl_core_against_drop(struct sl_core_against *own) {
+    free(own->more);
+    own->more = NULL;
+}
+
 /* Once an interval, and at the end: a row a device. */
 static void store_device(struct sl_broker_core *core, uint32_t dev) {
     struct sl_core_against *own = &core->fleet.against[dev];
     struct sl_op op = {.kind = SL_OP_AGAINST};
+    sl_i128 left[SL_AGAINST_COUNT];
     if (own->span_ms == 0) {
         return;
     }
@@ -171,12 +181,15 @@ static void store_device(struct sl_broker_core *core, uint32_t dev) {
     op.against.at = core->now.wall;
     op.against.span_ms = own->span_ms;
     for (uint32_t i = 0; i < SL_AGAINST_COUNT; i++) {
-        sl_i128 sum = (sl_i128)own->nusd[i] * MS_PER_H + own->rest[i];
+        sl_i128 sum = own->sum[i] + (sl_i128)(own->more ? (*own->more)[i] : 0) * MS_PER_H;
         int64_t nusd = as_int64(divided(sum));
         op.against.nusd[i] = nusd;
-        own->nusd[i] = 0;
-        own->rest[i] = 0;
-        add_sum(own, i, sum - (sl_i128)nusd * MS_PER_H); /* what rounding left: the next row's */
+        left[i] = sum - (sl_i128)nusd * MS_PER_H; /* what rounding left: the next row's */
+        own->sum[i] = 0;
+    }
+    sl_core_against_drop(own);
+    for (uint32_t i = 0; i < SL_AGAINST_COUNT; i++) {
+        add_sum(own, i, left[i]);
     }
     own->span_ms = 0;
     sl_core_op(core, &op);

@@ -68,6 +68,15 @@ static void take_costs(struct sl_broker_core *core, uint32_t index, uint32_t dev
     }
 }
 
+bool sl_core_classes_may_step(const struct sl_broker_core *core) {
+    return prices_are_known(core);
+}
+
+bool sl_core_class_is_due(const struct sl_broker_core *core, uint32_t index) {
+    const struct sl_core_class *class = &core->classes[index];
+    return !class->stepped || core->now.mono.ns >= class->next_ns;
+}
+
 /* Steps stand on a grid, however late a tick comes; after a pause the grid begins anew. */
 static bool is_due(struct sl_core_class *class, int64_t now_ns, int64_t step_ms) {
     int64_t step_ns = step_ms * SL_NS_PER_MS;

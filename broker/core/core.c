@@ -5,11 +5,13 @@
 #include <string.h>
 
 #include "broker/core/core_internal.h"
+#include "broker/core/tick_rows.h"
 #include "proto/base/mutant.h"
 
 #define SWEEP_MS_MAX 250
 #define SWEEP_MS_MIN 5
 #define LAZY_BYTES ((size_t)256 * 1024)
+#define PAGE_BYTES 4096
 #define TICK_AT_ONCE 64
 #define TICK_NS_A_DEVICE 5000 /* several times what a device takes in a tick */
 
@@ -25,6 +27,19 @@ void *sl_core_calloc(size_t count, size_t size) {
     return must_have(calloc(count ? count : 1, size));
 }
 
+/* Into fresh pages: of a page that holds nothing but zeros, the fresh one stays untouched. What few
+ * rows of a fleet have (faults, refusals, a batch) takes no room for those that have it not. */
+static void copy_pages(char *to, const char *from, size_t bytes) {
+    static const char zeros[PAGE_BYTES];
+    for (size_t at = 0, next = 0; at < bytes; at = next) {
+        size_t to_end = PAGE_BYTES - (uintptr_t)(to + at) % PAGE_BYTES;
+        next = bytes - at < to_end ? bytes : at + to_end;
+        if (memcmp(from + at, zeros, next - at) != 0) {
+            memcpy(to + at, from + at, next - at);
+        }
+    }
+}
+
 void sl_core_grow(void *array_ptr, uint32_t count, uint32_t *cap, size_t size) {
     if (count < *cap) {
         return;
@@ -35,9 +50,9 @@ void sl_core_grow(void *array_ptr, uint32_t count, uint32_t *cap, size_t size) {
     memcpy(&old, array_ptr, sizeof old); /* a pointer of any type */
     void *grown = NULL;
     if ((size_t)wanted * size >= LAZY_BYTES) {
-        /* Fresh pages are zero already, and those behind the last row are never touched. */
+        /* Fresh pages are zero already; those behind the last row are never touched. */
         grown = must_have(calloc(wanted, size));
-        memcpy(grown, old, (size_t)*cap * size);
+        copy_pages(grown, old, (size_t)*cap * size);
         free(old);
     } else {
         grown = must_have(realloc(old, (size_t)wanted * size));
@@ -206,13 +221,10 @@ void sl_broker_core_destroy(struct sl_broker_core *core) {
     free(core->accounts);
     free(core->settled);
     free(core->tenants);
-    free(core->input_memory);
-    free(core->plan_memory);
+    sl_core_rows_fini(core);
     sl_core_remembered_fini(&core->switching);
     sl_core_remembered_fini(&core->switching_before);
-    free(core->decided);
     sl_core_classes_fini(core);
-    free(core->tick_batch);
     free(core->pools.list);
     free(core->pools.devices);
     free(core->pools.rows);

@@ -54,9 +54,9 @@ struct sl_core_against_sum { /* of the site; nano-USD/h x ms */
     uint64_t switches;
 };
 
-struct sl_core_against {            /* of a device since the last row */
-    int64_t nusd[SL_AGAINST_COUNT]; /* whole nano-USD, towards zero */
-    int32_t rest[SL_AGAINST_COUNT]; /* and what is left; nano-USD/h x ms, below an hour */
+struct sl_core_against {               /* of a device since the last row */
+    int64_t sum[SL_AGAINST_COUNT];     /* nano-USD/h x ms: over 2,500 USD fit */
+    int64_t (*more)[SL_AGAINST_COUNT]; /* whole nano-USD beside them, malloc'ed; NULL: none */
     uint32_t span_ms;
     uint8_t mode; /* in the step before; 0: none yet */
 };
@@ -76,6 +76,10 @@ struct sl_core_believed {
 
 /* classes.c */
 uint32_t sl_core_class_of(struct sl_broker_core *core, uint32_t dev);
+/* Whether prices are known: else nothing is learnt. */
+bool sl_core_classes_may_step(const struct sl_broker_core *core);
+/* Whether it takes a step now, if one of its devices has a row. */
+bool sl_core_class_is_due(const struct sl_broker_core *core, uint32_t index);
 /* Shows each class that is due its step, and says so to the rows of the snapshot. */
 void sl_core_classes_step(struct sl_broker_core *core);
 void sl_core_classes_fini(struct sl_broker_core *core);
@@ -83,6 +87,7 @@ void sl_core_classes_fini(struct sl_broker_core *core);
 /* against.c */
 void sl_core_against_class(struct sl_broker_core *core, uint32_t index,
                            const struct sl_switching_step *seen);
+void sl_core_against_drop(struct sl_core_against *own); /* what it holds */
 /* Rows that are due; all of them at the end. */
 void sl_core_against_sweep(struct sl_broker_core *core, bool last);
 void sl_core_against_metas(struct sl_broker_core *core);

@@ -28,7 +28,6 @@
 /* mW x ms x nUSD/kWh: a kWh is 1e6 mW for 3.6e6 ms. */
 #define SL_CORE_DENOM_POWER ((sl_i128)3600000 * 1000000)
 #define SL_CORE_MODELS_SEEN_MAX 64 /* models with a waiting batch, in one tick */
-struct sl_core_batch;
 struct sl_core_unit;
 /* ---- nodes and sessions ---- */
 enum sl_session_state {
@@ -112,7 +111,8 @@ enum sl_core_device_state {
     X(struct sl_core_health *, health) /* NULL: nothing was ever told of it */                     \
     X(struct sl_core_against, against)                                                             \
     X(uint32_t, class_row)             /* + 1; 0: not looked up yet */                             \
-    X(uint32_t, row)                   /* in the last tick's snapshot, or SL_CORE_NONE */          \
+    X(uint32_t, row)                   /* in the last tick's tables, or SL_CORE_NONE */            \
+    X(uint8_t, planned)                /* by the last tick; 0: it was left alone */                \
     X(uint8_t, running_mode)           /* as reported */                                           \
     X(uint64_t, hash_rate_hs)          /* as far as it is believed */                              \
     X(struct sl_core_claims *, claims) /* NULL: it never claimed anything */                       \
@@ -122,7 +122,7 @@ enum sl_core_device_state {
     X(struct sl_core_device, cold)
 
 struct sl_core_device {
-    char *key; /* malloc'ed */
+    char *key; /* in the fleet's `keys` */
     struct sl_wall first_seen;
     struct sl_core_report report;
     const char *rule; /* of the newest directive, a literal; NULL: none yet */
@@ -132,6 +132,7 @@ struct sl_core_device {
 #define SL_FLEET_COLUMN(type, name) type *name;
 struct sl_core_fleet {
     uint32_t count, cap;
+    struct sl_core_keys *keys; /* texts one behind the other: no row ever goes away */
     SL_FLEET_COLUMNS(SL_FLEET_COLUMN)
 };
 

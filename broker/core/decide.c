@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The tick: the one place where decisions are made. It takes a snapshot of every device that may be
- * moved, asks the policy, and grants what differs from what is. Its tables grow when devices have
- * joined. Snapshot and policy allocate nothing else; a grant allocates its message, its row and its
- * work unit. */
+ * moved, asks the policy, and grants what differs from what is. Its tables (tick_rows.h) grow as
+ * they must. Snapshot and policy allocate nothing else; a grant allocates its message, its row and
+ * its work unit. */
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +10,7 @@
 #include "broker/core/core_internal.h"
 #include "broker/core/model_file.h"
 #include "broker/core/rates.h"
+#include "broker/core/tick_rows.h"
 #include "proto/base/mutant.h"
 #include "proto/base/text.h"
 #include "schedulers/opportunity.h"
@@ -194,25 +195,6 @@ void sl_core_offers(const struct sl_broker_core *core, uint32_t dev,
 
 /* ---- the snapshot ---- */
 
-static void reserve(struct sl_broker_core *core) {
-    if (core->fleet.count <= core->tick_cap && core->input_memory) {
-        return;
-    }
-    uint32_t cap = core->fleet.cap ? core->fleet.cap : 1;
-    free(core->input_memory);
-    free(core->plan_memory);
-    free(core->decided);
-    free(core->tick_batch);
-    core->input_memory = sl_core_calloc(1, sl_policy_input_bytes(cap));
-    core->plan_memory = sl_core_calloc(1, sl_plan_bytes(cap));
-    core->decided = sl_core_calloc(cap, sizeof core->decided[0]);
-    sl_core_remembered_grow(&core->switching, cap);
-    core->tick_batch = sl_core_calloc(cap, sizeof(void *));
-    sl_policy_input_place(&core->input, core->input_memory, cap);
-    sl_plan_place(&core->plan, core->plan_memory, cap);
-    core->tick_cap = cap;
-}
-
 /* Whether the tick may touch the device at all. */
 static bool is_movable(const struct sl_broker_core *core, uint32_t dev,
                        enum sl_policy_order order) {
@@ -262,7 +244,7 @@ static void fill_row(struct sl_broker_core *core, uint32_t row, uint32_t dev,
     }
 }
 
-static void snapshot(struct sl_broker_core *core) {
+static void begin_snapshot(struct sl_broker_core *core) {
     const struct sl_core_config *config = &core->config;
     core->input.params = (struct sl_policy_params){
         .threshold_ppm = config->threshold_ppm,
@@ -274,15 +256,23 @@ static void snapshot(struct sl_broker_core *core) {
     };
     core->input.classes = core->class_views;
     core->input.count = 0;
-    for (uint32_t dev = 0; dev < core->fleet.count; dev++) {
-        enum sl_mode pinned = SL_MODE_INVALID;
-        enum sl_policy_order order = sl_core_order(core, dev, &pinned);
-        core->fleet.row[dev] = SL_CORE_NONE;
-        if (is_movable(core, dev, order)) {
-            core->fleet.row[dev] = core->input.count;
-            fill_row(core, core->input.count++, dev, order, pinned);
-        }
+    core->plan.count = 0;
+    sl_core_remembered_grow(&core->switching, core->fleet.cap ? core->fleet.cap : 1);
+}
+
+/* The device's row behind the others, where the tick may touch it. */
+static bool take_row(struct sl_broker_core *core, uint32_t dev) {
+    enum sl_mode pinned = SL_MODE_INVALID;
+    enum sl_policy_order order = sl_core_order(core, dev, &pinned);
+    core->fleet.row[dev] = SL_CORE_NONE;
+    core->fleet.planned[dev] = SL_MODE_INVALID;
+    if (!is_movable(core, dev, order)) {
+        return false;
     }
+    sl_core_rows_reserve(core, core->input.count + 1);
+    core->fleet.row[dev] = core->input.count;
+    fill_row(core, core->input.count++, dev, order, pinned);
+    return true;
 }
 
 static void add_bytes(void *arg, const void *bytes, size_t size) {
@@ -363,23 +353,30 @@ static struct sl_core_batch *planned_batch(const struct sl_broker_core *core, ui
     return core->plan.rule[row] == SL_RULE_HOLD ? core->fleet.batch[dev] : core->tick_batch[row];
 }
 
-/* The rule under which a new directive is due, or NULL when all is as it should be. */
-static const char *due_rule(const struct sl_broker_core *core, uint32_t row, uint32_t dev,
-                            const struct sl_core_batch *batch) {
+/* The rule under which a new directive is due while there are lines for it, or NULL when all is as
+ * it should be. */
+static const char *wanted_rule(const struct sl_broker_core *core, uint32_t row, uint32_t dev,
+                               const struct sl_core_batch *batch) {
     const struct sl_core_fleet *fleet = &core->fleet;
-    const char *rule = sl_rule_name((enum sl_rule)core->plan.rule[row]);
-    /* A grant of infer needs lines to go with it: others of this tick may have taken the last. */
     bool infer = core->plan.mode[row] == SL_MODE_INFER;
-    if (infer && (!batch || !sl_core_batch_issuable(core, batch))) {
+    if (infer && !batch) {
         return NULL;
     }
     if (core->plan.mode[row] != core->input.present[row]) {
-        return rule;
+        return sl_rule_name((enum sl_rule)core->plan.rule[row]);
     }
     if (infer && batch != fleet->batch[dev]) {
         return "better-bid";
     }
     return infer && batch->row.bid_nusd_per_mtok != fleet->price[dev] ? "reprice" : NULL;
+}
+
+/* A grant of infer needs lines to go with it: others of this tick may have taken the last. */
+static const char *due_rule(const struct sl_broker_core *core, uint32_t row, uint32_t dev,
+                            const struct sl_core_batch *batch) {
+    bool infer = core->plan.mode[row] == SL_MODE_INFER;
+    bool lines = !infer || (batch && sl_core_batch_issuable(core, batch));
+    return lines ? wanted_rule(core, row, dev, batch) : NULL;
 }
 
 /* A tick that has more to grant than may be under way goes on when what it granted is durable: the
@@ -409,14 +406,6 @@ static void apply(struct sl_broker_core *core) {
                          (rule >= SL_RULE_BAND && rule <= SL_RULE_LEASE_LEAVE);
         sl_core_explain(core, dev, row, grant.batch, grant.why, sizeof grant.why);
         sl_core_lease_grant(core, dev, &grant);
-    }
-}
-
-/* What the policy said: records are of that, whatever is laid over it. */
-static void keep_decided(struct sl_broker_core *core) {
-    for (uint32_t row = 0; row < core->plan.count; row++) {
-        core->decided[row][0] = core->plan.mode[row];
-        core->decided[row][1] = core->plan.rule[row];
     }
 }
 
@@ -450,32 +439,109 @@ static void ask_policy(struct sl_broker_core *core, uint32_t first, uint32_t cou
     }
 }
 
-static void decide(struct sl_broker_core *core) {
+static void decide(struct sl_broker_core *core, uint32_t from) {
     core->plan.count = core->input.count;
-    for (uint32_t first = 0; first < core->input.count; first += ROWS_AT_ONCE) {
+    for (uint32_t first = from; first < core->input.count; first += ROWS_AT_ONCE) {
         uint32_t left = core->input.count - first;
         ask_policy(core, first, left < ROWS_AT_ONCE ? left : ROWS_AT_ONCE);
+    }
+    /* What the policy said: records are of that, whatever is laid over it. */
+    for (uint32_t row = from; row < core->plan.count; row++) {
+        core->decided[row][0] = core->plan.mode[row];
+        core->decided[row][1] = core->plan.rule[row];
+    }
+}
+
+/* The batch that the row's device shall serve by the plan. */
+static struct sl_core_batch *note_plan(struct sl_broker_core *core, uint32_t row) {
+    uint32_t dev = core->input.id[row];
+    struct sl_core_batch *batch = planned_batch(core, row, dev);
+    core->fleet.planned[dev] = core->plan.mode[row];
+    if (batch) {
+        batch->planned++;
+    }
+    return batch;
+}
+
+/* ---- a tick of few rows, and one of all ---- */
+
+/* Of the rows from `first` on, only those stay that something is done with in this tick, or that
+ * are asked for after it. Grants take lines and give some back, nothing else that a directive hangs
+ * on: what does not want one now, lines or not, is not due later in the tick. */
+static void sift(struct sl_broker_core *core, uint32_t first) {
+    uint32_t kept = first;
+    decide(core, first);
+    for (uint32_t row = first; row < core->plan.count; row++) {
+        uint32_t dev = core->input.id[row];
+        const struct sl_core_batch *batch = note_plan(core, row);
+        if (wanted_rule(core, row, dev, batch) ||
+            sl_core_row_is_asked_for(core, dev, (enum sl_rule)core->plan.rule[row])) {
+            sl_core_rows_move(core, row, kept++);
+        } else {
+            core->fleet.row[dev] = SL_CORE_NONE;
+        }
+    }
+    core->input.count = kept;
+    core->plan.count = kept;
+}
+
+/* Between two steps a row's plan needs no other row: the fleet is gone through in pieces. False
+ * when a class that takes a step now has a device: it learns from all of them, so all must lie
+ * open, and the tick begins anew; nothing was done yet. */
+static bool plan_pieces(struct sl_broker_core *core) {
+    bool steps = sl_core_classes_may_step(core);
+    uint32_t first = 0; /* row that was not decided yet */
+    begin_snapshot(core);
+    for (uint32_t dev = 0; dev < core->fleet.count; dev++) {
+        if (!take_row(core, dev)) {
+            continue;
+        }
+        uint32_t row = core->input.count - 1;
+        core->input.span_ms[row] = 0;
+        if (steps && sl_core_class_is_due(core, core->input.class[row])) {
+            return false;
+        }
+        if (core->input.count - first == ROWS_AT_ONCE) {
+            sift(core, first);
+            first = core->input.count;
+        }
+    }
+    sift(core, first);
+    return true;
+}
+
+static void plan_all(struct sl_broker_core *core) {
+    for (uint32_t i = 0; i < core->batch_count; i++) {
+        core->batches[i]->planned = 0;
+    }
+    begin_snapshot(core);
+    sl_core_rows_reserve(core, core->fleet.count);
+    for (uint32_t dev = 0; dev < core->fleet.count; dev++) {
+        take_row(core, dev);
+    }
+    sl_core_classes_step(core);
+    decide(core, 0);
+    sl_core_power_limit(core); /* strike prices and caps outrank the plan */
+    for (uint32_t row = 0; row < core->plan.count; row++) {
+        note_plan(core, row);
     }
 }
 
 void sl_core_tick(struct sl_broker_core *core) {
-    reserve(core);
+    /* Caps and strike prices weigh all devices against each other, and say why by their rows. */
+    bool limited = sl_core_power_limits(core);
+    sl_core_rows_reserve(core, 1);
     collect_models(core);
     count_offering(core);
     choose_best(core);
-    snapshot(core);
-    sl_core_classes_step(core);
-    decide(core);
-    keep_decided(core);
-    sl_core_power_limit(core); /* strike prices and caps outrank the plan */
-    for (uint32_t row = 0; row < core->plan.count; row++) {
-        struct sl_core_batch *batch = planned_batch(core, row, core->input.id[row]);
-        if (batch) {
-            batch->planned++;
-        }
+    if (limited || !plan_pieces(core)) {
+        plan_all(core);
     }
     sl_core_pools_tick(core);
     apply(core);
     sl_core_pools_send(core);
     sl_core_remembered_fini(&core->switching_before);
+    if (!limited) {
+        sl_core_rows_drop(core);
+    }
 }

@@ -12,7 +12,36 @@
 /* Epochs begin at 1, or at the time in ms x 1024 after a restore. What is above would leave no room
  * for the next ones in the store's integers: it is made up, or damage. */
 #define EPOCH_HEARD_MAX (UINT64_C(1) << 62)
+#define KEYS_BYTES 4064      /* of a block, which is a page with what malloc keeps */
 #define SPOOL_NS SL_NS_PER_S /* in which an agent that came back sends what it had finished */
+
+struct sl_core_keys {
+    struct sl_core_keys *before;
+    size_t used;
+    char text[KEYS_BYTES];
+};
+
+/* Kept as long as the fleet is. */
+static char *keep_key(struct sl_core_fleet *fleet, const char *key) {
+    size_t size = strlen(key) + 1;
+    sl_assert(size <= KEYS_BYTES);
+    if (!fleet->keys || KEYS_BYTES - fleet->keys->used < size) {
+        struct sl_core_keys *fresh = sl_core_calloc(1, sizeof *fresh);
+        fresh->before = fleet->keys;
+        fleet->keys = fresh;
+    }
+    char *kept = memcpy(fleet->keys->text + fleet->keys->used, key, size);
+    fleet->keys->used += size;
+    return kept;
+}
+
+static void drop_keys(struct sl_core_fleet *fleet) {
+    while (fleet->keys) {
+        struct sl_core_keys *before = fleet->keys->before;
+        free(fleet->keys);
+        fleet->keys = before;
+    }
+}
 
 static const char *key_at(const struct sl_broker_core *core, uint32_t dev) {
     return core->fleet.cold[dev].key;
@@ -45,11 +74,12 @@ void sl_core_fleet_destroy(struct sl_broker_core *core) {
         sl_core_report_drop(core, dev);
         sl_core_health_destroy(fleet->health[dev]);
         free(fleet->claims[dev]);
-        free(fleet->cold[dev].key);
+        sl_core_against_drop(&fleet->against[dev]);
         sl_core_name_drop(core, fleet->cold[dev].why);
     }
     sl_core_index_fini(&core->devices_by_key);
     sl_core_index_fini(&core->devices_by_uuid);
+    drop_keys(fleet);
 #define FREE_COLUMN(type, name) free(fleet->name);
     SL_FLEET_COLUMNS(FREE_COLUMN)
     memset(fleet, 0, sizeof *fleet);
@@ -88,16 +118,11 @@ static void leave(struct sl_broker_core *core, uint32_t dev) {
     node->device_count--;
 }
 
-static char *copy_of(const char *text) {
-    size_t size = strlen(text) + 1;
-    return memcpy(sl_core_calloc(1, size), text, size);
-}
-
 uint32_t sl_core_device_add(struct sl_broker_core *core, const char *key, uint32_t node) {
     struct sl_core_fleet *fleet = &core->fleet;
     grow(fleet);
     uint32_t dev = fleet->count++;
-    fleet->cold[dev].key = copy_of(key);
+    fleet->cold[dev].key = keep_key(fleet, key);
     fleet->state[dev] = SL_DEVICE_LOST;
     fleet->row[dev] = SL_CORE_NONE;
     sl_core_index_add(core, &core->devices_by_key, dev);
@@ -263,11 +288,16 @@ static void settle_units(struct sl_broker_core *core, uint32_t node,
 
 void sl_core_device_forgive(struct sl_broker_core *core, uint32_t dev) {
     struct sl_core_fleet *fleet = &core->fleet;
-    fleet->faults[dev] = 0;
-    fleet->broken[dev] = 0;
-    fleet->refusals[dev] = 0;
-    fleet->refused_ns[dev] = 0;
-    fleet->healed_unit[dev] = core->unit_high;
+    /* Where nothing stands, nothing is written: pages of zeros take no memory (sl_core_grow). */
+#define FORGIVE(column, value)                                                                     \
+    if (fleet->column[dev] != (value)) {                                                           \
+        fleet->column[dev] = (value);                                                              \
+    }
+    FORGIVE(faults, 0)
+    FORGIVE(broken, 0)
+    FORGIVE(refusals, 0)
+    FORGIVE(refused_ns, 0)
+    FORGIVE(healed_unit, core->unit_high)
 }
 
 static void hello_device(struct sl_broker_core *core, uint32_t node,

@@ -235,12 +235,11 @@ void sl_core_pools_adopt(struct sl_broker_core *core, uint32_t dev, const char *
 
 /* Whether it hashes after this tick. */
 static bool will_hash(const struct sl_broker_core *core, uint32_t dev) {
-    uint32_t row = core->fleet.row[dev];
+    uint8_t planned = core->fleet.planned[dev];
     if (!sl_core_node_up(core, core->fleet.node[dev])) {
         return false;
     }
-    return row != SL_CORE_NONE ? core->plan.mode[row] == SL_MODE_HASH
-                               : core->fleet.mode[dev] == SL_MODE_HASH;
+    return (planned ? planned : core->fleet.mode[dev]) == SL_MODE_HASH;
 }
 
 static void reserve(struct sl_broker_core *core) {

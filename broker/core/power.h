@@ -35,6 +35,8 @@ bool sl_core_power_tariff(const struct sl_broker_core *core, int64_t *ret_price)
 
 /* ---- power_limit.c: after the policy, before the plan is carried out ---- */
 void sl_core_power_limit(struct sl_broker_core *core);
+/* Whether it ever does anything: all rows of the tick must lie open for it. */
+bool sl_core_power_limits(const struct sl_broker_core *core);
 /* What both depended on, for the digest of a decision; nothing where there is no limit. */
 void sl_core_power_digest(const struct sl_broker_core *core,
                           void (*add)(void *arg, const void *bytes, size_t size), void *arg);

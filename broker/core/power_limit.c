@@ -287,15 +287,19 @@ static void warn_of_safe_mode(struct sl_broker_core *core) {
     }
 }
 
+bool sl_core_power_limits(const struct sl_broker_core *core) {
+    return sl_core_power_capped(core->power) || core->power->policy.strike_count > 0;
+}
+
 void sl_core_power_limit(struct sl_broker_core *core) {
     struct sl_core_power *power = core->power;
+    if (!sl_core_power_limits(core)) {
+        return;
+    }
     if (!power->begun) {
         power->begun = true;
         power->started_ns = core->now.mono.ns;
         warn_of_safe_mode(core);
-    }
-    if (!sl_core_power_capped(power) && power->policy.strike_count == 0) {
-        return;
     }
     reserve(core);
     for (uint32_t row = 0; row < core->plan.count; row++) {

@@ -170,6 +170,11 @@ static uint32_t short_us(uint64_t us) {
     return us < UINT32_MAX ? (uint32_t)us : UINT32_MAX;
 }
 
+/* Where the costs of going `from` one mode `to` another stand; a mode to itself costs nothing. */
+static unsigned pair_of(unsigned from, unsigned to) {
+    return (from - SL_MODE_IDLE) * (SL_MODE_COUNT - 2) + (to - SL_MODE_IDLE) - (to > from ? 1 : 0);
+}
+
 static uint64_t token_rate(const struct sl_msg_device *report) {
     uint64_t busy_ms = report->busy_ms[SL_MODE_INFER];
     if (busy_ms == 0 || report->tokens_total == 0) {
@@ -193,14 +198,15 @@ void sl_core_report_keep(struct sl_broker_core *core, uint32_t dev,
     own->mode = (uint8_t)((unsigned)report->mode < SL_MODE_COUNT ? report->mode : SL_MODE_INVALID);
     own->epoch = report->epoch;
     own->token_rate_milli = token_rate(report);
-    own->units_held = report->units_held;
-    own->lines_held = report->lines_held;
-    for (int m = SL_MODE_IDLE; m < SL_MODE_COUNT; m++) {
+    own->holds = report->units_held > 0 || report->lines_held > 0;
+    for (unsigned m = SL_MODE_IDLE; m < SL_MODE_COUNT; m++) {
         struct sl_watts watts = believed(report->watts[m]);
         own->watts_source[m - 1] = (uint8_t)watts.source;
         own->watts_mw[m - 1] = watts.mw;
-        for (int to = SL_MODE_IDLE; to < SL_MODE_COUNT; to++) {
-            own->switch_us[m - 1][to - 1] = short_us(report->switch_us[m][to]);
+        for (unsigned to = SL_MODE_IDLE; to < SL_MODE_COUNT; to++) {
+            if (to != m) {
+                own->switch_us[pair_of(m, to)] = short_us(report->switch_us[m][to]);
+            }
         }
     }
 }
@@ -261,5 +267,5 @@ int64_t sl_core_switch_us(const struct sl_broker_core *core, uint32_t dev, unsig
                           unsigned to) {
     bool known =
         from >= SL_MODE_IDLE && from < SL_MODE_COUNT && to >= SL_MODE_IDLE && to < SL_MODE_COUNT;
-    return known ? core->fleet.cold[dev].report.switch_us[from - 1][to - 1] : 0;
+    return known && from != to ? core->fleet.cold[dev].report.switch_us[pair_of(from, to)] : 0;
 }

@@ -10,6 +10,8 @@
 
 struct sl_broker_core;
 
+#define SL_CORE_SWITCH_PAIRS ((SL_MODE_COUNT - 1) * (SL_MODE_COUNT - 2))
+
 struct sl_core_model {
     const char *id;   /* names.c */
     const char *file; /* model_file.h; NULL: not said */
@@ -28,12 +30,12 @@ struct sl_core_report {
     uint8_t mode; /* enum sl_mode */
     bool safe;
     bool ill; /* it said why it is not offered */
-    uint32_t units_held, lines_held;
     uint64_t epoch;
     uint64_t token_rate_milli;           /* tokens by the time spent on leases; 0: not known */
     int64_t watts_mw[SL_MODE_COUNT - 1]; /* of modes from idle on */
     uint8_t watts_source[SL_MODE_COUNT - 1];
-    uint32_t switch_us[SL_MODE_COUNT - 1][SL_MODE_COUNT - 1]; /* [from][to] */
+    bool holds;                               /* units or lines of ours */
+    uint32_t switch_us[SL_CORE_SWITCH_PAIRS]; /* from one mode to another */
 };
 
 /* bytes: the device as it came, or NULL: it is packed anew. */

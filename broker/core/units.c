@@ -273,9 +273,9 @@ static bool is_stuck(const struct sl_broker_core *core, const struct sl_core_uni
     const struct sl_core_node *node = &core->nodes[unit->node];
     const struct sl_core_report *report = &core->fleet.cold[unit->device].report;
     int64_t patience_ns = 3 * core->config.report_ms * SL_NS_PER_MS + STUCK_NS;
-    return node->state == SL_SESSION_LIVE && core->fleet.sent[unit->device] &&
-           report->units_held == 0 && report->lines_held == 0 && node->results_spooled == 0 &&
-           core->now.mono.ns - unit->touched_ns > patience_ns && !SL_MUTANT(lost_unit_unnoticed);
+    return node->state == SL_SESSION_LIVE && core->fleet.sent[unit->device] && !report->holds &&
+           node->results_spooled == 0 && core->now.mono.ns - unit->touched_ns > patience_ns &&
+           !SL_MUTANT(lost_unit_unnoticed);
 }
 
 void sl_core_unit_sweep(struct sl_broker_core *core) {

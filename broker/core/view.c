@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "broker/core/core_internal.h"
+#include "broker/core/tick_rows.h"
 #include "proto/base/text.h"
 #include "schedulers/opportunity.h"
 
@@ -132,11 +133,7 @@ static void fill_reason(const struct sl_broker_core *core, uint32_t dev,
     enum sl_rule rule = row < core->plan.count && core->input.id[row] == dev
                             ? (enum sl_rule)core->plan.rule[row]
                             : SL_RULE_INVALID;
-    /* An order that finds the device where it wants it sends nothing, and rules all the same. */
-    bool ordered = rule == SL_RULE_STOP || rule == SL_RULE_DRAIN || rule == SL_RULE_FAULT ||
-                   rule == SL_RULE_PIN;
-    bool limited = rule == SL_RULE_CURTAIL || rule == SL_RULE_CAP;
-    if (ordered || limited || rule == SL_RULE_HOLD || rule == SL_RULE_DWELL || !cold->rule) {
+    if (sl_core_row_is_asked_for(core, dev, rule)) {
         sl_text_copy(view->rule, sizeof view->rule,
                      rule == SL_RULE_INVALID ? "" : sl_rule_name(rule));
         if (rule == SL_RULE_INVALID) {

@@ -130,6 +130,33 @@ static void names_are_those_of_the_policies(void **state) {
     }
 }
 
+static sl_i128 total(const struct world *w, uint32_t index) {
+    const struct sl_core_against *own = &w->core->fleet.against[0];
+    return own->sum[index] + (sl_i128)(own->more ? (*own->more)[index] : 0) * 3600000;
+}
+
+/* What does not fit the sum of a device moves out of it, to the nano-USD, until the next row. */
+static void a_mad_sum_is_exact(void **state) {
+    (void)state;
+    struct world w;
+    begin(&w, "fbf");
+    wait_steps(&w, 1);
+    struct sl_core_against *own = &w.core->fleet.against[0];
+    own->sum[SL_AGAINST_HASH] = INT64_MAX - 1;
+    own->sum[SL_AGAINST_LEASE] = INT64_MIN;
+    sl_i128 policy = total(&w, SL_AGAINST_POLICIES);
+    wait_steps(&w, 2);
+    assert_non_null(own->more);
+    sl_i128 gain = total(&w, SL_AGAINST_POLICIES) - policy; /* it hashes */
+    assert_true(gain > 0);
+    assert_true(total(&w, SL_AGAINST_HASH) == INT64_MAX - 1 + gain);
+    assert_true(total(&w, SL_AGAINST_LEASE) == INT64_MIN);
+    wait_steps(&w, 5); /* the row takes it all */
+    assert_null(own->more);
+    assert_true(total(&w, SL_AGAINST_HASH) < INT64_C(1000000000) * 3600000);
+    world_fini(&w);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_step_is_worth_what_its_mode_is),
@@ -137,6 +164,7 @@ int main(void) {
         cmocka_unit_test(sums_outlive_a_restart),
         cmocka_unit_test(stale_prices_count_nothing),
         cmocka_unit_test(names_are_those_of_the_policies),
+        cmocka_unit_test(a_mad_sum_is_exact),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -21,7 +21,7 @@ struct world_result {
     uint32_t dim;
 };
 struct world_store {
-    struct sl_device_row devices[64];
+    struct sl_device_row devices[144];
     uint32_t device_count;
     struct sl_directive_row directives[4096];
     uint32_t directive_count;

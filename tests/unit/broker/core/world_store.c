@@ -39,7 +39,7 @@ static struct sl_device_row *device(struct world_store *s, const char *key) {
 static void apply_device(struct world_store *s, const struct sl_device_row *row) {
     struct sl_device_row *old = device(s, row->key);
     if (!old) {
-        assert_true(s->device_count < 64);
+        assert_true(s->device_count < sizeof s->devices / sizeof s->devices[0]);
         s->devices[s->device_count++] = *row;
         return;
     }
