@@ -290,21 +290,21 @@ static void a_clean_job_cuts_what_is_queued(void **state) {
     struct rig *rig = *state;
     struct sl_cl_device_config config = hash_and_idle();
     int64_t best = INT64_MAX;
-    config.launch_ms = 400; /* of which a quarter may be as quick */
+    config.launch_ms = 2000; /* of which a quarter may be as quick */
     start(rig, &config);
     post_job(rig->device, 10, 1.0, true);
     post_mode(rig->device, SL_MODE_HASH, 1);
     wait_job(rig, 10);
     /* Without a cut two launches are queued before the new job's, of which at least one is whole:
-     * 100 ms. */
-    for (uint64_t serial = 11; serial < 19 && best >= 50 * SL_NS_PER_MS; serial++) {
+     * 500 ms. Half of it is for a machine that is busy with other things. */
+    for (uint64_t serial = 11; serial < 19 && best >= 250 * SL_NS_PER_MS; serial++) {
         nap_ms(150 + (unsigned)serial % 4 * 30); /* other moments of a launch */
         int64_t posted = sl_clock_mono().ns;
         post_job(rig->device, serial, 1.0, true);
         int64_t waited = wait_job(rig, serial) - posted;
         best = waited < best ? waited : best;
     }
-    assert_true(best < 50 * SL_NS_PER_MS);
+    assert_true(best < 250 * SL_NS_PER_MS);
     finish(rig);
 }
 
