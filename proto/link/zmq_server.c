@@ -14,8 +14,9 @@
 #include "proto/link/zap.h"
 #include "proto/link/zmq_options.h"
 
-/* The socket is emptied when so many were read and it still gave more... */
-#define EMPTY_AFTER 64
+/* The socket is emptied when so many were read and it still gave more: some milliseconds' work.
+ * With a few, a broker that kept up would let newer reports replace what it had time to read... */
+#define EMPTY_AFTER 1024
 /* ...of so many at a time, for a flood must not keep those who wait from being served. */
 #define EMPTY_MAX 65536
 /* Of one agent: more than its windows of results and shares (agent/core) and minutes of reports. */
