@@ -178,23 +178,9 @@ void sl_core_session_msg(struct sl_broker_core *core, const struct sl_core_event
 void sl_core_session_sweep(struct sl_broker_core *core);
 void sl_core_session_shutdown(struct sl_broker_core *core);
 
-/* fleet.c */
-/* Its failures so far count no more, nor do those of units that were issued before. */
-void sl_core_device_forgive(struct sl_broker_core *core, uint32_t dev);
-uint32_t sl_core_device_find(const struct sl_broker_core *core, const char *key);
-uint32_t sl_core_device_add(struct sl_broker_core *core, const char *key, uint32_t node);
-void sl_core_fleet_hello(struct sl_broker_core *core, uint32_t node,
-                         const struct sl_msg_hello *hello, bool new_boot);
-void sl_core_fleet_report(struct sl_broker_core *core, uint32_t node,
-                          const struct sl_msg_report *report);
-void sl_core_fleet_lost(struct sl_broker_core *core, uint32_t node);
-/* A text of the device that is kept until the next. */
-void sl_core_device_why(struct sl_broker_core *core, uint32_t dev, const char *why);
-void sl_core_fleet_create(struct sl_broker_core *core);
-void sl_core_fleet_destroy(struct sl_broker_core *core);
-
 #include "broker/core/agents.h"
 #include "broker/core/core_health.h"
 #include "broker/core/core_work.h"
+#include "broker/core/fleet.h"
 
 #endif

@@ -130,6 +130,15 @@ uint32_t sl_core_device_add(struct sl_broker_core *core, const char *key, uint32
     return dev;
 }
 
+/* What is there already is not written: pages of rows that never served take no memory. */
+void sl_core_device_serves(struct sl_core_fleet *fleet, uint32_t dev, struct sl_core_batch *batch,
+                           int64_t price) {
+    if (fleet->batch[dev] != batch || fleet->price[dev] != price) {
+        fleet->batch[dev] = batch;
+        fleet->price[dev] = price;
+    }
+}
+
 void sl_core_device_why(struct sl_broker_core *core, uint32_t dev, const char *why) {
     struct sl_core_device *cold = &core->fleet.cold[dev];
     if (!cold->why || strcmp(cold->why, why) != 0) {
@@ -347,8 +356,8 @@ static void take_lease_up(struct sl_broker_core *core, uint32_t dev) {
     fleet->running[dev] = 1;
     fleet->since_ns[dev] = core->now.mono.ns;
     fleet->expires_ns[dev] = core->now.mono.ns + core->config.lease_ttl_ms * SL_NS_PER_MS;
-    fleet->batch[dev] = report->mode == SL_MODE_INFER ? unit->batch : NULL;
-    fleet->price[dev] = report->mode == SL_MODE_INFER ? unit->price : 0;
+    bool serves = report->mode == SL_MODE_INFER;
+    sl_core_device_serves(fleet, dev, serves ? unit->batch : NULL, serves ? unit->price : 0);
     struct sl_core_device *cold = &fleet->cold[dev];
     cold->rule = "restart";
     sl_core_device_why(core, dev, "goes on with what it did before the broker restarted");

@@ -35,8 +35,7 @@ void sl_core_lease_clear(struct sl_broker_core *core, uint32_t dev) {
         return;
     }
     fleet->mode[dev] = SL_MODE_INVALID;
-    fleet->batch[dev] = NULL;
-    fleet->price[dev] = 0;
+    sl_core_device_serves(fleet, dev, NULL, 0);
     fleet->sent[dev] = 0;
     fleet->running[dev] = 0;
     fleet->cause_ns[dev] = 0;
@@ -106,9 +105,10 @@ static void set_columns(struct sl_broker_core *core, uint32_t dev, const struct 
     fleet->epoch[dev] = ++fleet->epoch_max[dev];
     fleet->sent[dev] = 0;
     fleet->running[dev] = 0;
-    fleet->open_units[dev] = 0;
-    fleet->batch[dev] = g->batch;
-    fleet->price[dev] = g->batch ? g->batch->row.bid_nusd_per_mtok : 0;
+    sl_core_device_serves(fleet, dev, g->batch, g->batch ? g->batch->row.bid_nusd_per_mtok : 0);
+    if (fleet->open_units[dev] > 0) {
+        fleet->open_units[dev] = 0;
+    }
     fleet->since_ns[dev] = other_mode ? now_ns : fleet->since_ns[dev];
     fleet->moved_ns[dev] = g->by_price && other_mode ? now_ns : fleet->moved_ns[dev];
     fleet->cause_ns[dev] = other_mode ? core->armed_ns : 0;

@@ -43,6 +43,13 @@ bool sl_core_file_is(const char *file, const uint8_t sha256[SL_MSG_SHA256_BYTES]
     return true;
 }
 
+void sl_core_file_get(const char *file, uint8_t ret_sha256[SL_MSG_SHA256_BYTES]) {
+    memset(ret_sha256, 0, SL_MSG_SHA256_BYTES);
+    if (file) {
+        sodium_hex2bin(ret_sha256, SL_MSG_SHA256_BYTES, file, HEX, NULL, NULL, NULL);
+    }
+}
+
 bool sl_core_file_fits(const struct sl_broker_core *core, uint32_t dev,
                        const struct sl_core_batch *batch) {
     if (batch->row.model_sha256[0] == '\0') {

@@ -21,6 +21,8 @@ struct sl_core_best;
 const char *sl_core_file_take(struct sl_broker_core *core, const char *model,
                               const uint8_t sha256[SL_MSG_SHA256_BYTES]);
 bool sl_core_file_is(const char *file, const uint8_t sha256[SL_MSG_SHA256_BYTES]);
+/* The digest in it; zeros for NULL. */
+void sl_core_file_get(const char *file, uint8_t ret_sha256[SL_MSG_SHA256_BYTES]);
 
 /* False: the batch is pinned, and the device said another file of its model. */
 bool sl_core_file_fits(const struct sl_broker_core *core, uint32_t dev,

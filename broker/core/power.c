@@ -40,6 +40,10 @@ void sl_core_power_destroy(struct sl_broker_core *core) {
         return;
     }
     free(power->devices);
+    free(power->device_curtailed);
+    for (size_t m = 0; m < SL_MODE_COUNT - 1; m++) {
+        free(power->device_energy[m]);
+    }
     sl_core_power_free_tick(power);
     free(power);
     core->power = NULL;
@@ -48,6 +52,13 @@ void sl_core_power_destroy(struct sl_broker_core *core) {
 struct sl_power_device *sl_core_power_device(struct sl_broker_core *core, uint32_t dev) {
     struct sl_core_power *power = core->power;
     while (dev >= power->cap) {
+        uint32_t cap = power->cap;
+        for (size_t m = 0; m < SL_MODE_COUNT - 1; m++) {
+            cap = power->cap;
+            sl_core_grow(&power->device_energy[m], cap, &cap, sizeof(int64_t));
+        }
+        cap = power->cap;
+        sl_core_grow(&power->device_curtailed, cap, &cap, sizeof(int64_t));
         sl_core_grow(&power->devices, power->cap, &power->cap, sizeof *power->devices);
     }
     return &power->devices[dev];
@@ -134,13 +145,13 @@ static void add_energy(int64_t *sum, sl_i128 energy) {
 
 void sl_core_power_meter(struct sl_broker_core *core, uint32_t dev, int64_t span_ms) {
     struct sl_core_power *power = core->power;
-    struct sl_power_device *device = sl_core_power_device(core, dev);
+    const struct sl_power_device *device = sl_core_power_device(core, dev);
     uint8_t mode = core->fleet.running_mode[dev];
     struct sl_watts watts = sl_core_watts(core, dev, mode);
     struct sl_watts best = sl_core_watts(core, dev, device->best);
     if (device->off && mode == SL_MODE_IDLE && best.source != SL_SOURCE_UNKNOWN) {
         sl_i128 spared = (sl_i128)best.mw * span_ms;
-        add_energy(&device->curtailed, spared);
+        add_energy(&power->device_curtailed[dev], spared);
         power->curtailed += spared;
     }
     power->dirty = true;
@@ -150,7 +161,7 @@ void sl_core_power_meter(struct sl_broker_core *core, uint32_t dev, int64_t span
     }
     sl_i128 energy = (sl_i128)watts.mw * span_ms;
     if (mode != SL_MODE_INVALID) {
-        add_energy(&device->energy[mode - 1], energy);
+        add_energy(&power->device_energy[mode - 1][dev], energy);
     }
     power->energy[mode] += energy;
     int64_t nano_g = 0;

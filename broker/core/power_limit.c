@@ -30,6 +30,12 @@ static void reserve(struct sl_broker_core *core) {
     power->order = sl_core_calloc(power->tick_cap, sizeof *power->order);
 }
 
+/* As the schedulers and the records of decisions say it. */
+static uint32_t wide(uint8_t index) {
+    _Static_assert(SL_CAP_NO_CIRCUIT == UINT32_MAX, "one word for none");
+    return index == SL_POWER_NONE ? UINT32_MAX : index;
+}
+
 /* Which class and which circuit; looked up again when a report came. */
 static void name(const struct sl_broker_core *core, uint32_t dev, struct sl_power_device *device) {
     const struct sl_policy_power *policy = &core->power->policy;
@@ -37,17 +43,17 @@ static void name(const struct sl_broker_core *core, uint32_t dev, struct sl_powe
         return;
     }
     device->named = true;
-    device->class_ = SL_POWER_NO_CLASS;
-    device->circuit = SL_CAP_NO_CIRCUIT;
+    device->class_ = SL_POWER_NONE;
+    device->circuit = SL_POWER_NONE;
     for (uint32_t i = policy->strike_count; i > 0; i--) {
         if (sl_policy_power_fits(policy->strikes[i - 1].class_, sl_core_class_name(core, dev))) {
-            device->class_ = i - 1;
+            device->class_ = (uint8_t)(i - 1);
         }
     }
     for (uint32_t i = policy->circuit_count; i > 0; i--) {
         if (sl_policy_power_fits(policy->circuits[i - 1].nodes,
                                  core->nodes[core->fleet.node[dev]].name)) {
-            device->circuit = i - 1;
+            device->circuit = (uint8_t)(i - 1);
         }
     }
 }
@@ -143,7 +149,7 @@ static void curtail(struct sl_broker_core *core) {
     step_classes(core);
     for (uint32_t row = 0; row < core->plan.count; row++) {
         struct sl_power_device *device = sl_core_power_device(core, core->input.id[row]);
-        bool wanted = device->class_ != SL_POWER_NO_CLASS && power->classes[device->class_].off;
+        bool wanted = device->class_ != SL_POWER_NONE && power->classes[device->class_].off;
         if (core->input.order_kind[row] != SL_ORDER_NONE) {
             device->off = false;
             continue;
@@ -192,7 +198,7 @@ static struct sl_cap_limits limits_of(struct sl_broker_core *core, int64_t *circ
         if (limits.site_mw >= 0) {
             limits.site_mw = held < limits.site_mw ? limits.site_mw - held : 0;
         }
-        if (device->circuit != SL_CAP_NO_CIRCUIT) {
+        if (device->circuit != SL_POWER_NONE) {
             int64_t *left = &circuits[device->circuit];
             *left = held < *left ? *left - held : 0;
         }
@@ -209,7 +215,7 @@ static void fill_cap_row(struct sl_broker_core *core, uint32_t row) {
         .merit = merit_of(core, row, core->plan.mode[row]),
         .held_mw = sl_core_power_held_mw(core, dev),
         .idle_mw = idle_mw < 0 ? 0 : idle_mw,
-        .circuit = device->circuit,
+        .circuit = wide(device->circuit),
     };
     uint8_t present = core->input.present[row];
     bool goes_on = works(present) && (core->input.offer[present][row] & SL_OFFER_POSSIBLE);
@@ -330,7 +336,7 @@ static int explain_curtail(const struct sl_broker_core *core, const struct sl_po
     int64_t price = 0;
     enum sl_core_known known = sl_core_tariff(core, &price);
     const struct sl_policy_power *policy = &core->power->policy;
-    if (device->class_ == SL_POWER_NO_CLASS || !core->power->classes[device->class_].off) {
+    if (device->class_ == SL_POWER_NONE || !core->power->classes[device->class_].off) {
         return snprintf(out, size, "was curtailed; power.ramp lets devices back one by one");
     }
     const struct sl_policy_strike *strike = &policy->strikes[device->class_];
@@ -358,7 +364,7 @@ int sl_core_power_explain(const struct sl_broker_core *core, uint32_t dev, uint3
     char need[32];
     const struct sl_cap_row *cap_row = &core->power->cap_rows[row];
     const char *mode = sl_mode_name((enum sl_mode)device->wished);
-    bool circuit = cap_row->by_circuit && device->circuit != SL_CAP_NO_CIRCUIT;
+    bool circuit = cap_row->by_circuit && device->circuit != SL_POWER_NONE;
     const char *name = circuit ? core->power->policy.circuits[device->circuit].name : "site";
     if (device->verdict == SL_CAP_UNKNOWN) {
         return snprintf(out, size,
@@ -388,9 +394,10 @@ void sl_core_power_digest(const struct sl_broker_core *core,
         const struct sl_power_device *device = sl_core_power_find(core, core->input.id[row]);
         const struct sl_cap_row none = {0};
         const struct sl_cap_row *cap_row = capped ? &power->cap_rows[row] : &none;
-        const int64_t figures[] = {
-            device->off,      device->class_,   device->circuit,  cap_row->verdict,
-            cap_row->held_mw, cap_row->want_mw, cap_row->idle_mw, cap_row->merit.margin_nusd_h};
+        const int64_t figures[] = {device->off,           wide(device->class_),
+                                   wide(device->circuit), cap_row->verdict,
+                                   cap_row->held_mw,      cap_row->want_mw,
+                                   cap_row->idle_mw,      cap_row->merit.margin_nusd_h};
         add(arg, figures, sizeof figures);
     }
 }

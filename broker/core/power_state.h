@@ -8,25 +8,26 @@
 #include "schedulers/cap.h"
 #include "schedulers/curtail.h"
 
-#define SL_POWER_NO_CLASS UINT32_MAX
+#define SL_POWER_NONE UINT8_MAX /* no class, no circuit */
 
 struct sl_power_device {
-    uint8_t bits;     /* modes that it may be running: 1 << enum sl_mode; 0: never heard */
-    uint8_t verdict;  /* enum sl_cap_verdict of the last tick */
-    uint8_t wished;   /* mode planned before caps and strike prices */
-    uint8_t best;     /* working mode worth most in the last tick; 0: none was possible */
-    bool off;         /* curtailed */
-    bool named;       /* class and circuit were looked up for this report's name */
-    uint32_t class_;  /* index, or SL_POWER_NO_CLASS */
-    uint32_t circuit; /* index, or SL_CAP_NO_CIRCUIT */
-    /* mW x ms of believable watts (said.c) fit for centuries; sums of a site do not. */
-    int64_t energy[SL_MODE_COUNT - 1]; /* from idle on */
-    int64_t curtailed;
+    uint8_t bits;    /* modes that it may be running: 1 << enum sl_mode; 0: never heard */
+    uint8_t verdict; /* enum sl_cap_verdict of the last tick */
+    uint8_t wished;  /* mode planned before caps and strike prices */
+    uint8_t best;    /* working mode worth most in the last tick; 0: none was possible */
+    uint8_t class_;  /* index, or SL_POWER_NONE */
+    uint8_t circuit; /* index, or SL_POWER_NONE */
+    bool off;        /* curtailed */
+    bool named;      /* class and circuit were looked up for this report's name */
 };
 
 struct sl_core_power {
     struct sl_policy_power policy;
     struct sl_power_device *devices; /* [cap] */
+    /* [cap] mW x ms of believable watts (said.c) fit for centuries; sums of a site do not. A column
+     * each: of a mode that few devices are in, most of it is never touched. */
+    int64_t *device_energy[SL_MODE_COUNT - 1]; /* from idle on */
+    int64_t *device_curtailed;
     uint32_t cap;
     struct sl_curtail_class classes[SL_POLICY_CLASSES_MAX];
     struct sl_curtail_ramp ramp;

@@ -125,9 +125,9 @@ bool sl_view_power_device_get(const struct sl_broker_core *core, struct sl_now n
     if (device) {
         view.curtailed = device->off;
         view.capped = device->verdict != SL_CAP_KEEP;
-        view.curtailed_energy = device->curtailed;
+        view.curtailed_energy = core->power->device_curtailed[index];
         for (int m = SL_MODE_IDLE; m < SL_MODE_COUNT; m++) {
-            view.energy[m] = device->energy[m - 1];
+            view.energy[m] = core->power->device_energy[m - 1][index];
         }
     }
     *ret_view = view;

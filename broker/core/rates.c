@@ -71,7 +71,7 @@ static bool same_class(const struct sl_broker_core *core, uint32_t a, uint32_t b
 
 static int model_at(const struct sl_core_report *report, const char *model) {
     for (uint32_t i = 0; i < report->model_count; i++) {
-        if (strcmp(report->models[i].id, model) == 0) {
+        if (strcmp(sl_core_models(report)[i].id, model) == 0) {
             return (int)i;
         }
     }
@@ -104,9 +104,9 @@ static void add_devices(const struct sl_broker_core *core, uint32_t first,
             continue;
         }
         view->devices++;
-        sum += report->models[at].tokens_per_s_milli;
-        measured += report->models[at].tokens_per_s_milli > 0;
-        const uint64_t *rates = sl_core_length_rates(&report->models[at]);
+        sum += sl_core_models(report)[at].tokens_per_s_milli;
+        measured += sl_core_models(report)[at].tokens_per_s_milli > 0;
+        const uint64_t *rates = sl_core_length_rates(&sl_core_models(report)[at]);
         for (uint32_t k = 0; k < SL_LENGTHS; k++) {
             by_length[k] += rates[k];
             measured_length[k] += rates[k] > 0;
@@ -140,7 +140,7 @@ bool sl_view_rate_get(const struct sl_broker_core *core, uint32_t index,
     for (uint32_t dev = 0; dev < core->fleet.count; dev++) {
         const struct sl_core_report *report = &core->fleet.cold[dev].report;
         for (uint32_t m = 0; m < report->model_count; m++) {
-            struct pair pair = {report->name, report->models[m].id};
+            struct pair pair = {report->name, sl_core_models(report)[m].id};
             if (!is_new(pairs, count, &pair)) {
                 continue;
             }
@@ -150,7 +150,7 @@ bool sl_view_rate_get(const struct sl_broker_core *core, uint32_t index,
             }
             struct sl_view_rate view = {.rate_nusd_mtok = -1, .best_nusd_mtok = -1};
             sl_text_copy(view.class_, sizeof view.class_, sl_core_class_name(core, dev));
-            sl_text_copy(view.model, sizeof view.model, report->models[m].id);
+            sl_text_copy(view.model, sizeof view.model, sl_core_models(report)[m].id);
             /* No tenant has an empty name: only rows for every tenant count. */
             const struct sl_rate *rate = rate_of(core, view.class_, view.model, "");
             view.rate_nusd_mtok = rate ? rate->nusd_per_mtok : -1;

@@ -2,9 +2,10 @@
  * What a device said last. A site has 100,000 of them, so each is kept packed, as it came on the
  * wire, and only what decisions are made from lies open (struct sl_core_report). Screens unpack.
  *
- * Of the packed bytes the key is left out, which the fleet has, and the fields after it that say
- * what kind of device this is (its head: name, driver, size) are kept once for all that say the
- * same. Put together again they are the bytes that came: fields stand by rising number. */
+ * Of the packed bytes three parts are left out: the key, which the fleet has; the fields after it
+ * that say what kind of device this is (its head: name, driver, size), kept once for all that say
+ * the same; and what lies open whole, models and the costs of a switch. Models, their rates by
+ * length and the bytes share one block. */
 #include "broker/core/said.h"
 
 #include <stdlib.h>
@@ -15,44 +16,78 @@
 #include "proto/wire/codec.h"
 #include "proto/wire/msg_telemetry.h"
 
-/* Room is given in steps, so that growing figures seldom move it. */
+/* Room of a block is given in steps, less what the heap keeps in front of it. */
 #define STEP 16
+#define HEAP_OWN sizeof(size_t)
 #define FIELD_KEY 1
 #define FIELD_HEAD_FIRST 2 /* name, driver; then, unless a device is ill: is_cpu, ... */
 #define FIELD_HEALTH 4
 #define FIELD_HEAD_LAST 7 /* memory_bytes */
+#define FIELD_SWITCHES 18
+#define FIELD_MODELS 24
 #define WIRE_VARINT 0
 #define WIRE_BYTES 2
+#define LENGTHS_BYTES (SL_LENGTHS * sizeof(uint64_t))
 
-/* Where the field at *at ends, or `end`: not of the kinds that stand in a head. */
-static const uint8_t *field_end(const uint8_t *at, const uint8_t *end) {
-    const uint8_t *p = at + 1; /* numbers below 16: one byte */
-    uint64_t value = 0;
+static const uint8_t *read_varint(const uint8_t *p, const uint8_t *end, uint64_t *ret_value) {
+    *ret_value = 0;
     for (int shift = 0; p < end && shift < 64; shift += 7) {
-        value |= (uint64_t)(*p & 0x7f) << shift;
+        *ret_value |= (uint64_t)(*p & 0x7f) << shift;
         if (*p++ < 0x80) {
             break;
         }
     }
-    if ((*at & 7) == WIRE_VARINT) {
+    return p;
+}
+
+/* Where the field at `at` ends; `end` for kinds of fields that a device does not have. */
+static const uint8_t *field_end(const uint8_t *at, const uint8_t *end, uint64_t *ret_number) {
+    uint64_t tag = 0;
+    uint64_t value = 0;
+    const uint8_t *p = read_varint(at, end, &tag);
+    *ret_number = tag >> 3;
+    p = read_varint(p, end, &value);
+    if ((tag & 7) == WIRE_VARINT) {
         return p;
     }
-    bool whole = (*at & 7) == WIRE_BYTES && value <= (uint64_t)(end - p);
+    bool whole = (tag & 7) == WIRE_BYTES && value <= (uint64_t)(end - p);
     return whole ? p + value : end;
 }
 
 /* Behind the key; `data` where no key stands first. */
 static const uint8_t *head_of(const uint8_t *data, const uint8_t *end) {
-    bool key = data < end && *data == (FIELD_KEY << 3 | WIRE_BYTES);
-    return key ? field_end(data, end) : data;
+    uint64_t number = 0;
+    const uint8_t *next = field_end(data, end, &number);
+    return data < end && number == FIELD_KEY ? next : data;
 }
 
 static const uint8_t *body_of(const uint8_t *head, const uint8_t *end) {
-    while (head<end && * head<0x80 && *head>> 3 >= FIELD_HEAD_FIRST &&
-           *head >> 3 <= FIELD_HEAD_LAST && *head >> 3 != FIELD_HEALTH) {
-        head = field_end(head, end);
+    while (head < end) {
+        uint64_t number = 0;
+        const uint8_t *next = field_end(head, end, &number);
+        if (number < FIELD_HEAD_FIRST || number > FIELD_HEAD_LAST || number == FIELD_HEALTH) {
+            break;
+        }
+        head = next;
     }
     return head;
+}
+
+/* The body without what lies open, into `to`, or nowhere if that is NULL. Returns its size. */
+static uint32_t strip(const uint8_t *body, const uint8_t *end, uint8_t *to) {
+    uint32_t size = 0;
+    while (body < end) {
+        uint64_t number = 0;
+        const uint8_t *next = field_end(body, end, &number);
+        if (number != FIELD_SWITCHES && number != FIELD_MODELS) {
+            if (to) {
+                memcpy(to + size, body, (size_t)(next - body));
+            }
+            size += (uint32_t)(next - body);
+        }
+        body = next;
+    }
+    return size;
 }
 
 /* Kept among the names, so it must be a text; what we and our agents pack never has a zero byte. */
@@ -73,89 +108,122 @@ static bool keep_head(struct sl_broker_core *core, struct sl_core_report *own, c
     return true;
 }
 
-static void keep_bytes(struct sl_core_report *own, const uint8_t *data, uint32_t size) {
-    uint32_t room = (own->size + STEP - 1) / STEP * STEP;
-    if (size > room || size + 4 * STEP < room) {
-        free(own->bytes);
-        own->bytes = sl_core_calloc(1, (size + STEP - 1) / STEP * STEP);
-    }
-    memcpy(own->bytes, data, size);
-    own->size = size;
+/* ---- the block ---- */
+
+static size_t front_bytes(uint32_t models, uint32_t lengths) {
+    return models * sizeof(struct sl_core_model) + lengths * LENGTHS_BYTES;
 }
 
-static void keep_parts(struct sl_broker_core *core, struct sl_core_report *own, const uint8_t *data,
-                       size_t size) {
+/* What the heap gives for so much. */
+static size_t room_of(size_t bytes) {
+    return bytes ? (bytes + HEAP_OWN + STEP - 1) / STEP * STEP - HEAP_OWN : 0;
+}
+
+static uint8_t *bytes_of(const struct sl_core_report *own) {
+    return own->block ? (uint8_t *)own->block + front_bytes(own->model_count, own->lengths_count)
+                      : NULL;
+}
+
+const uint64_t *sl_core_length_rates(const struct sl_core_model *model) {
+    static const uint64_t none[SL_LENGTHS];
+    return model->lengths ? (const uint64_t *)(const void *)((const char *)model + model->lengths)
+                          : none;
+}
+
+static bool same_models(const struct sl_core_report *own, const struct sl_msg_device *report,
+                        uint32_t count) {
+    const struct sl_core_model *models = sl_core_models(own);
+    bool same = own->model_count == count;
+    for (uint32_t i = 0; same && i < count; i++) {
+        same = strcmp(models[i].id, report->models[i].id) == 0 &&
+               sl_core_file_is(models[i].file, report->models[i].sha256);
+    }
+    return same;
+}
+
+static void drop_models(struct sl_broker_core *core, const struct sl_core_report *own) {
+    const struct sl_core_model *models = sl_core_models(own);
+    for (uint32_t i = 0; i < own->model_count; i++) {
+        sl_core_name_drop(core, models[i].id);
+        sl_core_name_drop(core, models[i].file);
+    }
+}
+
+/* Their names are held, by the block of before or anew. Returns how many have rates by length. */
+static uint32_t take_models(struct sl_broker_core *core, const struct sl_core_report *own,
+                            const struct sl_msg_device *report, uint32_t count,
+                            struct sl_core_model *ret_models) {
+    bool same = same_models(own, report, count);
+    uint32_t lengths = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct sl_msg_model *from = &report->models[i];
+        struct sl_core_model *to = &ret_models[i];
+        to->id = same ? sl_core_models(own)[i].id : sl_core_name_take(core, from->id);
+        to->file =
+            same ? sl_core_models(own)[i].file : sl_core_file_take(core, from->id, from->sha256);
+        to->tokens_per_s_milli = from->tokens_per_s_milli;
+        to->limit = from->max_tokens & ~SL_CORE_MODEL_CUTS;
+        to->limit |= from->truncate ? SL_CORE_MODEL_CUTS : 0;
+        to->lengths = 0;
+        if (sl_throughput_by_length(from->length_rates_milli)) {
+            to->lengths = (uint32_t)(front_bytes(count, lengths) - front_bytes(i, 0));
+            lengths++;
+        }
+    }
+    if (!same) {
+        drop_models(core, own);
+    }
+    return lengths;
+}
+
+static void keep_block(struct sl_broker_core *core, struct sl_core_report *own,
+                       const struct sl_msg_device *report, const uint8_t *body,
+                       const uint8_t *end) {
+    struct sl_core_model models[SL_MSG_MODELS_MAX];
+    uint32_t count =
+        report->model_count < SL_MSG_MODELS_MAX ? report->model_count : SL_MSG_MODELS_MAX;
+    uint32_t lengths = take_models(core, own, report, count, models);
+    uint32_t size = strip(body, end, NULL);
+    size_t room = room_of(front_bytes(own->model_count, own->lengths_count) + own->size);
+    size_t wanted = front_bytes(count, lengths) + size;
+    if (wanted > room || room_of(wanted) + 4 * STEP < room) {
+        free(own->block);
+        own->block = wanted ? sl_core_calloc(1, room_of(wanted)) : NULL;
+    }
+    own->model_count = (uint8_t)count;
+    own->lengths_count = (uint8_t)lengths;
+    own->size = size;
+    if (!own->block) {
+        return;
+    }
+    memcpy(own->block, models, count * sizeof models[0]);
+    for (uint32_t i = 0; i < count; i++) {
+        if (models[i].lengths) {
+            memcpy((char *)own->block + front_bytes(i, 0) + models[i].lengths,
+                   report->models[i].length_rates_milli, LENGTHS_BYTES);
+        }
+    }
+    strip(body, end, bytes_of(own));
+}
+
+static void keep_parts(struct sl_broker_core *core, struct sl_core_report *own,
+                       const struct sl_msg_device *report, const uint8_t *data, size_t size) {
     const uint8_t *end = data + size;
     const uint8_t *head = head_of(data, end);
     const uint8_t *body = body_of(head, end);
     body = keep_head(core, own, head, (size_t)(body - head)) ? body : head;
-    keep_bytes(own, body, (uint32_t)(end - body));
+    keep_block(core, own, report, body, end);
 }
 
 static void keep_packed(struct sl_broker_core *core, struct sl_core_report *own,
                         const struct sl_msg_device *report, const struct sl_msg_bytes *bytes) {
     if (bytes) {
-        keep_parts(core, own, bytes->data, bytes->size);
+        keep_parts(core, own, report, bytes->data, bytes->size);
         return;
     }
     SL_AUTO_BUF struct sl_buf packed = {0};
     if (sl_msg_device_pack(report, &packed, NULL) == SL_OK) {
-        keep_parts(core, own, (const uint8_t *)packed.data, packed.len);
-    }
-}
-
-static void drop_models(struct sl_broker_core *core, struct sl_core_report *own) {
-    for (uint32_t i = 0; i < own->model_count; i++) {
-        sl_core_name_drop(core, own->models[i].id);
-        sl_core_name_drop(core, own->models[i].file);
-        free(own->models[i].length_rates_milli);
-    }
-    free(own->models);
-    own->models = NULL;
-    own->model_count = 0;
-}
-
-static bool same_models(const struct sl_core_report *own, const struct sl_msg_device *report) {
-    bool same = own->model_count == report->model_count;
-    for (uint32_t i = 0; same && i < report->model_count; i++) {
-        same = strcmp(own->models[i].id, report->models[i].id) == 0 &&
-               sl_core_file_is(own->models[i].file, report->models[i].sha256);
-    }
-    return same;
-}
-
-static void keep_lengths(struct sl_core_model *own, const uint64_t rates_milli[SL_LENGTHS]) {
-    if (!own->length_rates_milli && !sl_throughput_by_length(rates_milli)) {
-        return;
-    }
-    if (!own->length_rates_milli) {
-        own->length_rates_milli = sl_core_calloc(SL_LENGTHS, sizeof rates_milli[0]);
-    }
-    memcpy(own->length_rates_milli, rates_milli, SL_LENGTHS * sizeof rates_milli[0]);
-}
-
-const uint64_t *sl_core_length_rates(const struct sl_core_model *model) {
-    static const uint64_t none[SL_LENGTHS];
-    return model->length_rates_milli ? model->length_rates_milli : none;
-}
-
-static void keep_models(struct sl_broker_core *core, struct sl_core_report *own,
-                        const struct sl_msg_device *report) {
-    if (!same_models(own, report)) {
-        uint32_t count =
-            report->model_count < SL_MSG_MODELS_MAX ? report->model_count : SL_MSG_MODELS_MAX;
-        drop_models(core, own);
-        own->models = count ? sl_core_calloc(count, sizeof *own->models) : NULL;
-        own->model_count = (uint8_t)count;
-        for (uint32_t i = 0; i < count; i++) {
-            const struct sl_msg_model *from = &report->models[i];
-            own->models[i].id = sl_core_name_take(core, from->id);
-            own->models[i].file = sl_core_file_take(core, from->id, from->sha256);
-        }
-    }
-    for (uint32_t i = 0; i < own->model_count; i++) {
-        own->models[i].tokens_per_s_milli = report->models[i].tokens_per_s_milli;
-        keep_lengths(&own->models[i], report->models[i].length_rates_milli);
+        keep_parts(core, own, report, (const uint8_t *)packed.data, packed.len);
     }
 }
 
@@ -163,6 +231,11 @@ static void keep_models(struct sl_broker_core *core, struct sl_core_report *own,
 static struct sl_watts believed(struct sl_watts watts) {
     bool absurd = watts.source == SL_SOURCE_MEASURED && !sl_watts_plausible(watts.mw);
     return absurd ? (struct sl_watts){SL_SOURCE_UNKNOWN, 0} : watts;
+}
+
+/* What is measured is believable and fits; of rated watts nothing is above 2 MW here. */
+static int32_t short_mw(int64_t mw) {
+    return (int32_t)(mw > INT32_MAX ? INT32_MAX : mw < INT32_MIN ? INT32_MIN : mw);
 }
 
 /* Over an hour a switch is as dear as it gets. */
@@ -192,7 +265,6 @@ void sl_core_report_keep(struct sl_broker_core *core, uint32_t dev,
         sl_core_name_drop(core, own->name);
         own->name = name;
     }
-    keep_models(core, own, report);
     own->ill = report->health[0] != '\0';
     own->safe = report->safe;
     own->mode = (uint8_t)((unsigned)report->mode < SL_MODE_COUNT ? report->mode : SL_MODE_INVALID);
@@ -202,7 +274,7 @@ void sl_core_report_keep(struct sl_broker_core *core, uint32_t dev,
     for (unsigned m = SL_MODE_IDLE; m < SL_MODE_COUNT; m++) {
         struct sl_watts watts = believed(report->watts[m]);
         own->watts_source[m - 1] = (uint8_t)watts.source;
-        own->watts_mw[m - 1] = watts.mw;
+        own->watts_mw[m - 1] = short_mw(watts.mw);
         for (unsigned to = SL_MODE_IDLE; to < SL_MODE_COUNT; to++) {
             if (to != m) {
                 own->switch_us[pair_of(m, to)] = short_us(report->switch_us[m][to]);
@@ -211,17 +283,25 @@ void sl_core_report_keep(struct sl_broker_core *core, uint32_t dev,
     }
 }
 
-void sl_core_report_bytes(const struct sl_broker_core *core, uint32_t dev, struct sl_buf *out) {
-    const struct sl_core_device *cold = &core->fleet.cold[dev];
-    const struct sl_core_report *own = &cold->report;
-    size_t key = strlen(cold->key);
-    _Static_assert(SL_MSG_KEY_MAX <= 128, "the key's length is one byte");
-    const char begin[2] = {FIELD_KEY << 3 | WIRE_BYTES, (char)key};
-    sl_buf_append(out, begin, sizeof begin);
-    sl_buf_append(out, cold->key, key);
+/* A device message without what lies open. */
+static void packed_again(const struct sl_core_report *own, struct sl_buf *out) {
     sl_buf_append(out, own->head ? own->head : "", own->head ? strlen(own->head) : 0);
-    sl_buf_append(out, own->bytes ? (const char *)own->bytes : "", own->size);
+    sl_buf_append(out, own->size ? (const char *)bytes_of(own) : "", own->size);
     sl_assert(!out->failed);
+}
+
+static void get_models(const struct sl_core_report *own, struct sl_msg_device *device) {
+    device->model_count = own->model_count;
+    for (uint32_t i = 0; i < own->model_count; i++) {
+        const struct sl_core_model *from = &sl_core_models(own)[i];
+        struct sl_msg_model *to = &device->models[i];
+        sl_text_copy(to->id, sizeof to->id, from->id);
+        sl_core_file_get(from->file, to->sha256);
+        to->tokens_per_s_milli = from->tokens_per_s_milli;
+        to->max_tokens = from->limit & ~SL_CORE_MODEL_CUTS;
+        to->truncate = (from->limit & SL_CORE_MODEL_CUTS) != 0;
+        memcpy(to->length_rates_milli, sl_core_length_rates(from), LENGTHS_BYTES);
+    }
 }
 
 void sl_core_report_get(const struct sl_broker_core *core, uint32_t dev,
@@ -230,12 +310,16 @@ void sl_core_report_get(const struct sl_broker_core *core, uint32_t dev,
     memset(ret_device, 0, sizeof *ret_device);
     if (cold->report.name) {
         SL_AUTO_BUF struct sl_buf packed = {0};
-        sl_core_report_bytes(core, dev, &packed);
+        packed_again(&cold->report, &packed);
         int rc = sl_msg_device_unpack((const uint8_t *)packed.data, packed.len, ret_device, NULL);
         sl_assert(rc == SL_OK); /* it was decoded or packed by us */
+        get_models(&cold->report, ret_device);
     }
-    for (int m = SL_MODE_IDLE; m < SL_MODE_COUNT; m++) {
+    for (unsigned m = SL_MODE_IDLE; m < SL_MODE_COUNT; m++) {
         ret_device->watts[m] = believed(ret_device->watts[m]);
+        for (unsigned to = SL_MODE_IDLE; to < SL_MODE_COUNT; to++) {
+            ret_device->switch_us[m][to] = (uint64_t)sl_core_switch_us(core, dev, m, to);
+        }
     }
     sl_text_copy(ret_device->key, sizeof ret_device->key, cold->key);
 }
@@ -245,7 +329,7 @@ void sl_core_report_drop(struct sl_broker_core *core, uint32_t dev) {
     drop_models(core, own);
     sl_core_name_drop(core, own->name);
     sl_core_name_drop(core, own->head);
-    free(own->bytes);
+    free(own->block);
     memset(own, 0, sizeof *own);
 }
 

@@ -16,34 +16,36 @@ struct sl_core_model {
     const char *id;   /* names.c */
     const char *file; /* model_file.h; NULL: not said */
     uint64_t tokens_per_s_milli;
-    uint64_t *length_rates_milli; /* [SL_LENGTHS] by length of text; 0: not measured. NULL: all */
+    uint32_t limit;   /* of tokens; SL_CORE_MODEL_CUTS: longer texts are cut */
+    uint32_t lengths; /* bytes from here to its rates by length; 0: none was measured */
+};
+#define SL_CORE_MODEL_CUTS (UINT32_C(1) << 31)
+
+/* What decisions are made from. Whatever else it said is packed (sl_msg_device_unpack). */
+struct sl_core_report {
+    const char *name; /* of its class, names.c; NULL before the first report */
+    const char *head; /* what its class says alike (said.c), names.c; or NULL */
+    void *block;      /* models, their rates by length, then `size` bytes: all else */
+    uint64_t epoch;
+    uint64_t token_rate_milli;                /* tokens by the time spent on leases; 0: not known */
+    int32_t watts_mw[SL_MODE_COUNT - 1];      /* of modes from idle on */
+    uint32_t switch_us[SL_CORE_SWITCH_PAIRS]; /* from one mode to another */
+    uint32_t size;
+    uint8_t model_count, lengths_count; /* models, and those with rates by length */
+    uint8_t mode;                       /* enum sl_mode */
+    uint8_t watts_source[SL_MODE_COUNT - 1];
+    bool safe : 1;
+    bool ill : 1;   /* it said why it is not offered */
+    bool holds : 1; /* units or lines of ours */
 };
 
-/* What decisions are made from. Whatever else it said stands in `bytes` (sl_msg_device_unpack). */
-struct sl_core_report {
-    const char *name;             /* of its class, names.c; NULL before the first report */
-    const char *head;             /* what its class says alike (said.c), names.c; or NULL */
-    struct sl_core_model *models; /* [model_count] */
-    uint8_t *bytes;               /* [size] all else */
-    uint32_t size;
-    uint8_t model_count;
-    uint8_t mode; /* enum sl_mode */
-    bool safe;
-    bool ill; /* it said why it is not offered */
-    uint64_t epoch;
-    uint64_t token_rate_milli;           /* tokens by the time spent on leases; 0: not known */
-    int64_t watts_mw[SL_MODE_COUNT - 1]; /* of modes from idle on */
-    uint8_t watts_source[SL_MODE_COUNT - 1];
-    bool holds;                               /* units or lines of ours */
-    uint32_t switch_us[SL_CORE_SWITCH_PAIRS]; /* from one mode to another */
-};
+static inline const struct sl_core_model *sl_core_models(const struct sl_core_report *report) {
+    return report->block; /* [model_count] */
+}
 
 /* bytes: the device as it came, or NULL: it is packed anew. */
 void sl_core_report_keep(struct sl_broker_core *core, uint32_t dev,
                          const struct sl_msg_device *report, const struct sl_msg_bytes *bytes);
-struct sl_buf;
-/* As it came, behind what is there. */
-void sl_core_report_bytes(const struct sl_broker_core *core, uint32_t dev, struct sl_buf *out);
 /* All of it; zeros but for the key where it has said nothing yet. */
 void sl_core_report_get(const struct sl_broker_core *core, uint32_t dev,
                         struct sl_msg_device *ret_device);

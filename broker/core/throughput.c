@@ -78,8 +78,8 @@ void sl_core_lengths_refresh(const struct sl_broker_core *core, struct sl_core_b
 const struct sl_core_model *sl_core_model_of(const struct sl_core_report *report,
                                              const char *model) {
     for (uint32_t i = 0; i < report->model_count; i++) {
-        if (strcmp(report->models[i].id, model) == 0) {
-            return &report->models[i];
+        if (strcmp(sl_core_models(report)[i].id, model) == 0) {
+            return &sl_core_models(report)[i];
         }
     }
     return NULL;

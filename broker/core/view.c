@@ -277,11 +277,12 @@ uint32_t sl_view_models_get(const struct sl_broker_core *core, const char **ids,
         const struct sl_core_report *report = &core->fleet.cold[dev].report;
         for (uint32_t m = 0; m < report->model_count; m++) {
             uint32_t at = 0;
-            while (at < count && ids[at] != report->models[m].id) { /* each text is kept once */
+            const char *id = sl_core_models(report)[m].id;
+            while (at < count && ids[at] != id) { /* each text is kept once */
                 at++;
             }
             if (at == count && count < max) {
-                ids[count++] = report->models[m].id;
+                ids[count++] = id;
             }
         }
     }

@@ -53,43 +53,91 @@ static void test_all_of_a_report_comes_back(void **state) {
     world_fini(&w);
 }
 
-static void test_bytes_as_they_came_are_kept(void **state) {
+/* What comes back is packed to the same bytes. */
+static void comes_back(struct world *w, const struct sl_msg_device *said, bool as_it_came) {
+    SL_AUTO_BUF struct sl_buf packed = {0};
+    SL_AUTO_BUF struct sl_buf again = {0};
+    assert_int_equal(sl_msg_device_pack(said, &packed, NULL), 0);
+    struct sl_msg_bytes bytes = {(const uint8_t *)packed.data, (uint32_t)packed.len};
+    sl_core_report_keep(w->core, 0, said, as_it_came ? &bytes : NULL);
+    struct sl_msg_device back;
+    sl_core_report_get(w->core, 0, &back);
+    assert_int_equal(sl_msg_device_pack(&back, &again, NULL), 0);
+    assert_int_equal(again.len, packed.len);
+    assert_memory_equal(again.data, packed.data, packed.len);
+}
+
+static void test_all_that_came_comes_back(void **state) {
     (void)state;
     struct sl_core_config config = world_config();
     struct world w;
     world_init(&w, &config);
     world_join(&w, "a", 1);
     struct sl_msg_device said;
-    SL_AUTO_BUF struct sl_buf packed = {0};
     fill(&said, "a/0");
-    assert_int_equal(sl_msg_device_pack(&said, &packed, NULL), 0);
-    struct sl_msg_bytes bytes = {(const uint8_t *)packed.data, (uint32_t)packed.len};
-    sl_core_report_keep(w.core, 0, &said, &bytes);
+    for (unsigned m = SL_MODE_IDLE; m < SL_MODE_COUNT; m++) {
+        said.switch_us[m][m] = 0; /* no switch: nobody looks at it, and it is not kept */
+    }
+    said.models[0].max_tokens = 256;
+    said.models[0].truncate = true;
+    memset(said.models[0].sha256, 0xa5, sizeof said.models[0].sha256);
+    comes_back(&w, &said, true);
     const struct sl_core_report *own = &w.core->fleet.cold[0].report;
-    SL_AUTO_BUF struct sl_buf back = {0};
-    sl_core_report_bytes(w.core, 0, &back);
-    assert_int_equal(back.len, packed.len);
-    assert_memory_equal(back.data, packed.data, packed.len);
-    assert_true(own->size + strlen("a/0") + strlen(said.name) + strlen(said.driver) < packed.len);
+    SL_AUTO_BUF struct sl_buf packed = {0};
+    assert_int_equal(sl_msg_device_pack(&said, &packed, NULL), 0);
+    size_t kept = own->size + strlen("a/0") + strlen(said.name) + strlen(said.driver);
+    assert_true(kept + strlen(said.models[0].id) + sizeof said.models[0].sha256 < packed.len);
     said.is_cpu = !said.is_cpu; /* another head, and an ill one ends before its health */
     snprintf(said.health, sizeof said.health, "too hot");
-    packed.len = back.len = 0;
-    assert_int_equal(sl_msg_device_pack(&said, &packed, NULL), 0);
-    sl_core_report_keep(w.core, 0, &said, NULL);
-    sl_core_report_bytes(w.core, 0, &back);
-    assert_int_equal(back.len, packed.len);
-    assert_memory_equal(back.data, packed.data, packed.len);
+    comes_back(&w, &said, false);
     said.name[0] = said.driver[0] = '\0'; /* hardly any head */
     said.is_cpu = false;
     said.compute_units = 0;
     said.memory_bytes = 0;
-    packed.len = back.len = 0;
-    assert_int_equal(sl_msg_device_pack(&said, &packed, NULL), 0);
-    sl_core_report_keep(w.core, 0, &said, NULL);
+    comes_back(&w, &said, false);
     assert_null(own->head);
-    sl_core_report_bytes(w.core, 0, &back);
-    assert_int_equal(back.len, packed.len);
-    assert_memory_equal(back.data, packed.data, packed.len);
+    said.model_count = 3; /* some with rates by length, one without, all with other names */
+    for (uint32_t i = 0; i < 3; i++) {
+        said.models[i] = said.models[0];
+        snprintf(said.models[i].id, sizeof said.models[i].id, "model %u", i);
+        for (uint32_t k = 0; k < SL_LENGTHS; k++) {
+            said.models[i].length_rates_milli[k] = i == 1 ? 0 : 1000 * i + k + 1;
+        }
+    }
+    comes_back(&w, &said, true);
+    assert_int_equal(own->lengths_count, 2);
+    said.models[1].length_rates_milli[1] = 5;
+    said.models[2].max_tokens = 7;
+    comes_back(&w, &said, true);
+    said.model_count = 0;
+    comes_back(&w, &said, true);
+    snprintf(said.locality, sizeof said.locality, "CPUs 0-3"); /* fields of two-byte numbers */
+    snprintf(said.note, sizeof said.note, "one model is missing");
+    said.switch_us[SL_MODE_IDLE][SL_MODE_INFER] = 77;
+    comes_back(&w, &said, true);
+    world_fini(&w);
+}
+
+/* Numbers that are not ours, and what a hostile agent may send: nothing is read beyond the end. */
+static void test_strange_fields_are_left_as_they_are(void **state) {
+    (void)state;
+    struct sl_core_config config = world_config();
+    struct world w;
+    world_init(&w, &config);
+    world_join(&w, "a", 1);
+    struct sl_msg_device said;
+    struct sl_msg_device back;
+    fill(&said, "a/0");
+    SL_AUTO_BUF struct sl_buf packed = {0};
+    assert_int_equal(sl_msg_device_pack(&said, &packed, NULL), 0);
+    static const uint8_t newer[] = {0xb8, 0x3e, 5, 0xc1, 0x3e, 1, 2, 3, 4, 5, 6, 7, 8};
+    sl_buf_append(&packed, (const char *)newer, sizeof newer); /* varint and fixed64, field 999 */
+    struct sl_msg_bytes bytes = {(const uint8_t *)packed.data, (uint32_t)packed.len};
+    sl_core_report_keep(w.core, 0, &said, &bytes);
+    sl_core_report_get(w.core, 0, &back);
+    assert_int_equal(back.tokens_total, said.tokens_total);
+    assert_string_equal(back.models[0].id, said.models[0].id);
+    assert_int_equal(back.stop_us_max, said.stop_us_max);
     world_fini(&w);
 }
 
@@ -116,10 +164,10 @@ static void test_texts_and_models_may_change(void **state) {
     assert_true(first->ill);
     assert_int_equal(sl_core_model_of(first, "mini")->tokens_per_s_milli, 5);
     assert_null(sl_core_model_of(first, "none"));
-    assert_ptr_equal(first->models[1].id, second->models[0].id);
+    assert_ptr_equal(sl_core_models(first)[1].id, sl_core_models(second)[0].id);
     said.model_count = 0;
     sl_core_report_keep(w.core, 0, &said, NULL);
-    assert_null(first->models);
+    assert_int_equal(first->model_count, 0);
     assert_int_equal(sl_core_model_of(second, "mini")->tokens_per_s_milli, WORLD_TOKENS_MILLI);
     world_fini(&w);
 }
@@ -155,15 +203,15 @@ static void test_lengths_take_room_once_they_are_measured(void **state) {
     fill(&said, "a/0");
     memset(said.models[0].length_rates_milli, 0, sizeof said.models[0].length_rates_milli);
     sl_core_report_keep(w.core, 0, &said, NULL);
-    const struct sl_core_model *model = w.core->fleet.cold[0].report.models;
-    assert_null(model->length_rates_milli);
-    assert_int_equal(sl_core_length_rates(model)[SL_LENGTHS - 1], 0);
+    const struct sl_core_report *own = &w.core->fleet.cold[0].report;
+    assert_int_equal(sl_core_models(own)->lengths, 0);
+    assert_int_equal(sl_core_length_rates(sl_core_models(own))[SL_LENGTHS - 1], 0);
     said.models[0].length_rates_milli[2] = 77;
     sl_core_report_keep(w.core, 0, &said, NULL);
-    assert_int_equal(sl_core_length_rates(model)[2], 77);
+    assert_int_equal(sl_core_length_rates(sl_core_models(own))[2], 77);
     said.models[0].length_rates_milli[2] = 0;
     sl_core_report_keep(w.core, 0, &said, NULL);
-    assert_int_equal(sl_core_length_rates(model)[2], 0);
+    assert_int_equal(sl_core_length_rates(sl_core_models(own))[2], 0);
     world_fini(&w);
 }
 
@@ -250,7 +298,8 @@ static void test_a_device_changes_its_node(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_all_of_a_report_comes_back),
-        cmocka_unit_test(test_bytes_as_they_came_are_kept),
+        cmocka_unit_test(test_all_that_came_comes_back),
+        cmocka_unit_test(test_strange_fields_are_left_as_they_are),
         cmocka_unit_test(test_texts_and_models_may_change),
         cmocka_unit_test(test_names_are_kept_while_they_are_used),
         cmocka_unit_test(test_many_names_are_found),
