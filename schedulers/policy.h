@@ -107,6 +107,7 @@ enum sl_rule {
     SL_RULE_CURTAIL, /* power costs more than the strike price */
     SL_RULE_CAP,     /* does not fit under a cap on watts */
 };
+#define SL_RULE_COUNT (SL_RULE_CAP + 1)
 
 #define SL_MARK_GROSS 1u          /* compared without power, since some power is unknown */
 #define SL_MARK_SWITCH_UNKNOWN 2u /* switching cost not measured, left out */

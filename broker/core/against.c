@@ -37,14 +37,15 @@ static int64_t as_int64(sl_i128 v) {
 
 /* Exact, as long as what a device earns between two rows fits a row at all. Mad prices, or years,
  * do not fit the sum: whole nano-USD move out of it. */
-static void add_sum(struct sl_core_against *own, uint32_t i, sl_i128 delta) {
-    sl_i128 sum = own->sum[i] + delta;
+static void add_sum(struct sl_core_fleet *fleet, uint32_t dev, uint32_t i, sl_i128 delta) {
+    sl_i128 sum = fleet->against[dev].sum[i] + delta;
     if (sum > INT64_MAX || sum < INT64_MIN) {
-        own->more = own->more ? own->more : sl_core_calloc(1, sizeof *own->more);
-        (*own->more)[i] = as_int64((*own->more)[i] + sum / MS_PER_H);
+        struct sl_core_against_more **more = &fleet->against_more[dev];
+        *more = *more ? *more : sl_core_calloc(1, sizeof **more);
+        (*more)->nusd[i] = as_int64((*more)->nusd[i] + sum / MS_PER_H);
         sum %= MS_PER_H;
     }
-    own->sum[i] = (int64_t)sum;
+    fleet->against[dev].sum[i] = (int64_t)sum;
 }
 
 /* A mode that was not possible at that moment: idle, at what idle costs. */
@@ -64,8 +65,7 @@ static void add(struct sl_broker_core *core, uint32_t row, uint32_t against, enu
     int64_t span_ms = core->config.policy.step_ms;
     uint32_t dev = core->input.id[row];
     worth(&core->input, row, mode, &hash, &rest);
-    struct sl_core_against *own = &core->fleet.against[dev];
-    add_sum(own, against, ((sl_i128)hash + rest) * span_ms);
+    add_sum(&core->fleet, dev, against, ((sl_i128)hash + rest) * span_ms);
     core->against[against].hash += (sl_i128)hash * span_ms;
     core->against[against].rest += (sl_i128)rest * span_ms;
 }
@@ -73,9 +73,9 @@ static void add(struct sl_broker_core *core, uint32_t row, uint32_t against, enu
 /* What the device itself lost by moving since the step before: as shadows lose it. */
 static void add_own_switch(struct sl_broker_core *core, const struct sl_core_class *class,
                            uint32_t row, enum sl_mode present) {
-    struct sl_core_against *own = &core->fleet.against[core->input.id[row]];
-    enum sl_mode before = (enum sl_mode)own->mode;
-    own->mode = (uint8_t)present;
+    uint32_t dev = core->input.id[row];
+    enum sl_mode before = (enum sl_mode)core->fleet.against_mode[dev];
+    core->fleet.against_mode[dev] = (uint8_t)present;
     if (before == SL_MODE_INVALID || present == SL_MODE_INVALID || before == present) {
         return;
     }
@@ -88,7 +88,7 @@ static void add_own_switch(struct sl_broker_core *core, const struct sl_core_cla
     }
     sl_i128 lost =
         (sl_i128)sl_opportunity_switch(class->switch_us[before][present], most) * MS_PER_H;
-    add_sum(own, SL_AGAINST_ACTUAL, -lost);
+    add_sum(&core->fleet, dev, SL_AGAINST_ACTUAL, -lost);
     core->against[SL_AGAINST_ACTUAL].rest -= lost;
     core->against[SL_AGAINST_ACTUAL].switches++;
 }
@@ -154,44 +154,45 @@ void sl_core_against_class(struct sl_broker_core *core, uint32_t index,
         add(core, row, SL_AGAINST_HASH, SL_MODE_HASH);
         add(core, row, SL_AGAINST_LEASE, SL_MODE_INFER);
         add(core, row, SL_AGAINST_IDLE, SL_MODE_IDLE);
-        struct sl_core_against *own = &core->fleet.against[in->id[row]];
+        uint32_t dev = in->id[row];
         for (uint32_t p = 0; sl_switching_at(p); p++) {
             add(core, row, SL_AGAINST_POLICIES + p, mode_of[class->shadows[p].mode]);
-            add_sum(own, SL_AGAINST_POLICIES + p, -(sl_i128) class->switch_loss[p] * MS_PER_H);
+            add_sum(&core->fleet, dev, SL_AGAINST_POLICIES + p,
+                    -(sl_i128) class->switch_loss[p] * MS_PER_H);
         }
-        own->span_ms += (uint32_t)core->config.policy.step_ms;
+        core->fleet.against_ms[dev] += (uint32_t)core->config.policy.step_ms;
     }
     core->against_dirty = true;
 }
 
-void sl_core_against_drop(struct sl_core_against *own) {
-    free(own->more);
-    own->more = NULL;
-}
-
 /* Once an interval, and at the end: a row a device. */
 static void store_device(struct sl_broker_core *core, uint32_t dev) {
-    struct sl_core_against *own = &core->fleet.against[dev];
+    struct sl_core_fleet *fleet = &core->fleet;
+    struct sl_core_against *own = &fleet->against[dev];
+    const struct sl_core_against_more *more = fleet->against_more[dev];
     struct sl_op op = {.kind = SL_OP_AGAINST};
     sl_i128 left[SL_AGAINST_COUNT];
-    if (own->span_ms == 0) {
+    if (fleet->against_ms[dev] == 0) {
         return;
     }
-    sl_text_copy(op.against.device, sizeof op.against.device, core->fleet.cold[dev].key);
+    sl_text_copy(op.against.device, sizeof op.against.device, fleet->cold[dev].key);
     op.against.at = core->now.wall;
-    op.against.span_ms = own->span_ms;
+    op.against.span_ms = fleet->against_ms[dev];
     for (uint32_t i = 0; i < SL_AGAINST_COUNT; i++) {
-        sl_i128 sum = own->sum[i] + (sl_i128)(own->more ? (*own->more)[i] : 0) * MS_PER_H;
+        sl_i128 sum = own->sum[i] + (sl_i128)(more ? more->nusd[i] : 0) * MS_PER_H;
         int64_t nusd = as_int64(divided(sum));
         op.against.nusd[i] = nusd;
         left[i] = sum - (sl_i128)nusd * MS_PER_H; /* what rounding left: the next row's */
         own->sum[i] = 0;
     }
-    sl_core_against_drop(own);
-    for (uint32_t i = 0; i < SL_AGAINST_COUNT; i++) {
-        add_sum(own, i, left[i]);
+    if (more) {
+        free(fleet->against_more[dev]);
+        fleet->against_more[dev] = NULL;
     }
-    own->span_ms = 0;
+    for (uint32_t i = 0; i < SL_AGAINST_COUNT; i++) {
+        add_sum(fleet, dev, i, left[i]);
+    }
+    fleet->against_ms[dev] = 0;
     sl_core_op(core, &op);
 }
 

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 
 #include "broker/core/claims.h"
+#include "broker/core/core.h"
 #include "broker/core/types.h"
 #include "schedulers/class.h"
 #include "schedulers/policy.h"
@@ -54,17 +55,27 @@ struct sl_core_against_sum { /* of the site; nano-USD/h x ms */
     uint64_t switches;
 };
 
-struct sl_core_against {               /* of a device since the last row */
-    int64_t sum[SL_AGAINST_COUNT];     /* nano-USD/h x ms: over 2,500 USD fit */
-    int64_t (*more)[SL_AGAINST_COUNT]; /* whole nano-USD beside them, malloc'ed; NULL: none */
-    uint32_t span_ms;
-    uint8_t mode; /* in the step before; 0: none yet */
+struct sl_core_against {           /* of a device since the last row */
+    int64_t sum[SL_AGAINST_COUNT]; /* nano-USD/h x ms: over 2,500 USD fit */
+};
+struct sl_core_against_more { /* whole nano-USD beside them */
+    int64_t nusd[SL_AGAINST_COUNT];
 };
 struct sl_core_counters {                  /* META "counters", in this order */
     uint64_t shares[SL_SHARE_UNKNOWN + 1]; /* by outcome; slot 0 unused */
     uint64_t lines, tokens, switches;
     uint64_t power_missing;                 /* spans in which a device's power could not be known */
     struct sl_core_implausible implausible; /* META "claims" */
+};
+
+struct sl_core_feed_state {
+    struct sl_core_feed config;
+    bool known, wrong;               /* wrong: the source's last word was no price */
+    int64_t value_nano, stored_nano; /* the newest; the last written to the store */
+    struct sl_wall as_of, stored;
+    char health[SL_WHY_MAX];
+    struct sl_quote_state quote; /* of the group whose first feed it is; `hold` likewise: why */
+    enum sl_quote_why hold;
 };
 
 /* What a role's sources say together, worked out once for each moment: every device asks. */
@@ -87,7 +98,6 @@ void sl_core_classes_fini(struct sl_broker_core *core);
 /* against.c */
 void sl_core_against_class(struct sl_broker_core *core, uint32_t index,
                            const struct sl_switching_step *seen);
-void sl_core_against_drop(struct sl_core_against *own); /* what it holds */
 /* Rows that are due; all of them at the end. */
 void sl_core_against_sweep(struct sl_broker_core *core, bool last);
 void sl_core_against_metas(struct sl_broker_core *core);

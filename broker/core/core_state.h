@@ -92,6 +92,7 @@ enum sl_core_device_state {
     X(uint64_t, epoch_max)  /* highest ever granted or reported */                                 \
     X(uint8_t, mode)        /* of the newest directive; 0: holds none */                           \
     X(uint8_t, from)        /* mode before it */                                                   \
+    X(uint8_t, rule)        /* of the newest directive (lease.c); 0: none yet */                   \
     X(uint8_t, sent)        /* it was durable and has left */                                      \
     X(uint8_t, running)     /* the agent says that it runs */                                      \
     X(uint64_t, epoch)      /* of the newest directive */                                          \
@@ -110,7 +111,10 @@ enum sl_core_device_state {
     X(uint32_t, open_units)         /* of the present epoch: an agent drops those of lower ones */ \
     X(struct sl_core_health *, health) /* NULL: nothing was ever told of it */                     \
     X(struct sl_core_against, against)                                                             \
-    X(uint32_t, class_row)             /* + 1; 0: not looked up yet */                             \
+    X(struct sl_core_against_more *, against_more) /* malloc'ed; NULL: all fits the sums */        \
+    X(uint32_t, against_ms)                        /* since the last row */                        \
+    X(uint8_t, against_mode)                       /* in the step before; 0: none yet */           \
+    X(uint32_t, class_row)                         /* + 1; 0: not looked up yet */                 \
     X(uint32_t, row)                   /* in the last tick's tables, or SL_CORE_NONE */            \
     X(uint8_t, planned)                /* by the last tick; 0: it was left alone */                \
     X(uint8_t, running_mode)           /* as reported */                                           \
@@ -125,8 +129,7 @@ struct sl_core_device {
     char *key; /* in the fleet's `keys` */
     struct sl_wall first_seen;
     struct sl_core_report report;
-    const char *rule; /* of the newest directive, a literal; NULL: none yet */
-    const char *why;  /* of names.c: devices of a class often have the same; NULL: none yet */
+    const char *why; /* of names.c: devices of a class often have the same; NULL: none yet */
     struct sl_wall decided;
 };
 #define SL_FLEET_COLUMN(type, name) type *name;
@@ -185,16 +188,5 @@ struct sl_core_tenant_state {
     struct sl_core_tenant config;
     sl_i128 reserved; /* sum over its open units */
     uint32_t account;
-};
-
-/* ---- money and prices ---- */
-struct sl_core_feed_state {
-    struct sl_core_feed config;
-    bool known, wrong;               /* wrong: the source's last word was no price */
-    int64_t value_nano, stored_nano; /* the newest; the last written to the store */
-    struct sl_wall as_of, stored;
-    char health[SL_WHY_MAX];
-    struct sl_quote_state quote; /* of the group whose first feed it is; `hold` likewise: why */
-    enum sl_quote_why hold;
 };
 #endif

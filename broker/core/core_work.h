@@ -15,6 +15,9 @@ struct sl_core_grant {
     int64_t record[SL_DECISION_WORDS];
     bool by_price; /* starts the minimum dwell */
 };
+/* A rule's name in a byte, and back; 0: "invalid", none. */
+uint8_t sl_core_rule_code(const char *rule);
+const char *sl_core_rule_text(uint8_t code);
 void sl_core_lease_grant(struct sl_broker_core *core, uint32_t dev, const struct sl_core_grant *g);
 void sl_core_lease_clear(struct sl_broker_core *core, uint32_t dev);
 void sl_core_lease_left(struct sl_broker_core *core, const struct sl_core_item *item);

@@ -74,7 +74,7 @@ void sl_core_fleet_destroy(struct sl_broker_core *core) {
         sl_core_report_drop(core, dev);
         sl_core_health_destroy(fleet->health[dev]);
         free(fleet->claims[dev]);
-        sl_core_against_drop(&fleet->against[dev]);
+        free(fleet->against_more[dev]);
         sl_core_name_drop(core, fleet->cold[dev].why);
     }
     sl_core_index_fini(&core->devices_by_key);
@@ -359,7 +359,7 @@ static void take_lease_up(struct sl_broker_core *core, uint32_t dev) {
     bool serves = report->mode == SL_MODE_INFER;
     sl_core_device_serves(fleet, dev, serves ? unit->batch : NULL, serves ? unit->price : 0);
     struct sl_core_device *cold = &fleet->cold[dev];
-    cold->rule = "restart";
+    fleet->rule[dev] = sl_core_rule_code("restart");
     sl_core_device_why(core, dev, "goes on with what it did before the broker restarted");
     cold->decided = core->now.wall;
     sl_core_device_step(core, dev, SL_DEV_OFFERED);

@@ -96,6 +96,28 @@ static void store_directive(struct sl_broker_core *core, uint32_t dev,
     sl_core_op(core, &op);
 }
 
+/* A device costs a byte for the name of its rule: a rule of a plan (policy.h), or, beside them,
+ * what a directive is sent under without one. */
+static const char *const other_rules[] = {"better-bid", "reprice", "restart"};
+
+uint8_t sl_core_rule_code(const char *rule) {
+    for (uint32_t i = 0; i < sizeof other_rules / sizeof other_rules[0]; i++) {
+        if (strcmp(rule, other_rules[i]) == 0) {
+            return (uint8_t)(SL_RULE_COUNT + i);
+        }
+    }
+    uint8_t code = SL_RULE_INVALID;
+    for (uint8_t i = 1; i < SL_RULE_COUNT && code == SL_RULE_INVALID; i++) {
+        code = strcmp(rule, sl_rule_name((enum sl_rule)i)) == 0 ? i : code;
+    }
+    return code;
+}
+
+const char *sl_core_rule_text(uint8_t code) {
+    return code < SL_RULE_COUNT ? sl_rule_name((enum sl_rule)code)
+                                : other_rules[code - SL_RULE_COUNT];
+}
+
 static void set_columns(struct sl_broker_core *core, uint32_t dev, const struct sl_core_grant *g) {
     struct sl_core_fleet *fleet = &core->fleet;
     int64_t now_ns = core->now.mono.ns;
@@ -113,7 +135,7 @@ static void set_columns(struct sl_broker_core *core, uint32_t dev, const struct 
     fleet->moved_ns[dev] = g->by_price && other_mode ? now_ns : fleet->moved_ns[dev];
     fleet->cause_ns[dev] = other_mode ? core->armed_ns : 0;
     struct sl_core_device *cold = &fleet->cold[dev];
-    cold->rule = g->rule;
+    fleet->rule[dev] = sl_core_rule_code(g->rule);
     sl_core_device_why(core, dev, g->why);
     cold->decided = core->now.wall;
 }

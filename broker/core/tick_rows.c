@@ -84,7 +84,7 @@ bool sl_core_row_is_asked_for(const struct sl_broker_core *core, uint32_t dev, e
                    rule == SL_RULE_PIN;
     bool limited = rule == SL_RULE_CURTAIL || rule == SL_RULE_CAP;
     return ordered || limited || rule == SL_RULE_HOLD || rule == SL_RULE_DWELL ||
-           !core->fleet.cold[dev].rule;
+           core->fleet.rule[dev] == 0;
 }
 
 void sl_core_rows_drop(struct sl_broker_core *core) {

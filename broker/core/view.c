@@ -143,7 +143,7 @@ static void fill_reason(const struct sl_broker_core *core, uint32_t dev,
         }
         return;
     }
-    sl_text_copy(view->rule, sizeof view->rule, cold->rule);
+    sl_text_copy(view->rule, sizeof view->rule, sl_core_rule_text(fleet->rule[dev]));
     sl_text_copy(view->why, sizeof view->why, cold->why ? cold->why : "");
 }
 

@@ -131,8 +131,8 @@ static void names_are_those_of_the_policies(void **state) {
 }
 
 static sl_i128 total(const struct world *w, uint32_t index) {
-    const struct sl_core_against *own = &w->core->fleet.against[0];
-    return own->sum[index] + (sl_i128)(own->more ? (*own->more)[index] : 0) * 3600000;
+    const struct sl_core_against_more *more = w->core->fleet.against_more[0];
+    return w->core->fleet.against[0].sum[index] + (sl_i128)(more ? more->nusd[index] : 0) * 3600000;
 }
 
 /* What does not fit the sum of a device moves out of it, to the nano-USD, until the next row. */
@@ -146,13 +146,13 @@ static void a_mad_sum_is_exact(void **state) {
     own->sum[SL_AGAINST_LEASE] = INT64_MIN;
     sl_i128 policy = total(&w, SL_AGAINST_POLICIES);
     wait_steps(&w, 2);
-    assert_non_null(own->more);
+    assert_non_null(w.core->fleet.against_more[0]);
     sl_i128 gain = total(&w, SL_AGAINST_POLICIES) - policy; /* it hashes */
     assert_true(gain > 0);
     assert_true(total(&w, SL_AGAINST_HASH) == INT64_MAX - 1 + gain);
     assert_true(total(&w, SL_AGAINST_LEASE) == INT64_MIN);
     wait_steps(&w, 5); /* the row takes it all */
-    assert_null(own->more);
+    assert_null(w.core->fleet.against_more[0]);
     assert_true(total(&w, SL_AGAINST_HASH) < INT64_C(1000000000) * 3600000);
     world_fini(&w);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What a device said last comes back whole; rows and texts are found. */
+ * What a device said last comes back whole; texts are found. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -233,68 +233,6 @@ static void test_names_are_kept_while_they_are_used(void **state) {
     world_fini(&w); /* LeakSanitizer sees what was not dropped */
 }
 
-static void test_rows_are_found_by_their_keys(void **state) {
-    (void)state;
-    struct sl_core_config config = world_config();
-    struct world w;
-    world_init(&w, &config);
-    assert_int_equal(sl_core_device_find(w.core, "d1"), SL_CORE_NONE);
-    for (uint32_t n = 0; n < 300; n++) {
-        char key[32];
-        snprintf(key, sizeof key, "node %u", n);
-        uint32_t node = sl_core_node_add(w.core, key, "n");
-        for (uint32_t d = 0; d < 3; d++) {
-            snprintf(key, sizeof key, "d%u", d * 300 + n); /* neighbours are not of one node */
-            sl_core_device_add(w.core, key, node);
-        }
-    }
-    for (uint32_t n = 0; n < 300; n++) {
-        char key[32];
-        snprintf(key, sizeof key, "node %u", n);
-        assert_int_equal(sl_core_node_find(w.core, key), n);
-        uint32_t dev = w.core->nodes[n].first_device;
-        for (uint32_t d = 0; d < 3; d++) {
-            snprintf(key, sizeof key, "d%u", d * 300 + n);
-            assert_int_equal(sl_core_device_find(w.core, key), dev);
-            assert_int_equal(w.core->fleet.node[dev], n);
-            dev = w.core->fleet.sibling[dev];
-        }
-        assert_int_equal(dev, SL_CORE_NONE);
-        assert_int_equal(w.core->nodes[n].device_count, 3);
-    }
-    assert_int_equal(sl_core_device_find(w.core, "d900"), SL_CORE_NONE);
-    assert_int_equal(sl_core_node_find(w.core, ""), SL_CORE_NONE);
-    world_fini(&w);
-}
-
-/* A device that goes to another node is in that node's list, in the order of rows. */
-static void test_a_device_changes_its_node(void **state) {
-    (void)state;
-    struct sl_core_config config = world_config();
-    struct world w;
-    world_init(&w, &config);
-    struct sl_msg_device d[2];
-    world_device(&d[0], "x");
-    world_device(&d[1], "y");
-    world_hello_units(&w, "b", 1, 1, &d[1], 1, NULL, 0); /* row 0: y */
-    world_hello_units(&w, "a", 1, 1, d, 1, NULL, 0);     /* row 1: x */
-    struct sl_core_event revoke = {.kind = SL_CEV_AGENT};
-    revoke.order.verb = SL_AGENT_REVOKE;
-    strcpy(revoke.order.subject, "node-b");
-    world_step(&w, &revoke); /* only then another node may have what it had */
-    world_wait(&w, 20000);   /* both are lost, no lease runs */
-    world_hello_units(&w, "a", 1, 2, d, 2, NULL, 0);
-    uint32_t a = sl_core_node_find(w.core, "a");
-    uint32_t b = sl_core_node_find(w.core, "b");
-    assert_int_equal(w.core->nodes[a].device_count, 2);
-    assert_int_equal(w.core->nodes[a].first_device, 0);
-    assert_int_equal(w.core->fleet.sibling[0], 1);
-    assert_int_equal(w.core->fleet.sibling[1], SL_CORE_NONE);
-    assert_int_equal(w.core->nodes[b].device_count, 0);
-    assert_int_equal(w.core->nodes[b].first_device, SL_CORE_NONE);
-    world_fini(&w);
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_all_of_a_report_comes_back),
@@ -304,8 +242,6 @@ int main(void) {
         cmocka_unit_test(test_names_are_kept_while_they_are_used),
         cmocka_unit_test(test_many_names_are_found),
         cmocka_unit_test(test_lengths_take_room_once_they_are_measured),
-        cmocka_unit_test(test_rows_are_found_by_their_keys),
-        cmocka_unit_test(test_a_device_changes_its_node),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
