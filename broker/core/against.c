@@ -35,17 +35,38 @@ static int64_t as_int64(sl_i128 v) {
     return v > INT64_MAX ? INT64_MAX : v < INT64_MIN ? INT64_MIN : (int64_t)v;
 }
 
+/* Most devices hash all the time, and so do most policies' shadows: what is kept of each is how far
+ * it is from hashing (of leasing: from idling), in a column that is not touched while that is 0. */
+static uint32_t base_of(uint32_t index) {
+    bool base = index == SL_AGAINST_HASH || index == SL_AGAINST_IDLE;
+    uint32_t other = index == SL_AGAINST_LEASE ? SL_AGAINST_IDLE : SL_AGAINST_HASH;
+    return base ? index : other;
+}
+
 /* Exact, as long as what a device earns between two rows fits a row at all. Mad prices, or years,
  * do not fit the sum: whole nano-USD move out of it. */
 static void add_sum(struct sl_core_fleet *fleet, uint32_t dev, uint32_t i, sl_i128 delta) {
-    sl_i128 sum = fleet->against[dev].sum[i] + delta;
+    sl_i128 sum = fleet->against[i][dev] + delta;
+    if (delta == 0) {
+        return;
+    }
     if (sum > INT64_MAX || sum < INT64_MIN) {
         struct sl_core_against_more **more = &fleet->against_more[dev];
         *more = *more ? *more : sl_core_calloc(1, sizeof **more);
         (*more)->nusd[i] = as_int64((*more)->nusd[i] + sum / MS_PER_H);
         sum %= MS_PER_H;
     }
-    fleet->against[dev].sum[i] = (int64_t)sum;
+    fleet->against[i][dev] = (int64_t)sum;
+}
+
+static sl_i128 sum_of(const struct sl_core_fleet *fleet, uint32_t dev, uint32_t i) {
+    const struct sl_core_against_more *more = fleet->against_more[dev];
+    return fleet->against[i][dev] + (sl_i128)(more ? more->nusd[i] : 0) * MS_PER_H;
+}
+
+sl_i128 sl_core_against_of(const struct sl_core_fleet *fleet, uint32_t dev, uint32_t index) {
+    uint32_t base = base_of(index);
+    return sum_of(fleet, dev, index) + (base == index ? 0 : sum_of(fleet, dev, base));
 }
 
 /* A mode that was not possible at that moment: idle, at what idle costs. */
@@ -59,20 +80,28 @@ static void worth(const struct sl_policy_input *in, uint32_t row, enum sl_mode m
     *ret_rest = sl_opportunity_minus(real == SL_MODE_HASH ? 0 : gross, power);
 }
 
-static void add(struct sl_broker_core *core, uint32_t row, uint32_t against, enum sl_mode mode) {
-    int64_t hash = 0;
-    int64_t rest = 0;
+struct worths { /* of a device, by mode */
+    int64_t hash[SL_MODE_COUNT], rest[SL_MODE_COUNT];
+};
+
+static void add(struct sl_broker_core *core, uint32_t row, uint32_t against, enum sl_mode mode,
+                const struct worths *w) {
+    static const enum sl_mode bases[SL_AGAINST_COUNT] = {
+        [SL_AGAINST_HASH] = SL_MODE_HASH, [SL_AGAINST_IDLE] = SL_MODE_IDLE};
     int64_t span_ms = core->config.policy.step_ms;
-    uint32_t dev = core->input.id[row];
-    worth(&core->input, row, mode, &hash, &rest);
-    add_sum(&core->fleet, dev, against, ((sl_i128)hash + rest) * span_ms);
-    core->against[against].hash += (sl_i128)hash * span_ms;
-    core->against[against].rest += (sl_i128)rest * span_ms;
+    sl_i128 value = (sl_i128)w->hash[mode] + w->rest[mode];
+    uint32_t base = base_of(against);
+    if (base != against) {
+        value -= (sl_i128)w->hash[bases[base]] + w->rest[bases[base]];
+    }
+    add_sum(&core->fleet, core->input.id[row], against, value * span_ms);
+    core->against[against].hash += (sl_i128)w->hash[mode] * span_ms;
+    core->against[against].rest += (sl_i128)w->rest[mode] * span_ms;
 }
 
 /* What the device itself lost by moving since the step before: as shadows lose it. */
 static void add_own_switch(struct sl_broker_core *core, const struct sl_core_class *class,
-                           uint32_t row, enum sl_mode present) {
+                           uint32_t row, enum sl_mode present, const struct worths *w) {
     uint32_t dev = core->input.id[row];
     enum sl_mode before = (enum sl_mode)core->fleet.against_mode[dev];
     core->fleet.against_mode[dev] = (uint8_t)present;
@@ -81,10 +110,8 @@ static void add_own_switch(struct sl_broker_core *core, const struct sl_core_cla
     }
     int64_t most = 0;
     for (uint32_t m = 0; m < SL_POLICY_MODES; m++) {
-        int64_t hash = 0;
-        int64_t rest = 0;
-        worth(&core->input, row, mode_of[m], &hash, &rest);
-        most = hash + rest > most ? hash + rest : most;
+        int64_t all = w->hash[mode_of[m]] + w->rest[mode_of[m]];
+        most = all > most ? all : most;
     }
     sl_i128 lost =
         (sl_i128)sl_opportunity_switch(class->switch_us[before][present], most) * MS_PER_H;
@@ -149,14 +176,18 @@ void sl_core_against_class(struct sl_broker_core *core, uint32_t index,
             continue;
         }
         enum sl_mode present = (enum sl_mode)in->present[row];
-        add(core, row, SL_AGAINST_ACTUAL, present ? present : SL_MODE_IDLE);
-        add_own_switch(core, class, row, present);
-        add(core, row, SL_AGAINST_HASH, SL_MODE_HASH);
-        add(core, row, SL_AGAINST_LEASE, SL_MODE_INFER);
-        add(core, row, SL_AGAINST_IDLE, SL_MODE_IDLE);
+        struct worths w;
+        for (enum sl_mode m = SL_MODE_IDLE; m < SL_MODE_COUNT; m++) {
+            worth(in, row, m, &w.hash[m], &w.rest[m]);
+        }
+        add(core, row, SL_AGAINST_ACTUAL, present ? present : SL_MODE_IDLE, &w);
+        add_own_switch(core, class, row, present, &w);
+        add(core, row, SL_AGAINST_HASH, SL_MODE_HASH, &w);
+        add(core, row, SL_AGAINST_LEASE, SL_MODE_INFER, &w);
+        add(core, row, SL_AGAINST_IDLE, SL_MODE_IDLE, &w);
         uint32_t dev = in->id[row];
         for (uint32_t p = 0; sl_switching_at(p); p++) {
-            add(core, row, SL_AGAINST_POLICIES + p, mode_of[class->shadows[p].mode]);
+            add(core, row, SL_AGAINST_POLICIES + p, mode_of[class->shadows[p].mode], &w);
             add_sum(&core->fleet, dev, SL_AGAINST_POLICIES + p,
                     -(sl_i128) class->switch_loss[p] * MS_PER_H);
         }
@@ -168,8 +199,6 @@ void sl_core_against_class(struct sl_broker_core *core, uint32_t index,
 /* Once an interval, and at the end: a row a device. */
 static void store_device(struct sl_broker_core *core, uint32_t dev) {
     struct sl_core_fleet *fleet = &core->fleet;
-    struct sl_core_against *own = &fleet->against[dev];
-    const struct sl_core_against_more *more = fleet->against_more[dev];
     struct sl_op op = {.kind = SL_OP_AGAINST};
     sl_i128 left[SL_AGAINST_COUNT];
     if (fleet->against_ms[dev] == 0) {
@@ -179,18 +208,18 @@ static void store_device(struct sl_broker_core *core, uint32_t dev) {
     op.against.at = core->now.wall;
     op.against.span_ms = fleet->against_ms[dev];
     for (uint32_t i = 0; i < SL_AGAINST_COUNT; i++) {
-        sl_i128 sum = own->sum[i] + (sl_i128)(more ? more->nusd[i] : 0) * MS_PER_H;
+        sl_i128 sum = sl_core_against_of(fleet, dev, i);
         int64_t nusd = as_int64(divided(sum));
         op.against.nusd[i] = nusd;
         left[i] = sum - (sl_i128)nusd * MS_PER_H; /* what rounding left: the next row's */
-        own->sum[i] = 0;
     }
-    if (more) {
+    if (fleet->against_more[dev]) {
         free(fleet->against_more[dev]);
         fleet->against_more[dev] = NULL;
     }
     for (uint32_t i = 0; i < SL_AGAINST_COUNT; i++) {
-        add_sum(fleet, dev, i, left[i]);
+        sl_i128 part = left[i] - (base_of(i) == i ? 0 : left[base_of(i)]);
+        add_sum(fleet, dev, i, part - fleet->against[i][dev]);
     }
     fleet->against_ms[dev] = 0;
     sl_core_op(core, &op);

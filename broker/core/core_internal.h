@@ -42,6 +42,7 @@ struct sl_broker_core {
     struct sl_core_fleet fleet;
     struct sl_core_index nodes_by_key, devices_by_key, devices_by_uuid;
     struct sl_core_names *names;
+    struct sl_core_blocks blocks;
     struct sl_core_batch **batches; /* [batch_count] open ones, oldest first */
     uint32_t batch_count, batch_cap;
     struct sl_core_unit **units; /* [unit_count] of open batches, by rising id */

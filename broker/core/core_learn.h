@@ -55,10 +55,7 @@ struct sl_core_against_sum { /* of the site; nano-USD/h x ms */
     uint64_t switches;
 };
 
-struct sl_core_against {           /* of a device since the last row */
-    int64_t sum[SL_AGAINST_COUNT]; /* nano-USD/h x ms: over 2,500 USD fit */
-};
-struct sl_core_against_more { /* whole nano-USD beside them */
+struct sl_core_against_more { /* whole nano-USD beside the sums of a device */
     int64_t nusd[SL_AGAINST_COUNT];
 };
 struct sl_core_counters {                  /* META "counters", in this order */
@@ -98,6 +95,9 @@ void sl_core_classes_fini(struct sl_broker_core *core);
 /* against.c */
 void sl_core_against_class(struct sl_broker_core *core, uint32_t index,
                            const struct sl_switching_step *seen);
+/* What the device would have earned since its last row, nano-USD/h x ms. */
+struct sl_core_fleet;
+sl_i128 sl_core_against_of(const struct sl_core_fleet *fleet, uint32_t dev, uint32_t index);
 /* Rows that are due; all of them at the end. */
 void sl_core_against_sweep(struct sl_broker_core *core, bool last);
 void sl_core_against_metas(struct sl_broker_core *core);

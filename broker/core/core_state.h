@@ -6,6 +6,7 @@
 #ifndef SLUICE_BROKER_CORE_CORE_STATE_H
 #define SLUICE_BROKER_CORE_CORE_STATE_H
 
+#include "broker/core/blocks.h"
 #include "broker/core/core.h"
 #include "broker/core/core_learn.h"
 #include "broker/core/core_out.h"
@@ -109,8 +110,7 @@ enum sl_core_device_state {
     X(struct sl_core_batch *, batch)                                                               \
     X(struct sl_core_unit *, units) /* open ones, newest first */                                  \
     X(uint32_t, open_units)         /* of the present epoch: an agent drops those of lower ones */ \
-    X(struct sl_core_health *, health) /* NULL: nothing was ever told of it */                     \
-    X(struct sl_core_against, against)                                                             \
+    X(struct sl_core_health *, health)             /* NULL: nothing was ever told of it */         \
     X(struct sl_core_against_more *, against_more) /* malloc'ed; NULL: all fits the sums */        \
     X(uint32_t, against_ms)                        /* since the last row */                        \
     X(uint8_t, against_mode)                       /* in the step before; 0: none yet */           \
@@ -135,6 +135,8 @@ struct sl_core_device {
 #define SL_FLEET_COLUMN(type, name) type *name;
 struct sl_core_fleet {
     uint32_t count, cap;
+    /* [cap] a column each, nano-USD/h x ms since the last row: over 2,500 USD fit (against.c) */
+    int64_t *against[SL_AGAINST_COUNT];
     struct sl_core_keys *keys; /* texts one behind the other: no row ever goes away */
     SL_FLEET_COLUMNS(SL_FLEET_COLUMN)
 };

@@ -64,6 +64,9 @@ static void grow(struct sl_core_fleet *fleet) {
 #define GROW_COLUMN(type, name)                                                                    \
     cap = fleet->cap;                                                                              \
     sl_core_grow(&fleet->name, fleet->count, &cap, sizeof(type));
+    for (uint32_t i = 0; i < SL_AGAINST_COUNT; i++) {
+        GROW_COLUMN(int64_t, against[i])
+    }
     SL_FLEET_COLUMNS(GROW_COLUMN)
     fleet->cap = cap;
 }
@@ -82,6 +85,9 @@ void sl_core_fleet_destroy(struct sl_broker_core *core) {
     drop_keys(fleet);
 #define FREE_COLUMN(type, name) free(fleet->name);
     SL_FLEET_COLUMNS(FREE_COLUMN)
+    for (uint32_t i = 0; i < SL_AGAINST_COUNT; i++) {
+        free(fleet->against[i]);
+    }
     memset(fleet, 0, sizeof *fleet);
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Rows of a table by their key: open addressing, at most half full. Rows are only ever added. */
+ * Rows of a table by their key: open addressing, at most three quarters full. Rows are only ever
+ * added. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,7 +25,7 @@ uint32_t sl_core_index_find(const struct sl_broker_core *core, const struct sl_c
 }
 
 void sl_core_index_add(struct sl_broker_core *core, struct sl_core_index *index, uint32_t row) {
-    if ((index->count + 1) * 2 > index->cap) {
+    if ((uint64_t)(index->count + 1) * 4 > (uint64_t)index->cap * 3) {
         uint32_t *old = index->slots;
         uint32_t old_cap = index->cap;
         index->cap = old_cap ? old_cap * 2 : 64;

@@ -4,8 +4,8 @@
  *
  * Of the packed bytes three parts are left out: the key, which the fleet has; the fields after it
  * that say what kind of device this is (its head: name, driver, size), kept once for all that say
- * the same; and what lies open whole, models and the costs of a switch. Models, their rates by
- * length and the bytes share one block. */
+ * the same; and what lies open whole: mode and epoch, models, the costs of a switch. Models, their
+ * rates by length and the bytes share one block. */
 #include "broker/core/said.h"
 
 #include <stdlib.h>
@@ -16,13 +16,14 @@
 #include "proto/wire/codec.h"
 #include "proto/wire/msg_telemetry.h"
 
-/* Room of a block is given in steps, less what the heap keeps in front of it. */
-#define STEP 16
-#define HEAP_OWN sizeof(size_t)
+#define SHRINKS (4 * SL_CORE_BLOCK_STEP)
 #define FIELD_KEY 1
 #define FIELD_HEAD_FIRST 2 /* name, driver; then, unless a device is ill: is_cpu, ... */
 #define FIELD_HEALTH 4
 #define FIELD_HEAD_LAST 7 /* memory_bytes */
+#define FIELD_EPOCH 9
+#define FIELD_MODE 10
+#define FIELD_SAFE 11
 #define FIELD_SWITCHES 18
 #define FIELD_MODELS 24
 #define WIRE_VARINT 0
@@ -73,13 +74,18 @@ static const uint8_t *body_of(const uint8_t *head, const uint8_t *end) {
     return head;
 }
 
+static bool lies_open(uint64_t number) {
+    return number == FIELD_EPOCH || number == FIELD_MODE || number == FIELD_SAFE ||
+           number == FIELD_SWITCHES || number == FIELD_MODELS;
+}
+
 /* The body without what lies open, into `to`, or nowhere if that is NULL. Returns its size. */
 static uint32_t strip(const uint8_t *body, const uint8_t *end, uint8_t *to) {
     uint32_t size = 0;
     while (body < end) {
         uint64_t number = 0;
         const uint8_t *next = field_end(body, end, &number);
-        if (number != FIELD_SWITCHES && number != FIELD_MODELS) {
+        if (!lies_open(number)) {
             if (to) {
                 memcpy(to + size, body, (size_t)(next - body));
             }
@@ -112,11 +118,6 @@ static bool keep_head(struct sl_broker_core *core, struct sl_core_report *own, c
 
 static size_t front_bytes(uint32_t models, uint32_t lengths) {
     return models * sizeof(struct sl_core_model) + lengths * LENGTHS_BYTES;
-}
-
-/* What the heap gives for so much. */
-static size_t room_of(size_t bytes) {
-    return bytes ? (bytes + HEAP_OWN + STEP - 1) / STEP * STEP - HEAP_OWN : 0;
 }
 
 static uint8_t *bytes_of(const struct sl_core_report *own) {
@@ -184,11 +185,11 @@ static void keep_block(struct sl_broker_core *core, struct sl_core_report *own,
         report->model_count < SL_MSG_MODELS_MAX ? report->model_count : SL_MSG_MODELS_MAX;
     uint32_t lengths = take_models(core, own, report, count, models);
     uint32_t size = strip(body, end, NULL);
-    size_t room = room_of(front_bytes(own->model_count, own->lengths_count) + own->size);
+    size_t room = sl_core_block_room(own->block);
     size_t wanted = front_bytes(count, lengths) + size;
-    if (wanted > room || room_of(wanted) + 4 * STEP < room) {
-        free(own->block);
-        own->block = wanted ? sl_core_calloc(1, room_of(wanted)) : NULL;
+    if (wanted > room || wanted + SHRINKS <= room) { /* figures vary: not at each of them */
+        sl_core_block_drop(&core->blocks, own->block);
+        own->block = wanted ? sl_core_block_take(&core->blocks, wanted) : NULL;
     }
     own->model_count = (uint8_t)count;
     own->lengths_count = (uint8_t)lengths;
@@ -315,6 +316,9 @@ void sl_core_report_get(const struct sl_broker_core *core, uint32_t dev,
         sl_assert(rc == SL_OK); /* it was decoded or packed by us */
         get_models(&cold->report, ret_device);
     }
+    ret_device->epoch = cold->report.epoch;
+    ret_device->mode = (enum sl_mode)cold->report.mode;
+    ret_device->safe = cold->report.safe;
     for (unsigned m = SL_MODE_IDLE; m < SL_MODE_COUNT; m++) {
         ret_device->watts[m] = believed(ret_device->watts[m]);
         for (unsigned to = SL_MODE_IDLE; to < SL_MODE_COUNT; to++) {
@@ -329,7 +333,7 @@ void sl_core_report_drop(struct sl_broker_core *core, uint32_t dev) {
     drop_models(core, own);
     sl_core_name_drop(core, own->name);
     sl_core_name_drop(core, own->head);
-    free(own->block);
+    sl_core_block_drop(&core->blocks, own->block);
     memset(own, 0, sizeof *own);
 }
 

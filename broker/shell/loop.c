@@ -14,7 +14,7 @@
 /* So many messages a turn; then the timers and mailboxes have theirs. */
 #define MESSAGES_PER_TURN 256
 #define TRIM_EVERY_NS (10 * SL_NS_PER_S)
-#define TRIM_BYTES ((size_t)8 * 1024 * 1024)
+#define TRIM_BYTES ((size_t)1024 * 1024)
 
 void sl_broker_step(struct sl_broker *broker, struct sl_core_event *event) {
     sl_broker_core_step(broker->core, event, sl_clock_now());

@@ -17,7 +17,7 @@
 
 #define DOMAIN "sluice.agents"
 #define APART_BYTES (12 * 1024)
-#define TRIM_BYTES ((size_t)8 * 1024 * 1024)
+#define TRIM_BYTES ((size_t)1024 * 1024)
 #define TRIM_EVERY_NS (10 * SL_NS_PER_S)
 #define ANSWER_EVERY 11 /* shares no factor with the number of agents: each has its turn */
 #define PLAIN_ENDPOINT "inproc://zeromq.zap.01"

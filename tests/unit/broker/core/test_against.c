@@ -131,8 +131,7 @@ static void names_are_those_of_the_policies(void **state) {
 }
 
 static sl_i128 total(const struct world *w, uint32_t index) {
-    const struct sl_core_against_more *more = w->core->fleet.against_more[0];
-    return w->core->fleet.against[0].sum[index] + (sl_i128)(more ? more->nusd[index] : 0) * 3600000;
+    return sl_core_against_of(&w->core->fleet, 0, index);
 }
 
 /* What does not fit the sum of a device moves out of it, to the nano-USD, until the next row. */
@@ -141,16 +140,18 @@ static void a_mad_sum_is_exact(void **state) {
     struct world w;
     begin(&w, "fbf");
     wait_steps(&w, 1);
-    struct sl_core_against *own = &w.core->fleet.against[0];
-    own->sum[SL_AGAINST_HASH] = INT64_MAX - 1;
-    own->sum[SL_AGAINST_LEASE] = INT64_MIN;
+    w.core->fleet.against[SL_AGAINST_HASH][0] = INT64_MAX - 1;
+    w.core->fleet.against[SL_AGAINST_LEASE][0] = INT64_MIN;
+    sl_i128 lease = total(&w, SL_AGAINST_LEASE);
     sl_i128 policy = total(&w, SL_AGAINST_POLICIES);
+    sl_i128 idle = total(&w, SL_AGAINST_IDLE);
     wait_steps(&w, 2);
     assert_non_null(w.core->fleet.against_more[0]);
     sl_i128 gain = total(&w, SL_AGAINST_POLICIES) - policy; /* it hashes */
     assert_true(gain > 0);
     assert_true(total(&w, SL_AGAINST_HASH) == INT64_MAX - 1 + gain);
-    assert_true(total(&w, SL_AGAINST_LEASE) == INT64_MIN);
+    /* No lease is possible: it gains what idling gains. */
+    assert_true(total(&w, SL_AGAINST_LEASE) - lease == total(&w, SL_AGAINST_IDLE) - idle);
     wait_steps(&w, 5); /* the row takes it all */
     assert_null(w.core->fleet.against_more[0]);
     assert_true(total(&w, SL_AGAINST_HASH) < INT64_C(1000000000) * 3600000);
