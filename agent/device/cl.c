@@ -53,28 +53,32 @@ static void read_device(struct sl_cl *cl) {
     read_cache_key(cl);
 }
 
-static int open_queues(struct sl_cl *cl, struct sl_error *err) {
+int sl_cl_queue(struct sl_cl *cl, cl_command_queue *ret_queue, struct sl_error *err) {
     cl_int rc = CL_SUCCESS;
-    const cl_context_properties properties[] = {CL_CONTEXT_PLATFORM,
-                                                (cl_context_properties)cl->platform, 0};
-    cl->context = clCreateContext(properties, 1, &cl->device, NULL, NULL, &rc);
-    if (rc != CL_SUCCESS) {
-        cl->context = NULL;
-        return sl_cl_fail(err, rc, "cannot open an OpenCL context on the device");
-    }
 /* The 2.0 call does not exist on 1.2 platforms. */
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"
-    cl->queue = clCreateCommandQueue(cl->context, cl->device, CL_QUEUE_PROFILING_ENABLE, &rc);
-    if (rc == CL_SUCCESS) {
-        cl->transfer =
-            clCreateCommandQueue(cl->context, cl->device, CL_QUEUE_PROFILING_ENABLE, &rc);
-    }
+    cl_command_queue queue =
+        clCreateCommandQueue(cl->context, cl->device, CL_QUEUE_PROFILING_ENABLE, &rc);
 #pragma GCC diagnostic pop
     if (rc != CL_SUCCESS) {
         return sl_cl_fail(err, rc, "cannot open a command queue with profiling on the device");
     }
+    *ret_queue = queue;
     return SL_OK;
+}
+
+static int open_queues(struct sl_cl *cl, struct sl_error *err) {
+    cl_int code = CL_SUCCESS;
+    const cl_context_properties properties[] = {CL_CONTEXT_PLATFORM,
+                                                (cl_context_properties)cl->platform, 0};
+    cl->context = clCreateContext(properties, 1, &cl->device, NULL, NULL, &code);
+    if (code != CL_SUCCESS) {
+        cl->context = NULL;
+        return sl_cl_fail(err, code, "cannot open an OpenCL context on the device");
+    }
+    int rc = sl_cl_queue(cl, &cl->queue, err);
+    return rc == SL_OK ? sl_cl_queue(cl, &cl->transfer, err) : rc;
 }
 
 int sl_cl_open(struct sl_cl *ret_cl, const struct sl_cl_spec *spec, struct sl_error *err) {

@@ -78,6 +78,9 @@ bool sl_cl_cache_read(const struct sl_cl *cl, const char *name, const char *key,
 void sl_cl_cache_write(const struct sl_cl *cl, const char *name, const char *key,
                        const uint8_t *data, size_t size);
 
+/* One more in-order queue of the device, with profiling. The caller releases it. */
+int sl_cl_queue(struct sl_cl *cl, cl_command_queue *ret_queue, struct sl_error *err);
+
 /* Buffer that is really there: filled with zeros once. */
 int sl_cl_buffer(struct sl_cl *cl, size_t bytes, cl_mem_flags flags, cl_mem *ret_mem,
                  struct sl_error *err);

@@ -76,8 +76,11 @@ struct sl_cl_device {
     struct sl_flight flights[SL_FLIGHTS_MAX];
     uint32_t flight_first;
     uint32_t flight_count;
-    int64_t last_end_ns; /* 0: nothing ended in this run of the mode */
-    bool starved;        /* the executor had nothing to do */
+    int64_t last_end_ns; /* the latest end; 0: nothing ended in this run of the mode */
+    int64_t lane_end_ns[SL_LANES_MAX];
+    int64_t gap_start_ns, gap_end_ns; /* the latest gap; a launch not yet read may reach into it */
+    bool gap_counted;
+    bool starved; /* the executor had nothing to do */
     int64_t lengths_ns[SL_PREDICT_OF];
     uint32_t length_count;
     /* Switching. */
@@ -105,6 +108,9 @@ struct sl_cl_device {
 int sl_flights_fill(struct sl_cl_device *d, struct sl_error *err);
 /* Waits for the oldest launch and hands it to its executor; *ret_start_ns may be NULL. */
 int sl_flights_complete(struct sl_cl_device *d, int64_t *ret_start_ns, struct sl_error *err);
+/* Adds the times of a launch that ended to the device's. Launches of two lanes overlap: the device
+ * is busy while any of them runs, and a gap is where none does. */
+void sl_flights_account(struct sl_cl_device *d, const struct sl_flight *flight);
 /* Waits for all. */
 int sl_flights_drain(struct sl_cl_device *d, struct sl_error *err);
 /* When the loop should look again: before the oldest launch ends, or when the next must be enqueued

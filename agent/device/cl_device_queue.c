@@ -10,6 +10,10 @@
  * wants the device waits for whatever is queued. */
 #define JUST_IN_TIME_PART 0.7
 
+static int64_t later(int64_t a, int64_t b) {
+    return a > b ? a : b;
+}
+
 static bool has_room(const struct sl_cl_device *d, int64_t now_ns) {
     if (d->cl.stop_method != SL_STOP_NONE) {
         return d->flight_count < SL_FLIGHTS_MAX;
@@ -67,7 +71,7 @@ int64_t sl_flights_wake_ns(const struct sl_cl_device *d, int64_t now_ns) {
         return now_ns;
     }
     const struct sl_flight *oldest = &d->flights[d->flight_first];
-    int64_t start = d->last_end_ns > oldest->enqueued_ns ? d->last_end_ns : oldest->enqueued_ns;
+    int64_t start = later(d->lane_end_ns[oldest->launch.lane], oldest->enqueued_ns);
     bool just_in_time = d->cl.stop_method == SL_STOP_NONE && d->flight_count == 1;
     double part = just_in_time ? JUST_IN_TIME_PART : SLEEP_PART;
     return start + (int64_t)((double)predict_ns(d) * part);
@@ -92,17 +96,48 @@ static int wait_for(struct sl_cl_device *d, struct sl_launch *launch, struct sl_
     return rc;
 }
 
-static void account(struct sl_cl_device *d, const struct sl_flight *flight) {
-    int64_t length = flight->launch.end_ns - flight->launch.start_ns;
-    int64_t gap = flight->launch.start_ns - d->last_end_ns;
-    length = length > 0 ? length : 0;
-    if (flight->follows && gap > 0) {
-        d->stats.idle_gap_ns += (uint64_t)gap;
+void sl_flights_account(struct sl_cl_device *d, const struct sl_flight *flight) {
+    const struct sl_launch *launch = &flight->launch;
+    int64_t length = later(launch->end_ns - launch->start_ns, 0);
+    int64_t gap = launch->start_ns - d->last_end_ns;
+    int64_t busy = later(launch->end_ns - later(launch->start_ns, d->last_end_ns), 0);
+    sl_assert(launch->lane < SL_LANES_MAX);
+    /* Of two lanes' launches the one that is read later may have begun first. */
+    int64_t covered = d->gap_end_ns - later(launch->start_ns, d->gap_start_ns);
+    if (covered > 0) {
+        d->gap_end_ns -= covered;
+        d->stats.idle_gap_ns -= d->gap_counted ? (uint64_t)covered : 0;
+        busy += covered;
     }
-    d->stats.busy_ns[d->stats.mode] += (uint64_t)length;
+    if (d->last_end_ns != 0 && gap > 0) {
+        d->gap_start_ns = d->last_end_ns;
+        d->gap_end_ns = launch->start_ns;
+        d->gap_counted = flight->follows;
+        d->stats.idle_gap_ns += flight->follows ? (uint64_t)gap : 0;
+    }
+    d->stats.busy_ns[d->stats.mode] += (uint64_t)busy;
     d->stats.launches_total++;
-    d->last_end_ns = flight->launch.end_ns;
+    d->last_end_ns = later(d->last_end_ns, launch->end_ns);
+    d->lane_end_ns[launch->lane] = launch->end_ns;
     d->lengths_ns[d->length_count++ % SL_PREDICT_OF] = length;
+}
+
+/* The start of a launch, or of what another lane began before it: that one has most often ended. */
+static int64_t first_start_ns(struct sl_cl_device *d, const struct sl_launch *launch) {
+    int64_t first = launch->start_ns;
+    for (uint32_t i = 0; i < d->flight_count; i++) {
+        const struct sl_launch *other = &d->flights[(d->flight_first + i) % SL_FLIGHTS_MAX].launch;
+        cl_int status = CL_QUEUED;
+        int64_t start = 0, end = 0;
+        if (other->lane != launch->lane &&
+            clGetEventInfo(other->first, CL_EVENT_COMMAND_EXECUTION_STATUS, sizeof status, &status,
+                           NULL) == CL_SUCCESS &&
+            status == CL_COMPLETE &&
+            sl_cl_event_times(&d->cl, other->first, &start, &end, NULL) == SL_OK && start < first) {
+            first = start;
+        }
+    }
+    return first;
 }
 
 int sl_flights_complete(struct sl_cl_device *d, int64_t *ret_start_ns, struct sl_error *err) {
@@ -114,9 +149,9 @@ int sl_flights_complete(struct sl_cl_device *d, int64_t *ret_start_ns, struct sl
     if (rc != SL_OK) {
         return rc;
     }
-    account(d, &flight);
+    sl_flights_account(d, &flight);
     if (ret_start_ns) {
-        *ret_start_ns = flight.launch.start_ns;
+        *ret_start_ns = first_start_ns(d, &flight.launch);
     }
     return d->now->ops->complete(d->now, &flight.launch, err);
 }
@@ -130,7 +165,8 @@ int sl_flights_drain(struct sl_cl_device *d, struct sl_error *err) {
     }
     /* What was cut short says nothing about the length of the next launches, and what follows a
      * stop is no gap. */
-    d->last_end_ns = 0;
+    d->last_end_ns = d->gap_start_ns = d->gap_end_ns = 0;
+    memset(d->lane_end_ns, 0, sizeof d->lane_end_ns);
     d->length_count = 0;
     return SL_OK;
 }

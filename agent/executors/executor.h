@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What a device's thread runs in one mode: hash, infer, idle. All executors of a device share its
- * one context and its one in-order queue (design 8); switching is enqueueing from another executor.
+ * one context and its one in-order queue (design 8), and may have another one ("lane") beside it;
+ * switching is enqueueing from another executor.
  *
  * Life: create -> prepare (programs built and warmed, buffers touched, known-answer self-test, rate
  * measured for at least a second or known from an earlier start, agent/device/figures.h: all before
@@ -19,6 +20,8 @@
 #include "agent/device/cl.h"
 #include "agent/device/device.h"
 
+#define SL_LANES_MAX 2u
+
 /* One step of work in the queue: one or a few kernels that are waited for together. The executor
  * fills it in enqueue; the device thread waits for `last`, reads the times, and hands it to
  * complete. */
@@ -26,6 +29,8 @@ struct sl_launch {
     cl_event first;   /* its START is the start of the launch */
     cl_event last;    /* its END is the end; may equal first (retained twice then) */
     uint64_t tag;     /* the executor's own */
+    uint32_t lane;    /* below SL_LANES_MAX; launches of one lane run one after the other, those of
+                         two at the same time */
     int64_t start_ns; /* sl_mono time, filled by the device thread before complete */
     int64_t end_ns;
 };
@@ -42,7 +47,7 @@ struct sl_executor_ops {
     /* Enqueues the next launch without waiting. 1: filled *ret_launch; 0: nothing to do now;
      * negative: the device failed. Must not build, allocate device memory or block. */
     int (*enqueue)(struct sl_executor *ex, struct sl_launch *ret_launch, struct sl_error *err);
-    /* A launch ended (in order). May emit events through sl_cl_emit. */
+    /* A launch ended; always the oldest. May emit events through sl_cl_emit. */
     int (*complete)(struct sl_executor *ex, struct sl_launch *launch, struct sl_error *err);
     /* The queue is empty after a stop and the stop word is still set or just cleared: decide what
      * must be repeated. All launches have been handed to complete before. */

@@ -21,7 +21,8 @@ static int prepare(struct sl_executor *ex, struct sl_error *err) {
     x->batch_tokens = ex->cl->is_cpu ? CPU_BATCH_TOKENS : GPU_BATCH_TOKENS;
     int rc = sl_infer_engine_open(ex->cl, x->set, x->batch_tokens, &x->engine, err);
     uint32_t lines_cap = x->batch_tokens / LINE_TOKENS_MIN;
-    for (uint32_t i = 0; rc == SL_OK && i < SL_INFER_SLOTS; i++) {
+    for (uint32_t i = 0; rc == SL_OK && i < SL_INFER_SLOTS_LANE * x->engine.lane_count; i++) {
+        x->slot_count++;
         rc = sl_infer_batch_open(&x->engine, lines_cap, &x->slots[i], err);
     }
     if (rc < 0) {
@@ -179,7 +180,7 @@ static int canary(struct sl_executor *ex, struct sl_error *err) {
 static void destroy(struct sl_executor *ex) {
     struct sl_infer *x = self(ex);
     sl_infer_queue_fini(&x->queue);
-    for (uint32_t i = 0; i < SL_INFER_SLOTS; i++) {
+    for (uint32_t i = 0; i < x->slot_count; i++) {
         if (x->engine.cl) {
             sl_infer_batch_close(&x->engine, &x->slots[i]);
         }

@@ -25,8 +25,12 @@ void sl_infer_args_f32(struct sl_infer_args *args, float value) {
 
 struct sl_infer_args sl_infer_args_begin(struct sl_cl *cl, cl_kernel kernel,
                                          const struct sl_infer_span *span) {
-    struct sl_infer_args args = {
-        .cl = cl, .kernel = kernel, .groups = span->count, .next = 1, .code = CL_SUCCESS};
+    struct sl_infer_args args = {.cl = cl,
+                                 .queue = span->queue ? span->queue : cl->queue,
+                                 .kernel = kernel,
+                                 .groups = span->count,
+                                 .next = 1,
+                                 .code = CL_SUCCESS};
     sl_infer_args_mem(&args, span->counters);
     sl_infer_args_u32(&args, span->slot);
     sl_infer_args_u32(&args, span->first);
@@ -37,8 +41,8 @@ int sl_infer_args_launch(struct sl_infer_args *args, size_t local, const char *w
                          cl_event *ret_event, struct sl_error *err) {
     size_t global = args->groups * local;
     if (args->code == CL_SUCCESS) {
-        args->code = clEnqueueNDRangeKernel(args->cl->queue, args->kernel, 1, NULL, &global, &local,
-                                            0, NULL, ret_event);
+        args->code = clEnqueueNDRangeKernel(args->queue, args->kernel, 1, NULL, &global, &local, 0,
+                                            NULL, ret_event);
     }
     return args->code == CL_SUCCESS ? SL_OK : sl_cl_fail(err, args->code, what);
 }

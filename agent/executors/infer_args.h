@@ -8,6 +8,7 @@
 
 struct sl_infer_args {
     struct sl_cl *cl;
+    cl_command_queue queue;
     cl_kernel kernel;
     size_t groups;
     cl_uint next;

@@ -79,10 +79,12 @@ void sl_infer_batch_close(struct sl_infer_engine *e, struct sl_infer_batch *b) {
     *b = (struct sl_infer_batch){0};
 }
 
-void sl_infer_batch_fill(const struct sl_infer_engine *e, uint32_t model, uint32_t lines,
-                         struct sl_infer_batch *b) {
+void sl_infer_batch_fill(const struct sl_infer_engine *e, uint32_t model, uint32_t lane,
+                         uint32_t lines, struct sl_infer_batch *b) {
     struct sl_infer_shape *s = &b->shape;
+    sl_assert(lane < SL_LANES_MAX);
     s->model = &e->models[model];
+    s->lane = lane;
     s->lines = lines;
     s->rows = s->tasks = 0;
     s->pairs = 0;
@@ -130,8 +132,8 @@ uint64_t sl_infer_batch_cost(const struct sl_infer_batch *b) {
 int sl_infer_batch_upload(struct sl_infer_engine *e, struct sl_infer_batch *b,
                           struct sl_error *err) {
     size_t bytes = sl_infer_offsets(&b->shape).end * sizeof *b->words;
-    cl_int code = clEnqueueWriteBuffer(e->cl->queue, b->shape.work, CL_FALSE, 0, bytes, b->words, 0,
-                                       NULL, NULL);
+    cl_int code = clEnqueueWriteBuffer(e->lanes[b->shape.lane].queue, b->shape.work, CL_FALSE, 0,
+                                       bytes, b->words, 0, NULL, NULL);
     if (code != CL_SUCCESS) {
         return sl_cl_fail(err, code, "upload of token ids");
     }
@@ -142,10 +144,10 @@ int sl_infer_batch_upload(struct sl_infer_engine *e, struct sl_infer_batch *b,
 int sl_infer_batch_fetch(struct sl_infer_engine *e, struct sl_infer_batch *b, cl_event *ret_event,
                          struct sl_error *err) {
     size_t width = b->shape.model->model->bert->config.n_embd;
-    cl_int code = clEnqueueReadBuffer(e->cl->queue, b->shape.work, CL_FALSE, 0,
+    cl_int code = clEnqueueReadBuffer(e->lanes[b->shape.lane].queue, b->shape.work, CL_FALSE, 0,
                                       b->steps * sizeof *b->counts, b->counts, 0, NULL, NULL);
     if (code == CL_SUCCESS) {
-        code = clEnqueueReadBuffer(e->cl->queue, b->shape.out, CL_FALSE, 0,
+        code = clEnqueueReadBuffer(e->lanes[b->shape.lane].queue, b->shape.out, CL_FALSE, 0,
                                    b->shape.lines * width * sizeof *b->vectors, b->vectors, 0, NULL,
                                    ret_event);
     }
@@ -184,7 +186,7 @@ int sl_infer_batch_read_counts(struct sl_infer_engine *e, struct sl_infer_batch 
         memset(b->counts, 0, b->steps * sizeof *b->counts);
         return SL_OK;
     }
-    cl_int code = clEnqueueReadBuffer(e->cl->queue, b->shape.work, CL_TRUE, 0,
+    cl_int code = clEnqueueReadBuffer(e->lanes[b->shape.lane].queue, b->shape.work, CL_TRUE, 0,
                                       b->steps * sizeof *b->counts, b->counts, 0, NULL, NULL);
     return code == CL_SUCCESS ? SL_OK : sl_cl_fail(err, code, "read-back of counters");
 }
@@ -223,7 +225,8 @@ int sl_infer_batch_rewind(struct sl_infer_engine *e, struct sl_infer_batch *b, b
         return SL_OK; /* only the read-back is missing */
     }
     /* words[at] is zero: counters stand first, and the host never changes them */
-    cl_int code = clEnqueueWriteBuffer(e->cl->queue, b->shape.work, CL_FALSE, at * sizeof *b->words,
-                                       sizeof *b->words, &b->words[at], 0, NULL, NULL);
+    cl_int code =
+        clEnqueueWriteBuffer(e->lanes[b->shape.lane].queue, b->shape.work, CL_FALSE,
+                             at * sizeof *b->words, sizeof *b->words, &b->words[at], 0, NULL, NULL);
     return code == CL_SUCCESS ? SL_OK : sl_cl_fail(err, code, "clearing of a counter");
 }

@@ -36,9 +36,10 @@ int sl_infer_batch_open(struct sl_infer_engine *engine, uint32_t lines_cap,
                         struct sl_infer_batch *ret_batch, struct sl_error *err);
 void sl_infer_batch_close(struct sl_infer_engine *engine, struct sl_infer_batch *batch);
 
-/* Lays out picks[0..lines) (already in batch->picks) for a model. Their tokens fit rows_cap. */
-void sl_infer_batch_fill(const struct sl_infer_engine *engine, uint32_t model, uint32_t lines,
-                         struct sl_infer_batch *batch);
+/* Lays out picks[0..lines) (already in batch->picks) for a model and a lane. Their tokens fit
+ * rows_cap. */
+void sl_infer_batch_fill(const struct sl_infer_engine *engine, uint32_t model, uint32_t lane,
+                         uint32_t lines, struct sl_infer_batch *batch);
 uint64_t sl_infer_batch_cost(const struct sl_infer_batch *batch);
 
 /* Enqueue without waiting. */
@@ -51,9 +52,9 @@ int sl_infer_batch_fetch(struct sl_infer_engine *engine, struct sl_infer_batch *
 bool sl_infer_batch_whole(const struct sl_infer_engine *engine, const struct sl_infer_batch *batch);
 
 /* The rule of design 8, by itself: the first step whose count is short is where to go on, but if
- * anything behind it ran (in this micro-batch or a later one) its input may be overwritten, so the
- * micro-batch starts again. Returns the step, `steps` when all are whole. counts and groups:
- * [steps], groups of steps that were never enqueued count as not run. */
+ * anything behind it ran (in this micro-batch or a later one of its lane) its input may be
+ * overwritten, so the micro-batch starts again. Returns the step, `steps` when all are whole.
+ * counts and groups: [steps], groups of steps that were never enqueued count as not run. */
 uint32_t sl_infer_resume_step(const uint32_t *counts, const uint32_t *groups, uint32_t steps,
                               bool later_ran);
 
@@ -61,7 +62,7 @@ uint32_t sl_infer_resume_step(const uint32_t *counts, const uint32_t *groups, ui
 int sl_infer_batch_read_counts(struct sl_infer_engine *engine, struct sl_infer_batch *batch,
                                struct sl_error *err);
 /* Sets next_step after a cut, from counters just read; repeats from the start unless it is the
- * oldest. Enqueues the clearing of the cut step's counter. */
+ * oldest of its lane. Enqueues the clearing of the cut step's counter. */
 int sl_infer_batch_rewind(struct sl_infer_engine *engine, struct sl_infer_batch *batch,
                           bool later_ran, bool oldest, struct sl_error *err);
 /* Any counter above zero. */

@@ -40,6 +40,22 @@ static void attention_close(struct sl_infer_attention *a) {
     }
 }
 
+uint32_t sl_infer_lanes(const struct sl_cl *cl) {
+    return sl_infer_vector_width(cl) > 1 && cl->compute_units > 1 ? SL_LANES_MAX : 1;
+}
+
+static void lane_close(struct sl_infer_engine *e, uint32_t number) {
+    struct sl_infer_lane *lane = &e->lanes[number];
+    release(&lane->hidden);
+    release(&lane->sum);
+    release(&lane->qkv);
+    release(&lane->mixed);
+    release(&lane->wide);
+    if (number > 0 && lane->queue) {
+        clReleaseCommandQueue(lane->queue);
+    }
+}
+
 void sl_infer_engine_close(struct sl_infer_engine *e) {
     for (uint32_t i = 0; i < e->model_count; i++) {
         model_close(&e->models[i]);
@@ -47,11 +63,9 @@ void sl_infer_engine_close(struct sl_infer_engine *e) {
     for (uint32_t i = 0; i < e->attention_count; i++) {
         attention_close(&e->attention[i]);
     }
-    release(&e->hidden);
-    release(&e->sum);
-    release(&e->qkv);
-    release(&e->mixed);
-    release(&e->wide);
+    for (uint32_t i = 0; i < e->lane_count; i++) {
+        lane_close(e, i);
+    }
     cl_kernel kernels[] = {e->embed[SL_EMBED_F32], e->embed[SL_EMBED_F16], e->embed[SL_EMBED_Q8_0],
                            e->norm, e->pool};
     for (size_t i = 0; i < sizeof kernels / sizeof *kernels; i++) {
@@ -196,8 +210,31 @@ static int open_model(struct sl_infer_engine *e, const struct sl_model *model, u
     return rc;
 }
 
-static int open_activations(struct sl_infer_engine *e, const struct sl_model_set *set,
-                            struct sl_error *err) {
+static int open_lane(struct sl_infer_engine *e, uint32_t ff, struct sl_error *err) {
+    struct sl_infer_lane *lane = &e->lanes[e->lane_count++];
+    size_t row = sizeof(float) * ((size_t)e->rows_cap + SL_GEMM_ROWS_PAD);
+    size_t plane = row * e->width_cap;
+    const struct {
+        cl_mem *mem;
+        size_t bytes;
+    } all[] = {{&lane->hidden, plane},
+               {&lane->sum, plane},
+               {&lane->mixed, plane},
+               {&lane->qkv, plane * 3},
+               {&lane->wide, row * sl_gemm_stride(ff)}};
+    int rc = SL_OK;
+    lane->queue = e->cl->queue;
+    if (e->lane_count > 1) {
+        rc = sl_cl_queue(e->cl, &lane->queue, err);
+    }
+    for (size_t i = 0; rc == SL_OK && i < sizeof all / sizeof *all; i++) {
+        rc = sl_cl_buffer(e->cl, all[i].bytes, CL_MEM_READ_WRITE, all[i].mem, err);
+    }
+    return rc;
+}
+
+static int open_lanes(struct sl_infer_engine *e, const struct sl_model_set *set,
+                      struct sl_error *err) {
     uint32_t ff = 1;
     for (size_t i = 0; i < sl_model_set_count(set); i++) {
         const struct sl_model *m = sl_model_set_at(set, i);
@@ -207,20 +244,9 @@ static int open_activations(struct sl_infer_engine *e, const struct sl_model_set
         e->rows_cap = m->max_tokens > e->rows_cap ? m->max_tokens : e->rows_cap;
         e->steps_cap = sl_infer_steps(m) > e->steps_cap ? sl_infer_steps(m) : e->steps_cap;
     }
-    size_t row = sizeof(float) * ((size_t)e->rows_cap + SL_GEMM_ROWS_PAD);
-    size_t plane = row * e->width_cap;
-    int rc = sl_cl_buffer(e->cl, plane, CL_MEM_READ_WRITE, &e->hidden, err);
-    if (rc == SL_OK) {
-        rc = sl_cl_buffer(e->cl, plane, CL_MEM_READ_WRITE, &e->sum, err);
-    }
-    if (rc == SL_OK) {
-        rc = sl_cl_buffer(e->cl, plane, CL_MEM_READ_WRITE, &e->mixed, err);
-    }
-    if (rc == SL_OK) {
-        rc = sl_cl_buffer(e->cl, plane * 3, CL_MEM_READ_WRITE, &e->qkv, err);
-    }
-    if (rc == SL_OK) {
-        rc = sl_cl_buffer(e->cl, row * sl_gemm_stride(ff), CL_MEM_READ_WRITE, &e->wide, err);
+    int rc = SL_OK;
+    while (rc == SL_OK && e->lane_count < sl_infer_lanes(e->cl)) {
+        rc = open_lane(e, ff, err);
     }
     return rc;
 }
@@ -240,7 +266,7 @@ int sl_infer_engine_open(struct sl_cl *cl, const struct sl_model_set *set, uint3
         rc = open_model(e, sl_model_set_at(set, i), vector, err);
     }
     if (rc == SL_OK) {
-        rc = open_activations(e, set, err);
+        rc = open_lanes(e, set, err);
     }
     if (rc < 0) {
         sl_infer_engine_close(e);

@@ -7,6 +7,11 @@
  * writes, so a step can be repeated as long as none behind it has run; a later step may overwrite
  * an earlier one's input.
  *
+ * A CPU device with several cores has two lanes, so that cores that find nothing left to do of one
+ * micro-batch's kernel go on with the other's, instead of falling asleep while the driver closes a
+ * kernel and opens the next: some 30 us for each kernel of one lane. A GPU has one: its
+ * micro-batches are large, and its driver keeps the next kernel at hand.
+ *
  * Thread: the device's. Memory is allocated when it is opened, never while work runs. */
 #ifndef SLUICE_AGENT_EXECUTORS_INFER_ENGINE_H
 #define SLUICE_AGENT_EXECUTORS_INFER_ENGINE_H
@@ -14,6 +19,7 @@
 #include <stdint.h>
 
 #include "agent/device/cl.h"
+#include "agent/executors/executor.h"
 #include "agent/executors/infer_gemm.h"
 #include "agent/executors/model_set.h"
 #include "proto/base/error.h"
@@ -43,6 +49,16 @@ struct sl_infer_model {
     cl_mem (*layers)[SL_LAYER_TENSORS]; /* [n_layer] */
 };
 
+/* How many lanes the engine has on this device. */
+uint32_t sl_infer_lanes(const struct sl_cl *cl);
+
+/* What micro-batches that run at the same time do not share: a queue, and activations
+ * [rows_cap + padding][...], which serve all models. */
+struct sl_infer_lane {
+    cl_command_queue queue; /* in order; lane 0 has the device's own */
+    cl_mem hidden, sum, qkv, mixed, wide;
+};
+
 struct sl_infer_engine {
     struct sl_cl *cl;
     struct sl_gemm gemm;
@@ -58,8 +74,8 @@ struct sl_infer_engine {
     uint32_t rows_cap;    /* most tokens of a micro-batch */
     uint32_t steps_cap;   /* of the deepest model */
     uint32_t width_cap;   /* n_embd of the widest model */
-    /* Activations, [rows_cap + padding][...]; shared by all models. */
-    cl_mem hidden, sum, qkv, mixed, wide;
+    uint32_t lane_count;
+    struct sl_infer_lane lanes[SL_LANES_MAX];
 };
 
 /* One micro-batch as the kernels see it. `work` holds 32-bit words: counters, one a step; ids and
@@ -69,6 +85,7 @@ struct sl_infer_shape {
     const struct sl_infer_model *model;
     uint32_t rows, lines, tasks;
     uint64_t pairs; /* sum of squared lengths: what attention costs */
+    uint32_t lane;
     cl_mem work;
     cl_mem out; /* [lines][n_embd] */
 };

@@ -47,9 +47,10 @@ enum sl_gemm_epilogue {
 
 /* Arguments that every kernel of the engine begins with, see inc_stop.cl. */
 struct sl_infer_span {
-    cl_mem counters;       /* uint[]: work-groups that ran */
-    uint32_t slot;         /* which counter */
-    uint32_t first, count; /* work-groups of this launch; count > 0 */
+    cl_mem counters;        /* uint[]: work-groups that ran */
+    uint32_t slot;          /* which counter */
+    uint32_t first, count;  /* work-groups of this launch; count > 0 */
+    cl_command_queue queue; /* NULL: the device's own */
 };
 
 struct sl_gemm_call {

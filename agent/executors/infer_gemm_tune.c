@@ -107,7 +107,7 @@ static void scratch_close(struct scratch *x) {
 
 /* Time of QUEUED launches with the device to itself. */
 static int run(struct sl_gemm *gemm, struct scratch *x, int64_t *ret_ns, struct sl_error *err) {
-    struct sl_infer_span span = {x->counters, 0, 0, sl_gemm_groups(gemm, &x->call)};
+    struct sl_infer_span span = {x->counters, 0, 0, sl_gemm_groups(gemm, &x->call), NULL};
     int64_t begin = sl_clock_mono().ns;
     int rc = SL_OK;
     for (uint32_t i = 0; rc == SL_OK && i < QUEUED; i++) {

@@ -12,13 +12,16 @@
 #include "agent/executors/infer_engine.h"
 #include "agent/executors/infer_queue.h"
 #include "agent/executors/infer_rate.h"
+#include "agent/executors/infer_times.h"
 
-/* Micro-batches between upload and read-back: one that ends, one that runs, one that begins. */
-#define SL_INFER_SLOTS 3u
-/* Each queued kernel takes about 30 us to run out after a stop on a CPU device, so both are
- * bounded: kernels of one launch, and kernels queued in all. */
-#define SL_INFER_LAUNCH_KERNELS 8u
+/* Micro-batches of a lane between upload and read-back: one that ends, one that runs, one that
+ * begins. */
+#define SL_INFER_SLOTS_LANE 3u
+#define SL_INFER_SLOTS_MAX (SL_INFER_SLOTS_LANE * SL_LANES_MAX)
+/* Each queued kernel takes about 30 us to run out after a stop on a CPU device, so all that are
+ * queued are bounded; a launch has so many that each lane has one that runs and one behind it. */
 #define SL_INFER_QUEUED_KERNELS 16u
+#define SL_INFER_LAUNCHES_LANE 2u
 
 struct sl_infer {
     struct sl_executor base;
@@ -27,11 +30,13 @@ struct sl_infer {
     uint32_t batch_tokens; /* what a micro-batch aims at */
     struct sl_infer_engine engine;
     struct sl_infer_queue queue;
-    struct sl_infer_batch slots[SL_INFER_SLOTS];
-    struct sl_infer_batch *line_up[SL_INFER_SLOTS]; /* used slots, oldest first */
+    uint32_t slot_count;
+    struct sl_infer_batch slots[SL_INFER_SLOTS_MAX];
+    struct sl_infer_batch *line_up[SL_INFER_SLOTS_MAX]; /* used slots, oldest first */
     uint32_t line_up_count;
     uint32_t launches_queued, kernels_queued;
-    bool recover; /* something may have been cut: look before anything is enqueued */
+    struct sl_infer_times times; /* of the launches in each lane */
+    bool recover;                /* something may have been cut: look before anything is enqueued */
     bool synthetic;
     bool work_asked;
     uint64_t epoch;

@@ -12,7 +12,7 @@
 #define MEASURE_NS (1.0 * SL_NS_PER_S)
 #define MEASURE_BATCHES_MIN 3u
 #define MEASURE_LENGTH_NS (0.1 * SL_NS_PER_S)
-#define QUEUED_MAX 2u
+#define QUEUED_MAX (SL_INFER_LAUNCHES_LANE * SL_LANES_MAX)
 
 /* What the device thread does later: wait for the oldest launch, read its times, hand it back. */
 static int wait_oldest(struct sl_infer *x, struct sl_launch *launches, uint32_t *count,
@@ -38,7 +38,7 @@ static int wait_oldest(struct sl_infer *x, struct sl_launch *launches, uint32_t 
  * as long as the made-up ones, rests on min_ns of device time. */
 static int run_made_up(struct sl_infer *x, uint32_t batches, double min_ns, struct sl_error *err) {
     struct sl_launch launches[QUEUED_MAX];
-    uint32_t count = 0;
+    uint32_t count = 0, queued_max = SL_INFER_LAUNCHES_LANE * x->engine.lane_count;
     const struct sl_infer_rate *rates = &x->rates[x->synthetic_model];
     const struct sl_infer_span_rate *rate =
         x->synthetic_length ? &rates->length[sl_length_class(x->synthetic_length)] : &rates->all;
@@ -46,7 +46,7 @@ static int run_made_up(struct sl_infer *x, uint32_t batches, double min_ns, stru
     x->synthetic = true;
     x->synthetic_done = 0;
     while (rc >= 0 && (x->synthetic_done < batches || rate->ns < min_ns)) {
-        rc = count < QUEUED_MAX ? sl_infer_enqueue(x, &launches[count], err) : 0;
+        rc = count < queued_max ? sl_infer_enqueue(x, &launches[count], err) : 0;
         if (rc > 0) {
             count++;
         } else if (rc == 0 && count > 0) {

@@ -71,23 +71,33 @@ void sl_infer_discard(struct sl_infer *x) {
     sl_infer_queue_reap(&x->queue);
 }
 
-/* After a stop, with an empty queue: where does each micro-batch go on? */
+/* The oldest micro-batch of a lane: its place in the line-up, which is full of others if none. */
+static uint32_t oldest_of(const struct sl_infer *x, uint32_t lane) {
+    uint32_t at = 0;
+    while (at < x->line_up_count && x->line_up[at]->shape.lane != lane) {
+        at++;
+    }
+    return at;
+}
+
+/* After a stop, with empty queues: where does each micro-batch go on? */
 static int recover(struct sl_infer *x, struct sl_error *err) {
-    bool later_ran[SL_INFER_SLOTS] = {false};
+    bool later_ran[SL_INFER_SLOTS_MAX] = {false}, lane_ran[SL_LANES_MAX] = {false};
     int rc = SL_OK;
     sl_infer_discard(x); /* often all of it: then there is nothing to read back */
     for (uint32_t i = x->line_up_count; rc == SL_OK && i-- > 0;) {
+        bool *ran = &lane_ran[x->line_up[i]->shape.lane];
         rc = sl_infer_batch_read_counts(&x->engine, x->line_up[i], err);
-        if (rc == SL_OK && i > 0) {
-            later_ran[i - 1] = later_ran[i] || sl_infer_batch_ran(x->line_up[i]);
-        }
+        later_ran[i] = *ran;
+        *ran = rc == SL_OK && (*ran || sl_infer_batch_ran(x->line_up[i]));
     }
     for (uint32_t i = 0; rc == SL_OK && i < x->line_up_count; i++) {
         struct sl_infer_batch *b = x->line_up[i];
         if (b->next_step > 0 || b->next_group > 0) {
             x->repeats_total++;
         }
-        rc = sl_infer_batch_rewind(&x->engine, b, later_ran[i], i == 0, err);
+        bool oldest = i == oldest_of(x, b->shape.lane);
+        rc = sl_infer_batch_rewind(&x->engine, b, later_ran[i], oldest, err);
     }
     if (rc == SL_OK) {
         x->recover = false;
@@ -128,15 +138,19 @@ static void ask_for_work(struct sl_infer *x) {
     sl_cl_emit(x->base.cl, &event);
 }
 
-/* The micro-batch to go on with: one that is only partly enqueued, else a new one, else NULL. */
-static struct sl_infer_batch *next_batch(struct sl_infer *x) {
+/* The micro-batch of a lane that is only partly enqueued. */
+static struct sl_infer_batch *begun_batch(struct sl_infer *x, uint32_t lane) {
     for (uint32_t i = 0; i < x->line_up_count; i++) {
-        if (!x->line_up[i]->fetched) {
+        if (!x->line_up[i]->fetched && x->line_up[i]->shape.lane == lane) {
             return x->line_up[i];
         }
     }
+    return NULL;
+}
+
+static struct sl_infer_batch *new_batch(struct sl_infer *x, uint32_t lane) {
     struct sl_infer_batch *b = NULL;
-    for (uint32_t i = 0; i < SL_INFER_SLOTS && !b; i++) {
+    for (uint32_t i = 0; i < x->slot_count && !b; i++) {
         b = x->slots[i].used ? NULL : &x->slots[i];
     }
     if (!b) {
@@ -153,9 +167,23 @@ static struct sl_infer_batch *next_batch(struct sl_infer *x) {
     if (count == 0) {
         return NULL;
     }
-    sl_infer_batch_fill(&x->engine, model, count, b);
+    sl_infer_batch_fill(&x->engine, model, lane, count, b);
     x->line_up[x->line_up_count++] = b;
     return b;
+}
+
+/* The micro-batch to go on with: of the lane that has less queued, the one that is only partly
+ * enqueued, else a new one; without work for that lane what the other one has begun. Else NULL. */
+static struct sl_infer_batch *next_batch(struct sl_infer *x) {
+    uint32_t lane = 0;
+    /* Where running kernels see no stop word, as little as possible may be queued. */
+    bool both = x->engine.lane_count > 1 && x->base.cl->stop_method != SL_STOP_NONE;
+    if (both && x->times.lanes[1].queued < x->times.lanes[0].queued) {
+        lane = 1;
+    }
+    struct sl_infer_batch *b = begun_batch(x, lane);
+    b = b ? b : new_batch(x, lane);
+    return b ? b : begun_batch(x, 1 - lane);
 }
 
 /* A launch under construction: its first and its latest event. */
@@ -218,11 +246,15 @@ static int add_kernel(struct sl_infer *x, struct sl_infer_batch *b, struct build
     return 1;
 }
 
+static uint32_t launch_kernels(const struct sl_infer *x) {
+    return SL_INFER_QUEUED_KERNELS / (SL_INFER_LAUNCHES_LANE * x->engine.lane_count);
+}
+
 static int build_launch(struct sl_infer *x, struct sl_infer_batch *b, struct building *to,
                         struct sl_error *err) {
     int rc = b->uploaded ? SL_OK : sl_infer_batch_upload(&x->engine, b, err);
     bool more = true;
-    while (rc >= 0 && more && b->next_step < b->steps && to->kernels < SL_INFER_LAUNCH_KERNELS) {
+    while (rc >= 0 && more && b->next_step < b->steps && to->kernels < launch_kernels(x)) {
         rc = add_kernel(x, b, to, err);
         more = rc > 0;
     }
@@ -247,8 +279,7 @@ int sl_infer_enqueue(struct sl_infer *x, struct sl_launch *ret_launch, struct sl
             return rc;
         }
     }
-    if (x->launches_queued > 0 &&
-        x->kernels_queued + SL_INFER_LAUNCH_KERNELS > SL_INFER_QUEUED_KERNELS) {
+    if (x->launches_queued > 0 && x->kernels_queued + launch_kernels(x) > SL_INFER_QUEUED_KERNELS) {
         return 0;
     }
     struct sl_infer_batch *b = next_batch(x);
@@ -261,9 +292,11 @@ int sl_infer_enqueue(struct sl_infer *x, struct sl_launch *ret_launch, struct sl
         release_events(&to);
         return rc;
     }
-    clFlush(x->base.cl->queue);
+    clFlush(x->engine.lanes[b->shape.lane].queue);
+    to.launch.lane = b->shape.lane;
     to.launch.tag = (uint64_t)(b - x->slots) | (b->fetched ? TAG_LAST : 0) |
                     (uint64_t)to.kernels << TAG_KERNELS_SHIFT;
+    sl_infer_times_queued(&x->times, b->shape.lane, sl_clock_mono().ns);
     x->launches_queued++;
     x->kernels_queued += to.kernels;
     *ret_launch = to.launch;
@@ -337,7 +370,7 @@ static void finish(struct sl_infer *x, struct sl_infer_batch *b, int64_t at_ns) 
             memcpy(x->synthetic_vector, b->vectors, dim * sizeof *b->vectors);
         }
     }
-    leave_line_up(x, 0);
+    leave_line_up(x, oldest_of(x, b->shape.lane));
     sl_infer_queue_reap(&x->queue);
 }
 
@@ -345,11 +378,12 @@ int sl_infer_complete(struct sl_infer *x, const struct sl_launch *launch, struct
     struct sl_infer_batch *b = &x->slots[launch->tag & 0xff];
     x->launches_queued--;
     x->kernels_queued -= (uint32_t)(launch->tag >> TAG_KERNELS_SHIFT);
-    b->busy_ns += launch->end_ns > launch->start_ns ? launch->end_ns - launch->start_ns : 0;
+    b->busy_ns += sl_infer_times_ended(&x->times, launch->lane, launch->start_ns, launch->end_ns);
     if (!(launch->tag & TAG_LAST)) {
         return SL_OK;
     }
-    if (!x->recover && b == x->line_up[0] && sl_infer_batch_whole(&x->engine, b)) {
+    if (!x->recover && b == x->line_up[oldest_of(x, launch->lane)] &&
+        sl_infer_batch_whole(&x->engine, b)) {
         finish(x, b, launch->end_ns);
         return SL_OK;
     }

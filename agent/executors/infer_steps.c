@@ -57,42 +57,43 @@ struct sl_infer_offsets sl_infer_offsets(const struct sl_infer_shape *shape) {
 static bool step_product(const struct sl_infer_engine *engine, const struct sl_infer_shape *shape,
                          struct step step, struct sl_gemm_call *ret_call) {
     const struct sl_bert_config *c = &shape->model->model->bert->config;
+    const struct sl_infer_lane *lane = &engine->lanes[shape->lane];
     cl_mem *layer = shape->model->layers[step.layer];
     const struct sl_model_tensor *tensors = shape->model->model->layers[step.layer];
     enum sl_layer_tensor matrix = SL_LAYER_INVALID;
     struct sl_gemm_call call = {.rows = shape->rows, .n = c->n_embd, .k = c->n_embd};
     switch (step.kind) {
     case STEP_QKV:
-        call.a = engine->hidden;
+        call.a = lane->hidden;
         matrix = SL_LAYER_QKV_W;
         call.bias = layer[SL_LAYER_QKV_B];
-        call.residual = call.c = engine->qkv;
+        call.residual = call.c = lane->qkv;
         call.n = 3 * c->n_embd;
         call.epilogue = SL_GEMM_BIAS;
         break;
     case STEP_OUT:
-        call.a = engine->mixed;
+        call.a = lane->mixed;
         matrix = SL_LAYER_OUT_W;
         call.bias = layer[SL_LAYER_OUT_B];
-        call.residual = engine->hidden;
-        call.c = engine->sum;
+        call.residual = lane->hidden;
+        call.c = lane->sum;
         call.epilogue = SL_GEMM_RESIDUAL;
         break;
     case STEP_UP:
-        call.a = engine->hidden;
+        call.a = lane->hidden;
         matrix = SL_LAYER_UP_W;
         call.bias = layer[SL_LAYER_UP_B];
-        call.residual = call.c = engine->wide;
+        call.residual = call.c = lane->wide;
         call.n = c->n_ff;
         call.c_stride = sl_gemm_stride(c->n_ff);
         call.epilogue = SL_GEMM_GELU;
         break;
     case STEP_DOWN:
-        call.a = engine->wide;
+        call.a = lane->wide;
         matrix = SL_LAYER_DOWN_W;
         call.bias = layer[SL_LAYER_DOWN_B];
-        call.residual = engine->hidden;
-        call.c = engine->sum;
+        call.residual = lane->hidden;
+        call.c = lane->sum;
         call.k = c->n_ff;
         call.a_stride = sl_gemm_stride(c->n_ff);
         call.epilogue = SL_GEMM_RESIDUAL;
@@ -180,7 +181,7 @@ static int enqueue_embed(struct sl_infer_engine *e, const struct sl_infer_shape 
     sl_infer_args_mem(&args, m->embed[SL_EMBED_TYPE]);
     sl_infer_args_mem(&args, m->embed[SL_EMBED_NORM_W]);
     sl_infer_args_mem(&args, m->embed[SL_EMBED_NORM_B]);
-    sl_infer_args_mem(&args, e->hidden);
+    sl_infer_args_mem(&args, e->lanes[shape->lane].hidden);
     sl_infer_args_u32(&args, shape->rows);
     sl_infer_args_u32(&args, m->model->bert->config.n_embd);
     sl_infer_args_f32(&args, m->model->bert->config.norm_eps);
@@ -195,10 +196,10 @@ static int enqueue_norm(struct sl_infer_engine *e, const struct sl_infer_shape *
     bool attn = step.kind == STEP_ATTN_NORM;
     cl_mem *layer = m->layers[step.layer];
     struct sl_infer_args args = sl_infer_args_begin(e->cl, e->norm, span);
-    sl_infer_args_mem(&args, e->sum);
+    sl_infer_args_mem(&args, e->lanes[shape->lane].sum);
     sl_infer_args_mem(&args, layer[attn ? SL_LAYER_ATTN_NORM_W : SL_LAYER_OUT_NORM_W]);
     sl_infer_args_mem(&args, layer[attn ? SL_LAYER_ATTN_NORM_B : SL_LAYER_OUT_NORM_B]);
-    sl_infer_args_mem(&args, e->hidden);
+    sl_infer_args_mem(&args, e->lanes[shape->lane].hidden);
     sl_infer_args_u32(&args, shape->rows);
     sl_infer_args_u32(&args, m->model->bert->config.n_embd);
     sl_infer_args_f32(&args, m->model->bert->config.norm_eps);
@@ -214,8 +215,8 @@ static int enqueue_attention(struct sl_infer_engine *e, const struct sl_infer_sh
     struct sl_infer_args args = sl_infer_args_begin(e->cl, attention->kernel, span);
     sl_infer_args_mem(&args, shape->work);
     sl_infer_args_u32(&args, sl_infer_offsets(shape).tasks);
-    sl_infer_args_mem(&args, e->qkv);
-    sl_infer_args_mem(&args, e->mixed);
+    sl_infer_args_mem(&args, e->lanes[shape->lane].qkv);
+    sl_infer_args_mem(&args, e->lanes[shape->lane].mixed);
     sl_infer_args_u32(&args, c->n_head);
     sl_infer_args_u32(&args, c->n_embd);
     sl_infer_args_f32(&args, (float)(1 / sqrt(attention->head)));
@@ -229,7 +230,7 @@ static int enqueue_pool(struct sl_infer_engine *e, const struct sl_infer_shape *
     struct sl_infer_args args = sl_infer_args_begin(e->cl, e->pool, span);
     sl_infer_args_mem(&args, shape->work);
     sl_infer_args_u32(&args, sl_infer_offsets(shape).spans);
-    sl_infer_args_mem(&args, e->hidden);
+    sl_infer_args_mem(&args, e->lanes[shape->lane].hidden);
     sl_infer_args_mem(&args, shape->out);
     sl_infer_args_u32(&args, shape->lines);
     sl_infer_args_u32(&args, c->n_embd);
@@ -240,7 +241,8 @@ static int enqueue_pool(struct sl_infer_engine *e, const struct sl_infer_shape *
 
 int sl_infer_step_enqueue(struct sl_infer_engine *engine, const struct sl_infer_shape *shape,
                           struct sl_infer_part part, cl_event *ret_event, struct sl_error *err) {
-    struct sl_infer_span span = {shape->work, part.step, part.first, part.count};
+    struct sl_infer_span span = {shape->work, part.step, part.first, part.count,
+                                 engine->lanes[shape->lane].queue};
     struct step step = step_at(shape->model->model, part.step);
     struct sl_gemm_call call;
     if (step_product(engine, shape, step, &call)) {

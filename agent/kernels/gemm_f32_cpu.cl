@@ -15,9 +15,10 @@
 #include "inc_vec.cl"
 #include "inc_weights.cl"
 
-/* Groups go through all panels with as much of A as a core's second cache holds, then on to the
- * next rows: neighbours share A, and B comes from further away only once for so many rows. */
-#define SWEEP_FLOATS 262144u
+/* Groups go through all panels with half a megabyte of A, then on to the next rows: neighbours
+ * share A, and B comes from further away only once for so many rows. That much stays in a second
+ * cache of a megabyte beside what else goes through it; a whole one comes anew for each panel. */
+#define SWEEP_FLOATS 131072u
 #define EPILOGUE_GELU 2u /* enum sl_gemm_epilogue; 1 is bias only */
 #define EPILOGUE_RESIDUAL 3u
 

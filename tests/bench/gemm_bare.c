@@ -7,7 +7,8 @@
  *
  * Prints what it is, then "ready"; then for every line "run M N K MS" on stdin it repeats the
  * product for MS milliseconds, QUEUED at a time, and prints the median time of one in nanoseconds.
- * Ours are queued as by the engine: the next QUEUED before the last are done (--drain: after it).
+ * Ours are queued as by the engine: half of them in each of its lanes, where the device has two,
+ * with matrices of their own, and the next QUEUED before the last are done (--drain: after it).
  * Every first product of a shape is checked against double precision. The peers' threads are set
  * by their own environment variables. Ours go the way of the agent's own: its context, queue, stop
  * word and counters, and the kernel that its tuning chose. */
@@ -20,6 +21,7 @@
 
 #include "agent/device/cl_open.h"
 #include "agent/device/discover_internal.h"
+#include "agent/executors/infer_engine.h"
 #include "agent/executors/infer_gemm_internal.h"
 #include "proto/base/clock.h"
 
@@ -39,6 +41,12 @@ typedef void (*cblas_sgemm_fn)(int order, int ta, int tb, int m, int n, int k, f
                                const float *a, int lda, const float *b, int ldb, float beta,
                                float *c, int ldc);
 
+struct lane {
+    cl_command_queue queue;
+    struct sl_gemm_call call;
+    cl_mem counters;
+};
+
 struct engine {
     const char *name;
     dnnl_sgemm_fn dnnl;
@@ -46,8 +54,8 @@ struct engine {
     /* ours */
     struct sl_cl cl;
     struct sl_gemm gemm;
-    struct sl_gemm_call call;
-    cl_mem counters;
+    struct lane lanes[SL_LANES_MAX];
+    uint32_t lane_count; /* 0: a peer */
     enum sl_weight_type weights;
     int way;    /* -1: as tuned */
     bool drain; /* the queue before more is queued */
@@ -179,27 +187,43 @@ static void prepare(struct engine *e, struct problem *p) {
     }
     sl_gemm_pack(e->weights, stored, p->n, p->k, 0, packed);
     size_t rows = (size_t)p->m + SL_GEMM_ROWS_PAD;
-    e->call = (struct sl_gemm_call){
+    struct sl_gemm_call call = {
         .rows = p->m, .n = p->n, .k = p->k, .epilogue = SL_GEMM_BIAS, .weights = e->weights};
-    e->call.a = buffer(e, p->a, rows * p->k * sizeof(float));
-    e->call.b = buffer(e, packed, packed_bytes);
-    e->call.bias = buffer(e, zero, sl_gemm_padded(p->n) * sizeof(float));
-    e->call.c = e->call.residual = buffer(e, p->c, rows * p->n * sizeof(float));
-    e->counters = buffer(e, NULL, 64);
+    call.b = buffer(e, packed, packed_bytes); /* lanes share weights */
+    call.bias = buffer(e, zero, sl_gemm_padded(p->n) * sizeof(float));
+    for (uint32_t i = 0; i < e->lane_count; i++) {
+        call.a = buffer(e, p->a, rows * p->k * sizeof(float));
+        call.c = call.residual = buffer(e, p->c, rows * p->n * sizeof(float));
+        e->lanes[i].call = call;
+        e->lanes[i].counters = buffer(e, NULL, 64);
+    }
     free(packed);
     free(zero);
     free(stored);
 }
 
 static void release(struct engine *e) {
-    cl_mem all[] = {e->call.a, e->call.b, e->call.bias, e->call.c, e->counters};
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
-        clReleaseMemObject(all[i]);
+    clReleaseMemObject(e->lanes[0].call.b);
+    clReleaseMemObject(e->lanes[0].call.bias);
+    for (uint32_t i = 0; i < e->lane_count; i++) {
+        clReleaseMemObject(e->lanes[i].call.a);
+        clReleaseMemObject(e->lanes[i].call.c);
+        clReleaseMemObject(e->lanes[i].counters);
+    }
+}
+
+/* The i-th product that is queued. */
+static void launch(struct engine *e, uint32_t i, cl_event *ret_event) {
+    struct lane *lane = &e->lanes[i % e->lane_count];
+    struct sl_error err = {0};
+    struct sl_infer_span span = {lane->counters, i, 0, sl_gemm_groups(&e->gemm, &lane->call),
+                                 lane->queue};
+    if (sl_gemm_enqueue(&e->gemm, &lane->call, &span, ret_event, &err) < 0) {
+        die("launch", err.text);
     }
 }
 
 static void multiply(struct engine *e, struct problem *p, uint32_t times) {
-    struct sl_error err = {0};
     for (uint32_t i = 0; i < times; i++) {
         if (e->dnnl) {
             e->dnnl('N', 'N', p->m, p->n, p->k, 1, p->a, p->k, p->b, p->n, 0, p->c, p->n);
@@ -207,23 +231,12 @@ static void multiply(struct engine *e, struct problem *p, uint32_t times) {
             e->cblas(101, 111, 111, (int)p->m, (int)p->n, (int)p->k, 1, p->a, (int)p->k, p->b,
                      (int)p->n, 0, p->c, (int)p->n);
         } else {
-            struct sl_infer_span span = {e->counters, i, 0, sl_gemm_groups(&e->gemm, &e->call)};
-            if (sl_gemm_enqueue(&e->gemm, &e->call, &span, NULL, &err) < 0) {
-                die("launch", err.text);
-            }
+            launch(e, i, NULL);
         }
-    }
-    if (e->cl.context && clFinish(e->cl.queue) != CL_SUCCESS) {
-        die("the device failed", "");
     }
 }
 
 static void check(struct engine *e, const struct problem *p) {
-    if (e->cl.context &&
-        clEnqueueReadBuffer(e->cl.queue, e->call.c, CL_TRUE, 0, (size_t)p->m * p->n * sizeof(float),
-                            p->c, 0, NULL, NULL) != CL_SUCCESS) {
-        die("the device failed", "");
-    }
     for (uint32_t i = 0; i < CHECKED; i++) {
         uint32_t row = i * 7919u % p->m, col = i * 104729u % p->n;
         double sum = 0, scale = 1;
@@ -239,30 +252,50 @@ static void check(struct engine *e, const struct problem *p) {
     }
 }
 
-/* The event of the last of QUEUED products; NULL without a device, where they are done by then. */
-static cl_event queue_some(struct engine *e, struct problem *p) {
-    struct sl_error err = {0};
-    cl_event last = NULL;
-    if (!e->cl.context) {
-        multiply(e, p, QUEUED);
-        return NULL;
-    }
-    for (uint32_t i = 0; i < QUEUED; i++) {
-        struct sl_infer_span span = {e->counters, i, 0, sl_gemm_groups(&e->gemm, &e->call)};
-        if (sl_gemm_enqueue(&e->gemm, &e->call, &span, i + 1 < QUEUED ? NULL : &last, &err) < 0) {
-            die("launch", err.text);
-        }
-    }
-    clFlush(e->cl.queue);
-    return last;
-}
-
-static void wait_for(cl_event event) {
-    if (event) {
-        if (clWaitForEvents(1, &event) != CL_SUCCESS) {
+static void check_all(struct engine *e, struct problem *p) {
+    multiply(e, p, e->lane_count ? e->lane_count : 1);
+    for (uint32_t i = 0; i < e->lane_count; i++) {
+        if (clEnqueueReadBuffer(e->lanes[i].queue, e->lanes[i].call.c, CL_TRUE, 0,
+                                (size_t)p->m * p->n * sizeof(float), p->c, 0, NULL,
+                                NULL) != CL_SUCCESS) {
             die("the device failed", "");
         }
-        clReleaseEvent(event);
+        check(e, p);
+    }
+    if (e->lane_count == 0) {
+        check(e, p);
+    }
+}
+
+/* The last of QUEUED products in each lane; none without a device, where they are done by then. */
+struct queued {
+    cl_event last[SL_LANES_MAX];
+};
+
+static struct queued queue_some(struct engine *e, struct problem *p) {
+    struct queued q = {{NULL}};
+    if (!e->cl.context) {
+        multiply(e, p, QUEUED);
+        return q;
+    }
+    for (uint32_t i = 0; i < QUEUED; i++) {
+        launch(e, i, i + e->lane_count < QUEUED ? NULL : &q.last[i % e->lane_count]);
+    }
+    for (uint32_t i = 0; i < e->lane_count; i++) {
+        clFlush(e->lanes[i].queue);
+    }
+    return q;
+}
+
+static void wait_for(struct queued q) {
+    for (uint32_t i = 0; i < SL_LANES_MAX; i++) {
+        if (!q.last[i]) {
+            continue;
+        }
+        if (clWaitForEvents(1, &q.last[i]) != CL_SUCCESS) {
+            die("the device failed", "");
+        }
+        clReleaseEvent(q.last[i]);
     }
 }
 
@@ -275,19 +308,24 @@ static int64_t run(struct engine *e, struct problem *p, int64_t ms) {
     static int64_t samples[SAMPLES_MAX];
     uint32_t count = 0;
     bool ahead = e->cl.context && !e->drain;
-    cl_event first = ahead ? queue_some(e, p) : NULL;
-    cl_event before = ahead ? queue_some(e, p) : NULL;
-    wait_for(first);
+    struct queued before = {{NULL}};
+    if (ahead) {
+        struct queued first = queue_some(e, p);
+        before = queue_some(e, p);
+        wait_for(first);
+    }
     int64_t begin = sl_clock_mono().ns, end = begin + ms * SL_NS_PER_MS;
     while (count < SAMPLES_MAX && (count < 3 || begin < end)) {
-        cl_event now = queue_some(e, p);
+        struct queued now = queue_some(e, p);
         wait_for(ahead ? before : now);
         before = now;
         int64_t done = sl_clock_mono().ns;
         samples[count++] = (done - begin) / QUEUED;
         begin = done;
     }
-    wait_for(ahead ? before : NULL);
+    if (ahead) {
+        wait_for(before);
+    }
     qsort(samples, count, sizeof *samples, by_size);
     return samples[count / 2];
 }
@@ -318,8 +356,15 @@ static void open_ours(struct engine *e, bool gpu_kernels, const char *cache) {
     if (sl_cl_open(&e->cl, &spec, &err) < 0 || sl_gemm_open(&e->cl, &e->gemm, &err) < 0) {
         die("device", err.text);
     }
-    printf("%s, %u compute units, vectors of %u\n", first->info.name, e->cl.compute_units,
-           e->gemm.vector);
+    e->lane_count = sl_infer_lanes(&e->cl);
+    e->lanes[0].queue = e->cl.queue;
+    for (uint32_t i = 1; i < e->lane_count; i++) {
+        if (sl_cl_queue(&e->cl, &e->lanes[i].queue, &err) < 0) {
+            die("queues", err.text);
+        }
+    }
+    printf("%s, %u compute units, vectors of %u, lanes: %u\n", first->info.name,
+           e->cl.compute_units, e->gemm.vector, e->lane_count);
     sl_discovery_destroy(found);
 }
 
@@ -344,8 +389,7 @@ static void obey(struct engine *e) {
             if (e->cl.context) {
                 prepare(e, &p);
             }
-            multiply(e, &p, 1);
-            check(e, &p);
+            check_all(e, &p);
         }
         printf("%" PRId64 "\n", run(e, &p, ms));
         fflush(stdout);
@@ -400,6 +444,9 @@ int main(int argc, char **argv) {
     fflush(stdout);
     obey(&e);
     if (e.cl.context) {
+        for (uint32_t i = 1; i < e.lane_count; i++) {
+            clReleaseCommandQueue(e.lanes[i].queue);
+        }
         sl_gemm_close(&e.gemm);
         sl_cl_close(&e.cl);
     }

@@ -10,7 +10,7 @@
 #include "agent/executors/infer_internal.h"
 #include "tests/unit/agent/executors/infer_rig.h"
 
-#define DRIVE_LAUNCHES 2u
+#define DRIVE_LAUNCHES 4u /* as many as the device thread queues: two for each of two lanes */
 #define DRIVE_LINES_MAX 4096u
 
 struct drive_line {

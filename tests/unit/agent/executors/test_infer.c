@@ -40,8 +40,14 @@ static void test_results(void **state) {
     assert_false(drive_turn(&d)); /* nothing to do: asks for work, once */
     assert_false(drive_turn(&d));
     assert_int_equal(d.asked, 1);
+    const struct sl_infer *x = (struct sl_infer *)d.ex;
+    int64_t begin_ns = sl_clock_mono().ns;
     add_all(bed, &d, 1);
     drive_all(&d);
+    uint32_t lanes = bed->cl.stop_method == SL_STOP_NONE ? 1 : sl_infer_lanes(&bed->cl);
+    for (uint32_t lane = 0; lane < lanes; lane++) {
+        assert_true(x->times.lanes[lane].start_ns > begin_ns - SL_NS_PER_MS); /* each was used */
+    }
     assert_int_equal(d.lines_seen, LINES);
     assert_int_equal(d.units_done, UNITS);
     assert_int_equal(d.last_done, UNITS);

@@ -43,7 +43,7 @@ static void test_layout(void **state) {
     static const int32_t first[] = {5, 6, 7}, second[] = {8};
     batch.picks[0] = (struct sl_infer_pick){.ids = first, .n_ids = 3};
     batch.picks[1] = (struct sl_infer_pick){.ids = second, .n_ids = 1};
-    sl_infer_batch_fill(&engine, 0, 2, &batch);
+    sl_infer_batch_fill(&engine, 0, 0, 2, &batch);
     assert_int_equal(batch.shape.rows, 4);
     assert_int_equal(batch.shape.tasks, 2);
     assert_int_equal(batch.shape.pairs, 10);

@@ -67,7 +67,7 @@ static void enqueue_step(struct bed *bed, uint32_t step) {
 }
 
 static void run_whole(struct bed *bed, uint32_t lines) {
-    sl_infer_batch_fill(&bed->engine, 0, lines, &bed->batch);
+    sl_infer_batch_fill(&bed->engine, 0, 0, lines, &bed->batch);
     assert_int_equal(sl_infer_batch_upload(&bed->engine, &bed->batch, NULL), SL_OK);
     for (uint32_t step = 0; step < bed->batch.steps; step++) {
         enqueue_step(bed, step);
@@ -146,10 +146,10 @@ static struct seen step_seen(struct bed *bed, uint32_t step, cl_mem in, size_t n
 
 static void check_embed(struct bed *bed, const struct sl_bert_model *m) {
     uint32_t e = m->config.n_embd, row = 0;
-    soil(bed, bed->engine.hidden);
+    soil(bed, bed->engine.lanes[0].hidden);
     enqueue_step(bed, 0);
-    check_soil(bed, bed->engine.hidden, (size_t)bed->batch.shape.rows * e, "embed");
-    double *got = fetch(bed, bed->engine.hidden, (size_t)bed->batch.shape.rows * e);
+    check_soil(bed, bed->engine.lanes[0].hidden, (size_t)bed->batch.shape.rows * e, "embed");
+    double *got = fetch(bed, bed->engine.lanes[0].hidden, (size_t)bed->batch.shape.rows * e);
     double *want = malloc((size_t)bed->batch.shape.rows * e * sizeof *want);
     assert_non_null(want);
     for (uint32_t line = 0; line < bed->batch.shape.lines; line++) {
@@ -167,9 +167,10 @@ static void check_embed(struct bed *bed, const struct sl_bert_model *m) {
 static void check_attention(struct bed *bed, const struct sl_bert_model *m, uint32_t step) {
     uint32_t e = m->config.n_embd, rows = bed->batch.shape.rows, row = 0;
     size_t plane = (size_t)rows * e;
-    soil(bed, bed->engine.mixed);
-    struct seen seen = step_seen(bed, step, bed->engine.qkv, plane * 3, bed->engine.mixed, plane);
-    check_soil(bed, bed->engine.mixed, plane, "attention");
+    soil(bed, bed->engine.lanes[0].mixed);
+    struct seen seen = step_seen(bed, step, bed->engine.lanes[0].qkv, plane * 3,
+                                 bed->engine.lanes[0].mixed, plane);
+    check_soil(bed, bed->engine.lanes[0].mixed, plane, "attention");
     double *part[3], *want = malloc(plane * sizeof *want);
     assert_non_null(want);
     for (size_t p = 0; p < 3; p++) {
@@ -198,9 +199,10 @@ static void check_attention(struct bed *bed, const struct sl_bert_model *m, uint
 static void check_norm(struct bed *bed, uint32_t step, const float *w, const float *b, float eps) {
     uint32_t e = bed->engine.width_cap, rows = bed->batch.shape.rows;
     size_t plane = (size_t)rows * e;
-    soil(bed, bed->engine.hidden);
-    struct seen seen = step_seen(bed, step, bed->engine.sum, plane, bed->engine.hidden, plane);
-    check_soil(bed, bed->engine.hidden, plane, "norm");
+    soil(bed, bed->engine.lanes[0].hidden);
+    struct seen seen =
+        step_seen(bed, step, bed->engine.lanes[0].sum, plane, bed->engine.lanes[0].hidden, plane);
+    check_soil(bed, bed->engine.lanes[0].hidden, plane, "norm");
     sl_ref64_layer_norm(seen.in, w, b, rows, e, (double)eps);
     check(seen.out, seen.in, plane, "norm");
     free(seen.in);
@@ -212,16 +214,17 @@ static void check_product(struct bed *bed, uint32_t step, const struct sl_bert_m
     const struct sl_bert_layer *l = &m->layers[0];
     uint32_t e = m->config.n_embd, f = m->config.n_ff, rows = bed->batch.shape.rows;
     size_t plane = (size_t)rows * e, wide = (size_t)rows * f;
-    cl_mem out = way_up ? bed->engine.wide : bed->engine.sum;
-    struct seen seen = step_seen(bed, step, way_up ? bed->engine.hidden : bed->engine.mixed, plane,
-                                 out, way_up ? wide : plane);
+    cl_mem out = way_up ? bed->engine.lanes[0].wide : bed->engine.lanes[0].sum;
+    struct seen seen =
+        step_seen(bed, step, way_up ? bed->engine.lanes[0].hidden : bed->engine.lanes[0].mixed,
+                  plane, out, way_up ? wide : plane);
     double *want = malloc((way_up ? wide : plane) * sizeof *want);
     assert_non_null(want);
     if (way_up) {
         sl_ref64_linear(seen.in, &l->up_w, l->up_b, rows, f, want);
         sl_ref64_gelu(want, wide);
     } else {
-        double *hidden = fetch(bed, bed->engine.hidden, plane);
+        double *hidden = fetch(bed, bed->engine.lanes[0].hidden, plane);
         sl_ref64_linear(seen.in, &l->out_w, l->out_b, rows, e, want);
         for (size_t i = 0; i < plane; i++) {
             want[i] += hidden[i];
@@ -240,7 +243,7 @@ static void check_pool(struct bed *bed, uint32_t step, const struct sl_bert_mode
     size_t vectors = (size_t)bed->batch.shape.lines * e;
     soil(bed, bed->batch.shape.out);
     struct seen seen =
-        step_seen(bed, step, bed->engine.hidden, plane, bed->batch.shape.out, vectors);
+        step_seen(bed, step, bed->engine.lanes[0].hidden, plane, bed->batch.shape.out, vectors);
     check_soil(bed, bed->batch.shape.out, vectors, "pool");
     double *want = malloc(e * sizeof *want);
     assert_non_null(want);
@@ -264,7 +267,7 @@ static void test_steps(void **state) {
             bed_open(&bed, cl, &SHAPES[s].model);
             const struct sl_bert_model *m = bed.weights.model;
             const struct sl_bert_layer *l = &m->layers[0];
-            sl_infer_batch_fill(&bed.engine, 0, LENGTH_COUNT, &bed.batch);
+            sl_infer_batch_fill(&bed.engine, 0, 0, LENGTH_COUNT, &bed.batch);
             assert_int_equal(sl_infer_batch_upload(&bed.engine, &bed.batch, NULL), SL_OK);
             check_embed(&bed, m);
             enqueue_step(&bed, 1);

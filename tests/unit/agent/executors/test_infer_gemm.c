@@ -158,7 +158,7 @@ static void problem_run(struct sl_gemm *gemm, struct problem *p, uint32_t parts)
     struct sl_error err = {0};
     for (uint32_t i = 0; i < parts; i++) {
         uint32_t first = groups * i / parts, last = groups * (i + 1) / parts;
-        struct sl_infer_span span = {counters, 5, first, last - first};
+        struct sl_infer_span span = {counters, 5, first, last - first, NULL};
         if (last > first) {
             assert_int_equal(sl_gemm_enqueue(gemm, &call, &span, NULL, &err), SL_OK);
         }
@@ -313,7 +313,7 @@ static void test_stopped(void **state) {
                                 .k = 32,
                                 .epilogue = SL_GEMM_BIAS,
                                 .weights = SL_WEIGHT_F32};
-    struct sl_infer_span span = {counters, 0, 0, sl_gemm_groups(&gemm, &call)};
+    struct sl_infer_span span = {counters, 0, 0, sl_gemm_groups(&gemm, &call), NULL};
     sl_cl_stop_set(cl, true);
     assert_int_equal(sl_gemm_enqueue(&gemm, &call, &span, NULL, NULL), SL_OK);
     uint32_t counted = 99;

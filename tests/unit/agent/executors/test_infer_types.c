@@ -60,7 +60,7 @@ static float *run(struct sl_cl *cl, struct sl_model_set *set, int32_t *const *id
     for (uint32_t i = 0; i < LINES; i++) {
         batch.picks[i] = (struct sl_infer_pick){.ids = ids[i], .n_ids = LENGTHS[i]};
     }
-    sl_infer_batch_fill(&engine, 0, LINES, &batch);
+    sl_infer_batch_fill(&engine, 0, 0, LINES, &batch);
     assert_int_equal(sl_infer_batch_upload(&engine, &batch, NULL), SL_OK);
     for (uint32_t step = 0; step < batch.steps; step++) {
         struct sl_infer_part part = {step, 0, sl_infer_step_groups(&engine, &batch.shape, step)};
