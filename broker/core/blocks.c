@@ -24,10 +24,13 @@ static size_t size_of(size_t bytes) {
     return (bytes + SL_CORE_BLOCK_STEP - 1) / SL_CORE_BLOCK_STEP * SL_CORE_BLOCK_STEP;
 }
 
-/* NULL: too large to share a slab. */
+/* Too large to share a slab, and in no list. */
+static bool is_alone(size_t slot_bytes) {
+    return slot_bytes > (size_t)SL_CORE_BLOCK_SIZES * SL_CORE_BLOCK_STEP;
+}
+
 static struct sl_core_slab **list_of(struct sl_core_blocks *blocks, size_t slot_bytes) {
-    size_t at = slot_bytes / SL_CORE_BLOCK_STEP - 1;
-    return at < SL_CORE_BLOCK_SIZES ? &blocks->open[at] : NULL;
+    return &blocks->open[slot_bytes / SL_CORE_BLOCK_STEP - 1];
 }
 
 static struct sl_core_slab *slab_of(const void *block) {
@@ -74,12 +77,12 @@ static struct sl_core_slab *open_slab(struct sl_core_blocks *blocks, size_t slot
 void *sl_core_block_take(struct sl_core_blocks *blocks, size_t bytes) {
     sl_assert(bytes > 0);
     size_t slot_bytes = size_of(bytes);
-    struct sl_core_slab **list = list_of(blocks, slot_bytes);
-    struct sl_core_slab *slab = list ? *list : NULL;
+    bool alone = is_alone(slot_bytes);
+    struct sl_core_slab *slab = alone ? NULL : *list_of(blocks, slot_bytes);
     if (!slab) {
-        slab = open_slab(blocks, slot_bytes, !list);
-        if (list) {
-            put_first(list, slab);
+        slab = open_slab(blocks, slot_bytes, alone);
+        if (!alone) {
+            put_first(list_of(blocks, slot_bytes), slab);
         }
     }
     void *block = slab->free;
@@ -88,8 +91,8 @@ void *sl_core_block_take(struct sl_core_blocks *blocks, size_t bytes) {
     } else {
         block = (char *)(slab + 1) + slab->fresh++ * slot_bytes;
     }
-    if (++slab->used == slab->slots && list) {
-        take_out(list, slab);
+    if (++slab->used == slab->slots && !alone) {
+        take_out(list_of(blocks, slot_bytes), slab);
     }
     return block;
 }
@@ -103,11 +106,10 @@ void sl_core_block_drop(struct sl_core_blocks *blocks, void *block) {
         return;
     }
     struct sl_core_slab *slab = slab_of(block);
-    struct sl_core_slab **list = list_of(blocks, slab->slot_bytes);
-    bool was_full = slab->used == slab->slots;
+    bool was_full = slab->used == slab->slots; /* one that is alone always is */
     if (--slab->used == 0) {
-        if (list && !was_full) {
-            take_out(list, slab);
+        if (!was_full) {
+            take_out(list_of(blocks, slab->slot_bytes), slab);
         }
         free(slab);
         blocks->slabs--;
@@ -117,6 +119,6 @@ void sl_core_block_drop(struct sl_core_blocks *blocks, void *block) {
     slot->next = slab->free;
     slab->free = slot;
     if (was_full) {
-        put_first(list, slab);
+        put_first(list_of(blocks, slab->slot_bytes), slab);
     }
 }
