@@ -59,6 +59,11 @@ class Rules(unittest.TestCase):
         text = "/* tidy: allow mutable (why) */\nstatic int counter;\n"
         self.assertEqual(run("proto/base/a.c", text), [])
 
+    def test_a_scratch_file_at_the_top_is_seen(self):
+        tidy = Tidy("/")
+        tidy.check_top(["README.md", "broker/core/core.c", "scratch.py"])
+        self.assertEqual(tidy.violations, ["scratch.py:1: top: nothing else belongs to the top of the tree"])
+
     def test_clean_code_passes(self):
         text = ('#include "proto/base/error.h"\n#include <stdio.h>\n'
                 "static const char *const names[] = {\"float\", 0};\n"

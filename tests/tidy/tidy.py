@@ -11,6 +11,7 @@ unfinished work, a source without its unit test. An exception stands in the code
 """
 import os
 import re
+import subprocess
 import sys
 
 FILE_MAX = 600
@@ -89,6 +90,11 @@ def strip_comments(text):
         return s[0] + re.sub(r"[^\n]", " ", s[1:-1]) + s[-1]
     return re.sub(r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', blank, text,
                   flags=re.S)
+
+
+TOP_LEVEL = {"CMakeLists.txt", "CMakePresets.json", "README.md", "ARCHITECTURE.md", "HACKING.md", "LICENSE",
+             ".ci", ".clang-format", ".clang-tidy", ".gitignore",
+             "agent", "broker", "deploy", "docs", "proto", "schedulers", "tests"}
 
 
 class Tidy:
@@ -214,7 +220,22 @@ class Tidy:
                 if os.path.exists(os.path.join(self.root, folder, stem + ".h")):
                     self.say(path, 1, "mirror", f"no tests/unit/{folder}/test_{stem}.c", lines)
 
+    def tracked(self):
+        """What git keeps; nothing in a tree that it does not know (an unpacked archive)."""
+        try:
+            found = subprocess.run(["git", "-C", self.root, "ls-files", "-z"], capture_output=True, check=False)
+        except OSError:
+            return []
+        return found.stdout.decode().split("\0")[:-1] if found.returncode == 0 else []
+
+    def check_top(self, paths):
+        """A scratch file that `git add -A` took along shows here first."""
+        for name in sorted({path.split("/")[0] for path in paths}):
+            if name not in TOP_LEVEL:
+                self.say(name, 1, "top", "nothing else belongs to the top of the tree", [])
+
     def run(self):
+        self.check_top(self.tracked())
         for path in self.sources():
             with open(os.path.join(self.root, path), encoding="utf-8") as f:
                 text = f.read()
