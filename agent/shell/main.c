@@ -10,6 +10,7 @@
 #include "agent/shell/agent.h"
 #include "agent/shell/join.h"
 #include "agent/shell/pool_pin.h"
+#include "proto/base/ending.h"
 #include "proto/base/log.h"
 #include "proto/base/thread.h"
 
@@ -189,6 +190,7 @@ static int serve(struct sl_agent *agent) {
     struct sl_error err;
     sl_log_set_level((enum sl_log_level)(agent->options.log_level + 1));
     signal(SIGPIPE, SIG_IGN);
+    sl_ending_at_once();
     sl_thread_prompt(SLICE_US);
     umask(0077);
     int code = 1;

@@ -12,6 +12,7 @@
 #include "broker/http/log_ring.h"
 #include "broker/shell/broker.h"
 #include "broker/shell/verbs.h"
+#include "proto/base/ending.h"
 #include "proto/base/log.h"
 #include "proto/base/thread.h"
 
@@ -125,6 +126,7 @@ static int serve(struct sl_broker *broker) {
     struct sl_error err;
     sl_log_set_level((enum sl_log_level)(broker->config.log_level + 1));
     signal(SIGPIPE, SIG_IGN);
+    sl_ending_at_once();
     keep_large_apart();
     allow_connections();
     sl_thread_prompt(SLICE_US);

@@ -2,6 +2,7 @@
 """Starting, refusing to start, and stopping: every refusal says what is wrong and what to do."""
 import fcntl
 import os
+import re
 import shutil
 import signal
 import socket
@@ -372,6 +373,35 @@ class Stopping(SiteCase):
                 self.assertTrue(self.site.wait_for(lambda: self.is_over(pid), 10))
         self.assertNotIn("assert", self.site.log_tail("broker", 50))
         self.check_exit_codes()
+
+    def test_sigterm_during_the_start_is_an_orderly_end(self):
+        """From the moment at which the program handles it, in steps through the start."""
+        out = tempfile.mkdtemp(prefix="sluice-e2e-")
+        site = Site(BUILD, out, MODELS, **STILL, fake_devices=2)
+        site.prepare()
+        try:
+            for name in ("broker", "agent"):
+                for delay_ms in (0, 5, 10, 20, 40, 80, 160, 320, 640):
+                    with self.subTest(name=name, delay_ms=delay_ms), open(site.path("logs", name), "w") as log:
+                        process = subprocess.Popen(site.commands()[name], stdout=log, stderr=log)
+                        self.assertTrue(site.wait_for(lambda: self.handles_sigterm(process.pid), 10, 0.001))
+                        time.sleep(delay_ms / 1000)
+                        process.send_signal(signal.SIGTERM)
+                        try:
+                            self.assertEqual(process.wait(15), 0)
+                        finally:
+                            process.kill()
+                        if delay_ms == 0:  # it had not come to its loop, which would have said so
+                            with open(site.path("logs", name)) as f:
+                                self.assertNotIn("stop", f.read())
+        finally:
+            shutil.rmtree(out, ignore_errors=True)
+
+    @staticmethod
+    def handles_sigterm(pid):
+        with open(f"/proc/{pid}/status") as f:
+            caught = re.search(r"^SigCgt:\s*(\w+)", f.read(), re.M)
+        return bool(int(caught.group(1), 16) >> (signal.SIGTERM - 1) & 1)
 
     def is_over(self, pid):
         """Gone, or nothing but an exit code that nobody has read yet."""
