@@ -69,6 +69,16 @@ struct sl_hash_executor {
 
 /* hash_prepare.c */
 int sl_hash_prepare(struct sl_executor *ex, struct sl_error *err);
+/* hash_pick.c: times of one shape, in turns with the others: round r of each is of about the same
+ * moment. In ns per hash; count 0 where it does not run. */
+#define SL_HASH_TRIALS 12
+struct sl_hash_trials {
+    double ns[SL_HASH_TRIALS];
+    uint32_t count;
+};
+/* Which shape is quickest: the first that runs, unless another is quicker than it round by round.
+ * `count` if none runs. */
+uint32_t sl_hash_pick(const struct sl_hash_trials *shapes, uint32_t count);
 /* hash_tune.c: the shapes that suit the device, as kept from an earlier start (cl->tuning) or by
  * timing; then kept. Builds what it times. -SL_DEVICE only when no shape runs.
  */

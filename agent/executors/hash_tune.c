@@ -16,13 +16,11 @@
 #define GPU_GROUP_NS 60e3 /* a stop waits for the groups that run */
 #define GPU_ITEMS_PER_UNIT 2048
 #define TRIAL_NS (20 * SL_NS_PER_MS)
-#define TRIALS 5
 #define SHAPES_MAX 6 /* compared at a time */
 /* Time on the device for all trials; what is not tried by then is not chosen. */
-#define BUDGET_NS (2 * SL_NS_PER_S)
-/* By so much another shape must be quicker than the one that should be by its operations: what
- * other work on the machine does to a timing must not decide. */
-#define WORTH 1.02
+#define BUDGET_NS (3 * SL_NS_PER_S)
+#define HOPELESS 1.1 /* so much slower than the quickest after HOPELESS_TRIALS: not timed again */
+#define HOPELESS_TRIALS 3
 #define TASK "sha256d"
 #define TASK_VALUES 6
 
@@ -87,8 +85,7 @@ struct trial {
     struct sl_hash_kernel kernel;
     bool open;
     double ns; /* per hash, the best so far; 0: none */
-    double each[TRIALS];
-    int count;
+    struct sl_hash_trials times;
 };
 
 static int run_trial(struct search *search, struct trial *trial, bool first, struct sl_error *err) {
@@ -102,18 +99,8 @@ static int run_trial(struct search *search, struct trial *trial, bool first, str
     search->spent_ns += first ? 0 : sl_clock_mono().ns - before;
     ns /= sl_hash_hashes_per_group(&trial->kernel);
     trial->ns = trial->ns == 0.0 || ns < trial->ns ? ns : trial->ns;
-    trial->each[trial->count++] = ns;
+    trial->times.ns[trial->times.count++] = ns;
     return SL_OK;
-}
-
-/* In the best round, and in all rounds but one: one lucky round is none. */
-static bool clearly_quicker(const struct trial *trial, const struct trial *than) {
-    int rounds = trial->count < than->count ? trial->count : than->count;
-    int won = 0;
-    for (int i = 0; i < rounds; i++) {
-        won += trial->each[i] * WORTH < than->each[i];
-    }
-    return trial->ns * WORTH < than->ns && won >= (rounds > 2 ? rounds - 1 : rounds);
 }
 
 static void say_trial(const struct search *search, const struct sl_hash_shape *shape,
@@ -132,48 +119,62 @@ static void close_trial(struct trial *trial) {
     }
 }
 
-/* The quickest of the shapes becomes search->best: the first that runs unless another is clearly
- * quicker. In turns, since other work on the machine comes and goes; the best of each counts. An
- * error only where none of them runs. */
+static double least_ns(const struct trial *trials, uint32_t count) {
+    double least = 0.0;
+    for (uint32_t i = 0; i < count; i++) {
+        bool timed = trials[i].open && trials[i].ns > 0.0;
+        least = timed && (least == 0.0 || trials[i].ns < least) ? trials[i].ns : least;
+    }
+    return least;
+}
+
+/* Each shape once more, in turn; the first time it is built. A shape that fails is no candidate
+ * from then on, and `err` says why. */
+static void time_all(struct search *search, const struct sl_hash_shape *shapes,
+                     struct trial *trials, uint32_t count, uint32_t round, int *last_rc,
+                     struct sl_error *err) {
+    const double limit = least_ns(trials, count) * HOPELESS;
+    for (uint32_t i = 0; i < count && (round == 0 || search->spent_ns < BUDGET_NS); i++) {
+        struct trial *trial = &trials[i];
+        struct sl_error why = {0};
+        int rc = SL_OK;
+        if (round == 0) {
+            rc = sl_hash_shape_fits(search->cl, &shapes[i])
+                     ? sl_hash_kernel_open(search->cl, &shapes[i], &trial->kernel, &why)
+                     : sl_fail(&why, SL_INVALID, "does not fit the device");
+            trial->open = rc == SL_OK;
+        }
+        bool hopeless = round >= HOPELESS_TRIALS && trial->ns > limit;
+        rc = trial->open && !hopeless ? run_trial(search, trial, round == 0, &why) : rc;
+        if (rc != SL_OK) {
+            say_trial(search, &shapes[i], trial, &why);
+            close_trial(trial);
+            trial->times.count = 0;
+            *last_rc = rc;
+            *err = why;
+        }
+    }
+}
+
+/* The quickest of the shapes becomes search->best. In turns, since other work on the machine comes
+ * and goes. An error only where none of them runs. */
 static int compare(struct search *search, const struct sl_hash_shape *shapes, uint32_t count,
                    struct sl_error *err) {
     struct trial trials[SHAPES_MAX];
-    uint32_t base = count;
-    uint32_t best = count;
+    struct sl_hash_trials times[SHAPES_MAX];
     int last_rc = SL_OK;
     memset(trials, 0, sizeof trials);
-    for (int round = 0; round < TRIALS; round++) {
-        for (uint32_t i = 0; i < count && (round == 0 || search->spent_ns < BUDGET_NS); i++) {
-            struct trial *trial = &trials[i];
-            struct sl_error why = {0};
-            int rc = SL_OK;
-            if (round == 0) {
-                rc = sl_hash_shape_fits(search->cl, &shapes[i])
-                         ? sl_hash_kernel_open(search->cl, &shapes[i], &trial->kernel, &why)
-                         : sl_fail(&why, SL_INVALID, "does not fit the device");
-                trial->open = rc == SL_OK;
-            }
-            rc = trial->open ? run_trial(search, trial, round == 0, &why) : rc;
-            if (rc != SL_OK) {
-                say_trial(search, &shapes[i], trial, &why);
-                close_trial(trial);
-                last_rc = rc;
-                *err = why;
-            }
-        }
+    for (uint32_t round = 0; round < SL_HASH_TRIALS; round++) {
+        time_all(search, shapes, trials, count, round, &last_rc, err);
     }
     for (uint32_t i = 0; i < count; i++) {
-        if (!trials[i].open) {
-            continue;
+        times[i] = trials[i].times;
+        if (trials[i].open) {
+            say_trial(search, &shapes[i], &trials[i], &(struct sl_error){0});
+            close_trial(&trials[i]);
         }
-        say_trial(search, &shapes[i], &trials[i], &(struct sl_error){0});
-        close_trial(&trials[i]);
-        base = base == count ? i : base;
-        best = best == count || (clearly_quicker(&trials[i], &trials[base]) &&
-                                 trials[i].ns < trials[best].ns)
-                   ? i
-                   : best;
     }
+    uint32_t best = sl_hash_pick(times, count);
     if (best == count) {
         return last_rc;
     }
