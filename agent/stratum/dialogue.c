@@ -47,15 +47,19 @@ static void take_mask(struct sl_stratum *client, uint32_t mask) {
     sl_stratum_reissue(client, false);
 }
 
-static void on_configure(struct sl_stratum *client, const struct sl_message *message,
-                         struct sl_mono now) {
+/* A mask that cannot be read costs the rolling, not the pool. */
+static void on_configure(struct sl_stratum *client, const struct sl_message *message) {
     struct sl_error err;
     bool rolling = false;
     uint32_t mask = 0;
     client->link.configure_id = -1;
     if (sl_message_read_configure(message, &rolling, &mask, &err) < 0) {
-        sl_stratum_drop(client, err.text, now);
-        return;
+        sl_stratum_queue_chatter(client, SL_LOG_WARN,
+                                 "%s: versions are not rolled; should it refuse shares for that, "
+                                 "set version_rolling: false",
+                                 err.text);
+        rolling = false;
+        mask = 0;
     }
     client->terms.version_rolling = rolling;
     take_mask(client, mask);
@@ -119,7 +123,7 @@ static void on_response(struct sl_stratum *client, const struct sl_message *mess
                         struct sl_mono now) {
     int64_t id = sl_message_id(message);
     if (id >= 0 && id == client->link.configure_id) {
-        on_configure(client, message, now);
+        on_configure(client, message);
     } else if (id >= 0 && id == client->link.subscribe_id &&
                client->state == SL_STRATUM_SUBSCRIBING) {
         on_subscribe(client, message, now);
@@ -173,8 +177,7 @@ static void on_version_mask(struct sl_stratum *client, const struct sl_message *
                             struct sl_mono now) {
     struct sl_error err;
     uint32_t mask;
-    if (sl_message_read_hex32(json_array_get(message->params, 0), "version mask", &mask, &err) <
-        0) {
+    if (sl_message_read_mask(json_array_get(message->params, 0), "version mask", &mask, &err) < 0) {
         sl_stratum_drop(client, err.text, now);
         return;
     }

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 int sl_message_read_hex32(const json_t *value, const char *what, uint32_t *ret_value,
                           struct sl_error *err) {
@@ -15,6 +16,20 @@ int sl_message_read_hex32(const json_t *value, const char *what, uint32_t *ret_v
     }
     *ret_value =
         (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
+    return SL_OK;
+}
+
+int sl_message_read_mask(const json_t *value, const char *what, uint32_t *ret_mask,
+                         struct sl_error *err) {
+    const char *text = json_string_value(value);
+    if (text && strncasecmp(text, "0x", 2) == 0) {
+        text += 2;
+    }
+    size_t digits = text ? strspn(text, "0123456789abcdefABCDEF") : 0;
+    if (digits == 0 || digits > 8 || text[digits] != '\0') {
+        return sl_fail(err, SL_INVALID, "the pool's %s is not 8 hex digits", what);
+    }
+    *ret_mask = (uint32_t)strtoul(text, NULL, 16);
     return SL_OK;
 }
 
@@ -88,16 +103,20 @@ static int read_branches(const json_t *list, struct sl_notify_store *store, stru
     return SL_OK;
 }
 
+/* As other miners read it: what is not plainly "true" is false. Nothing is lost by that, since a
+ * new block is known by its prevhash. */
+static bool is_clean(const json_t *clean) {
+    const char *text = json_string_value(clean);
+    return json_is_true(clean) || json_number_value(clean) != 0 ||
+           (text && (strcasecmp(text, "true") == 0 || strcmp(text, "1") == 0));
+}
+
 /* params: job_id, prevhash, coinb1, coinb2, branches, version, nbits, ntime, clean_jobs. */
 int sl_message_read_notify(const json_t *params, struct sl_notify_store *store,
                            struct sl_job *draft, struct sl_error *err) {
     if (json_array_size(params) < 8) {
         return sl_fail(err, SL_INVALID, "the pool's job has %zu fields instead of 9",
                        json_array_size(params));
-    }
-    const json_t *clean = json_array_get(params, 8);
-    if (clean && !json_is_boolean(clean)) {
-        return sl_fail(err, SL_INVALID, "the pool's clean_jobs is neither true nor false");
     }
     int rc = read_job_id(json_array_get(params, 0), draft, err);
     if (rc < 0 || (rc = read_prevhash(json_array_get(params, 1), draft, err)) < 0 ||
@@ -110,7 +129,7 @@ int sl_message_read_notify(const json_t *params, struct sl_notify_store *store,
         (rc = sl_message_read_hex32(json_array_get(params, 7), "ntime", &draft->ntime, err)) < 0) {
         return rc;
     }
-    draft->clean = json_is_true(clean);
+    draft->clean = is_clean(json_array_get(params, 8));
     draft->coinb1 = (const uint8_t *)store->coinb1.data;
     draft->coinb2 = (const uint8_t *)store->coinb2.data;
     draft->coinb1_size = (uint32_t)store->coinb1.len;
@@ -188,7 +207,7 @@ int sl_message_read_configure(const struct sl_message *message, bool *ret_rollin
         return SL_OK;
     }
     const json_t *mask = json_object_get(message->result, "version-rolling.mask");
-    int rc = sl_message_read_hex32(mask, "version-rolling.mask", ret_mask, err);
+    int rc = sl_message_read_mask(mask, "version-rolling.mask", ret_mask, err);
     if (rc < 0) {
         return rc;
     }

@@ -73,14 +73,32 @@ static enum sl_message_type method_type(const char *method) {
     return SL_MESSAGE_OTHER;
 }
 
-static int clamp_code(json_int_t code) {
-    return code > 1000000 ? 1000000 : code < -1000000 ? -1000000 : (int)code;
+/* Pools in languages with one kind of number, or none, send 7.0 and "7" for 7. */
+static bool read_whole(const json_t *value, int64_t *ret_number) {
+    if (json_is_integer(value)) {
+        *ret_number = json_integer_value(value);
+        return true;
+    }
+    double real = json_real_value(value);
+    if (json_is_real(value) && real > -1e15 && real < 1e15 && (double)(int64_t)real == real) {
+        *ret_number = (int64_t)real;
+        return true;
+    }
+    const char *text = json_string_value(value);
+    size_t sign = text && text[0] == '-';
+    size_t digits = text ? strspn(text + sign, "0123456789") : 0;
+    if (digits == 0 || digits > 18 || text[sign + digits] != '\0') {
+        return false;
+    }
+    *ret_number = strtoll(text, NULL, 10);
+    return true;
 }
 
 static void read_code_and_text(const json_t *code, const json_t *text,
                                struct sl_message_error *out) {
-    if (json_is_integer(code)) {
-        out->code = clamp_code(json_integer_value(code));
+    int64_t number;
+    if (read_whole(code, &number)) {
+        out->code = number > 1000000 ? 1000000 : number < -1000000 ? -1000000 : (int)number;
     }
     if (json_is_string(text)) {
         sl_message_clean(json_string_value(text), out->text, sizeof out->text);
@@ -102,10 +120,10 @@ static void read_error(const json_t *error, struct sl_message_error *out) {
     } else if (json_is_string(error) && json_string_length(error) > 0) {
         out->present = true;
         read_code_and_text(NULL, error, out);
-    } else if (json_is_integer(error) && json_integer_value(error) != 0) {
+    } else if (json_is_number(error) && json_number_value(error) != 0) {
         out->present = true;
         read_code_and_text(error, NULL, out);
-    } else if (json_is_true(error) || json_is_real(error)) {
+    } else if (json_is_true(error)) {
         out->present = true;
     }
     if (out->present && !out->text[0]) {
@@ -120,7 +138,9 @@ static int read_members(struct sl_message *message, struct sl_error *err) {
     json_t *id = json_object_get(message->root, "id");
     message->id = json_is_null(id) ? NULL : id;
     json_t *method = json_object_get(message->root, "method");
-    if (json_is_string(method)) {
+    message->result = json_object_get(message->root, "result");
+    /* Some repeat the method of the request in its answer; a request has no result. */
+    if (json_is_string(method) && !message->result) {
         message->method = json_string_value(method);
         message->type = method_type(message->method);
         message->params = json_object_get(message->root, "params");
@@ -134,11 +154,10 @@ static int read_members(struct sl_message *message, struct sl_error *err) {
         }
         return SL_OK;
     }
-    if (method && !json_is_null(method)) {
+    if (method && !json_is_null(method) && !json_is_string(method)) {
         return sl_fail(err, SL_INVALID, "the pool sent a method that is not a string");
     }
     message->type = SL_MESSAGE_RESPONSE;
-    message->result = json_object_get(message->root, "result");
     json_t *error = json_object_get(message->root, "error");
     if (!message->result && !error) {
         return sl_fail(err, SL_INVALID, "the pool sent neither a method nor a result");
@@ -198,17 +217,8 @@ void sl_message_fini(struct sl_message *message) {
 }
 
 int64_t sl_message_id(const struct sl_message *message) {
-    if (json_is_integer(message->id)) {
-        return json_integer_value(message->id);
-    }
-    if (json_is_string(message->id)) {
-        const char *text = json_string_value(message->id);
-        size_t digits = strspn(text, "0123456789");
-        if (digits > 0 && digits < 19 && text[digits] == '\0') {
-            return strtoll(text, NULL, 10);
-        }
-    }
-    return -1;
+    int64_t id;
+    return read_whole(message->id, &id) ? id : -1;
 }
 
 bool sl_message_is_yes(const struct sl_message *message) {

@@ -51,7 +51,7 @@ int sl_message_parse(const char *line, size_t size, struct sl_message *ret_messa
                      struct sl_error *err);
 void sl_message_fini(struct sl_message *message);
 /* The id of an answer to one of our requests, -1 if it is not one of our numbers. Pools that turn
- * numbers into strings are understood. */
+ * numbers into strings or reals are understood. */
 int64_t sl_message_id(const struct sl_message *message);
 /* True when the answer means yes: no error, and the result is neither false nor null. */
 bool sl_message_is_yes(const struct sl_message *message);
@@ -75,12 +75,16 @@ int sl_message_read_difficulty(const json_t *params, struct sl_difficulty *ret_d
 /* [extranonce1, extranonce2_size, ...] from index `first` on. */
 int sl_message_read_extranonce(const json_t *array, size_t first, struct sl_job_terms *terms,
                                struct sl_error *err);
+/* A mask of the version: up to 8 hex digits, perhaps after "0x". */
+int sl_message_read_mask(const json_t *value, const char *what, uint32_t *ret_mask,
+                         struct sl_error *err);
 /* 8 hex digits. */
 int sl_message_read_hex32(const json_t *value, const char *what, uint32_t *ret_value,
                           struct sl_error *err);
 /* The subscription id to send back after a reconnect; empty when the pool gave none. */
 void sl_message_read_session_id(const json_t *result, char *out, size_t out_size);
-/* mining.configure's answer. *ret_rolling false when the pool does not roll versions. */
+/* mining.configure's answer. *ret_rolling false when the pool does not roll versions; -SL_INVALID
+ * when it does and gives no mask that can be read. */
 int sl_message_read_configure(const struct sl_message *message, bool *ret_rolling,
                               uint32_t *ret_mask, struct sl_error *err);
 /* client.reconnect [host, port, wait_s], all optional; what is absent stays as it is. */

@@ -192,6 +192,9 @@ static void configure_answers_of_every_kind(void **state) {
         {"\"result\":{\"version-rolling\":true,\"version-rolling.mask\":\"00006000\"}", true,
          0x6000},
         {"\"result\":{\"version-rolling\":true,\"version-rolling.mask\":\"00000000\"}", true, 0},
+        /* No mask, or none that can be read: mined on without rolling. */
+        {"\"result\":{\"version-rolling\":true}", false, 0},
+        {"\"result\":{\"version-rolling\":true,\"version-rolling.mask\":5}", false, 0},
         {"\"result\":{\"version-rolling\":false}", false, 0},
         {"\"result\":{\"version-rolling\":\"not here\"}", false, 0},
         {"\"result\":{}", false, 0},

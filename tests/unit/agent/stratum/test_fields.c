@@ -53,12 +53,12 @@ static void a_good_job_is_read(void **state) {
     assert_false(draft.clean); /* left out by some pools */
 }
 
+static const char *const good[9] = {"\"j\"",        "\"" PREV "\"", "\"00\"",       "\"00\"", "[]",
+                                    "\"20000000\"", "\"1c2ac4af\"", "\"504e86b9\"", "false"};
+
 /* One field wrong at a time. */
 static void each_bad_field_of_a_job_is_named(void **state) {
     (void)state;
-    static const char *const good[9] = {"\"j\"",        "\"" PREV "\"", "\"00\"",
-                                        "\"00\"",       "[]",           "\"20000000\"",
-                                        "\"1c2ac4af\"", "\"504e86b9\"", "false"};
     static const struct {
         int field;
         const char *value, *names;
@@ -86,9 +86,6 @@ static void each_bad_field_of_a_job_is_named(void **state) {
         {6, "null", "nbits"},
         {7, "\"504e86b99\"", "ntime"},
         {7, "1347323577", "ntime"},
-        {8, "\"true\"", "clean_jobs"},
-        {8, "1", "clean_jobs"},
-        {8, "null", "clean_jobs"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         char text[1000] = "[";
@@ -104,6 +101,30 @@ static void each_bad_field_of_a_job_is_named(void **state) {
     }
     struct sl_job draft = {0};
     assert_int_equal(read_notify("[]", &draft, NULL), -SL_INVALID);
+}
+
+static void clean_jobs_of_every_kind(void **state) {
+    (void)state;
+    static const struct {
+        const char *value;
+        bool clean;
+    } cases[] = {
+        {"true", true},  {"1", true},      {"1.0", true},    {"\"true\"", true},
+        {"\"1\"", true}, {"false", false}, {"0", false},     {"null", false},
+        {"\"\"", false}, {"[]", false},    {"\"0\"", false}, {"\"false\"", false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char text[1000] = "[";
+        for (int f = 0; f < 8; f++) {
+            strcat(text, good[f]);
+            strcat(text, ",");
+        }
+        strcat(text, cases[i].value);
+        strcat(text, "]");
+        struct sl_job draft = {.clean = !cases[i].clean};
+        assert_int_equal(read_notify(text, &draft, NULL), SL_OK);
+        assert_int_equal(draft.clean, cases[i].clean);
+    }
 }
 
 static void sizes_of_a_job_are_limited(void **state) {
@@ -227,20 +248,41 @@ static void a_session_id_is_whole_or_none(void **state) {
     assert_string_equal(out, "");
 }
 
-static void a_malformed_mask_is_refused(void **state) {
+static void masks_of_every_kind(void **state) {
     (void)state;
-    static const char *const masks[] = {"\"1fffe00\"", "536862720", "null", "\"1fffe000 \""};
-    for (size_t i = 0; i < sizeof masks / sizeof masks[0]; i++) {
+    static const struct {
+        const char *text;
+        int rc;
+        uint32_t mask;
+    } cases[] = {
+        {"\"1fffe000\"", SL_OK, 0x1fffe000},
+        {"\"1FFFE000\"", SL_OK, 0x1fffe000},
+        {"\"0x1fffe000\"", SL_OK, 0x1fffe000},
+        {"\"e000\"", SL_OK, 0xe000},
+        {"\"0\"", SL_OK, 0},
+        {"\"ffffffff\"", SL_OK, 0xffffffff},
+        {"\"01fffe000\"", -SL_INVALID, 7},
+        {"\"\"", -SL_INVALID, 7},
+        {"\"0x\"", -SL_INVALID, 7},
+        {"\"-1\"", -SL_INVALID, 7},
+        {"\" 1fffe000\"", -SL_INVALID, 7},
+        {"\"1fffe000 \"", -SL_INVALID, 7},
+        {"536862720", -SL_INVALID, 7},
+        {"null", -SL_INVALID, 7},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         char line[200];
         struct sl_message message;
-        bool rolling;
-        uint32_t mask;
+        bool rolling = false;
+        uint32_t mask = 7;
         int n = snprintf(line, sizeof line,
                          "{\"id\":1,\"result\":{\"version-rolling\":true,"
                          "\"version-rolling.mask\":%s}}",
-                         masks[i]);
+                         cases[i].text);
         assert_int_equal(sl_message_parse(line, (size_t)n, &message, NULL), SL_OK);
-        assert_int_equal(sl_message_read_configure(&message, &rolling, &mask, NULL), -SL_INVALID);
+        assert_int_equal(sl_message_read_configure(&message, &rolling, &mask, NULL), cases[i].rc);
+        assert_int_equal(rolling, cases[i].rc == SL_OK);
+        assert_int_equal(mask, cases[i].mask);
         sl_message_fini(&message);
     }
 }
@@ -249,11 +291,12 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_good_job_is_read),
         cmocka_unit_test(each_bad_field_of_a_job_is_named),
+        cmocka_unit_test(clean_jobs_of_every_kind),
         cmocka_unit_test(sizes_of_a_job_are_limited),
         cmocka_unit_test(difficulties_of_every_type),
         cmocka_unit_test(extranonces_of_every_size),
         cmocka_unit_test(a_session_id_is_whole_or_none),
-        cmocka_unit_test(a_malformed_mask_is_refused),
+        cmocka_unit_test(masks_of_every_kind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -51,8 +51,14 @@ static void every_shape_of_an_answer_is_understood(void **state) {
         {"\"result\":true,\"error\":[20,\"contradiction\"]", "rejected", 20},
         {"\"result\":false,\"error\":[\"text first\",20]", "rejected", 0},
         {"\"result\":null,\"error\":[99999999999999,\"huge\"]", "rejected", 1000000},
-        {"\"error\":{\"code\":\"21\",\"message\":7}", "rejected", 0},
+        {"\"error\":{\"code\":\"21\",\"message\":7}", "stale", 21},
+        {"\"error\":[\"22\",\"Duplicate\",null]", "rejected", 22},
+        {"\"error\":[\"-2\",\"no\",null]", "rejected", -2},
+        {"\"error\":{\"code\":23.0,\"message\":null}", "rejected", 23},
+        {"\"error\":{\"code\":\"21a\",\"message\":7}", "rejected", 0},
         {"\"error\":22", "rejected", 22},
+        {"\"error\":21.0", "stale", 21},
+        {"\"result\":true,\"error\":0.0", "accepted", 0},
         {"\"error\":true", "rejected", 0},
     };
     struct rig rig;
@@ -70,9 +76,9 @@ static void every_shape_of_an_answer_is_understood(void **state) {
     }
     struct sl_stratum_status status;
     sl_stratum_status(rig.client, &status);
-    assert_int_equal(status.accepted, 5);
-    assert_int_equal(status.stale, 8);
-    assert_int_equal(status.rejected, 15);
+    assert_int_equal(status.accepted, 6);
+    assert_int_equal(status.stale, 10);
+    assert_int_equal(status.rejected, 18);
     assert_int_equal(status.unanswered, 0);
     rig_fini(&rig);
 }
@@ -91,12 +97,12 @@ static void answers_are_matched_by_id_in_any_order(void **state) {
     /* A second answer, ids of nobody, and ids that are no numbers change nothing. */
     rig_say(&rig,
             "{\"id\":6,\"result\":true}\n{\"id\":99,\"result\":true}\n{\"id\":-1,\"result\":true}\n"
-            "{\"id\":5.0,\"result\":true}\n{\"id\":[5],\"result\":true}\n"
+            "{\"id\":5.5,\"result\":true}\n{\"id\":[5],\"result\":true}\n"
             "{\"id\":\"5x\",\"result\":true}\n{\"id\":null,\"result\":true}\n"
             "{\"id\":9223372036854775807,\"result\":true}\n{\"id\":\"\",\"result\":true}\n");
     assert_string_equal(rig_did(&rig), "");
     assert_int_equal(rig_state(&rig), SL_STRATUM_READY);
-    rig_say(&rig, "{\"id\":7,\"result\":true}\n{\"id\":5,\"result\":true}\n");
+    rig_say(&rig, "{\"id\":7,\"result\":true}\n{\"id\":5.0,\"result\":true}\n");
     assert_string_equal(rig_did(&rig), "share 4 accepted sent 0\nshare 2 accepted sent 0\n");
     rig_fini(&rig);
 }
