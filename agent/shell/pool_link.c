@@ -211,13 +211,11 @@ static void take(struct sl_pool_conn *conn, const char *data, size_t size) {
 }
 
 static void on_end(struct sl_pool_conn *conn, ssize_t n) {
-    struct sl_error err;
     const char *what = n == UV_EOF ? "the pool closed the connection" : uv_strerror((int)n);
     if (conn->stage == SHAKING && n == UV_EOF) {
         what = "the pool closed the connection at the beginning of TLS: is this its TLS port?";
     } else if (conn->stage == ASKING && n == UV_EOF) {
-        sl_socks_ended(&conn->socks, &err);
-        what = err.text;
+        what = "the proxy closed the connection: is this a SOCKS5 proxy?";
     }
     fail(conn, what);
 }

@@ -134,15 +134,17 @@ static int on_connect(struct sl_socks *socks, struct sl_error *err) {
 /* Bytes that the answer has in all, as far as is known; 0: it is none of SOCKS5. */
 static size_t wanted(const struct sl_socks *socks) {
     const uint8_t *reply = socks->reply;
-    uint8_t version = socks->step == STEP_PASSWORD ? PASSWORD_VERSION : VERSION;
-    if (socks->reply_size > 0 && reply[0] != version) {
+    /* The answer to user and password has a version of its own, which some proxies do not know. */
+    bool good =
+        reply[0] == VERSION || (socks->step == STEP_PASSWORD && reply[0] == PASSWORD_VERSION);
+    if (socks->reply_size > 0 && !good) {
         return 0;
     }
-    if (socks->step != STEP_CONNECT) {
+    /* Of a refusal nothing counts behind its code, and sloppy proxies send no more or no sense. */
+    if (socks->step != STEP_CONNECT || (socks->reply_size >= 2 && reply[1] != 0)) {
         return 2;
     }
     if (socks->reply_size < 5) {
-        /* A refusal may end behind its code where proxies are sloppy; then only time helps. */
         return 5;
     }
     switch (reply[3]) {
@@ -183,13 +185,4 @@ int sl_socks_input(struct sl_socks *socks, const void *data, size_t size, size_t
     }
     *ret_used = used;
     return rc;
-}
-
-void sl_socks_ended(const struct sl_socks *socks, struct sl_error *err) {
-    /* Sloppy proxies end a refusal behind its code. */
-    if (socks->step == STEP_CONNECT && socks->reply_size >= 2 && socks->reply[1] != 0) {
-        (void)refused(socks, err);
-    } else {
-        (void)sl_fail(err, SL_CLOSED, "the proxy closed the connection: is this a SOCKS5 proxy?");
-    }
 }

@@ -35,7 +35,4 @@ int sl_socks_start(struct sl_socks *socks, const char *host, uint16_t port, cons
 int sl_socks_input(struct sl_socks *socks, const void *data, size_t size, size_t *ret_used,
                    struct sl_error *err);
 
-/* The proxy has closed the connection before the way was open: why, as far as it said. */
-void sl_socks_ended(const struct sl_socks *socks, struct sl_error *err);
-
 #endif
