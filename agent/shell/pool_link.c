@@ -265,14 +265,26 @@ static void on_connected(uv_connect_t *request, int status) {
     }
 }
 
+/* While others are left to be tried, one that says nothing is given up after 2 or 3 s: a host that
+ * is dead behind a name of several, IPv6 that leads nowhere. Else the whole time for the connection
+ * would go to it, at each attempt. */
+static void limit_silence(struct sl_pool_conn *conn) {
+    uv_os_fd_t fd;
+    int repeats = 1; /* of the first packet */
+    if (conn->next && uv_fileno((uv_handle_t *)&conn->tcp, &fd) == 0) {
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_SYNCNT, &repeats, sizeof repeats);
+    }
+}
+
 static int start_connect(struct sl_pool_conn *conn, const struct addrinfo *address) {
-    int rc = uv_tcp_init(conn->link->loop, &conn->tcp);
+    int rc = uv_tcp_init_ex(conn->link->loop, &conn->tcp, (unsigned)address->ai_family);
     if (rc < 0) {
         return rc;
     }
     conn->tcp.data = conn;
     conn->tcp_open = true;
     conn->connect.data = conn;
+    limit_silence(conn);
     struct sockaddr_storage to;
     memset(&to, 0, sizeof to);
     memcpy(&to, address->ai_addr, address->ai_addrlen);

@@ -8,7 +8,9 @@
 #include <cmocka.h>
 
 #include <arpa/inet.h>
+#include <dlfcn.h>
 #include <fcntl.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -134,6 +136,64 @@ static void every_address_of_a_name_is_tried(void **state) {
     sl_pool_link_connect(&f.link, "localhost", f.port, false);
     run_until(&f, &f.connected, 1);
     assert_int_equal(f.disconnected, 0);
+    tear_down(&f);
+}
+
+/* A name with two addresses, as /etc/hosts has none for a test; all others are the library's. */
+static struct addrinfo *one_address(uint32_t address, struct addrinfo *next) {
+    struct addrinfo *one = calloc(1, sizeof *one + sizeof(struct sockaddr_in));
+    struct sockaddr_in *at = (struct sockaddr_in *)(one + 1);
+    *at = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(address)};
+    *one = (struct addrinfo){.ai_family = AF_INET,
+                             .ai_socktype = SOCK_STREAM,
+                             .ai_addrlen = sizeof *at,
+                             .ai_addr = (struct sockaddr *)at,
+                             .ai_next = next};
+    return one;
+}
+
+#define HOLE 0x7f000042 /* 127.0.0.66 */
+
+__attribute__((visibility("default"))) int getaddrinfo(const char *name, const char *service,
+                                                       const struct addrinfo *hints,
+                                                       struct addrinfo **found) {
+    int (*next)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+    if (strcmp(name, "two.test") == 0) {
+        if (hints->ai_flags & AI_NUMERICHOST) {
+            return EAI_NONAME;
+        }
+        *found = one_address(HOLE, one_address(INADDR_LOOPBACK, NULL));
+        return 0;
+    }
+    *(void **)&next = dlsym(RTLD_NEXT, "getaddrinfo");
+    return next(name, service, hints, found);
+}
+
+/* A host that answers nothing: a listener whose queue is full drops what comes. */
+static void a_silent_address_of_a_name_is_passed_over(void **state) {
+    (void)state;
+    struct fixture f;
+    int queue[3];
+    set_up(&f);
+    struct sockaddr_in at = {
+        .sin_family = AF_INET, .sin_addr.s_addr = htonl(HOLE), .sin_port = htons(f.port)};
+    int hole = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(hole, (struct sockaddr *)&at, sizeof at), 0);
+    assert_int_equal(listen(hole, 0), 0);
+    for (int i = 0; i < 3; i++) {
+        queue[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        (void)connect(queue[i], (struct sockaddr *)&at, sizeof at);
+    }
+    sl_pool_link_connect(&f.link, "two.test", f.port, false);
+    run_until(&f, &f.connected, 1);
+    assert_int_equal(f.disconnected, 0);
+    int peer = accept(f.listener, NULL, NULL);
+    assert_true(peer >= 0);
+    close(peer);
+    for (int i = 0; i < 3; i++) {
+        close(queue[i]);
+    }
+    close(hole);
     tear_down(&f);
 }
 
@@ -356,6 +416,7 @@ int main(void) {
         cmocka_unit_test(there_and_back_and_the_end),
         cmocka_unit_test(refused_and_unknown_names),
         cmocka_unit_test(every_address_of_a_name_is_tried),
+        cmocka_unit_test(a_silent_address_of_a_name_is_passed_over),
         cmocka_unit_test(an_address_waits_for_no_resolver),
         cmocka_unit_test(abandoned_at_any_moment_nothing_is_heard),
         cmocka_unit_test(a_peer_that_reads_nothing_is_given_up),
