@@ -92,6 +92,8 @@ struct sl_stratum {
     bool refusing;                 /* takes no share: not to be hashed for before refusing_until */
     struct sl_mono refusing_until; /* holds with `refusing` */
     uint32_t refused_run;          /* since the last accepted share; stale and the like apart */
+    uint32_t unpaid_run;           /* the same, all of them */
+    struct sl_mono unpaid_since;   /* the first of them; holds with unpaid_run */
     uint32_t refusing_times;       /* that it was left for it, since the last accepted share */
     char refused_text[64];         /* what it said last */
 
@@ -156,7 +158,7 @@ void sl_stratum_note_answer(struct sl_stratum *client, int64_t request_id, struc
                             struct sl_mono now);
 /* ... and whether it took the share. */
 void sl_stratum_note_verdict(struct sl_stratum *client, enum sl_share_answer outcome, int code,
-                             const char *text);
+                             const char *text, struct sl_mono now);
 /* Sets `refusing` after enough refusals, and clears it after a pause of retry_ms to twice that,
  * doubled each time. True: the pause has ended now. */
 bool sl_stratum_weigh_refusals(struct sl_stratum *client, int64_t retry_ms, struct sl_mono now);

@@ -15,8 +15,9 @@
  *    answers: with the first of them a better one is trusted and returned to. Where no other is
  *    there, nothing better is known and it goes on.
  *  - So is one that refuses ten shares in a row, for other reasons than stale, duplicate or the
- *    user. It is tried again after retry_ms to twice that, with three shares; that pause doubles up
- *    to four times, until it accepts one. Where all do, the first goes on.
+ *    user, or for any reason over a minute. It is tried again after retry_ms to twice that, with
+ *    three shares; that pause doubles up to four times, until it accepts one. Where all do, the
+ *    first goes on.
  *  - A refused user closes the address to the slow retry of sl_stratum; the next one is tried.
  * With one address it is exactly the connection.
  *

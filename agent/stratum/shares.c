@@ -187,7 +187,7 @@ bool sl_stratum_share_answered(struct sl_stratum *client, const struct sl_messag
     action->code = code;
     action->latency_us = sl_mono_since_ns(now, client->open[i].sent_at) / 1000;
     sl_stratum_note_answer(client, id, client->open[i].sent_at, now);
-    sl_stratum_note_verdict(client, outcome, code, message->error.text);
+    sl_stratum_note_verdict(client, outcome, code, message->error.text, now);
     uint32_t worker = client->open[i].worker;
     client->open_count--;
     memmove(&client->open[i], &client->open[i + 1],

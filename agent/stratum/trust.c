@@ -9,8 +9,10 @@
  * make us blind for the next.
  *
  * A pool that refuses ten shares in a row pays for none: it is left for a pause and then tried with
- * three. Stale and duplicate shares say nothing of that kind; a refused user, and a pool that has
- * forgotten us, end the connection or a worker by themselves. */
+ * three. Stale and duplicate shares say nothing of that kind at first, for a new block can make
+ * many at once; but one that has taken none of ten for a minute, whatever the reason, does not know
+ * its own jobs. A refused user, and a pool that has forgotten us, end the connection or a worker by
+ * themselves. */
 #include "agent/stratum/client_internal.h"
 #include "proto/base/mutant.h"
 
@@ -19,6 +21,7 @@
 #define FORGOTTEN_US 600000000
 #define REFUSALS 10 /* in a row; the broker's `refusing` takes as many */
 #define PROBE 3     /* of them, when its pause has ended */
+#define UNPAID_NS (60 * SL_NS_PER_S)
 #define DOUBLINGS 4 /* of the pause */
 
 static int64_t patience_ns(const struct sl_stratum *client) {
@@ -63,24 +66,32 @@ bool sl_stratum_suspect_at(const struct sl_stratum *client, struct sl_mono *ret_
 }
 
 void sl_stratum_note_verdict(struct sl_stratum *client, enum sl_share_answer outcome, int code,
-                             const char *text) {
+                             const char *text, struct sl_mono now) {
     if (outcome == SL_ANSWER_ACCEPTED) {
         if (client->refusing_times > 0) {
             sl_stratum_queue_log(client, SL_LOG_INFO, "the pool takes shares again");
         }
         client->refusing = false;
-        client->refused_run = client->refusing_times = 0;
-    } else if (outcome == SL_ANSWER_REJECTED && code != 22 && code != 24 && code != 25) {
-        client->refused_run += client->refused_run < REFUSALS;
-        sl_text_copy(client->refused_text, sizeof client->refused_text,
-                     text[0] ? text : "no reason given");
+        client->refused_run = client->unpaid_run = client->refusing_times = 0;
+        return;
     }
+    client->unpaid_since = client->unpaid_run > 0 ? client->unpaid_since : now;
+    client->unpaid_run += client->unpaid_run < REFUSALS;
+    if (outcome == SL_ANSWER_REJECTED && code != 22 && code != 24 && code != 25) {
+        client->refused_run += client->refused_run < REFUSALS;
+    }
+    if (client->unpaid_run == REFUSALS &&
+        sl_mono_since_ns(now, client->unpaid_since) >= UNPAID_NS) {
+        client->refused_run = REFUSALS;
+    }
+    sl_text_copy(client->refused_text, sizeof client->refused_text,
+                 text[0] ? text : "no reason given");
 }
 
 bool sl_stratum_weigh_refusals(struct sl_stratum *client, int64_t retry_ms, struct sl_mono now) {
     if (client->refusing && now.ns >= client->refusing_until.ns) {
         client->refusing = false;
-        client->refused_run = REFUSALS - PROBE;
+        client->refused_run = client->unpaid_run = REFUSALS - PROBE;
         return true;
     }
     if (!client->refusing && client->refused_run >= REFUSALS && !SL_MUTANT(refusals_borne)) {

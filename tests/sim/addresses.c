@@ -9,9 +9,10 @@
  * second after a connection was lost, one of that connection; nor, a second after the answer to a
  * share was due, one of an address that is silent while another is well. "served": while one
  * address is well for longer than any back-off, devices have a job. "return": while the first is
- * well for long enough, the job is its job. "refused": one that refuses all shares costs ten, then
- * no more than a few now and then, while another is well. "shares": each has one outcome; recorded
- * accepted <= the pool's count <= accepted + unknown; none that could have been sent is dropped. */
+ * well for long enough, the job is its job. "refused": one that refuses all shares costs ten (for
+ * a minute, where it calls them stale), then no more than a few now and then, while another is
+ * well. "shares": each has one outcome; recorded accepted <= the pool's count <= accepted +
+ * unknown; none that could have been sent is dropped. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -113,26 +114,38 @@ static void send_up(struct world *world, uint32_t link, const char *data, size_t
 static bool another_is_well(const struct world *world, uint32_t link) {
     for (uint32_t i = 0; i < 2; i++) {
         const struct address *other = &world->addresses[i];
-        if (i != link && world->now_ns - other->well_since_ns > WELL_NS && other->refusals == 0) {
+        if (i != link && world->now_ns - other->well_since_ns > WELL_NS && other->refusals == 0 &&
+            !other->heeded) {
             return true;
         }
     }
     return false;
 }
 
-static void note_refusal(struct world *world, uint32_t link) {
+/* One whose refusals are to be heeded: stale shares count only where there was nothing else for
+ * long. */
+static bool takes_none(const struct world *world, const struct address *address) {
+    return address->refusals >= REFUSALS_MAX ||
+           (address->unpaid >= REFUSALS_MAX &&
+            world->now_ns - address->refused_since_ns >= UNPAID_NS);
+}
+
+static void note_refusal(struct world *world, uint32_t link, bool stale) {
     struct address *address = &world->addresses[link];
-    address->refused_since_ns = address->refusals ? address->refused_since_ns : world->now_ns;
+    address->refused_since_ns = address->unpaid ? address->refused_since_ns : world->now_ns;
     address->refused_ns = world->now_ns;
-    address->refusals++;
+    address->unpaid++;
+    address->refusals += !stale;
+    bool heeded = address->heeded;
+    address->heeded = heeded || takes_none(world, address);
     if (!another_is_well(world, link)) {
         address->probes = 0;
-    } else if (address->refusals == REFUSALS_MAX) {
+    } else if (address->heeded && !heeded) {
         sim_addresses_at(world, world->now_ns + SL_NS_PER_S, CHECK_REFUSED, link, 0, NULL);
-    } else if (address->refusals > REFUSALS_MAX &&
+    } else if (heeded &&
                too_often(address->probes_ns, PROBES_MAX, &address->probes, world->now_ns)) {
         sim_addresses_broken(world, "refused", "%u more shares in a minute for %s, after %u",
-                             PROBES_MAX + 1, hosts[link], address->refusals);
+                             PROBES_MAX + 1, hosts[link], address->unpaid);
     }
 }
 
@@ -151,9 +164,12 @@ static void settle_share(struct world *world, uint32_t link,
     world->outcomes[action->outcome]++;
     struct address *address = &world->addresses[link];
     if (action->outcome == SL_ANSWER_ACCEPTED) {
-        address->connects = address->openings = address->refusals = address->probes = 0;
-    } else if (action->outcome == SL_ANSWER_REJECTED) {
-        note_refusal(world, link);
+        address->connects = address->openings = address->probes = 0;
+        address->refusals = address->unpaid = 0;
+        address->heeded = false;
+    } else if (action->outcome == SL_ANSWER_REJECTED ||
+               (action->outcome == SL_ANSWER_STALE && action->sent)) {
+        note_refusal(world, link, action->outcome == SL_ANSWER_STALE);
     }
 }
 
@@ -240,7 +256,7 @@ static void hush(struct world *world) {
     address->mood_until_ns = world->now_ns + sim_range(&world->rng, 20, 150) * SL_NS_PER_S;
 }
 
-/* One takes no share for a while, or all do. */
+/* One takes no share for a while, or none does; a third of them call each stale. */
 static void spite(struct world *world, bool begins) {
     bool all = begins && sim_chance(&world->spite, 200000);
     uint32_t link = sim_chance(&world->spite, 700000) ? 0 : 1;
@@ -249,6 +265,7 @@ static void spite(struct world *world, bool begins) {
     }
     int64_t span_ms =
         begins ? sim_range(&world->spite, 20000, 1200000) : sim_range(&world->spite, 60000, 900000);
+    world->forgetful = span_ms % 3 == 0; /* no die more: older worlds stay what they were */
     sim_addresses_at(world, world->now_ns + span_ms * SL_NS_PER_MS, SPITE, 0, !begins, NULL);
 }
 
@@ -304,7 +321,7 @@ static void cheer_up(struct world *world) {
 
 /* Pauses double: the last is no longer than twice the time in which it refused, and one more. */
 static int64_t pause_ns(const struct address *address) {
-    return address->refusals
+    return address->refusals || address->heeded
                ? 2 * (address->refused_ns - address->refused_since_ns + RETRY_MS * SL_NS_PER_MS)
                : 0;
 }
@@ -361,14 +378,14 @@ static void check_silent(struct world *world, const struct event *event) {
 }
 
 static void check_refused(struct world *world, const struct event *event) {
-    if (world->addresses[event->link].refusals < REFUSALS_MAX ||
-        !another_is_well(world, event->link)) {
+    const struct address *address = &world->addresses[event->link];
+    if (!address->heeded || !another_is_well(world, event->link)) {
         return;
     }
     world->result->refused++;
     if (world->job && world->job->serial >> 56 == event->link) {
         sim_addresses_broken(world, "refused", "work for %s a second after its %u. refusal",
-                             hosts[event->link], REFUSALS_MAX);
+                             hosts[event->link], address->unpaid);
     }
 }
 

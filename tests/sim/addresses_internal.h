@@ -22,6 +22,7 @@
 #define OPENINGS_MAX 30 /* a minute */
 #define REFUSALS_MAX 10 /* in a row, before an address is left */
 #define PROBES_MAX 4    /* a minute, of one that has been left; one may have been under way */
+#define UNPAID_NS (60 * SL_NS_PER_S) /* so long, where they are called stale */
 #define EVENTS_MAX 8192
 #define SHARES_MAX 4096
 
@@ -74,7 +75,8 @@ struct address {
     uint32_t connects, openings; /* since the last accepted share */
     bool spiteful;
     int64_t refused_since_ns, refused_ns; /* first and last, since the last accepted share */
-    uint32_t refusals;
+    uint32_t refusals, unpaid;            /* unpaid: those, and stale ones */
+    bool heeded;                          /* enough of them */
     int64_t probes_ns[PROBES_MAX];
     uint32_t probes;
     struct sl_buf input;
@@ -96,7 +98,8 @@ struct world {
     size_t event_count;
     struct sl_job *job; /* that devices have */
     int64_t idle_since_ns;
-    bool quiet; /* until the next strike, which is a silence */
+    bool quiet;     /* until the next strike, which is a silence */
+    bool forgetful; /* who is spiteful knows no job any more */
     struct share shares[SHARES_MAX];
     uint32_t share_count;
     uint64_t outcomes[5], pool_accepted;

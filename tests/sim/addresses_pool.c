@@ -99,6 +99,7 @@ static void judge(struct world *world, uint32_t link, long id, const char *line)
     bool good = number > 0 && number <= address->number && number >= address->retired_below;
     bool no = good && address->spiteful;
     good = good && !no;
+    no = no && !world->forgetful;
     world->pool_accepted += good;
     snprintf(text, sizeof text, "{\"id\":%ld,\"result\":%s,\"error\":%s}\n", id,
              good ? "true" : "null",

@@ -95,6 +95,41 @@ static void stale_duplicate_and_now_and_then_are_no_refusal(void **state) {
     rig_tear_down(&rig);
 }
 
+static void one_that_takes_nothing_for_a_minute_is_left_whatever_it_says(void **state) {
+    (void)state;
+    static const char *const verdicts[] = {"[21,\"Job not found\",null]",
+                                           "[22,\"Duplicate share\",null]"};
+    struct rig rig;
+    uint64_t seq = 1;
+    rig_set_up(&rig, 2);
+    rig_begin(&rig);
+    seq = submit_many(&rig, seq, 5);
+    for (int i = 0; i < 11; i++) { /* 55 s */
+        rig.players[0].verdict = verdicts[i % 2];
+        seq = submit_many(&rig, seq, 1);
+        rig_pass(&rig, 5000);
+    }
+    assert_int_equal(rig_serving(&rig), 0);
+    rig.players[0].verdict = NULL; /* one that is taken, and the minute begins anew */
+    seq = submit_many(&rig, seq, 1);
+    rig.players[0].verdict = verdicts[0];
+    for (int i = 0; i < 9; i++) {
+        seq = submit_many(&rig, seq, 1);
+        rig_pass(&rig, 30000);
+    }
+    assert_int_equal(rig_serving(&rig), 0); /* nine */
+    seq = submit_many(&rig, seq, 1);
+    assert_int_equal(rig_serving(&rig), 1);
+    assert_non_null(strstr(rig.logs.data, "p0.test:3333: the pool refuses every share (Job not"));
+    rig_pass(&rig, 602000);
+    assert_int_equal(rig_serving(&rig), 0);
+    seq = submit_many(&rig, seq, 2);
+    assert_int_equal(rig_serving(&rig), 0);
+    submit_many(&rig, seq, 1); /* of three */
+    assert_int_equal(rig_serving(&rig), 1);
+    rig_tear_down(&rig);
+}
+
 static void a_late_yes_of_one_that_was_left_brings_work_back(void **state) {
     (void)state;
     struct rig rig;
@@ -198,6 +233,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_that_refuses_every_share_is_left_and_tried_with_growing_pauses),
         cmocka_unit_test(stale_duplicate_and_now_and_then_are_no_refusal),
+        cmocka_unit_test(one_that_takes_nothing_for_a_minute_is_left_whatever_it_says),
         cmocka_unit_test(a_late_yes_of_one_that_was_left_brings_work_back),
         cmocka_unit_test(where_all_refuse_the_first_goes_on),
         cmocka_unit_test(alone_it_goes_on_while_it_refuses),
