@@ -25,6 +25,9 @@ static int add_url(const char *text, size_t size, struct sl_failover_config *con
     }
     memcpy(one, text, size);
     one[size] = '\0';
+    if (strchr(one, ',')) {
+        return sl_fail(err, SL_INVALID, "addresses have spaces between them, not commas");
+    }
     int rc = sl_pool_url_parse(one, &url, err);
     for (uint32_t i = 0; rc == SL_OK && i < config->url_count; i++) {
         if (sl_pool_url_same(&config->urls[i], &url)) {
@@ -105,9 +108,11 @@ int sl_pool_options_check(const struct sl_pool_options *options, const char *sec
     int64_t micro = 0;
     if (rc == SL_OK && !sl_pool_options_auto(options) &&
         (sl_decimal_parse(options->suggest, 6, &micro, NULL) != SL_OK || micro < 0)) {
-        rc = sl_fail(err, SL_INVALID,
-                     "%s.suggest_difficulty '%s' is neither a number from 0 nor auto", section,
-                     options->suggest);
+        rc = sl_fail(
+            err, SL_INVALID,
+            "%s.suggest_difficulty '%s' is neither a number from 0 with at most 6 decimals, as "
+            "0.05, nor auto",
+            section, options->suggest);
     }
     if (rc == SL_OK && !options->user[0]) {
         rc = sl_fail(err, SL_INVALID, "%s.user is missing: set it as the pool documents it",

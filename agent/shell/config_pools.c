@@ -142,6 +142,9 @@ int sl_agent_pools_check(const struct sl_agent_options *options, const char *pat
         return sl_fail(err, SL_INVALID,
                        "there are both 'pool' and 'pools': make the one an item of the other");
     }
+    if (!options->pool.url[0] && options->pool.fallback_urls[0]) {
+        return sl_fail(err, SL_INVALID, "pool.url is missing, though there are fallback_urls");
+    }
     for (uint32_t i = 0; i < sl_agent_pool_count(options); i++) {
         const char *name = NULL;
         char section[16];

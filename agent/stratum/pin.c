@@ -22,7 +22,7 @@ static int parse_one(const char *text, size_t size, struct sl_pool_pins *pins,
         got != SL_POOL_PIN_BYTES) {
         return sl_fail(err, SL_INVALID,
                        "'%.*s' is no pin: expected sha256//BASE64, as `sluice-agent pool-pin URL` "
-                       "prints it",
+                       "prints it; several have spaces between them",
                        size > 60 ? 60 : (int)size, text);
     }
     pins->count++;

@@ -80,6 +80,10 @@ static int read_host_port(const char *host, const char *what, const char *expect
     struct sl_pool_url url = {0};
     size_t size;
     bool bracket = *host == '[';
+    if (strchr(host, '@')) {
+        return sl_fail(err, SL_INVALID, "%s: user and password have options of their own; %s", what,
+                       expected);
+    }
     if (bracket) {
         const char *close = strchr(host, ']');
         host++;
@@ -92,6 +96,9 @@ static int read_host_port(const char *host, const char *what, const char *expect
         colon = strchr(host, ':');
         if (!colon) {
             return sl_fail(err, SL_INVALID, "%s without a port: %s", what, expected);
+        }
+        if (strchr(colon + 1, ':')) {
+            return sl_fail(err, SL_INVALID, "%s: an IPv6 address needs [ ] and a port", what);
         }
         size = (size_t)(colon - host);
     }
@@ -106,8 +113,11 @@ static int read_host_port(const char *host, const char *what, const char *expect
                        expected);
     }
     const char *end;
-    if (read_port(colon + 1, &url.port, &end) < 0 || (*end && strcmp(end, "/") != 0)) {
+    if (read_port(colon + 1, &url.port, &end) < 0) {
         return sl_fail(err, SL_INVALID, "%s: the port must be 1 to 65535; %s", what, expected);
+    }
+    if (*end && strcmp(end, "/") != 0) {
+        return sl_fail(err, SL_INVALID, "%s: nothing stands behind the port; %s", what, expected);
     }
     *ret_url = url;
     return SL_OK;

@@ -82,6 +82,10 @@ static void one_or_several(void **state) {
     assert_int_equal(sl_agent_pools_check(&options, "f", &err), -SL_INVALID); /* both */
     options.pool.url[0] = '\0';
     assert_int_equal(sl_agent_pools_check(&options, "f", &err), SL_OK);
+    strcpy(options.pool.fallback_urls, "stratum+tcp://b:1"); /* fallbacks of nothing */
+    assert_int_equal(sl_agent_pools_check(&options, "f", &err), -SL_INVALID);
+    assert_non_null(strstr(err.text, "pool.url is missing"));
+    options.pool.fallback_urls[0] = '\0';
     assert_ptr_equal(sl_agent_pool_at(&options, 1, &name, section), &options.pools[1].pool);
     assert_string_equal(name, "b");
     assert_string_equal(section, "pools[1]");

@@ -66,6 +66,27 @@ static void addresses_are_read_strictly(void **state) {
     assert_int_equal(sl_pool_url_parse(text, &url, NULL), -SL_INVALID);
 }
 
+/* Mistakes that people make: told what is wrong, not only that the port is none. */
+static void usual_mistakes_are_named(void **state) {
+    (void)state;
+    static const char *const cases[][2] = {
+        {"stratum+tcp://user@host:3333", "options of their own"},
+        {"stratum+tcp://user:secret@host:3333", "options of their own"},
+        {"stratum+tcp://2001:db8::1:3333", "needs [ ]"},
+        {"stratum+tcp://::1", "needs [ ]"},
+        {"stratum+tcp://pool.example:80/path", "behind the port"},
+        {"stratum+tcp://pool.example:80 ", "behind the port"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct sl_pool_url url;
+        struct sl_error err = {0};
+        assert_int_equal(sl_pool_url_parse(cases[i][0], &url, &err), -SL_INVALID);
+        if (!strstr(err.text, cases[i][1]) || strstr(err.text, "secret")) {
+            fail_msg("%s: %s", cases[i][0], err.text);
+        }
+    }
+}
+
 static void a_pool_may_only_move_its_miners_within_its_domain(void **state) {
     (void)state;
     static const struct {
@@ -149,6 +170,7 @@ static void a_pool_sends_to_ports_of_pools(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(addresses_are_read_strictly),
+        cmocka_unit_test(usual_mistakes_are_named),
         cmocka_unit_test(a_pool_may_only_move_its_miners_within_its_domain),
         cmocka_unit_test(what_is_read_can_be_written),
         cmocka_unit_test(a_proxy_has_a_name_and_a_port),
