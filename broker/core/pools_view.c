@@ -8,6 +8,10 @@
 
 /* So many that were answered, and none accepted, are no chance. */
 #define REFUSING_LEAST 10
+/* One whose shares are rarer cannot be judged, and at most pools earns nothing before one is found.
+ */
+#define RARE_S 3600
+#define DAY_S 86400
 
 void sl_core_pool_reason(const struct sl_pools_params *params, const struct sl_pools_health *health,
                          char *out, size_t size) {
@@ -106,6 +110,23 @@ static void note_implausible(const struct sl_core_pool *pool, struct sl_view_poo
     }
 }
 
+/* A pool that took whoever asks for an ASIC: nothing else ever looks wrong there. */
+static void note_rare(struct sl_view_pool *view) {
+    if (view->state[0] || view->measured_hs <= 0) {
+        return;
+    }
+    /* Of a share: difficulty * 2^48 / 65535. */
+    sl_i128 hashes = ((sl_i128)view->difficulty_nano << 48) / 65535 / 1000000000;
+    sl_i128 seconds = hashes / view->measured_hs;
+    if (seconds >= RARE_S) {
+        bool days = seconds >= 2 * DAY_S;
+        snprintf(view->state, sizeof view->state,
+                 "at its difficulty a share takes about %lld %s: suggest_difficulty, or the pool's "
+                 "port for small miners",
+                 (long long)(days ? seconds / DAY_S : seconds / 3600), days ? "days" : "h");
+    }
+}
+
 bool sl_view_pool_get(const struct sl_broker_core *core, struct sl_now now, uint32_t index,
                       struct sl_view_pool *ret_view) {
     if (index >= core->pools.count) {
@@ -140,6 +161,7 @@ bool sl_view_pool_get(const struct sl_broker_core *core, struct sl_now now, uint
         view->measured_hs = (int64_t)((sl_i128)view->figures.hashes * 1000 / view->figures.span_ms);
         view->effective_hs = (int64_t)((sl_i128)view->figures.work * 1000 / view->figures.span_ms);
     }
+    note_rare(view);
     return true;
 }
 

@@ -299,6 +299,37 @@ static void test_rates(void **state) {
     world_fini(&w);
 }
 
+/* Difficulty x 10^9 of which a share takes so long at this rate: work of 2^32 at difficulty 1. */
+static uint64_t lasting(int64_t rate, int64_t seconds) {
+    return (uint64_t)((sl_i128)rate * seconds * 1000000000 >> 32);
+}
+
+static void test_a_difficulty_for_others(void **state) {
+    (void)state;
+    struct world w;
+    struct sl_msg_pool pools[] = {pool("a", true, 0), pool("b", true, 0)};
+    start(&w, 0, 0);
+    world_wait(&w, 1000);
+    pools[0].hashes_spent = 4 * WORK;
+    report(&w, "n", 4, pools, 2);
+    int64_t rate = view(&w, "a").measured_hs;
+    assert_true(rate > 0);
+    assert_string_equal(view(&w, "a").state, ""); /* what it wants is not known */
+    const struct {
+        int64_t seconds;
+        const char *says;
+    } cases[] = {{3500, ""},
+                 {7300, "at its difficulty a share takes about 2 h: suggest_difficulty"},
+                 {900000, "at its difficulty a share takes about 10 days: suggest_difficulty"}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        pools[0].difficulty_nano = pools[1].difficulty_nano = lasting(rate, cases[i].seconds);
+        report(&w, "n", 4, pools, 2);
+        assert_memory_equal(view(&w, "a").state, cases[i].says, strlen(cases[i].says) + !i);
+    }
+    assert_string_equal(view(&w, "b").state, ""); /* nobody hashes for it */
+    world_fini(&w);
+}
+
 static void test_names_without_end(void **state) {
     (void)state;
     struct world w;
@@ -369,6 +400,7 @@ int main(void) {
         cmocka_unit_test(test_left_and_tried_again),
         cmocka_unit_test(test_a_pool_that_takes_nothing),
         cmocka_unit_test(test_rates),
+        cmocka_unit_test(test_a_difficulty_for_others),
         cmocka_unit_test(test_names_without_end),
         cmocka_unit_test(test_pools_of_who_left),
         cmocka_unit_test(test_a_policy_names_what_is_not_there),
