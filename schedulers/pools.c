@@ -149,10 +149,25 @@ static int64_t number_of(const struct sl_pools_params *params, int64_t now_ms) {
     return now_ms / (span > 0 ? span : 1) + 1;
 }
 
+static bool within(const struct sl_pools_bucket *bucket, int64_t newest) {
+    return bucket->number != 0 && bucket->number > newest - SL_POOLS_BUCKETS &&
+           bucket->number <= newest;
+}
+
+/* since_ms: what is to be added began then. */
 static struct sl_pools_bucket *bucket(const struct sl_pools_params *params,
-                                      struct sl_pools_health *health, int64_t now_ms) {
+                                      struct sl_pools_health *health, int64_t now_ms,
+                                      int64_t since_ms) {
     int64_t number = number_of(params, now_ms);
     struct sl_pools_bucket *at = &health->buckets[number % SL_POOLS_BUCKETS];
+    bool any = false;
+    for (int i = 0; i < SL_POOLS_BUCKETS; i++) {
+        any = any || within(&health->buckets[i], number);
+    }
+    if (!any) {
+        health->began = number;
+        health->began_ms = since_ms;
+    }
     if (at->number != number) {
         *at = (struct sl_pools_bucket){.number = number};
     }
@@ -165,7 +180,7 @@ static void add(uint64_t *sum, uint64_t more) {
 
 void sl_pools_share(const struct sl_pools_params *params, struct sl_pools_health *health,
                     int64_t now_ms, bool accepted, uint64_t work) {
-    struct sl_pools_bucket *at = bucket(params, health, now_ms);
+    struct sl_pools_bucket *at = bucket(params, health, now_ms, now_ms);
     at->accepted += accepted;
     at->refused += !accepted;
     work = work > INT64_MAX ? (uint64_t)INT64_MAX : work;
@@ -174,9 +189,11 @@ void sl_pools_share(const struct sl_pools_params *params, struct sl_pools_health
 }
 
 void sl_pools_spent(const struct sl_pools_params *params, struct sl_pools_health *health,
-                    int64_t now_ms, uint64_t hashes) {
+                    int64_t now_ms, int64_t took_ms, uint64_t hashes) {
+    int64_t most_ms = params->window_ms / SL_POOLS_BUCKETS; /* an agent may have been away */
+    took_ms = took_ms < most_ms ? took_ms : most_ms;
     hashes = hashes > INT64_MAX ? (uint64_t)INT64_MAX : hashes;
-    add(&bucket(params, health, now_ms)->hashes, hashes);
+    add(&bucket(params, health, now_ms, now_ms - took_ms)->hashes, hashes);
 }
 
 void sl_pools_figures(const struct sl_pools_params *params, const struct sl_pools_health *health,
@@ -187,7 +204,7 @@ void sl_pools_figures(const struct sl_pools_params *params, const struct sl_pool
     int64_t oldest = newest;
     for (int i = 0; i < SL_POOLS_BUCKETS; i++) {
         const struct sl_pools_bucket *b = &health->buckets[i];
-        if (b->number == 0 || b->number <= newest - SL_POOLS_BUCKETS || b->number > newest) {
+        if (!within(b, newest)) {
             continue;
         }
         oldest = b->number < oldest ? b->number : oldest;
@@ -196,7 +213,10 @@ void sl_pools_figures(const struct sl_pools_params *params, const struct sl_pool
         add(&f.work, b->work);
         add(&f.hashes, b->hashes);
     }
-    f.span_ms = now_ms - (oldest - 1) * (span > 0 ? span : 1);
+    /* A bucket begins where the clock's minutes do, its figures perhaps near its end. */
+    int64_t since_ms =
+        oldest == health->began ? health->began_ms : (oldest - 1) * (span > 0 ? span : 1);
+    f.span_ms = now_ms - since_ms;
     if (f.accepted + f.refused > 0) {
         f.reject_permille = (int64_t)(f.refused * 1000 / (f.accepted + f.refused));
     }

@@ -71,10 +71,11 @@ enum sl_pools_why {
 
 struct sl_pools_health {
     struct sl_pools_bucket buckets[SL_POOLS_BUCKETS];
-    uint64_t share_work;   /* of the newest share: what one is expected to take */
-    enum sl_pools_why why; /* GOOD: not left */
-    int64_t left_ms;       /* since when */
-    int64_t permille;      /* the figure for which it was left */
+    int64_t began, began_ms; /* bucket of the first after a whole window of none, and when */
+    uint64_t share_work;     /* of the newest share: what one is expected to take */
+    enum sl_pools_why why;   /* GOOD: not left */
+    int64_t left_ms;         /* since when */
+    int64_t permille;        /* the figure for which it was left */
 };
 
 struct sl_pools_figures {
@@ -87,8 +88,9 @@ struct sl_pools_figures {
 
 void sl_pools_share(const struct sl_pools_params *params, struct sl_pools_health *health,
                     int64_t now_ms, bool accepted, uint64_t work);
+/* took_ms: since when they were spent. */
 void sl_pools_spent(const struct sl_pools_params *params, struct sl_pools_health *health,
-                    int64_t now_ms, uint64_t hashes);
+                    int64_t now_ms, int64_t took_ms, uint64_t hashes);
 void sl_pools_figures(const struct sl_pools_params *params, const struct sl_pools_health *health,
                       int64_t now_ms, struct sl_pools_figures *ret_figures);
 /* Leaves it or tries it again; true when that changed. */

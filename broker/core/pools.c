@@ -115,7 +115,8 @@ static void take_one(struct sl_broker_core *core, struct sl_core_node_pool *own,
     own->at = sl_core_pool(core, own->said.name);
     if (own->spent_known && said->hashes_spent > own->spent) {
         sl_pools_spent(&core->config.policy.pools, &core->pools.list[own->at].health,
-                       now_ns / SL_NS_PER_MS, spent_more(core, own, said->hashes_spent, devices));
+                       now_ns / SL_NS_PER_MS, (now_ns - own->spent_ns) / SL_NS_PER_MS,
+                       spent_more(core, own, said->hashes_spent, devices));
     }
     own->spent = said->hashes_spent;
     own->spent_ns = now_ns;

@@ -212,7 +212,7 @@ static void figures_are_of_the_window(void **state) {
     assert_int_equal(f.effective_permille, -1);
     for (int i = 0; i < 8; i++) {
         sl_pools_share(&p, &h, 1000 * i, i != 0, 1000);
-        sl_pools_spent(&p, &h, 1000 * i, 1750);
+        sl_pools_spent(&p, &h, 1000 * i, 0, 1750);
     }
     sl_pools_figures(&p, &h, 7999, &f);
     assert_int_equal(f.accepted, 7);
@@ -227,6 +227,28 @@ static void figures_are_of_the_window(void **state) {
     assert_int_equal(f.refused, 0);
     sl_pools_figures(&p, &h, 100000, &f);
     assert_int_equal(f.accepted + f.refused + f.hashes, 0);
+}
+
+/* A window begins with its first figure, wherever the clock stands. */
+static void the_first_figures_are_of_the_time_that_they_took(void **state) {
+    (void)state;
+    struct sl_pools_params p = params(0, 0, -1);
+    struct sl_pools_health h = {0};
+    struct sl_pools_figures f;
+    p.window_ms = 600000; /* ten of a minute */
+    for (int i = 0; i < 8; i++) {
+        sl_pools_spent(&p, &h, 115000 + 1000 * i, 1000, 500);
+    }
+    sl_pools_figures(&p, &h, 122000, &f); /* the minute changed meanwhile */
+    assert_int_equal(f.hashes, 4000);
+    assert_int_equal(f.span_ms, 8000);
+    sl_pools_share(&p, &h, 700000, true, 1000); /* the first minute is over */
+    sl_pools_figures(&p, &h, 700000, &f);
+    assert_int_equal(f.span_ms, 700000 - 120000);
+    sl_pools_spent(&p, &h, 5000000, 3600000, 500); /* after none for long; an agent was away */
+    sl_pools_figures(&p, &h, 5010000, &f);
+    assert_int_equal(f.hashes, 500);
+    assert_int_equal(f.span_ms, 70000);
 }
 
 static void too_many_refusals(void **state) {
@@ -253,9 +275,9 @@ static void too_little_credit(void **state) {
     struct sl_pools_params p = params(0, 0, -1);
     struct sl_pools_health h = {0};
     sl_pools_share(&p, &h, 1000, true, 1000);
-    sl_pools_spent(&p, &h, 1000, 19999);
+    sl_pools_spent(&p, &h, 1000, 0, 19999);
     assert_false(sl_pools_judge(&p, &h, 1000)); /* 19 shares were to be expected */
-    sl_pools_spent(&p, &h, 1000, 1);
+    sl_pools_spent(&p, &h, 1000, 0, 1);
     assert_true(sl_pools_judge(&p, &h, 1000));
     assert_int_equal(h.why, SL_POOLS_INEFFECTIVE);
     assert_int_equal(h.permille, 50);
@@ -265,7 +287,7 @@ static void too_little_credit(void **state) {
     h = (struct sl_pools_health){0};
     for (int i = 0; i < 100; i++) {
         sl_pools_share(&p, &h, 1000, false, 1000);
-        sl_pools_spent(&p, &h, 1000, UINT64_MAX);
+        sl_pools_spent(&p, &h, 1000, 0, UINT64_MAX);
         assert_false(sl_pools_judge(&p, &h, 1000));
     }
 }
@@ -281,6 +303,7 @@ int main(void) {
         cmocka_unit_test(a_pool_that_dies_and_comes_back),
         cmocka_unit_test(a_node_without_a_pool_is_made_up_for),
         cmocka_unit_test(figures_are_of_the_window),
+        cmocka_unit_test(the_first_figures_are_of_the_time_that_they_took),
         cmocka_unit_test(too_many_refusals),
         cmocka_unit_test(too_little_credit),
     };
