@@ -183,6 +183,9 @@ static void go_home(struct sl_stratum *client) {
 static void end_with_backoff(struct sl_stratum *client, const char *reason, bool close,
                              struct sl_mono now) {
     client->unreachable += client->state == SL_STRATUM_CONNECTING;
+    if (client->state == SL_STRATUM_SUBSCRIBING && client->link.sent_session_id) {
+        client->session_id[0] = '\0'; /* perhaps it was this that the pool did not like */
+    }
     unlink_pool(client, close);
     if (client->state != SL_STRATUM_READY) {
         go_home(client);

@@ -71,7 +71,6 @@ static void on_subscribe(struct sl_stratum *client, const struct sl_message *mes
     struct sl_error err;
     if (!sl_message_is_yes(message)) {
         char text[SL_STRATUM_TEXT_MAX];
-        client->session_id[0] = '\0'; /* perhaps it was this that the pool did not like */
         snprintf(text, sizeof text, "the pool refused mining.subscribe: %.150s",
                  message->error.present ? message->error.text : "no reason given");
         sl_stratum_drop(client, text, now);
