@@ -168,8 +168,8 @@ void agent_pool_get_status(const struct agent_pool *pool, struct sl_mono now,
         int64_t ms = sl_mono_since_ns(now, both.suspect_at) / SL_NS_PER_MS;
         ret_status->suspect_ms = ms > 0 ? ms : 1;
     }
-    /* For display: a rounded figure. */
-    double nano = sl_difficulty_to_double(status.difficulty) * 1e9;
+    /* For display: a rounded figure. Without a connection what it will be is not known. */
+    double nano = ret_status->connected ? sl_difficulty_to_double(status.difficulty) * 1e9 : 0;
     ret_status->difficulty_nano = nano < 9e18 ? (uint64_t)nano : 0;
     if (!ret_status->connected) {
         snprintf(ret_status->state, sizeof ret_status->state, "%s%s%.200s",

@@ -59,7 +59,7 @@ struct agent_pool_action {
 struct agent_pool_status {
     bool connected; /* jobs come, shares may be sent */
     uint32_t unanswered;
-    uint64_t difficulty_nano;
+    uint64_t difficulty_nano;      /* of the jobs to come; 0: not known */
     uint32_t url_index, url_count; /* which of its addresses serves; 0 where none does */
     bool tls;
     int64_t suspect_ms;             /* for so long its silence has been suspect; 0: it is trusted */

@@ -22,6 +22,14 @@ static void permille_or_null(struct sl_json *json, const char *key, int64_t perm
     }
 }
 
+static void difficulty_or_null(struct sl_json *json, uint64_t nano) {
+    if (nano > 0) {
+        sl_json_decimal(json, "difficulty", nano, 9);
+    } else {
+        sl_json_null(json, "difficulty");
+    }
+}
+
 static uint64_t other(const struct sl_pool_row *row) {
     return row->rejected - row->duplicate - row->low - row->unauthorised;
 }
@@ -78,7 +86,7 @@ static void write_pool(struct sl_json *json, const struct sl_view_pool *view) {
     sl_json_bool(json, "tls", view->tls);
     uint_or_null(json, "devices", view->named, view->devices);
     sl_json_uint(json, "share_permille", (uint64_t)view->share_permille);
-    sl_json_decimal(json, "difficulty", view->difficulty_nano, 9);
+    difficulty_or_null(json, view->difficulty_nano);
     write_shares(json, &view->row);
     bool answered = view->share_age_ms >= 0;
     uint_or_null(json, "latency_us_p50", answered, view->latency_us_p50);
@@ -105,7 +113,7 @@ void sl_view_pool_json(struct sl_json *json, const char *key, const char *node,
     sl_json_bool(json, "has_job", pool->has_job);
     sl_json_text(json, "state", pool->state);
     sl_json_uint(json, "suspect_ms", pool->suspect_ms);
-    sl_json_decimal(json, "difficulty", pool->difficulty_nano, 9);
+    difficulty_or_null(json, pool->difficulty_nano);
     sl_json_uint(json, "shares_submitted", pool->shares_submitted);
     sl_json_uint(json, "shares_accepted", pool->shares_accepted);
     sl_json_uint(json, "shares_stale", pool->shares_stale);

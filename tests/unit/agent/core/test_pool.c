@@ -35,6 +35,7 @@ static void a_refused_authorisation_is_an_error_for_people(void **state) {
     agent_pool_on_connected(pool, 0, now);
     agent_pool_get_status(pool, now, &status);
     assert_false(status.connected);
+    assert_int_equal(status.difficulty_nano, 0); /* not the one that holds until another is set */
     assert_true(status.state[0] != '\0');
     static const char subscribe[] = "{\"id\":1,\"result\":[[],\"ab\",4],\"error\":null}\n";
     static const char refuse[] = "{\"id\":2,\"result\":false,\"error\":[24,\"who?\",null]}\n";

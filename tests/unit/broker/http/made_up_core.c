@@ -162,6 +162,7 @@ bool sl_view_pool_get(const struct sl_broker_core *core, struct sl_now now, uint
         .nodes_working = 2,
         .fallbacks = 1,
         .share_age_ms = core->fresh ? -1 : 5,
+        .difficulty_nano = core->fresh ? 0 : 500000,
         .latency_us_p50 = 1500,
         .latency_us_p99 = 2000000,
         .measured_hs = core->fresh ? -1 : 1000,

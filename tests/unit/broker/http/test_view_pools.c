@@ -34,6 +34,7 @@ static void test_pools(void **state) {
     assert_int_equal((int)json_number_value(json_object_get(rejected, "low_difficulty")), 2);
     assert_int_equal((int)json_number_value(json_object_get(rejected, "unauthorised")), 3);
     assert_int_equal((int)json_number_value(json_object_get(rejected, "other")), 4);
+    assert_true(json_real_value(json_object_get(one, "difficulty")) == 0.0005);
     json_t *window = json_object_get(one, "window");
     assert_int_equal((int)json_number_value(json_object_get(window, "measured_hs")), 1000);
     assert_true(json_real_value(json_object_get(window, "effective")) == 0.95);
@@ -43,6 +44,7 @@ static void test_pools(void **state) {
     root = view(true);
     one = json_array_get(json_object_get(root, "pools"), 0);
     assert_true(json_is_null(json_object_get(one, "latency_us_p50")));
+    assert_true(json_is_null(json_object_get(one, "difficulty")));
     assert_true(json_is_null(json_object_get(json_object_get(one, "window"), "measured_hs")));
     json_decref(root);
 }
