@@ -69,6 +69,11 @@ static bool same_headers(const struct sl_job *a, const struct sl_job *b) {
            memcmp(a->branches, b->branches, a->branch_count * sizeof a->branches[0]) == 0;
 }
 
+/* The same job, sent again: some pools repeat theirs, to keep a connection alive. */
+static bool same_job(const struct sl_job *a, const struct sl_job *b) {
+    return strcmp(a->id, b->id) == 0 && same_headers(a, b);
+}
+
 /* A job id that is given to another job: the pool can no longer tell what a share of the old one
  * was found in, and grades it as one of the new. */
 static void note_replaced(struct sl_stratum *client, const struct sl_job *job) {
@@ -79,14 +84,18 @@ static void note_replaced(struct sl_stratum *client, const struct sl_job *job) {
     }
 }
 
+/* Shares of older jobs are worth nothing from now on. */
+static void retire_others(struct sl_stratum *client, const struct sl_job *job) {
+    for (size_t i = 0; i < client->job_count; i++) {
+        struct sl_stratum_job_slot *slot = &client->jobs[i];
+        bool other = !same_job(slot->job, job) && !SL_MUTANT(retired_job_submitted);
+        slot->retired = slot->retired || other;
+    }
+}
+
 /* Takes over the reference. */
 static void keep_job(struct sl_stratum *client, struct sl_job *job) {
     note_replaced(client, job);
-    if (job->clean) {
-        for (size_t i = 0; i < client->job_count; i++) {
-            client->jobs[i].retired = !SL_MUTANT(retired_job_submitted);
-        }
-    }
     if (client->job_count == SL_STRATUM_JOBS_MAX) {
         sl_job_unref(client->jobs[0].job);
         client->job_count--;
@@ -128,6 +137,11 @@ int sl_stratum_add_notify(struct sl_stratum *client, const json_t *params, struc
     client->last_serial = job->serial;
     client->link.extranonce_moved = false;
     client->last_notify = now;
+    if (job->clean) {
+        retire_others(client, job);
+        /* What devices have in flight for it is good. */
+        job->clean = !client->job || !same_job(client->job, job);
+    }
     keep_job(client, job);
     return SL_OK;
 }

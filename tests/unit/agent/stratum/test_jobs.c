@@ -135,6 +135,27 @@ static void a_new_version_mask_leaves_the_jobs_difficulty(void **state) {
     rig_fini(&rig);
 }
 
+/* A pool that repeats its job as a clean one: what was found in it is good, and devices go on. */
+static void a_job_that_is_sent_again_costs_nothing(void **state) {
+    (void)state;
+    struct rig rig;
+    rig_init(&rig);
+    rig_ready(&rig);
+    struct sl_share first = rig_share(&rig, 1);
+    rig_say(&rig, RIG_JOB("j2", RIG_PREV_A, "false"));
+    struct sl_share second = rig_share(&rig, 2);
+    rig_did(&rig);
+    rig_say(&rig, RIG_JOB("j2", RIG_PREV_A, "true"));
+    assert_string_equal(rig_did(&rig), "job 3 j2 - 0.5\n");
+    assert_int_equal(sl_stratum_submit(rig.client, &second, rig.now, NULL), SL_OK);
+    assert_true(strstr(rig_did(&rig), "\"j2\""));
+    assert_int_equal(sl_stratum_submit(rig.client, &first, rig.now, NULL), SL_OK);
+    assert_string_equal(rig_did(&rig), "share 1 stale local 0\n"); /* of another job */
+    rig_say(&rig, RIG_JOB("j2", RIG_PREV_B, "true"));
+    assert_string_equal(rig_did(&rig), "job 4 j2 clean 0.5\n"); /* only the name is the same */
+    rig_fini(&rig);
+}
+
 /* The pool builds the header with the mask of now: bits that stood in the job's own version when
  * they were outside the mask must be sent once they are inside. */
 static void a_wider_mask_needs_the_jobs_own_bits(void **state) {
@@ -219,6 +240,7 @@ int main(void) {
         cmocka_unit_test(a_new_extranonce_holds_from_the_next_job),
         cmocka_unit_test(a_new_version_mask_holds_at_once),
         cmocka_unit_test(a_new_version_mask_leaves_the_jobs_difficulty),
+        cmocka_unit_test(a_job_that_is_sent_again_costs_nothing),
         cmocka_unit_test(a_wider_mask_needs_the_jobs_own_bits),
         cmocka_unit_test(a_reconnect_forgets_what_was_negotiated),
         cmocka_unit_test(a_mask_that_was_not_negotiated_is_not_used),
