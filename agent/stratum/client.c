@@ -12,6 +12,7 @@
 #define REFUSED_RETRY_MAX_MS 3600000
 /* A pool that is not there is restarted, as a rule: then devices are to hash again within 5 s. */
 #define UNREACHABLE_MAX_MS 3000
+#define HINT_FAILURES 3
 #define UNREACHABLE_TRIES 100 /* later the pauses are as long as those of any other failure */
 
 void sl_stratum_config_defaults(struct sl_stratum_config *config) {
@@ -261,10 +262,27 @@ void sl_stratum_connected(struct sl_stratum *client, struct sl_mono now) {
     sl_stratum_greet(client);
 }
 
+/* Some pools hang up at what they do not know. Who asks them does not learn why, so after a few
+ * times of it people are told what may help. */
+static const char *hint(const struct sl_stratum *client) {
+    if (client->failures < HINT_FAILURES) {
+        return "";
+    }
+    if (client->state == SL_STRATUM_SUBSCRIBING && client->config.version_mask) {
+        return " before it answered: version_rolling: false helps with some";
+    }
+    if (client->state == SL_STRATUM_READY && client->config.extranonce_subscribe) {
+        return " before it took a share: extranonce_subscribe: false helps with some";
+    }
+    return "";
+}
+
 void sl_stratum_disconnected(struct sl_stratum *client, const char *reason, struct sl_mono now) {
     if (client->state == SL_STRATUM_CONNECTING || sl_stratum_is_linked(client)) {
+        char said[SL_STRATUM_TEXT_MAX];
         char text[SL_STRATUM_TEXT_MAX];
-        sl_message_clean(reason && reason[0] ? reason : "connection closed", text, sizeof text);
+        sl_message_clean(reason && reason[0] ? reason : "connection closed", said, sizeof said);
+        snprintf(text, sizeof text, "%s%s", said, hint(client));
         end_with_backoff(client, text, false, now);
     }
 }

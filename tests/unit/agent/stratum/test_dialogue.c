@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/stratum/client_internal.h"
 #include "tests/unit/agent/stratum/rig.h"
 
 static void the_subscriptions_list_may_look_like_anything(void **state) {
@@ -64,6 +65,43 @@ static void a_subscribe_that_fails_drops_the_session_id(void **state) {
         rig_pass_to_deadline(&rig);
         sl_stratum_connected(rig.client, rig.now);
         assert_true(strstr(rig_did(&rig), "\"params\":[\"t/1\"]"));
+        rig_fini(&rig);
+    }
+}
+
+/* The fourth time in a row, and only where the option is still on. */
+static void who_hangs_up_at_a_question_gets_a_hint(void **state) {
+    (void)state;
+    for (int i = 0; i < 8; i++) {
+        struct rig rig;
+        rig_init(&rig);
+        rig_connect(&rig);
+        bool ready = i % 2;
+        for (int k = 0; k < 4; k++) {
+            assert_false(rig_logged(&rig, "helps with some"));
+            if (k > 0) {
+                rig_pass_to_deadline(&rig);
+                sl_stratum_connected(rig.client, rig.now);
+            }
+            if (ready) {
+                char line[120];
+                int64_t id = rig.client->link.subscribe_id;
+                snprintf(line, sizeof line, "{\"id\":%d,\"result\":[[],\"0a\",4]}\n", (int)id);
+                rig_say(&rig, line);
+                snprintf(line, sizeof line, "{\"id\":%d,\"result\":true}\n", (int)id + 1);
+                rig_say(&rig, line);
+                assert_int_equal(rig_state(&rig), SL_STRATUM_READY);
+            }
+            rig.client->config.version_mask = i & 2 ? 0 : 0x1fffe000;
+            rig.client->config.extranonce_subscribe = (i & 4) == 0;
+            sl_stratum_disconnected(rig.client, "the pool closed the connection", rig.now);
+            rig_did(&rig);
+        }
+        assert_int_equal(rig_logged(&rig, "closed the connection before it answered: "
+                                          "version_rolling: false helps with some"),
+                         !ready && (i & 2) == 0);
+        assert_int_equal(rig_logged(&rig, "extranonce_subscribe: false helps with some; next"),
+                         ready && (i & 4) == 0);
         rig_fini(&rig);
     }
 }
@@ -248,6 +286,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_subscriptions_list_may_look_like_anything),
         cmocka_unit_test(a_subscribe_that_fails_drops_the_session_id),
+        cmocka_unit_test(who_hangs_up_at_a_question_gets_a_hint),
         cmocka_unit_test(requests_of_the_pool_are_answered_with_their_id),
         cmocka_unit_test(messages_are_cleaned_and_limited),
         cmocka_unit_test(reconnects_stay_within_the_domain),
