@@ -8,19 +8,22 @@
 
 #define FANS_MAX 4 /* of one board that are looked at */
 
-/* Files that hold 0 or 1; unknown unless the summary can be read. */
-static void throttle(const char *folder, const char *prefix, struct sl_msg_telemetry *out) {
+/* Files that hold 0 or 1. Unknown where the summary cannot be read, or says that the GPU is slowed
+ * while no reason of ours is set: newer chips have more of them, and 0 would say that it runs
+ * freely. */
+static void throttle(const char *folder, const char *status, const char *prefix,
+                     struct sl_msg_telemetry *out) {
     static const struct {
         const char *name;
         int64_t bit;
-    } reasons[] = {{"thermal", SL_THROTTLE_THERMAL},  {"ratl", SL_THROTTLE_THERMAL},
-                   {"prochot", SL_THROTTLE_HARDWARE}, {"pl1", SL_THROTTLE_POWER_CAP},
-                   {"pl2", SL_THROTTLE_POWER_CAP},    {"pl4", SL_THROTTLE_BRAKE}};
+    } reasons[] = {{"thermal", SL_THROTTLE_THERMAL},       {"ratl", SL_THROTTLE_THERMAL},
+                   {"vr_thermalert", SL_THROTTLE_THERMAL}, {"prochot", SL_THROTTLE_HARDWARE},
+                   {"vr_tdc", SL_THROTTLE_HARDWARE},       {"pl1", SL_THROTTLE_POWER_CAP},
+                   {"pl2", SL_THROTTLE_POWER_CAP},         {"pl4", SL_THROTTLE_BRAKE}};
     char name[48];
     int64_t value = 0;
     int64_t bits = 0;
-    snprintf(name, sizeof name, "%sstatus", prefix);
-    if (!sl_sysfs_number(folder, name, &value)) {
+    if (!sl_sysfs_number(folder, status, &value)) {
         return;
     }
     for (size_t i = 0; value != 0 && i < sizeof reasons / sizeof reasons[0]; i++) {
@@ -30,7 +33,9 @@ static void throttle(const char *folder, const char *prefix, struct sl_msg_telem
             bits |= reasons[i].bit;
         }
     }
-    sl_telemetry_set(out, SL_FIG_THROTTLE, bits);
+    if (value == 0 || bits != 0) {
+        sl_telemetry_set(out, SL_FIG_THROTTLE, bits);
+    }
 }
 
 static void frequency(const struct sl_kernel_device *device, struct sl_msg_telemetry *out) {
@@ -43,17 +48,14 @@ static void frequency(const struct sl_kernel_device *device, struct sl_msg_telem
             sl_telemetry_set(out, SL_FIG_CLOCK_MHZ, mhz);
         }
         snprintf(folder, sizeof folder, "%s/tile0/gt0/freq0/throttle", device->folder);
-        throttle(folder, "", out);
-        if (!sl_telemetry_has(out, SL_FIG_THROTTLE)) {
-            throttle(folder, "reason_", out);
-        }
+        throttle(folder, "status", "reason_", out);
     } else if (sl_sysfs_child(device->folder, "drm", "card", card, sizeof card)) {
         snprintf(folder, sizeof folder, "%s/gt/gt0", card);
         if (sl_sysfs_number(folder, "rps_act_freq_mhz", &mhz) ||
             sl_sysfs_number(card, "gt_act_freq_mhz", &mhz)) {
             sl_telemetry_set(out, SL_FIG_CLOCK_MHZ, mhz);
         }
-        throttle(folder, "throttle_reason_", out);
+        throttle(folder, "throttle_reason_status", "throttle_reason_", out);
     }
 }
 

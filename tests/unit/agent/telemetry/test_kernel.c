@@ -187,6 +187,26 @@ static void xe_has_its_own_places(void **state) {
     expect(&r, SL_FIG_POWER_LIMIT_MW, 190000); /* power1_max of 0 is no limit */
 }
 
+#define XE_THROTTLE "bus/pci/devices/0000:04:00.0/tile0/gt0/freq0/throttle/"
+
+static void a_reason_for_slowing_that_nobody_knows_is_not_free_running(void **state) {
+    const struct tree *t = *state;
+    struct sl_kernel_device device;
+    tree_lay(t, "xe");
+    open_device(t, "0000:04:00.0", SL_TELEMETRY_XE, &device);
+    tree_write(t, XE_THROTTLE "reason_thermal", "0\n");
+    tree_write(t, XE_THROTTLE "reason_vr_tdc", "1\n");
+    struct sl_msg_telemetry r = read_at(&device, 1);
+    expect(&r, SL_FIG_THROTTLE, SL_THROTTLE_HARDWARE);
+    tree_write(t, XE_THROTTLE "reason_vr_tdc", "0\n");
+    tree_write(t, XE_THROTTLE "reason_iccmax", "1\n"); /* of newer chips */
+    r = read_at(&device, 2);
+    assert_false(sl_telemetry_has(&r, SL_FIG_THROTTLE));
+    tree_write(t, XE_THROTTLE "status", "0\n");
+    r = read_at(&device, 3);
+    expect(&r, SL_FIG_THROTTLE, 0);
+}
+
 struct recorded {
     const char *tree, *pci;
     enum sl_telemetry_source source;
@@ -364,6 +384,7 @@ int main(void) {
         TREE_TEST(a_gpu_that_left_its_bus_is_lost_and_comes_back),
         TREE_TEST(an_intel_card_counts_energy),
         TREE_TEST(xe_has_its_own_places),
+        TREE_TEST(a_reason_for_slowing_that_nobody_knows_is_not_free_running),
         TREE_TEST(cards_as_they_were_recorded),
         TREE_TEST(the_counter_that_counts_is_taken),
         TREE_TEST(drivers_that_are_not_ours_are_left_alone),
