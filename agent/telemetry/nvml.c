@@ -88,7 +88,8 @@ bool sl_nvml_thread(struct nvml *n, void *(*thread_main)(void *), void *arg) {
 
 /* ---- events ---- */
 
-/* Registers every GPU that is known by now; NULL: the library has no events. */
+/* Registers every GPU that is there by now; NULL: the library has no events. A GPU that is lost
+ * stays out: waiting may then fail for the whole set. */
 static void *event_set(struct nvml *n, uint32_t *ret_generation) {
     void *set = NULL;
     void *handles[SL_TELEMETRY_DEVICES_MAX] = {NULL};
@@ -97,7 +98,7 @@ static void *event_set(struct nvml *n, uint32_t *ret_generation) {
     pthread_mutex_lock(&n->lock);
     *ret_generation = n->generation;
     for (uint32_t i = 0; i < n->hub->count; i++) {
-        handles[i] = n->gpus[i].handle;
+        handles[i] = n->gpus[i].lost ? NULL : n->gpus[i].handle;
     }
     pthread_mutex_unlock(&n->lock);
     if (n->api.event_set(&set) != NVML_OK || !set) {
@@ -108,8 +109,9 @@ static void *event_set(struct nvml *n, uint32_t *ret_generation) {
         if (handles[i] && n->api.event_types && n->api.event_types(handles[i], &types) == NVML_OK) {
             types &= all;
         }
-        if (handles[i] && types) {
-            n->api.event_register(handles[i], types, set);
+        if (handles[i] && types && n->api.event_register(handles[i], types, set) == NVML_OK &&
+            (types & NVML_EVENT_XID_CRITICAL)) {
+            sl_hub_xids_known(n->hub, i);
         }
     }
     return set;

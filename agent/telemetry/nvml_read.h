@@ -10,6 +10,7 @@
 struct sl_nvml_gpu {
     void *handle;  /* NULL: to be looked for */
     bool seen;     /* it was there once */
+    bool lost;     /* and is not now */
     bool mismatch; /* the driver was replaced under the library */
     /* Of nvml_readers.c. */
     int64_t since_ns; /* its reader is busy with it since then; 0: nobody is */

@@ -34,7 +34,7 @@ static void find_gpu(struct nvml *n, uint32_t i) {
     pthread_mutex_lock(&n->lock);
     gpu->handle = handle;
     gpu->seen = gpu->seen || handle || answer == NVML_GPU_IS_LOST;
-    n->generation += handle != NULL;
+    n->generation += handle != NULL && !gpu->lost;
     pthread_mutex_unlock(&n->lock);
     if (!gpu->seen) {
         say_not_found(n->hub, i, answer);
@@ -54,11 +54,14 @@ static void read_gpu(struct nvml *n, uint32_t i) {
         if (sl_mono_since_ns(now, begun) < n->hub->stale_ms * SL_NS_PER_MS) {
             sl_hub_publish(n->hub, i, now, &reading); /* else its first figures are old ones */
         }
+        pthread_mutex_lock(&n->lock);
+        /* Once each way: while it is lost, others' events are not to be missed for it. */
+        n->generation += gpu->lost != !there;
+        gpu->lost = !there;
         if (!there) { /* looked for again: a driver that was reset gives it a new handle */
-            pthread_mutex_lock(&n->lock);
             gpu->handle = NULL;
-            pthread_mutex_unlock(&n->lock);
         }
+        pthread_mutex_unlock(&n->lock);
     }
 }
 

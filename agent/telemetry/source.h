@@ -22,6 +22,7 @@ struct sl_sensor_slot {
     int64_t ecc_last; /* uncorrected errors when last read; -1: never */
     uint64_t ecc_new;
     uint64_t xid_total;
+    bool xids_known; /* the driver tells of them: none is then known to be none */
     uint32_t xid_count;
     uint16_t xids[SL_MSG_XIDS_MAX];
     int64_t xid_ns[SL_MSG_XIDS_MAX]; /* when each of them came */
@@ -56,6 +57,8 @@ void sl_hub_publish(struct sl_hub *hub, uint32_t device, struct sl_mono now,
  * that the one that counts is still there when the next report leaves. False: there were so many
  * in this second that another line in the log tells nothing. */
 bool sl_hub_xid(struct sl_hub *hub, uint32_t device, struct sl_mono now, uint32_t xid);
+/* From now on the driver will say so. Until then their number is unknown. */
+void sl_hub_xids_known(struct sl_hub *hub, uint32_t device);
 
 /* ---- sysfs.c: short, bounded reads below one folder ---- */
 

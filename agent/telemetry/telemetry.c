@@ -143,6 +143,12 @@ bool sl_hub_xid(struct sl_hub *hub, uint32_t device, struct sl_mono now, uint32_
     return worth;
 }
 
+void sl_hub_xids_known(struct sl_hub *hub, uint32_t device) {
+    pthread_mutex_lock(&hub->lock);
+    hub->slots[device].xids_known = true;
+    pthread_mutex_unlock(&hub->lock);
+}
+
 static const char *why_nothing(const struct sl_device_info *info) {
     if (info->is_cpu) {
         return info->place.part ? "a part of a CPU has no sensors of its own"
@@ -180,7 +186,7 @@ void sl_telemetry_get(struct sl_telemetry *telemetry, uint32_t device,
                  sl_telemetry_source_name(t.source), (long long)(silent_ms / 1000),
                  all ? "; no GPU can be read" : "");
     }
-    if (t.source == SL_TELEMETRY_NVML) {
+    if (t.source == SL_TELEMETRY_NVML && slot->xids_known) {
         sl_telemetry_set(&t, SL_FIG_XIDS, (int64_t)slot->xid_total);
         t.xid_count = slot->xid_count;
         memcpy(t.xids, slot->xids, sizeof t.xids);

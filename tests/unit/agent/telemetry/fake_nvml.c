@@ -28,7 +28,8 @@
 static _Thread_local char text[8192];
 static const char handles[GPUS];
 #ifndef OLD
-static unsigned long last_event; /* given out already */
+static unsigned long last_event;   /* given out already */
+static _Atomic bool watched[GPUS]; /* in the set of events, of which there is one */
 #endif
 
 static const char *line_of(const char *start, int skip) {
@@ -350,6 +351,9 @@ EXPORT int nvmlDeviceGetFieldValues(void *device, int count, struct nvml_field *
 EXPORT int nvmlEventSetCreate(void **ret_set);
 EXPORT int nvmlEventSetCreate(void **ret_set) {
     int rc = begin("nvmlEventSetCreate");
+    for (int i = 0; i < GPUS; i++) {
+        watched[i] = false;
+    }
     *ret_set = rc ? NULL : handle_of(0);
     return rc;
 }
@@ -364,12 +368,26 @@ EXPORT int nvmlDeviceGetSupportedEventTypes(void *device, unsigned long long *ou
 }
 EXPORT int nvmlDeviceRegisterEvents(void *device, unsigned long long types, void *set);
 EXPORT int nvmlDeviceRegisterEvents(void *device, unsigned long long types, void *set) {
-    return device && types && set == handle_of(0) ? begin("nvmlDeviceRegisterEvents") : 2;
+    int rc = device && types && set == handle_of(0) ? begin("nvmlDeviceRegisterEvents") : 2;
+    watched[rc ? 0 : (const char *)device - handles] |= rc == NVML_OK;
+    return rc;
+}
+/* One GPU of the set that is gone is an error for all, as NVIDIA's library may have it. */
+static int watched_are_there(void) {
+    char rc[8];
+    for (int i = 0; i < GPUS; i++) {
+        const char *gpu = line_of("gpu ", i);
+        if (watched[i] && gpu && word(gpu, "rc", rc, sizeof rc)) {
+            return atoi(rc);
+        }
+    }
+    return NVML_OK;
 }
 EXPORT int nvmlEventSetWait_v2(void *set, struct nvml_event *out, unsigned timeout_ms);
 EXPORT int nvmlEventSetWait_v2(void *set, struct nvml_event *out, unsigned timeout_ms) {
     for (unsigned waited = 0; set == handle_of(0); waited += 5) {
         int rc = begin("nvmlEventSetWait_v2");
+        rc = rc ? rc : watched_are_there();
         for (int i = 0; rc == NVML_OK && i < 64; i++) {
             const char *line = line_of("event ", i);
             unsigned long id = 0;

@@ -14,6 +14,7 @@ static void a_gpu_says_all_of_it(void **state) {
     sensors_say(&s, GPU_LINE FIGURES);
     sensors_open(&s, FAKE_NVML, 60000);
     SENSORS_WAIT(&s, HAS(&s, SL_FIG_POWER_MW));
+    SENSORS_WAIT(&s, HAS(&s, SL_FIG_XIDS)); /* another thread finds out that it is told of them */
     static const struct {
         enum sl_figure figure;
         int64_t value;
@@ -65,7 +66,8 @@ static void an_old_library_lacks_what_it_lacks(void **state) {
     assert_int_equal(VALUE(&s, SL_FIG_MEMORY_TOTAL_MIB), 81559); /* likewise */
     assert_int_equal(VALUE(&s, SL_FIG_THROTTLE), 3);             /* by its old name */
     assert_false(HAS(&s, SL_FIG_ENERGY_MJ) || HAS(&s, SL_FIG_ECC_CORRECTED) ||
-                 HAS(&s, SL_FIG_REMAP_PENDING) || HAS(&s, SL_FIG_POWER_LIMIT_MW));
+                 HAS(&s, SL_FIG_REMAP_PENDING) || HAS(&s, SL_FIG_POWER_LIMIT_MW) ||
+                 HAS(&s, SL_FIG_XIDS)); /* no events, so nobody knows whether there were errors */
     sensors_close(&s);
 }
 
@@ -227,6 +229,40 @@ static void critical_errors_come_as_events_and_are_counted(void **state) {
     sensors_close(&s);
 }
 
+static void errors_that_a_driver_does_not_tell_of_are_unknown_not_none(void **state) {
+    struct sensors s;
+    sensors_init(&s, state);
+    sensors_say(&s, GPU_LINE FIGURES "rc nvmlDeviceRegisterEvents 3\n");
+    sensors_open(&s, FAKE_NVML, 60000);
+    SENSORS_WAIT(&s, HAS(&s, SL_FIG_POWER_MW));
+    usleep(300000); /* the events' thread begins after the first round */
+    sensors_get(&s, 0);
+    assert_false(HAS(&s, SL_FIG_XIDS));
+    sensors_close(&s);
+}
+
+static void a_gpu_that_is_lost_does_not_hide_the_errors_of_another(void **state) {
+    struct sensors s;
+    sensors_init(&s, state);
+#define SECOND "gpu pci=0000:41:00.0 uuid=GPU-eeeeeeee-89ab-cdef-0123-456789abcdef temp=33\n"
+    sensors_say(&s, GPU_LINE FIGURES SECOND);
+    sensors_open(&s, FAKE_NVML, 60000);
+    SENSORS_WAIT(&s, HAS(&s, SL_FIG_XIDS));
+    sensors_say(&s, GPU_LINE "rc=15\n" SECOND);
+    SENSORS_WAIT(&s, VALUE(&s, SL_FIG_LOST) == 1);
+    sensors_say(&s, GPU_LINE "rc=15\n" SECOND "event 101 1 8 74\n");
+    for (int i = 0; i < 1200 && sensors_get(&s, 1)->figures[SL_FIG_XIDS] == 0; i++) {
+        usleep(2500);
+    }
+    assert_int_equal(VALUE(&s, SL_FIG_XIDS), 1);
+    /* Back in its place, it is heard again. */
+    sensors_say(&s, GPU_LINE FIGURES SECOND);
+    SENSORS_WAIT(&s, VALUE(&s, SL_FIG_LOST) == 0);
+    sensors_say(&s, GPU_LINE FIGURES SECOND "event 102 0 8 13\n");
+    SENSORS_WAIT(&s, VALUE(&s, SL_FIG_XIDS) == 1);
+    sensors_close(&s);
+}
+
 static void a_reset_that_is_due_and_a_replaced_driver_are_told(void **state) {
     struct sensors s;
     sensors_init(&s, state);
@@ -334,6 +370,8 @@ int main(void) {
         TREE_TEST(another_gpu_in_the_same_slot_is_not_ours),
         TREE_TEST(without_a_pci_place_the_uuid_finds_it),
         TREE_TEST(critical_errors_come_as_events_and_are_counted),
+        TREE_TEST(errors_that_a_driver_does_not_tell_of_are_unknown_not_none),
+        TREE_TEST(a_gpu_that_is_lost_does_not_hide_the_errors_of_another),
         TREE_TEST(a_reset_that_is_due_and_a_replaced_driver_are_told),
         TREE_TEST(what_the_driver_asks_for_is_told),
         TREE_TEST(pages_wait_where_rows_cannot_be_replaced),
