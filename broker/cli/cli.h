@@ -96,6 +96,8 @@ const char *sl_cli_text(const json_t *object, const char *path);
 void sl_cli_clean(struct sl_buf *out, const char *text);
 /* "65 W", "65 W (rated)", "unknown" from {"watts":..., "source":...}. */
 void sl_cli_watts(const json_t *watts, struct sl_buf *out);
+/* The hottest of a device's sensors: some boards have none of the core. */
+void sl_cli_hottest(const json_t *device, struct sl_buf *out);
 /* Exact nano-USD of a decimal text such as "-0.05"; false when it is none. */
 bool sl_cli_nusd(const char *text, sl_i128 *ret_nusd);
 

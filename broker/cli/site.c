@@ -163,20 +163,8 @@ int sl_cli_nodes(struct sl_cli *cli, struct sl_error *err) {
 
 /* The hottest of its sensors, and what slows it down. */
 static void add_heat(json_t *device) {
-    static const char *const sensors[] = {"telemetry.temperature_mc",
-                                          "telemetry.temperature_junction_mc",
-                                          "telemetry.temperature_memory_mc"};
     SL_AUTO_BUF struct sl_buf text = {0};
-    json_int_t most = INT64_MIN;
-    for (size_t i = 0; i < sizeof sensors / sizeof sensors[0]; i++) {
-        const json_t *mc = sl_cli_find(device, sensors[i]);
-        most = json_is_integer(mc) && json_integer_value(mc) > most ? json_integer_value(mc) : most;
-    }
-    if (most > INT64_MIN) {
-        sl_buf_printf(&text, "%lld C", (long long)(most / 1000));
-    } else {
-        sl_buf_printf(&text, "unknown");
-    }
+    sl_cli_hottest(device, &text);
     const json_t *slowed = sl_cli_find(device, "telemetry.throttled_by");
     for (size_t i = 0; i < json_array_size(slowed); i++) {
         const char *by = json_string_value(json_array_get(slowed, i));

@@ -34,6 +34,7 @@ static void data_fini(struct sl_top_data *data) {
     json_decref(data->nodes);
     json_decref(data->devices);
     json_decref(data->market);
+    json_decref(data->prices);
     json_decref(data->events);
 }
 
@@ -58,6 +59,7 @@ static int ask_all(const struct sl_cli *cli, struct sl_top_data *data, struct sl
     rc = rc ? rc : ask(cli, "/api/v1/nodes", &data->nodes, err);
     rc = rc ? rc : ask(cli, devices, &data->devices, err);
     rc = rc ? rc : ask(cli, "/api/v1/market", &data->market, err);
+    rc = rc ? rc : ask(cli, "/api/v1/market/feeds", &data->prices, err);
     return rc ? rc : ask(cli, "/api/v1/events?limit=200", &data->events, err);
 }
 

@@ -7,7 +7,7 @@
 
 /* The broker's answers, as they came; NULL: not asked yet. Owned by whoever fetched them. */
 struct sl_top_data {
-    json_t *status, *nodes, *devices, *market, *events;
+    json_t *status, *nodes, *devices, *market, *prices, *events;
     char trouble[SL_ERROR_TEXT_MAX]; /* why there is nothing newer; empty: all is well */
     int64_t age_ms;                  /* of the answers */
 };

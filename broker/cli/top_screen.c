@@ -111,15 +111,16 @@ static void draw_title(const struct sl_top_data *data, const struct sl_top_view 
     }
 }
 
-/* The price that decides for a role: the first feed of it, with its unit. */
-static void append_price(struct sl_buf *line, const json_t *market, const char *role,
-                         const char *before, const char *after) {
-    const json_t *feeds = sl_cli_find(market, "feeds");
-    for (size_t i = 0; i < json_array_size(feeds); i++) {
-        const json_t *feed = json_array_get(feeds, i);
-        if (strcmp(sl_cli_text(feed, "role"), role) == 0) {
-            append(line, before, feed, "value_usd", SL_CLI_USD_SHORT, after);
-            sl_buf_printf(line, "%s", json_is_true(sl_cli_find(feed, "stale")) ? " (STALE)" : "");
+/* The hashprice that decides; a single source may be out, or speak of another algorithm. */
+static void append_hashprice(struct sl_buf *line, const json_t *prices) {
+    const json_t *list = sl_cli_find(prices, "prices");
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *price = json_array_get(list, i);
+        if (strcmp(sl_cli_text(price, "role"), "hashprice") == 0 &&
+            json_is_true(sl_cli_find(price, "decides"))) {
+            append(line, "   hashprice ", price, "value", SL_CLI_USD_SHORT, " USD/PH/day");
+            bool held = strcmp(sl_cli_text(price, "state"), "held") == 0;
+            sl_buf_printf(line, "%s", held ? " (HELD: it moves nothing)" : "");
             return;
         }
     }
@@ -148,7 +149,7 @@ static void draw_site(const struct sl_top_data *data, const struct sl_top_view *
     append(&hash, "", s, "shares.accepted", SL_CLI_NUMBER, " accepted, ");
     append(&hash, "", s, "shares.stale", SL_CLI_NUMBER, " stale, ");
     append(&hash, "", s, "shares.rejected", SL_CLI_NUMBER, " rejected");
-    append_price(&hash, data->market, "hashprice", "   hashprice ", " USD/PH/day");
+    append_hashprice(&hash, data->prices);
     put(screen, view->width, SL_TOP_PLAIN, hash.data);
     SL_AUTO_BUF struct sl_buf money = {0};
     append(&money, "earned USD: hashing ", s, "revenue_usd.hash", SL_CLI_USD_SHORT, ", leases ");
@@ -184,14 +185,16 @@ static void draw_tabs(const struct sl_top_view *view, struct sl_top_screen *scre
 
 /* ---- the lists ---- */
 
-static const struct column device_columns[] = {
-    {"device", "key", SL_CLI_TEXT, 24, false},
+#define KEY_COLUMNS_MIN 24
+#define DEVICE_COLUMNS 10
+static const struct column device_columns[DEVICE_COLUMNS] = {
+    {"device", "top_key", SL_CLI_TEXT, KEY_COLUMNS_MIN, false}, /* wider where there is room */
     {"mode", "mode", SL_CLI_TEXT, 5, false},
     {"since", "since_ms", SL_CLI_MS, 11, true},
     {"hash rate", "hashrate_hs", SL_CLI_RATE_ZERO, 10, true},
     {"tokens/s", "top_tokens", SL_CLI_TEXT, 8, true},
     {"power", "top_watts", SL_CLI_TEXT, 13, true},
-    {"temp", "top_temp", SL_CLI_TEXT, 5, true},
+    {"temp", "top_temp", SL_CLI_TEXT, 7, true},
     {"USD/h", "top_usd", SL_CLI_TEXT, 9, true},
     {"why", "top_why", SL_CLI_TEXT, 40, false},
     {NULL, NULL, SL_CLI_TEXT, 0, false},
@@ -227,11 +230,29 @@ static void set_text(json_t *row, const char *key, const char *text) {
     json_object_set_new(row, key, json_string(text));
 }
 
+static bool is_trusted(const json_t *device) {
+    const char *health = sl_cli_text(device, "health");
+    return health[0] == '\0' || strcmp(health, "ok") == 0;
+}
+
+/* Its trouble, else why it is not trusted, else the rule that decided. */
+static void add_why(json_t *device) {
+    const char *trouble = sl_cli_text(device, "trouble");
+    SL_AUTO_BUF struct sl_buf why = {0};
+    if (trouble[0] || is_trusted(device)) {
+        sl_buf_printf(&why, "%s", trouble[0] ? trouble : sl_cli_text(device, "rule"));
+    } else {
+        sl_buf_printf(&why, "%s: %s", sl_cli_text(device, "health"),
+                      sl_cli_text(device, "health_reason"));
+    }
+    set_text(device, "top_why", why.data ? why.data : "");
+}
+
 /* The texts that join several of a device's figures. */
 static void add_device_cells(json_t *device) {
     const char *mode = sl_cli_text(device, "mode");
     const json_t *models = sl_cli_find(device, "models");
-    char path[64], tokens[24] = "", temperature[16] = "-";
+    char path[64], tokens[24] = "";
     double best = 0;
     for (size_t i = 0; i < json_array_size(models); i++) {
         double rate = json_number_value(sl_cli_find(json_array_get(models, i), "tokens_per_s"));
@@ -243,18 +264,14 @@ static void add_device_cells(json_t *device) {
     snprintf(path, sizeof path, "watts.%.16s", mode);
     sl_cli_watts(sl_cli_find(device, path), &watts);
     set_text(device, "top_watts", watts.data ? watts.data : "");
-    const json_t *degrees = sl_cli_find(device, "telemetry.temperature_mc");
-    if (json_is_number(degrees)) {
-        snprintf(temperature, sizeof temperature, "%.0f C", json_number_value(degrees) / 1000);
-    }
-    set_text(device, "top_temp", temperature);
+    SL_AUTO_BUF struct sl_buf heat = {0};
+    sl_cli_hottest(device, &heat);
+    set_text(device, "top_temp", heat.data ? heat.data : "");
     SL_AUTO_BUF struct sl_buf usd = {0};
     snprintf(path, sizeof path, "offers.%.16s.net_usd_per_hour", mode);
     sl_cli_value(device, path, SL_CLI_USD_SHORT, &usd);
     set_text(device, "top_usd", mode[0] && usd.data ? usd.data : "-");
-    const char *trouble = sl_cli_text(device, "trouble");
-    const char *why = trouble[0] ? trouble : sl_cli_text(device, "rule");
-    set_text(device, "top_why", why);
+    add_why(device);
 }
 
 static enum sl_top_tone tone_of(enum sl_top_tab tab, const json_t *row) {
@@ -266,8 +283,9 @@ static enum sl_top_tone tone_of(enum sl_top_tab tab, const json_t *row) {
                  {"infer", SL_TOP_GOOD}, {"idle", SL_TOP_DIM}};
     const char *said[] = {sl_cli_text(row, tab == SL_TOP_EVENTS ? "severity" : "state"),
                           tab == SL_TOP_DEVICES ? sl_cli_text(row, "mode") : ""};
-    if (tab == SL_TOP_DEVICES && sl_cli_text(row, "trouble")[0]) {
-        return SL_TOP_BAD;
+    if (tab == SL_TOP_DEVICES && (sl_cli_text(row, "trouble")[0] || !is_trusted(row))) {
+        bool warns = strcmp(sl_cli_text(row, "health"), "warn") == 0;
+        return warns && !sl_cli_text(row, "trouble")[0] ? SL_TOP_WARN : SL_TOP_BAD;
     }
     for (size_t k = 0; k < 2; k++) {
         for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
@@ -355,6 +373,37 @@ static uint32_t list_room(const struct sl_top_view *view, const struct sl_top_sc
     return all > taken ? all - taken : 0;
 }
 
+/* Devices of one node differ at the end of their keys: those are shown whole where the terminal has
+ * the room, else without their middle. Returns the width. */
+static uint32_t fit_keys(const struct sl_top_view *view, const json_t *list, size_t count) {
+    uint32_t others = 0;
+    size_t width = KEY_COLUMNS_MIN;
+    for (size_t i = 1; i + 1 < DEVICE_COLUMNS; i++) {
+        others += device_columns[i].width + 2;
+    }
+    for (size_t i = 0; i < count; i++) {
+        size_t n = strlen(sl_cli_text(json_array_get(list, i), "key"));
+        width = n > width ? n : width;
+    }
+    size_t room = view->width > others + 2 ? view->width - others - 2 : 0;
+    width = width > room ? room : width;
+    width = width < KEY_COLUMNS_MIN ? KEY_COLUMNS_MIN : width;
+    for (size_t i = 0; i < count; i++) {
+        json_t *row = json_array_get(list, i);
+        const char *key = sl_cli_text(row, "key");
+        size_t n = strlen(key);
+        size_t tail = width / 2;
+        SL_AUTO_BUF struct sl_buf text = {0};
+        if (n <= width) {
+            sl_buf_printf(&text, "%s", key);
+        } else {
+            sl_buf_printf(&text, "%.*s~%s", (int)(width - tail - 1), key, key + n - tail);
+        }
+        set_text(row, "top_key", text.data ? text.data : "");
+    }
+    return (uint32_t)width;
+}
+
 static void draw_rows(struct sl_top_view *view, struct sl_top_screen *screen, json_t **rows,
                       size_t count, const struct column *columns) {
     uint32_t room = list_room(view, screen);
@@ -373,9 +422,15 @@ static void draw_rows(struct sl_top_view *view, struct sl_top_screen *screen, js
 static void draw_list(const struct sl_top_data *data, struct sl_top_view *view,
                       struct sl_top_screen *screen) {
     const struct column *columns = NULL;
+    struct column fitted[DEVICE_COLUMNS];
     const json_t *list = list_of(data, view->tab, &columns);
     size_t all = json_array_size(list);
     all = all < ROWS_MAX ? all : ROWS_MAX;
+    if (view->tab == SL_TOP_DEVICES) {
+        memcpy(fitted, device_columns, sizeof fitted);
+        fitted[0].width = fit_keys(view, list, all);
+        columns = fitted;
+    }
     json_t **rows = calloc(all ? all : 1, sizeof(json_t *));
     size_t count = 0;
     SL_AUTO_BUF struct sl_buf title = {0};
@@ -387,7 +442,8 @@ static void draw_list(const struct sl_top_data *data, struct sl_top_view *view,
         complete_row(view->tab, row);
         SL_AUTO_BUF struct sl_buf text = {0};
         row_text(row, columns, &text);
-        if (text.data && contains(text.data, view->find)) {
+        if (contains(text.data ? text.data : "", view->find) ||
+            contains(sl_cli_text(row, "key"), view->find)) { /* cut or not */
             rows[count++] = row;
         }
     }

@@ -224,3 +224,19 @@ void sl_cli_watts(const json_t *watts, struct sl_buf *out) {
     sl_buf_printf(out, "%.*f W%s", w < 10 ? 1 : 0, w,
                   strcmp(source, "rated") == 0 ? " (rated)" : "");
 }
+
+void sl_cli_hottest(const json_t *device, struct sl_buf *out) {
+    static const char *const sensors[] = {"telemetry.temperature_mc",
+                                          "telemetry.temperature_junction_mc",
+                                          "telemetry.temperature_memory_mc"};
+    json_int_t most = INT64_MIN;
+    for (size_t i = 0; i < sizeof sensors / sizeof sensors[0]; i++) {
+        const json_t *mc = sl_cli_find(device, sensors[i]);
+        most = json_is_integer(mc) && json_integer_value(mc) > most ? json_integer_value(mc) : most;
+    }
+    if (most > INT64_MIN) {
+        sl_buf_printf(out, "%lld C", (long long)(most / 1000));
+    } else {
+        sl_buf_printf(out, "unknown");
+    }
+}

@@ -50,6 +50,7 @@ static void end(struct scene *s) {
     json_decref(s->data.status);
     json_decref(s->data.devices);
     json_decref(s->data.events);
+    json_decref(s->data.prices);
 }
 
 static void draw(struct scene *s) {
@@ -176,6 +177,78 @@ static void test_lists_and_the_end(void **state) {
     end(&s);
 }
 
+/* A source may be out, or speak of another algorithm: what is shown is what decides. */
+static void test_the_price_that_decides(void **state) {
+    (void)state;
+    struct scene s;
+    begin(&s);
+    s.data.prices = json_loads(
+        "{\"prices\":[{\"role\":\"hashprice\",\"algorithm\":\"kawpow\",\"decides\":false,"
+        "\"state\":\"trusted\",\"value\":\"0.77\"},{\"role\":\"hashprice\",\"algorithm\":"
+        "\"sha256d\",\"decides\":true,\"state\":\"trusted\",\"value\":\"45\"}],\"feeds\":[{"
+        "\"role\":\"hashprice\",\"value_usd\":\"4.5\"}]}",
+        0, NULL);
+    assert_non_null(s.data.prices);
+    draw(&s);
+    assert_true(line_with(&s, "hashprice 45.00 USD/PH/day") > 0);
+    assert_int_equal(line_with(&s, "HELD"), -1);
+    json_t *price = json_array_get(json_object_get(s.data.prices, "prices"), 1);
+    json_object_set_new(price, "state", json_string("held"));
+    draw(&s);
+    assert_true(line_with(&s, "45.00 USD/PH/day (HELD: it moves nothing)") > 0);
+    end(&s);
+}
+
+static void test_a_device_that_is_not_trusted_says_why(void **state) {
+    (void)state;
+    struct scene s;
+    begin(&s);
+    json_t *device = json_array_get(json_object_get(s.data.devices, "devices"), 1);
+    json_object_set_new(device, "health", json_string("quarantine"));
+    json_object_set_new(device, "health_reason", json_string("driver error (Xid) 79"));
+    json_object_set_new(device, "mode", json_string("idle"));
+    json_object_set_new(device, "telemetry", /* no sensor of the core, as an MI300X */
+                        json_pack("{s:n,s:i,s:i}", "temperature_mc", "temperature_junction_mc",
+                                  78000, "temperature_memory_mc", 61000));
+    draw(&s);
+    int line = line_with(&s, "node-a/");
+    assert_true(line > 0);
+    assert_non_null(strstr(s.screen->lines[line].text, "quarantine: driver error (Xid) 79"));
+    assert_non_null(strstr(s.screen->lines[line].text, " 78 C "));
+    assert_int_equal(s.screen->lines[line].tone, SL_TOP_BAD);
+    assert_non_null(strstr(s.screen->lines[line + 1].text, " unknown "));
+    json_object_set_new(device, "health", json_string("warn"));
+    sl_top_screen_fini(s.screen);
+    json_object_del(device, "top_usd"); /* as a fresh answer */
+    draw(&s);
+    line = line_with(&s, "warn: driver error");
+    assert_true(line > 0);
+    assert_int_equal(s.screen->lines[line].tone, SL_TOP_WARN);
+    end(&s);
+}
+
+static void test_devices_of_a_node_with_a_long_name_are_told_apart(void **state) {
+    (void)state;
+    struct scene s;
+    begin(&s);
+    json_t *list = json_object_get(s.data.devices, "devices");
+    json_array_clear(list);
+    json_array_append_new(list, json_pack("{s:s}", "key", "node-with-a-name-of-31-letters/pocl/0"));
+    json_array_append_new(list, json_pack("{s:s}", "key", "node-with-a-name-of-31-letters/pocl/1"));
+    s.view.width = 80;
+    draw(&s);
+    assert_true(line_with(&s, "node-with-a~tters/pocl/0") > 0);
+    assert_true(line_with(&s, "node-with-a~tters/pocl/1") > 0);
+    strcpy(s.view.find, "31-LETTERS/pocl/1"); /* of what was cut, too */
+    draw(&s);
+    assert_int_equal(line_with(&s, "pocl/0"), -1);
+    assert_true(line_with(&s, "pocl/1") > 0);
+    s.view.width = 160;
+    draw(&s);
+    assert_true(line_with(&s, "node-with-a-name-of-31-letters/pocl/1 ") >= 0);
+    end(&s);
+}
+
 /* One picture for a file: nothing that was asked for is left out. */
 static void test_a_thousand_devices_in_one_picture(void **state) {
     (void)state;
@@ -199,6 +272,9 @@ int main(void) {
         cmocka_unit_test(test_nothing_steers_the_terminal_and_all_fits),
         cmocka_unit_test(test_sorted_found_and_scrolled),
         cmocka_unit_test(test_lists_and_the_end),
+        cmocka_unit_test(test_the_price_that_decides),
+        cmocka_unit_test(test_a_device_that_is_not_trusted_says_why),
+        cmocka_unit_test(test_devices_of_a_node_with_a_long_name_are_told_apart),
         cmocka_unit_test(test_a_thousand_devices_in_one_picture),
     };
     return cmocka_run_group_tests_name("top_screen", tests, NULL, NULL);
