@@ -185,10 +185,9 @@ static void draw_tabs(const struct sl_top_view *view, struct sl_top_screen *scre
 
 /* ---- the lists ---- */
 
-#define KEY_COLUMNS_MIN 24
 #define DEVICE_COLUMNS 10
 static const struct column device_columns[DEVICE_COLUMNS] = {
-    {"device", "top_key", SL_CLI_TEXT, KEY_COLUMNS_MIN, false}, /* wider where there is room */
+    {"device", "top_key", SL_CLI_TEXT, 24, false}, /* wider where there is room */
     {"mode", "mode", SL_CLI_TEXT, 5, false},
     {"since", "since_ms", SL_CLI_MS, 11, true},
     {"hash rate", "hashrate_hs", SL_CLI_RATE_ZERO, 10, true},
@@ -373,21 +372,40 @@ static uint32_t list_room(const struct sl_top_view *view, const struct sl_top_sc
     return all > taken ? all - taken : 0;
 }
 
-/* Devices of one node differ at the end of their keys: those are shown whole where the terminal has
- * the room, else without their middle. Returns the width. */
-static uint32_t fit_keys(const struct sl_top_view *view, const json_t *list, size_t count) {
-    uint32_t others = 0;
-    size_t width = KEY_COLUMNS_MIN;
-    for (size_t i = 1; i + 1 < DEVICE_COLUMNS; i++) {
-        others += device_columns[i].width + 2;
+/* What a terminal of 80 columns has no room for goes first: earning and heat are to be seen. */
+static void fit_columns(const struct sl_top_view *view, struct column ret[DEVICE_COLUMNS]) {
+    static const char *const less[] = {"since", "tokens/s"};
+    memcpy(ret, device_columns, sizeof device_columns);
+    for (size_t drop = 0; drop < sizeof less / sizeof less[0]; drop++) {
+        uint32_t width = 0;
+        size_t at = 0;
+        size_t why = 0;
+        for (; strcmp(ret[why].title, "why") != 0; why++) {
+            width += ret[why].width + 2;
+            at = strcmp(ret[why].title, less[drop]) == 0 ? why : at;
+        }
+        if (width <= view->width + 2) {
+            return;
+        }
+        memmove(ret + at, ret + at + 1, (DEVICE_COLUMNS - at - 1) * sizeof ret[0]);
     }
-    for (size_t i = 0; i < count; i++) {
-        size_t n = strlen(sl_cli_text(json_array_get(list, i), "key"));
-        width = n > width ? n : width;
+}
+
+/* Devices of one node differ at the end of their keys: those are shown whole where the terminal has
+ * the room, else without their middle. */
+static void fit_keys(const struct sl_top_view *view, const json_t *list, size_t count,
+                     struct column *columns) {
+    uint32_t others = 0;
+    size_t width = columns[0].width;
+    for (size_t i = 1; columns[i].title; i++) {
+        others += columns[i].width + 2;
     }
     size_t room = view->width > others + 2 ? view->width - others - 2 : 0;
-    width = width > room ? room : width;
-    width = width < KEY_COLUMNS_MIN ? KEY_COLUMNS_MIN : width;
+    for (size_t i = 0; i < count; i++) {
+        size_t n = strlen(sl_cli_text(json_array_get(list, i), "key"));
+        n = n < room ? n : room;
+        width = n > width ? n : width;
+    }
     for (size_t i = 0; i < count; i++) {
         json_t *row = json_array_get(list, i);
         const char *key = sl_cli_text(row, "key");
@@ -401,7 +419,7 @@ static uint32_t fit_keys(const struct sl_top_view *view, const json_t *list, siz
         }
         set_text(row, "top_key", text.data ? text.data : "");
     }
-    return (uint32_t)width;
+    columns[0].width = (uint32_t)width;
 }
 
 static void draw_rows(struct sl_top_view *view, struct sl_top_screen *screen, json_t **rows,
@@ -427,8 +445,8 @@ static void draw_list(const struct sl_top_data *data, struct sl_top_view *view,
     size_t all = json_array_size(list);
     all = all < ROWS_MAX ? all : ROWS_MAX;
     if (view->tab == SL_TOP_DEVICES) {
-        memcpy(fitted, device_columns, sizeof fitted);
-        fitted[0].width = fit_keys(view, list, all);
+        fit_columns(view, fitted);
+        fit_keys(view, list, all, fitted);
         columns = fitted;
     }
     json_t **rows = calloc(all ? all : 1, sizeof(json_t *));

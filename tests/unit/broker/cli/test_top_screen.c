@@ -227,6 +227,24 @@ static void test_a_device_that_is_not_trusted_says_why(void **state) {
     end(&s);
 }
 
+static void test_what_80_columns_have_room_for(void **state) {
+    (void)state;
+    struct scene s;
+    begin(&s);
+    s.view.width = 80;
+    draw(&s);
+    int title = line_with(&s, "hash rate");
+    assert_true(title > 0);
+    assert_non_null(strstr(s.screen->lines[title].text, "USD/h"));
+    assert_non_null(strstr(s.screen->lines[title].text, "temp"));
+    assert_null(strstr(s.screen->lines[title].text, "since"));
+    assert_non_null(strstr(s.screen->lines[line_with(&s, "node-b/")].text, "0.36"));
+    s.view.width = 140;
+    draw(&s);
+    assert_true(line_with(&s, "since") > 0 && line_with(&s, "tokens/s") > 0);
+    end(&s);
+}
+
 static void test_devices_of_a_node_with_a_long_name_are_told_apart(void **state) {
     (void)state;
     struct scene s;
@@ -274,6 +292,7 @@ int main(void) {
         cmocka_unit_test(test_lists_and_the_end),
         cmocka_unit_test(test_the_price_that_decides),
         cmocka_unit_test(test_a_device_that_is_not_trusted_says_why),
+        cmocka_unit_test(test_what_80_columns_have_room_for),
         cmocka_unit_test(test_devices_of_a_node_with_a_long_name_are_told_apart),
         cmocka_unit_test(test_a_thousand_devices_in_one_picture),
     };
