@@ -42,6 +42,8 @@ static const char usage[] =
     "  join               join a site with a one-time token; see sluice-agent join --help\n"
     "  keygen             make the CURVE keys by which the broker knows this agent; prints the\n"
     "                     public key for the broker's file of allowed agents\n"
+    "  pool-pin           connect to a pool and print its key for pool.tls_pins; says on standard\n"
+    "                     error whether this system's authorities vouch for it\n"
     "\n"
     "SIGTERM or SIGINT halts the devices, stores what is finished and exits with 0; a second one\n"
     "leaves at once.\n";
@@ -111,7 +113,6 @@ static int parse_arguments(int argc, char **argv, struct arguments *arguments) {
         {"fake-devices", required_argument, NULL, 'f'},
         {"fake-gpus", required_argument, NULL, 'g'},
         {"version", no_argument, NULL, 'v'},
-        {"help", no_argument, NULL, 'h'},
         {0},
     };
     int c;
@@ -141,9 +142,6 @@ static int parse_arguments(int argc, char **argv, struct arguments *arguments) {
             break;
         case 'v':
             printf("sluice-agent %s\n", SLUICE_VERSION);
-            return 0;
-        case 'h':
-            fputs(usage, stdout);
             return 0;
         default:
             fputs(usage, stderr);
@@ -208,12 +206,26 @@ static int serve(struct sl_agent *agent) {
     return code;
 }
 
-int main(int argc, char **argv) {
-    if (argc > 1 && strcmp(argv[1], "keygen") == 0) {
-        return keygen(argc, argv);
+/* After a verb, too, and whatever else is there; join has a text of its own. */
+static bool asks_for_help(int argc, char **argv) {
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--help") == 0) {
+            return true;
+        }
     }
+    return false;
+}
+
+int main(int argc, char **argv) {
     if (argc > 1 && strcmp(argv[1], "join") == 0) {
         return sl_verb_join(argc, argv);
+    }
+    if (asks_for_help(argc, argv)) {
+        fputs(usage, stdout);
+        return 0;
+    }
+    if (argc > 1 && strcmp(argv[1], "keygen") == 0) {
+        return keygen(argc, argv);
     }
     if (argc > 1 && strcmp(argv[1], "pool-pin") == 0) {
         return sl_pool_pin_main(argc, argv);

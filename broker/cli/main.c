@@ -85,7 +85,8 @@ static const struct verb verbs[] = {
 static void usage(FILE *out) {
     fputs("Usage: sluice [--url URL] [--key-file FILE] [--json] VERB [ARGUMENTS]\n\n", out);
     for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {
-        fprintf(out, "  %s %s\n      %s\n", verbs[i].name, verbs[i].arguments, verbs[i].help);
+        fprintf(out, "  %s%s%s\n      %s\n", verbs[i].name, verbs[i].arguments[0] ? " " : "",
+                verbs[i].arguments, verbs[i].help);
     }
     fputs("\n"
           "  --url URL        the broker; else SLUICE_URL, else http://127.0.0.1:7680\n"
@@ -261,9 +262,12 @@ int main(int argc, char **argv) {
         fprintf(stderr, "sluice: there is no verb '%s'; see sluice --help\n", argv[1]);
         return 2;
     }
-    if (argc > 2 && (strcmp(argv[2], "--help") == 0 || strcmp(argv[2], "-h") == 0)) {
-        printf("usage: sluice %s %s\n    %s\n", verb->name, verb->arguments, verb->help);
-        return 0;
+    for (int i = 2; i < argc; i++) { /* after `batch show`, too */
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+            printf("usage: sluice %s%s%s\n    %s\n", verb->name, verb->arguments[0] ? " " : "",
+                   verb->arguments, verb->help);
+            return 0;
+        }
     }
     cli.verb = verb->name;
     cli.arguments = verb->arguments;

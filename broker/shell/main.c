@@ -59,13 +59,9 @@ struct options {
 /* -1: go on; else the exit code. */
 static int parse_options(int argc, char **argv, struct options *options) {
     static const struct option longs[] = {
-        {"config", required_argument, NULL, 'c'},
-        {"check-config", no_argument, NULL, 'k'},
-        {"print-config", no_argument, NULL, 'p'},
-        {"version", no_argument, NULL, 'v'},
-        {"help", no_argument, NULL, 'h'},
-        {"adopt-store", no_argument, NULL, 'a'},
-        {0},
+        {"config", required_argument, NULL, 'c'}, {"check-config", no_argument, NULL, 'k'},
+        {"print-config", no_argument, NULL, 'p'}, {"version", no_argument, NULL, 'v'},
+        {"adopt-store", no_argument, NULL, 'a'},  {0},
     };
     int c;
     while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
@@ -84,9 +80,6 @@ static int parse_options(int argc, char **argv, struct options *options) {
             break;
         case 'v':
             printf("sluice-broker %s\n", SLUICE_VERSION);
-            return 0;
-        case 'h':
-            fputs(usage, stdout);
             return 0;
         default:
             fputs(usage, stderr);
@@ -162,7 +155,21 @@ static int check_files(const struct sl_broker_config *config, char *path) {
     return 0;
 }
 
+/* After a verb, too, and whatever else is there. */
+static bool asks_for_help(int argc, char **argv) {
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--help") == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 int main(int argc, char **argv) {
+    if (asks_for_help(argc, argv)) {
+        fputs(usage, stdout);
+        return 0;
+    }
     if (argc > 1 && strcmp(argv[1], "keygen") == 0) {
         return sl_verb_keygen(argc, argv);
     }

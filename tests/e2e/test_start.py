@@ -105,6 +105,12 @@ class Configuration(unittest.TestCase):
         for program in ("sluice-broker", "sluice-agent", "sluice", "sluice-test-pool"):
             self.assertEqual(run(self.site.binary(program), "--help").returncode, 0)
             self.assertEqual(run(self.site.binary(program), "--no-such-option").returncode, 2)
+        for words in (("sluice-broker", "keygen"), ("sluice-broker", "backup"), ("sluice-broker", "restore"),
+                      ("sluice-agent", "keygen"), ("sluice-agent", "pool-pin"), ("sluice-agent", "tune"),
+                      ("sluice-agent", "join"), ("sluice", "batch", "show"), ("sluice", "agents", "enroll")):
+            asked = run(self.site.binary(words[0]), *words[1:], "--help")
+            self.assertEqual((asked.returncode, asked.stderr), (0, ""), words)
+            self.assertIn(f"{words[0]} {words[1]}", asked.stdout)
         for program in ("sluice-broker", "sluice-agent"):
             done = run(self.site.binary(program), "--config", "/nonexistent.yaml")
             self.assertNotEqual(done.returncode, 0)
