@@ -7,6 +7,7 @@ import tempfile
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from documents import Documents  # noqa: E402
 from tidy import Tidy  # noqa: E402
 
 HEAD = "/* SPDX-License-Identifier: Apache-2.0 */\n"
@@ -63,6 +64,33 @@ class Rules(unittest.TestCase):
         tidy = Tidy("/")
         tidy.check_top(["README.md", "broker/core/core.c", "scratch.py"])
         self.assertEqual(tidy.violations, ["scratch.py:1: top: nothing else belongs to the top of the tree"])
+
+    def judge(self, files):
+        with tempfile.TemporaryDirectory() as root:
+            for path, text in files.items():
+                os.makedirs(os.path.dirname(os.path.join(root, path)), exist_ok=True)
+                with open(os.path.join(root, path), "w", encoding="utf-8") as f:
+                    f.write(text)
+            return [violation.split(": document: ")[1] for violation in Documents(root).run()]
+
+    def test_usage_and_manual_speak_of_the_same(self):
+        files = {"broker/shell/main.c": 'static const char usage[] = "  --config FILE  --force";\n',
+                 "deploy/man/sluice-broker.8": ".It Fl -config Ar FILE\n.It Fl -old\n"}
+        self.assertEqual(self.judge(files), ["--force, of which broker/shell/main.c speaks, is not there",
+                                             "broker/shell/main.c does not speak of --old"])
+        files["deploy/man/sluice-broker.8"] = ".It Fl -config Ar FILE\n.Op Fl -force\n"
+        self.assertEqual(self.judge(files), [])
+
+    def test_verbs_of_sluice_are_described(self):
+        files = {"broker/cli/main.c": '    {"top", "[--once]", "live", f},\n    {"logs", "", "", g},\n',
+                 "deploy/man/sluice.1": ".It Cm top Op Fl -once\n", "docs/cli.md": "### top\n`--once` prints\n"}
+        self.assertEqual(self.judge(files), ["the verb logs is not there"] * 2)
+
+    def test_options_of_a_configuration_are_described(self):
+        files = {"agent/shell/config_pool.h": '{PREFIX "url",   \\\n SL_CONF_TEXT}, {PREFIX "user", SL_CONF_TEXT}\n',
+                 "docs/operating.md": "`pool.url`"}
+        self.assertEqual(len(self.judge(files)), 1)
+        self.assertIn("the option user", self.judge(files)[0])
 
     def test_clean_code_passes(self):
         text = ('#include "proto/base/error.h"\n#include <stdio.h>\n'

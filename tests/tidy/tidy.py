@@ -6,13 +6,15 @@
 
 Directions of includes (who may use whom), mutable variables at file scope, floats in money code,
 over-long files, functions, headers and lines, clocks read outside proto/base/clock.c, marks of
-unfinished work, a source without its unit test. An exception stands in the code beside its reason:
+unfinished work, a source without its unit test, options of which no document speaks (documents.py). An exception stands in the code beside its reason:
 `tidy: allow RULE (reason)` on the same line or the line before.
 """
 import os
 import re
 import subprocess
 import sys
+
+from documents import Documents
 
 FILE_MAX = 600
 FUNCTION_MAX = 70
@@ -254,7 +256,7 @@ class Tidy:
 def main():
     if len(sys.argv) != 2:
         sys.exit(__doc__)
-    violations = Tidy(sys.argv[1]).run()
+    violations = Tidy(sys.argv[1]).run() + Documents(sys.argv[1]).run()
     for violation in violations:
         print(violation)
     sys.exit(1 if violations else 0)
