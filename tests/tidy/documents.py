@@ -3,7 +3,8 @@
 
 Options and verbs in the usage texts of a program's sources stand in its manual, and the other way round; those of
 `sluice` in docs/, too. Each option of a configuration stands in a sample or in docs/, each of the policy document
-in policy.yaml. Judged by name only.
+in policy.yaml. Metrics stand in docs/api.md and the other way round; what the log warns of, in docs/operating.md. Judged by
+name only.
 """
 import glob
 import os
@@ -26,6 +27,8 @@ CONFIGURATIONS = [
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*[a-z]")
 ROW = re.compile(r'\{\s*(?:[A-Z]+ )?"([a-z0-9_.]+)",[\s\\]*SL_CONF_')
 VERB = re.compile(r'^ {4}\{"([a-z]+)",', re.M)
+METRIC = re.compile(r'\bsluice_[a-z_]*[a-z]\b')
+WARNING = re.compile(r'SL_LOG_(?:ERROR|WARN),\s*"([a-z_]+\.[a-z_.]+)"')
 STRING = re.compile(r'"((?:[^"\\\n]|\\.)*)"')
 
 
@@ -75,7 +78,24 @@ class Documents:
             if not re.search(r"\b" + name.split(".")[-1] + r"\b", text):
                 self.say(source, f"the option {name} stands in none of {', '.join(documents)}")
 
+    def check_metrics(self):
+        code = "\n".join(STRING.findall(self.read("broker/http/*.c")))
+        said, known = set(METRIC.findall(code)), set(METRIC.findall(self.read("docs/api.md")))
+        for name in sorted(said - known):
+            self.say("docs/api.md", f"the metric {name} is not there")
+        for name in sorted(known - said if code else ()):
+            self.say("docs/api.md", f"the broker has no metric {name}")
+
+    def check_log(self):
+        text = self.read("docs/operating.md")
+        code = "\n".join(self.read(f"{top}/*/*.c") for top in ("broker", "agent", "proto"))
+        for name in sorted(set(WARNING.findall(code))):
+            if f"`{name}`" not in text:
+                self.say("docs/operating.md", f"the log's warning {name} is not there")
+
     def run(self):
+        self.check_metrics()
+        self.check_log()
         for manual, sources in PROGRAMS:
             self.check_program(manual, sources)
         for source, documents in CONFIGURATIONS:

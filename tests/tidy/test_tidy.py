@@ -92,6 +92,14 @@ class Rules(unittest.TestCase):
         self.assertEqual(len(self.judge(files)), 1)
         self.assertIn("the option user", self.judge(files)[0])
 
+    def test_metrics_and_warnings_are_described(self):
+        files = {"broker/http/metrics.c": 'one(buf, "sluice_new_total", "counter"); put("sluice_old{mode=");\n',
+                 "agent/core/core.c": 'log(SL_LOG_WARN,\n    "message.odd", "x"); log(SL_LOG_INFO, "a.b", "x");\n',
+                 "docs/api.md": "`sluice_old{mode}` `sluice_gone`", "docs/operating.md": ""}
+        self.assertEqual(self.judge(files), ["the metric sluice_new_total is not there",
+                                             "the broker has no metric sluice_gone",
+                                             "the log's warning message.odd is not there"])
+
     def test_clean_code_passes(self):
         text = ('#include "proto/base/error.h"\n#include <stdio.h>\n'
                 "static const char *const names[] = {\"float\", 0};\n"
