@@ -129,11 +129,21 @@ int sl_join_config_load(const char *path, struct sl_buf *out, struct sl_error *e
                : SL_OK;
 }
 
-static int write_new(const char *path, mode_t mode, const struct sl_buf *text,
+/* Owner and mode stay as they were: root joins, and the agent's own user reads the file. */
+static int write_new(const char *path, const struct stat *like, const struct sl_buf *text,
                      struct sl_error *err) {
+    struct stat st;
     unlink(path); /* of a run that was cut off */
     SL_AUTO_FD int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd < 0 || fchmod(fd, mode) != 0) {
+    if (fd < 0 || fstat(fd, &st) != 0) {
+        return sl_fail_errno(err, "cannot write %s", path);
+    }
+    if ((st.st_uid != like->st_uid || st.st_gid != like->st_gid) &&
+        fchown(fd, like->st_uid, like->st_gid) != 0) {
+        return sl_fail_errno(err, "cannot write %s with its owner %u and group %u: join as root",
+                             path, (unsigned)like->st_uid, (unsigned)like->st_gid);
+    }
+    if (fchmod(fd, like->st_mode & 07777) != 0) {
         return sl_fail_errno(err, "cannot write %s", path);
     }
     size_t at = 0;
@@ -168,13 +178,15 @@ static int edit_file(const char *path, const char *node, const char *section, bo
     snprintf(fresh, sizeof fresh, "%s.join", path);
     int rc = sl_join_config_load(path, &text, err);
     rc = rc == -SL_NOTFOUND ? SL_OK : rc;
-    mode_t mode = stat(path, &st) == 0 ? st.st_mode & 07777 : 0644;
+    if (stat(path, &st) != 0) {
+        st = (struct stat){.st_mode = 0644, .st_uid = geteuid(), .st_gid = getegid()};
+    }
     if (rc == SL_OK) {
         sl_join_config_edit(text.data ? text.data : "", node, section, &edited);
         options = calloc(1, sizeof *options);
         rc = edited.failed || !options ? sl_fail(err, SL_NOMEM, "no memory") : SL_OK;
     }
-    rc = rc ? rc : write_new(fresh, mode, &edited, err);
+    rc = rc ? rc : write_new(fresh, &st, &edited, err);
     if (rc == SL_OK && sl_agent_options_read(fresh, options, err) != SL_OK) {
         rc = sl_wrap(err, "with its new broker section %s would not be good", path);
     }

@@ -91,11 +91,33 @@ static void what_would_not_be_good_is_not_written(void **state) {
     assert_int_equal(sl_join_config_load(path, &text, &err), -SL_NOTFOUND);
 }
 
+/* As operating.md has it: root:sluice-agent and 0640, and root joins. */
+static void the_agents_user_can_read_it_afterwards(void **state) {
+    (void)state;
+    char path[] = "/tmp/sluice-join-config-XXXXXX";
+    struct sl_error err;
+    struct stat st;
+    if (geteuid() != 0) {
+        skip();
+    }
+    int fd = mkstemp(path);
+    assert_true(fd >= 0 && close(fd) == 0);
+    write_text(path, "data_dir: /tmp/x\n");
+    assert_true(chown(path, 12345, 12346) == 0 && chmod(path, 0640) == 0);
+    assert_int_equal(sl_join_config_save(path, "n1", SECTION, &err), SL_OK);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_uid, 12345);
+    assert_int_equal(st.st_gid, 12346);
+    assert_int_equal(st.st_mode & 07777, 0640);
+    unlink(path);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(only_the_section_changes),
         cmocka_unit_test(facts_are_read),
         cmocka_unit_test(what_would_not_be_good_is_not_written),
+        cmocka_unit_test(the_agents_user_can_read_it_afterwards),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
