@@ -18,6 +18,8 @@ void sl_core_event_note(struct sl_broker_core *core, enum sl_severity severity, 
 void sl_core_health_heard(struct sl_broker_core *core, uint32_t dev,
                           const struct sl_msg_device *report);
 void sl_core_health_clear(struct sl_broker_core *core, uint32_t dev, const char *by);
+/* A person says of one that is trusted that it was repaired: quarantines count anew. */
+void sl_core_health_unmark(struct sl_broker_core *core, uint32_t dev, const char *by);
 /* Of the device's hardware; never NULL, empty: not known. */
 const char *sl_core_health_uuid(const struct sl_broker_core *core, uint32_t dev);
 /* Why it gets no work, where the cause is there in what its agent says now: then nobody can clear

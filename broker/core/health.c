@@ -373,6 +373,17 @@ void sl_core_health_clear(struct sl_broker_core *core, uint32_t dev, const char 
     }
 }
 
+void sl_core_health_unmark(struct sl_broker_core *core, uint32_t dev, const char *by) {
+    struct sl_core_health *h = core->fleet.health[dev];
+    if (h && h->rma && h->state == SL_HEALTH_OK) {
+        h->rma = false;
+        h->incidents = 0;
+        sl_core_event_note(core, SL_SEVERITY_INFO, "health.ok", SL_CORE_NONE, dev,
+                           "is not marked for repair any more: cleared by %s", by);
+        store(core, dev);
+    }
+}
+
 void sl_core_health_adopt(struct sl_broker_core *core, uint32_t dev, const char *uuid) {
     struct sl_core_fleet *fleet = &core->fleet;
     uint32_t old = uuid[0] ? sl_core_index_find(core, &core->devices_by_uuid, uuid) : SL_CORE_NONE;

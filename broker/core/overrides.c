@@ -118,12 +118,14 @@ static void lift(struct sl_broker_core *core, const struct sl_override_row *row)
     write_order(core, row);
 }
 
-/* Trust in a device, or in all of a node, as if nothing had happened; orders stay. */
+/* Trust in a device, or in all of a node, as if nothing had happened; orders stay. One that is
+ * trusted already loses its mark for repair: it was repaired. */
 static void clear_health(struct sl_broker_core *core, const struct sl_override_row *row) {
     for (uint32_t dev = 0; dev < core->fleet.count; dev++) {
         const char *node = core->nodes[core->fleet.node[dev]].name;
         if (strcmp(core->fleet.cold[dev].key, row->subject) == 0 ||
             strcmp(node, row->subject) == 0) {
+            sl_core_health_unmark(core, dev, row->actor);
             heal(core, dev, row->actor);
         }
     }

@@ -18,7 +18,9 @@ bool sl_view_health_get(const struct sl_broker_core *core, uint32_t index,
         .cause = (enum sl_figure)h->cause,
         .code = h->code,
         .text = h->text ? h->text : "",
-        .way_back = sl_health_way_back((enum sl_health_state)h->state),
+        .way_back = h->state == SL_HEALTH_OK && h->rma
+                        ? "marked for repair until `sluice health clear DEVICE`"
+                        : sl_health_way_back((enum sl_health_state)h->state),
         .since = {h->since_ms},
         .incidents = h->incidents,
         .rma = h->rma,

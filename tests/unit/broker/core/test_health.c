@@ -284,6 +284,19 @@ static void too_many_quarantines_are_a_case_for_repair(void **state) {
     world_hello_units(&w, "a", 9, 77, &device, 1, NULL, 0);
     give_xid(&w, &device, 79);
     assert_int_equal(world_view(&w, "a/0").health.incidents, 1);
+    assert_true(world_view(&w, "a/0").health.rma);
+    /* Trusting it again does not say that it was repaired; clearing it once more does. */
+    world_order(&w, "a/0", SL_OVERRIDE_CLEAR, SL_MODE_INVALID);
+    assert_true(world_view(&w, "a/0").health.rma);
+    assert_non_null(strstr(world_view(&w, "a/0").health.way_back, "marked for repair"));
+    world_order(&w, "a/0", SL_OVERRIDE_NONE, SL_MODE_INVALID); /* resumed: nothing was said */
+    assert_true(world_view(&w, "a/0").health.rma);
+    world_order(&w, "a/0", SL_OVERRIDE_CLEAR, SL_MODE_INVALID);
+    assert_false(world_view(&w, "a/0").health.rma);
+    assert_string_equal(world_view(&w, "a/0").health.way_back, "");
+    world_restart(&w);
+    assert_false(world_view(&w, "a/0").health.rma);
+    assert_int_equal(world_view(&w, "a/0").health.incidents, 0);
     world_fini(&w);
 }
 
