@@ -84,14 +84,16 @@ static void print_now(const json_t *device) {
     SL_AUTO_BUF struct sl_buf text = {0};
     const char *batch = sl_cli_text(device, "batch");
     const char *order = sl_cli_text(device, "override");
+    /* Nobody has told it anything yet: that is no safe mode. */
+    bool unproven = strcmp(sl_cli_text(device, "state"), "unproven") == 0;
     sl_buf_printf(&text, "It does: ");
     sl_cli_value(device, "mode", SL_CLI_TEXT, &text);
-    if (strcmp(sl_cli_text(device, "mode"), sl_cli_text(device, "wanted")) != 0) {
+    if (!unproven && strcmp(sl_cli_text(device, "mode"), sl_cli_text(device, "wanted")) != 0) {
         sl_buf_printf(&text, " (wanted: ");
         sl_cli_value(device, "wanted", SL_CLI_TEXT, &text);
         sl_buf_printf(&text, ")");
     }
-    if (json_is_true(sl_cli_find(device, "safe_mode"))) {
+    if (!unproven && json_is_true(sl_cli_find(device, "safe_mode"))) {
         sl_buf_printf(&text, " in its safe mode, without the broker");
     }
     if (strcmp(sl_cli_text(device, "mode"), "hash") == 0 && sl_cli_text(device, "pool")[0]) {
