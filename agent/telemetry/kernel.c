@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What the kernel shows in files: which driver serves a device, its readings, and the thread that
- * takes them. RAPL counts for a CPU device that was not split. */
+ * What the kernel shows in files: which driver serves a device, its readings, and the threads that
+ * take them. RAPL counts for a CPU device that was not split. */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "agent/device/power.h"
 #include "agent/telemetry/source.h"
+#include "proto/base/log.h"
 #include "proto/base/text.h"
 #include "proto/base/thread.h"
 
@@ -119,35 +121,67 @@ static void read_rapl(struct sl_power *power, struct sl_mono now, struct sl_msg_
     }
 }
 
-static void read_all(struct sl_hub *hub, struct sl_kernel_device *devices, struct sl_power *power,
-                     bool has_power) {
-    for (uint32_t i = 0; i < hub->count && !atomic_load(&hub->closing); i++) {
+/* A GPU that is read by a thread of its own: files of one whose firmware is sick may answer after
+ * seconds or never, and the others of the machine are not to wait for that. */
+struct watch {
+    struct sl_hub *hub;
+    uint32_t index;
+    struct sl_kernel_device device;
+};
+
+static void *watch_main(void *arg) {
+    struct watch *watch = arg;
+    struct sl_hub *hub = watch->hub;
+    sl_thread_name("gpu sensors");
+    do {
         struct sl_mono now = sl_clock_mono();
         struct sl_msg_telemetry reading;
-        if (devices[i].source != SL_TELEMETRY_NONE) {
-            sl_kernel_read(&devices[i], now, &reading);
-            sl_hub_publish(hub, i, now, &reading);
-        } else if (has_power && hub->slots[i].info.is_cpu && !hub->slots[i].info.place.part) {
-            read_rapl(power, now, &reading);
-            sl_hub_publish(hub, i, now, &reading);
+        sl_kernel_read(&watch->device, now, &reading);
+        sl_hub_publish(hub, watch->index, now, &reading);
+    } while (sl_hub_sleep(hub, hub->interval_ms));
+    free(watch);
+    sl_hub_release(hub);
+    return NULL;
+}
+
+static void watch_gpu(struct sl_hub *hub, uint32_t index) {
+    struct watch *watch = calloc(1, sizeof *watch);
+    if (watch &&
+        sl_kernel_find(hub->root, &hub->slots[index].info, &watch->device) != SL_TELEMETRY_NONE) {
+        watch->hub = hub;
+        watch->index = index;
+        if (sl_hub_thread(hub, watch_main, watch)) {
+            return;
         }
+        sl_log(SL_LOG_ERROR, "telemetry.thread", "device=%s no thread to read its sensors",
+               hub->slots[index].info.key);
     }
+    free(watch);
+}
+
+static bool is_whole_cpu(const struct sl_device_info *info) {
+    return info->is_cpu && !info->place.part;
 }
 
 void *sl_kernel_main(void *arg) {
     struct sl_hub *hub = arg;
     struct sl_power power;
-    struct sl_kernel_device devices[SL_TELEMETRY_DEVICES_MAX];
     bool any = false;
     sl_thread_name("telemetry");
     bool has_power = sl_power_open(&power, hub->root, sl_clock_mono());
     for (uint32_t i = 0; i < hub->count; i++) {
-        bool rapl = has_power && hub->slots[i].info.is_cpu && !hub->slots[i].info.place.part;
-        any = sl_kernel_find(hub->root, &hub->slots[i].info, &devices[i]) != SL_TELEMETRY_NONE ||
-              rapl || any;
+        watch_gpu(hub, i);
+        any = any || is_whole_cpu(&hub->slots[i].info);
     }
-    while (any) {
-        read_all(hub, devices, &power, has_power);
+    while (any && has_power) {
+        for (uint32_t i = 0; i < hub->count; i++) {
+            struct sl_mono now = sl_clock_mono();
+            struct sl_msg_telemetry reading;
+            if (is_whole_cpu(&hub->slots[i].info)) {
+                read_rapl(&power, now, &reading);
+                sl_hub_publish(hub, i, now, &reading);
+            }
+        }
         if (!sl_hub_sleep(hub, hub->interval_ms)) {
             break;
         }

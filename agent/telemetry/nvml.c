@@ -71,17 +71,10 @@ void sl_nvml_release(struct nvml *n) {
 }
 
 bool sl_nvml_thread(struct nvml *n, void *(*thread_main)(void *), void *arg) {
-    pthread_t thread;
-    pthread_attr_t attr;
     atomic_fetch_add(&n->users, 1);
-    atomic_fetch_add(&n->hub->references, 1);
-    atomic_fetch_add(&n->hub->running, 1);
-    pthread_attr_init(&attr);
-    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    bool started = pthread_create(&thread, &attr, thread_main, arg) == 0;
-    pthread_attr_destroy(&attr);
+    bool started = sl_hub_thread(n->hub, thread_main, arg);
     if (!started) {
-        sl_nvml_release(n);
+        atomic_fetch_sub(&n->users, 1); /* not the last: whoever asked is one */
     }
     return started;
 }

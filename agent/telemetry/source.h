@@ -47,6 +47,9 @@ struct sl_hub {
 };
 
 void sl_hub_release(struct sl_hub *hub);
+/* One more thread, detached, with a reference of its own: it may never come back. `arg` is not
+ * freed. False: there is none. */
+bool sl_hub_thread(struct sl_hub *hub, void *(*thread_main)(void *), void *arg);
 /* Sleeps for a time; false: the hub is closing. */
 bool sl_hub_sleep(struct sl_hub *hub, int64_t ms);
 /* A reading of a device at `now`; takes what cannot be true out of it. */
@@ -81,7 +84,7 @@ struct sl_sysfs_heat {
 void sl_sysfs_temperatures(const char *hwmon, const struct sl_sysfs_heat *heat, size_t count,
                            struct sl_msg_telemetry *out);
 
-/* ---- kernel.c: one thread reads all that the kernel shows in files ---- */
+/* ---- kernel.c: what the kernel shows in files, with a thread for each GPU ---- */
 
 /* What is remembered of a device between two readings. */
 struct sl_kernel_device {

@@ -41,6 +41,21 @@ void sl_hub_release(struct sl_hub *hub) {
     drop(hub);
 }
 
+bool sl_hub_thread(struct sl_hub *hub, void *(*thread_main)(void *), void *arg) {
+    pthread_t thread;
+    pthread_attr_t attr;
+    atomic_fetch_add(&hub->references, 1);
+    atomic_fetch_add(&hub->running, 1);
+    pthread_attr_init(&attr);
+    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    bool started = pthread_create(&thread, &attr, thread_main, arg) == 0;
+    pthread_attr_destroy(&attr);
+    if (!started) {
+        sl_hub_release(hub);
+    }
+    return started;
+}
+
 bool sl_hub_sleep(struct sl_hub *hub, int64_t ms) {
     char nothing = 0;
     return sl_mailbox_take_wait(hub->wake, ms * SL_NS_PER_MS, &nothing) == -SL_TIMEOUT;

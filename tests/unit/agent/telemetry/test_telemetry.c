@@ -3,6 +3,9 @@
  * beside NVML. */
 #include "tests/unit/agent/telemetry/sensors.h"
 
+#include <fcntl.h>
+#include <sys/fanotify.h>
+
 #include "agent/telemetry/source.h"
 
 static struct sl_hub *bare_hub(void) {
@@ -154,6 +157,53 @@ static void switched_off_there_is_nothing(void **state) {
     assert_null(s.telemetry);
 }
 
+/* Whoever opens the file waits until the listener, who never answers, is closed. -1: not allowed to
+ * this user, or by this kernel. */
+static int hang_at(const struct tree *t, const char *path) {
+    char full[512];
+    tree_path(t, path, full);
+    int listener = fanotify_init(FAN_CLASS_CONTENT | FAN_CLOEXEC, O_RDONLY | O_CLOEXEC);
+    if (listener >= 0 &&
+        fanotify_mark(listener, FAN_MARK_ADD, FAN_OPEN_PERM, AT_FDCWD, full) != 0) {
+        close(listener);
+        listener = -1;
+    }
+    return listener;
+}
+
+#define AMD "bus/pci/devices/0000:03:00.0/hwmon/hwmon5/temp2_input"
+#define OTHER "bus/pci/devices/0000:09:00.0/hwmon/hwmon4/temp1_input"
+
+static void files_of_one_gpu_that_hang_cost_only_that_gpu(void **state) {
+    struct sensors s;
+    sensors_init(&s, state);
+    tree_lay(s.tree, "amdgpu");
+    tree_lay(s.tree, "rx580");
+    assert_true(sl_pci_parse("0000:03:00.0", &s.infos[0].place.pci));
+    assert_true(sl_pci_parse("0000:09:00.0", &s.infos[1].place.pci));
+    sensors_open(&s, "", 200);
+    SENSORS_WAIT(&s, VALUE(&s, SL_FIG_TEMP_JUNCTION_MC) == 78000);
+    int listener = hang_at(s.tree, AMD);
+    if (listener < 0) {
+        sensors_close(&s);
+        skip();
+    }
+    SENSORS_WAIT(&s, strstr(s.now.note, "amdgpu has not answered for"));
+    assert_false(HAS(&s, SL_FIG_POWER_MW));
+    for (int mc = 45000; mc <= 47000; mc += 1000) { /* the other goes on */
+        char text[16];
+        snprintf(text, sizeof text, "%d\n", mc);
+        tree_write(s.tree, OTHER, text);
+        for (int i = 0; i < 4000 && sensors_get(&s, 1)->figures[SL_FIG_TEMP_MC] != mc; i++) {
+            usleep(2500);
+        }
+        assert_int_equal(VALUE(&s, SL_FIG_TEMP_MC), mc);
+    }
+    close(listener);
+    SENSORS_WAIT(&s, VALUE(&s, SL_FIG_TEMP_JUNCTION_MC) == 78000);
+    sensors_close(&s);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(spans_last_without_a_break),
@@ -162,6 +212,7 @@ int main(void) {
         TREE_TEST(a_cpu_has_rapl_and_a_part_of_it_nothing),
         TREE_TEST(sources_of_two_makers_stand_side_by_side),
         TREE_TEST(switched_off_there_is_nothing),
+        TREE_TEST(files_of_one_gpu_that_hang_cost_only_that_gpu),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
