@@ -166,7 +166,17 @@ static void draw_site(const struct sl_top_data *data, const struct sl_top_view *
     put(screen, view->width, SL_TOP_PLAIN, queue.data);
 }
 
-static void draw_tabs(const struct sl_top_view *view, struct sl_top_screen *screen) {
+/* Of a large site the list, and what is looked for in it, is a part: that is said. */
+static void append_part(struct sl_buf *line, const json_t *devices) {
+    json_int_t total = json_integer_value(sl_cli_find(devices, "total"));
+    size_t shown = json_array_size(sl_cli_find(devices, "devices"));
+    if (total > (json_int_t)shown) {
+        sl_buf_printf(line, "   the first %zu of %lld", shown, (long long)total);
+    }
+}
+
+static void draw_tabs(const struct sl_top_data *data, const struct sl_top_view *view,
+                      struct sl_top_screen *screen) {
     static const char *const names[SL_TOP_TABS] = {"devices", "nodes", "queue", "events"};
     static const char *const sorts[SL_TOP_SORTS] = {"name", "earning", "mode"};
     SL_AUTO_BUF struct sl_buf line = {0};
@@ -176,6 +186,7 @@ static void draw_tabs(const struct sl_top_view *view, struct sl_top_screen *scre
     }
     if (view->tab == SL_TOP_DEVICES) {
         sl_buf_printf(&line, "   by %s", sorts[view->sort]);
+        append_part(&line, data->devices);
     }
     if (view->finding || view->find[0]) {
         sl_buf_printf(&line, "   find: %s%s", view->find, view->finding ? "_" : "");
@@ -477,7 +488,7 @@ void sl_top_draw(const struct sl_top_data *data, struct sl_top_view *view,
     ret_screen->count = 0;
     draw_title(data, view, ret_screen);
     draw_site(data, view, ret_screen);
-    draw_tabs(view, ret_screen);
+    draw_tabs(data, view, ret_screen);
     draw_list(data, view, ret_screen);
     if (view->height) {
         while (ret_screen->count + 1 < view->height && ret_screen->count < SL_TOP_LINES_MAX - 1) {

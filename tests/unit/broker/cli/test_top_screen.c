@@ -281,6 +281,10 @@ static void test_a_thousand_devices_in_one_picture(void **state) {
     draw(&s);
     assert_true(line_with(&s, "n/last") > 0);
     assert_true(s.screen->count > 1000);
+    assert_int_equal(line_with(&s, "the first"), -1);
+    json_object_set_new(s.data.devices, "total", json_integer(100000));
+    draw(&s);
+    assert_true(line_with(&s, "the first 1000 of 100000") > 0);
     end(&s);
 }
 
