@@ -15,7 +15,9 @@ struct in {
     const uint8_t *end;
 };
 
-/* Most of them have one byte. Over 64 bits: refused. */
+/* Most of them have one byte. Over 64 bits: refused. So is one that ends in zeros, which nobody
+ * writes: protobuf-c reads no tag or length beyond five bytes, and what is kept of a device as it
+ * came must be readable by both. */
 static bool read_varint(struct in *in, uint64_t *ret_value) {
     if (in->at < in->end && *in->at < 0x80) {
         *ret_value = *in->at++;
@@ -24,7 +26,7 @@ static bool read_varint(struct in *in, uint64_t *ret_value) {
     uint64_t value = 0;
     for (unsigned shift = 0; shift < 70 && in->at < in->end; shift += 7) {
         uint8_t byte = *in->at++;
-        if (shift == 63 && byte > 1) {
+        if ((shift == 63 && byte > 1) || (shift > 0 && byte == 0)) {
             return false;
         }
         value |= (uint64_t)(byte & 0x7F) << shift;
