@@ -33,7 +33,8 @@ void sl_core_agents_destroy(struct sl_broker_core *core) {
     free(core->agents->agents);
     free(core->agents->tokens);
     free(core->agents->retired);
-    free(core->agents->keys);
+    free(core->agents->keys.at);
+    free(core->agents->ids.at);
     free(core->agents);
 }
 
@@ -43,47 +44,71 @@ static int compare_keys(const void *a, const void *b) {
     return strcmp(((const struct sl_core_key *)a)->key, ((const struct sl_core_key *)b)->key);
 }
 
-static void put_key(struct sl_core_agents *all, const char *key, uint32_t agent) {
+static void put_key(struct sl_core_key_list *list, const char *key, uint32_t agent) {
     if (key[0] == '\0') {
         return;
     }
-    sl_core_grow(&all->keys, all->key_count, &all->key_cap, sizeof *all->keys);
-    struct sl_core_key *at = &all->keys[all->key_count++];
+    sl_core_grow(&list->at, list->count, &list->cap, sizeof *list->at);
+    struct sl_core_key *at = &list->at[list->count++];
     sl_text_copy(at->key, sizeof at->key, key);
     at->agent = agent;
 }
 
-static void index_keys(struct sl_broker_core *core) {
-    struct sl_core_agents *all = core->agents;
-    all->key_count = 0;
-    for (uint32_t i = 0; i < all->retired_count; i++) {
-        put_key(all, all->retired[i].key, SL_CORE_NONE);
+/* Of a list that is sorted: a start puts thousands. */
+static void put_in_place(struct sl_core_key_list *list, const char *key, uint32_t agent) {
+    put_key(list, key, agent);
+    if (key[0] == '\0') {
+        return;
     }
-    for (uint32_t i = 0; i < all->agent_count; i++) {
-        put_key(all, all->agents[i].row.key, i);
-        put_key(all, all->agents[i].row.key_before, i);
+    struct sl_core_key last = list->at[list->count - 1];
+    uint32_t from = 0;
+    uint32_t to = list->count - 1;
+    while (from < to) {
+        uint32_t middle = from + (to - from) / 2;
+        bool before = compare_keys(&list->at[middle], &last) < 0;
+        from = before ? middle + 1 : from;
+        to = before ? to : middle;
     }
-    if (all->key_count) {
-        qsort(all->keys, all->key_count, sizeof *all->keys, compare_keys);
+    memmove(&list->at[from + 1], &list->at[from], (list->count - 1 - from) * sizeof last);
+    list->at[from] = last;
+}
+
+static void sort_keys(struct sl_core_key_list *list) {
+    if (list->count) {
+        qsort(list->at, list->count, sizeof *list->at, compare_keys);
     }
 }
 
-static const struct sl_core_key *key_find(const struct sl_broker_core *core, const char *key) {
-    const struct sl_core_agents *all = core->agents;
+static void index_keys(struct sl_broker_core *core) {
+    struct sl_core_agents *all = core->agents;
+    all->keys.count = all->ids.count = 0;
+    for (uint32_t i = 0; i < all->retired_count; i++) {
+        put_key(&all->keys, all->retired[i].key, SL_CORE_NONE);
+    }
+    for (uint32_t i = 0; i < all->agent_count; i++) {
+        put_key(&all->keys, all->agents[i].row.key, i);
+        put_key(&all->keys, all->agents[i].row.key_before, i);
+        put_key(&all->ids, all->agents[i].row.id, i);
+    }
+    sort_keys(&all->keys);
+    sort_keys(&all->ids);
+}
+
+static const struct sl_core_key *key_find(const struct sl_core_key_list *list, const char *key) {
     struct sl_core_key wanted = {.agent = 0};
-    if (all->key_count == 0 || !sl_text_copy(wanted.key, sizeof wanted.key, key)) {
+    if (list->count == 0 || !sl_text_copy(wanted.key, sizeof wanted.key, key)) {
         return NULL;
     }
-    return bsearch(&wanted, all->keys, all->key_count, sizeof wanted, compare_keys);
+    return bsearch(&wanted, list->at, list->count, sizeof wanted, compare_keys);
 }
 
 uint32_t sl_core_agent_by_key(const struct sl_broker_core *core, const char *key) {
-    const struct sl_core_key *found = key_find(core, key);
+    const struct sl_core_key *found = key_find(&core->agents->keys, key);
     return found ? found->agent : SL_CORE_NONE;
 }
 
 bool sl_core_agent_heard(const struct sl_broker_core *core, const char *key) {
-    const struct sl_core_key *found = key_find(core, key);
+    const struct sl_core_key *found = key_find(&core->agents->keys, key);
     if (!found || SL_MUTANT(revoked_still_heard)) {
         return true;
     }
@@ -103,12 +128,8 @@ uint32_t sl_core_node_of_peer(const struct sl_broker_core *core, const char *key
 /* ---- names ---- */
 
 static uint32_t agent_by_id(const struct sl_broker_core *core, const char *id) {
-    for (uint32_t i = 0; i < core->agents->agent_count; i++) {
-        if (strcmp(core->agents->agents[i].row.id, id) == 0) {
-            return i;
-        }
-    }
-    return SL_CORE_NONE;
+    const struct sl_core_key *found = key_find(&core->agents->ids, id);
+    return found ? found->agent : SL_CORE_NONE;
 }
 
 static bool holds_name(const struct sl_agent_row *row, const char *name) {
@@ -474,8 +495,10 @@ int sl_broker_core_restore_agent(struct sl_broker_core *core, const struct sl_ag
     if (agent_by_id(core, row->id) != SL_CORE_NONE) {
         return -SL_EXISTS;
     }
-    sl_core_agent_add(core, row);
-    index_keys(core);
+    uint32_t agent = sl_core_agent_add(core, row);
+    put_in_place(&core->agents->keys, row->key, agent);
+    put_in_place(&core->agents->keys, row->key_before, agent);
+    put_in_place(&core->agents->ids, row->id, agent);
     return SL_OK;
 }
 
@@ -486,20 +509,21 @@ int sl_broker_core_restore_retired(struct sl_broker_core *core, const struct sl_
     }
     sl_core_grow(&all->retired, all->retired_count, &all->retired_cap, sizeof *all->retired);
     all->retired[all->retired_count++] = *row;
-    index_keys(core);
+    put_in_place(&all->keys, row->key, SL_CORE_NONE);
     return SL_OK;
 }
 
 void sl_broker_core_admission(const struct sl_broker_core *core,
                               struct sl_link_admission *ret_admission) {
     const struct sl_core_agents *all = core->agents;
-    char(*admitted)[SL_LINK_KEY_MAX] = sl_core_calloc(all->key_count, sizeof *admitted);
-    char(*refused)[SL_LINK_KEY_MAX] = sl_core_calloc(all->key_count, sizeof *refused);
+    char(*admitted)[SL_LINK_KEY_MAX] = sl_core_calloc(all->keys.count, sizeof *admitted);
+    char(*refused)[SL_LINK_KEY_MAX] = sl_core_calloc(all->keys.count, sizeof *refused);
     size_t in = 0;
     size_t out = 0;
-    for (uint32_t i = 0; i < all->key_count; i++) {
-        bool heard = sl_core_agent_heard(core, all->keys[i].key);
-        sl_text_copy(heard ? admitted[in++] : refused[out++], SL_LINK_KEY_MAX, all->keys[i].key);
+    for (uint32_t i = 0; i < all->keys.count; i++) {
+        const char *key = all->keys.at[i].key;
+        bool heard = sl_core_agent_heard(core, key);
+        sl_text_copy(heard ? admitted[in++] : refused[out++], SL_LINK_KEY_MAX, key);
     }
     *ret_admission = (struct sl_link_admission){in, out, admitted, refused};
 }
@@ -526,17 +550,17 @@ static void view_row(const struct sl_broker_core *core, struct sl_now now,
     view->decided = row->decided;
 }
 
-bool sl_view_agent_get(const struct sl_broker_core *core, struct sl_now now, uint32_t index,
-                       struct sl_view_agent *ret_view) {
+bool sl_view_agent_next(const struct sl_broker_core *core, struct sl_now now, uint32_t *cursor,
+                        struct sl_view_agent *ret_view) {
+    const struct sl_core_agents *all = core->agents;
     memset(ret_view, 0, sizeof *ret_view);
-    if (index < core->agents->agent_count) {
-        view_row(core, now, &core->agents->agents[index].row, ret_view);
+    if (*cursor < all->agent_count) {
+        view_row(core, now, &all->agents[(*cursor)++].row, ret_view);
         return true;
     }
-    index -= core->agents->agent_count;
-    for (uint32_t i = 0; i < core->node_count; i++) {
-        const struct sl_core_node *node = &core->nodes[i];
-        if (agent_by_id(core, node->key) != SL_CORE_NONE || index-- != 0) {
+    while (*cursor - all->agent_count < core->node_count) {
+        const struct sl_core_node *node = &core->nodes[(*cursor)++ - all->agent_count];
+        if (agent_by_id(core, node->key) != SL_CORE_NONE) {
             continue;
         }
         struct sl_agent_row row = {.state = SL_AGENT_APPROVED};

@@ -22,9 +22,14 @@ struct sl_core_token {
     struct sl_mono end; /* besides row.expires */
 };
 
-struct sl_core_key { /* every key that is or was an agent's */
+struct sl_core_key {
     char key[SL_NODE_KEY_MAX];
     uint32_t agent; /* SL_CORE_NONE: a retired one */
+};
+
+struct sl_core_key_list {   /* sorted by key */
+    struct sl_core_key *at; /* [count] */
+    uint32_t count, cap;
 };
 
 struct sl_core_agents {
@@ -34,8 +39,8 @@ struct sl_core_agents {
     uint32_t token_count, token_cap;
     struct sl_retired_row *retired; /* [retired_count] */
     uint32_t retired_count, retired_cap;
-    struct sl_core_key *keys; /* [key_count] sorted by key */
-    uint32_t key_count, key_cap;
+    struct sl_core_key_list keys; /* every one that is or was an agent's */
+    struct sl_core_key_list ids;  /* identities */
     struct sl_core_refusals refusals;
     uint64_t foreign;
     struct sl_mono foreign_logged;
@@ -121,9 +126,9 @@ struct sl_view_agent {
     struct sl_wall joined, decided;
     char actor[SL_ID_MAX];
 };
-/* False past the end. */
-bool sl_view_agent_get(const struct sl_broker_core *core, struct sl_now now, uint32_t index,
-                       struct sl_view_agent *ret_view);
+/* The one at or behind *cursor, which begins at 0 and goes on with it. False past the end. */
+bool sl_view_agent_next(const struct sl_broker_core *core, struct sl_now now, uint32_t *cursor,
+                        struct sl_view_agent *ret_view);
 struct sl_view_token {
     char id[SL_ID_MAX];
     char name[SL_MSG_NAME_MAX];

@@ -34,7 +34,8 @@ void sl_view_agents_json(struct sl_json *json, const struct sl_broker_core *core
     struct sl_view_token token;
     sl_json_open(json, NULL, '{');
     sl_json_open(json, "agents", '[');
-    for (uint32_t i = 0; sl_view_agent_get(core, now, i, &agent); i++) {
+    uint32_t cursor = 0;
+    while (sl_view_agent_next(core, now, &cursor, &agent)) {
         write_agent(json, &agent);
     }
     sl_json_close(json, ']');

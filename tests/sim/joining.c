@@ -230,8 +230,8 @@ void sim_joining_check(struct sim *sim, bool restored) {
     }
     name_of(j, name, sizeof name);
     const char *state = "none";
-    for (uint32_t i = 0;
-         sl_view_agent_get(sim->broker.core, sim_host_now(sim, SIM_BROKER), i, &view); i++) {
+    uint32_t cursor = 0;
+    while (sl_view_agent_next(sim->broker.core, sim_host_now(sim, SIM_BROKER), &cursor, &view)) {
         state = strcmp(view.name, name) == 0 ? view.state : state;
     }
     bool stands = j->revoked    ? strcmp(state, "revoked") == 0

@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "tests/unit/broker/core/joining.h"
 
@@ -131,6 +132,12 @@ static void test_revocation_before_its_commit(void **state) {
     world_fini(&w);
 }
 
+/* The first one that is listed. */
+static bool first_listed(const struct world *w, struct sl_view_agent *view) {
+    uint32_t cursor = 0;
+    return sl_view_agent_next(w->core, w->now, &cursor, view);
+}
+
 static void test_an_agent_of_the_file_can_be_revoked(void **state) {
     (void)state;
     struct world w;
@@ -138,16 +145,17 @@ static void test_an_agent_of_the_file_can_be_revoked(void **state) {
     world_join(&w, KEY_B, 1);
     assert_int_equal(admission(&w, KEY_B), 0);
     struct sl_view_agent view;
-    assert_true(sl_view_agent_get(w.core, w.now, 0, &view));
+    assert_true(first_listed(&w, &view));
     assert_string_equal(view.state, "static");
     assert_int_equal(joining_order(&w, SL_AGENT_APPROVE, KEY_B, 0, 0), -SL_NOTFOUND);
     assert_int_equal(joining_order(&w, SL_AGENT_REVOKE, "BBBBBB", 0, 0), SL_OK);
     assert_int_equal(admission(&w, KEY_B), -1);
     assert_int_equal(joining_order(&w, SL_AGENT_REVOKE, "nobody", 0, 0), -SL_NOTFOUND);
-    assert_true(sl_view_agent_get(w.core, w.now, 0, &view));
+    assert_true(first_listed(&w, &view));
     assert_string_equal(view.state, "revoked");
     assert_int_equal(view.devices, 1);
-    assert_false(sl_view_agent_get(w.core, w.now, 1, &view));
+    uint32_t cursor = 1;
+    assert_false(sl_view_agent_next(w.core, w.now, &cursor, &view));
     world_fini(&w);
 }
 
@@ -164,7 +172,7 @@ static void test_a_refused_order_leaves_a_node_of_the_file(void **state) {
     hello.hello.boot_id = 8;
     world_msg(&w, KEY_B, 1 + 'B', 0, &hello);
     assert_int_equal(joining_order(&w, SL_AGENT_ROTATE, "n2", MINUTE, 0), -SL_UNSUPPORTED);
-    assert_true(sl_view_agent_get(w.core, w.now, 0, &view));
+    assert_true(first_listed(&w, &view));
     assert_string_equal(view.state, "static");
     assert_int_equal(w.store->agent_count, 0);
     assert_true(joining_hello(&w, KEY_B, "n2", KEY_B, 9, 1) != 0);
@@ -337,12 +345,52 @@ static void test_damaged_rows(void **state) {
     world_fini(&w);
 }
 
+/* Thousands that joined beside thousands of the file: a start and a list take no square of them. */
+static void test_a_large_site_is_listed_in_no_time(void **state) {
+    (void)state;
+    enum { JOINED = 5000, OF_FILE = 5000 };
+    struct world w;
+    struct sl_view_agent view;
+    start(&w);
+    clock_t began = clock();
+    for (unsigned i = 0; i < JOINED; i++) {
+        struct sl_agent_row row = {.state = SL_AGENT_APPROVED};
+        snprintf(row.id, sizeof row.id, "%040u", i * 2654435761U); /* in no order */
+        snprintf(row.key, sizeof row.key, "%040u", i * 2654435761U);
+        snprintf(row.name, sizeof row.name, "joined-%u", i);
+        assert_int_equal(sl_broker_core_restore_agent(w.core, &row), SL_OK);
+        assert_int_equal(sl_broker_core_restore_agent(w.core, &row), -SL_EXISTS);
+        struct sl_retired_row retired = {0};
+        snprintf(retired.key, sizeof retired.key, "r%039u", i * 2654435761U);
+        assert_int_equal(sl_broker_core_restore_retired(w.core, &retired), SL_OK);
+    }
+    for (unsigned i = 0; i < OF_FILE; i++) {
+        char key[SL_NODE_KEY_MAX];
+        snprintf(key, sizeof key, "f%039u", i);
+        sl_core_node_add(w.core, key, key + 30);
+    }
+    uint32_t cursor = 0;
+    uint32_t joined = 0;
+    uint32_t of_file = 0;
+    while (sl_view_agent_next(w.core, w.now, &cursor, &view)) {
+        assert_true(sl_core_agent_heard(w.core, view.key));
+        joined += strcmp(view.state, "approved") == 0;
+        of_file += strcmp(view.state, "static") == 0;
+    }
+    assert_int_equal(joined, JOINED);
+    assert_int_equal(of_file, OF_FILE);
+    assert_false(sl_core_agent_heard(w.core, "r000000000000000000000000000000000000000"));
+    assert_true((clock() - began) / CLOCKS_PER_SEC < 10); /* it was minutes */
+    world_fini(&w);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_names_are_bound_to_keys),
         cmocka_unit_test(test_revoked_is_heard_no_more),
         cmocka_unit_test(test_revocation_before_its_commit),
         cmocka_unit_test(test_an_agent_of_the_file_can_be_revoked),
+        cmocka_unit_test(test_a_large_site_is_listed_in_no_time),
         cmocka_unit_test(test_a_refused_order_leaves_a_node_of_the_file),
         cmocka_unit_test(test_reject_and_approve_after_all),
         cmocka_unit_test(test_a_node_speaks_for_its_own_only),

@@ -83,12 +83,12 @@ bool sl_view_power_device_get(const struct sl_broker_core *core, struct sl_now n
     return index == 0;
 }
 
-bool sl_view_agent_get(const struct sl_broker_core *core, struct sl_now now, uint32_t index,
-                       struct sl_view_agent *ret_view) {
+bool sl_view_agent_next(const struct sl_broker_core *core, struct sl_now now, uint32_t *cursor,
+                        struct sl_view_agent *ret_view) {
     (void)core;
     (void)now;
     *ret_view = (struct sl_view_agent){.name = "n1", .state = "approved", .session = "live"};
-    return index == 0;
+    return (*cursor)++ == 0;
 }
 bool sl_view_token_get(const struct sl_broker_core *core, struct sl_now now, uint32_t index,
                        struct sl_view_token *ret_view) {

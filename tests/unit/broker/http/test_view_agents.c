@@ -12,10 +12,11 @@
 #include "broker/core/agents.h"
 #include "broker/http/views.h"
 
-bool sl_view_agent_get(const struct sl_broker_core *core, struct sl_now now, uint32_t index,
-                       struct sl_view_agent *ret_view) {
+bool sl_view_agent_next(const struct sl_broker_core *core, struct sl_now now, uint32_t *cursor,
+                        struct sl_view_agent *ret_view) {
     (void)core;
     (void)now;
+    uint32_t index = (*cursor)++;
     *ret_view = (struct sl_view_agent){
         .name = "n1", .key = "K2", .id = "K1", .state = "approved", .session = "live"};
     if (index == 1) {
