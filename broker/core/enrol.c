@@ -104,6 +104,12 @@ void sl_core_tokens_withdraw(struct sl_broker_core *core, const char *name) {
     }
 }
 
+static void forget_token(struct sl_core_agents *all, uint32_t at) {
+    memmove(&all->tokens[at], &all->tokens[at + 1],
+            (all->token_count - at - 1) * sizeof all->tokens[0]);
+    all->token_count--;
+}
+
 /* Forgets what nobody asks for any more; the store prunes by itself. */
 void sl_core_tokens_sweep(struct sl_broker_core *core) {
     struct sl_core_agents *all = core->agents;
@@ -122,9 +128,7 @@ void sl_core_tokens_sweep(struct sl_broker_core *core) {
             i++;
             continue;
         }
-        memmove(&all->tokens[i], &all->tokens[i + 1],
-                (all->token_count - i - 1) * sizeof all->tokens[0]);
-        all->token_count--;
+        forget_token(all, i);
     }
 }
 
@@ -276,6 +280,17 @@ void sl_core_tokens_start(struct sl_broker_core *core) {
     }
 }
 
+/* A busy week leaves more rows than are kept here: the oldest one that is closed goes, never one
+ * that somebody may still present. Rows rise by their creation, which tells how late it was. */
+static void make_room(struct sl_core_agents *all, struct sl_wall created) {
+    uint32_t at = 0;
+    while (at < all->token_count && all->tokens[at].row.used.ms == 0 &&
+           all->tokens[at].row.expires.ms > created.ms) {
+        at++;
+    }
+    forget_token(all, at < all->token_count ? at : 0);
+}
+
 int sl_broker_core_restore_enrolment(struct sl_broker_core *core,
                                      const struct sl_enrolment_row *row) {
     struct sl_core_agents *all = core->agents;
@@ -284,7 +299,7 @@ int sl_broker_core_restore_enrolment(struct sl_broker_core *core,
         return -SL_CORRUPT;
     }
     if (all->token_count >= TOKENS_MAX) {
-        return SL_OK;
+        make_room(all, row->created);
     }
     sl_core_grow(&all->tokens, all->token_count, &all->token_cap, sizeof *all->tokens);
     all->tokens[all->token_count++] = (struct sl_core_token){.row = *row};

@@ -179,6 +179,31 @@ static void test_view_and_sweep(void **state) {
     world_fini(&w);
 }
 
+/* More than are kept: what may still be presented outlives a restart, the newest and older ones. */
+static void test_a_busy_week_before_a_restart(void **state) {
+    (void)state;
+    struct world w;
+    struct sl_view_token view;
+    world_init(&w, NULL);
+    for (int i = 0; i < 1500; i++) {
+        bool open = i == 3 || i == 1499;
+        struct sl_enrolment_row row = {.created = {w.now.wall.ms - 30 * MINUTE + i}};
+        row.expires.ms = row.created.ms + (open || i % 2 ? 60 * MINUTE : 0); /* 0: withdrawn */
+        row.used.ms = open || i % 2 == 0 ? 0 : row.created.ms;
+        snprintf(row.id, sizeof row.id, "token_%d", i);
+        snprintf(row.name, sizeof row.name, "n%d", i);
+        memset(row.hash, i == 3 ? 3 : i == 1499 ? 9 : 1, sizeof row.hash);
+        assert_int_equal(sl_broker_core_restore_enrolment(w.core, &row), SL_OK);
+    }
+    assert_true(w.core->agents->token_count <= 512);
+    sl_core_tokens_start(w.core);
+    assert_true(sl_view_token_get(w.core, w.now, 1, &view));
+    assert_false(sl_view_token_get(w.core, w.now, 2, &view));
+    assert_int_equal(joining_present(&w, KEY_A, "n3", 3), SL_JOIN_WAITING);
+    assert_int_equal(joining_present(&w, KEY_B, "n1499", 9), SL_JOIN_WAITING);
+    world_fini(&w);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_token_lets_one_key_in_for_approval),
@@ -188,6 +213,7 @@ int main(void) {
         cmocka_unit_test(test_crashes),
         cmocka_unit_test(test_approval_by_policy),
         cmocka_unit_test(test_view_and_sweep),
+        cmocka_unit_test(test_a_busy_week_before_a_restart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
