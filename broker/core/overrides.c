@@ -8,29 +8,45 @@
 #include "proto/base/mutant.h"
 #include "proto/base/text.h"
 
-static struct sl_override_row *find(const struct sl_broker_core *core, const char *subject) {
-    for (uint32_t i = 0; i < core->override_count; i++) {
-        if (strcmp(core->overrides[i].subject, subject) == 0) {
-            return &core->overrides[i];
-        }
+/* Orders lie sorted by subject: each tick asks three times for each device. The first one that is
+ * not before it. */
+static uint32_t place_of(const struct sl_broker_core *core, const char *subject) {
+    uint32_t from = 0;
+    uint32_t to = core->override_count;
+    while (from < to) {
+        uint32_t middle = from + (to - from) / 2;
+        bool before = strcmp(core->overrides[middle].subject, subject) < 0;
+        from = before ? middle + 1 : from;
+        to = before ? to : middle;
     }
-    return NULL;
+    return from;
+}
+
+static const struct sl_override_row *find(const struct sl_broker_core *core, const char *subject) {
+    uint32_t at = place_of(core, subject);
+    bool found = at < core->override_count && strcmp(core->overrides[at].subject, subject) == 0;
+    return found ? &core->overrides[at] : NULL;
 }
 
 void sl_core_override_put(struct sl_broker_core *core, const struct sl_override_row *row) {
-    struct sl_override_row *old = find(core, row->subject);
+    uint32_t at = place_of(core, row->subject);
+    bool found = find(core, row->subject) != NULL;
     if (row->kind == SL_OVERRIDE_NONE) {
-        if (old) {
-            *old = core->overrides[--core->override_count];
+        if (found) {
+            core->override_count--;
+            memmove(&core->overrides[at], &core->overrides[at + 1],
+                    (core->override_count - at) * sizeof *row);
         }
         return;
     }
-    if (!old) {
+    if (!found) {
         sl_core_grow(&core->overrides, core->override_count, &core->override_cap,
                      sizeof *core->overrides);
-        old = &core->overrides[core->override_count++];
+        memmove(&core->overrides[at + 1], &core->overrides[at],
+                (core->override_count - at) * sizeof *row);
+        core->override_count++;
     }
-    *old = *row;
+    core->overrides[at] = *row;
 }
 
 enum sl_policy_order sl_core_order(const struct sl_broker_core *core, uint32_t dev,

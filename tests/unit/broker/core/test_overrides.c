@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <time.h>
 
 #include "tests/unit/broker/core/world.h"
 
@@ -193,6 +194,47 @@ static void test_an_order_binds_without_the_broker(void **state) {
     world_fini(&w);
 }
 
+/* Each tick looks for the orders of every device. */
+static void test_many_orders_on_a_large_site(void **state) {
+    (void)state;
+    enum { DEVICES = 50000, ORDERS = 5000 };
+    struct world w;
+    char key[24];
+    enum sl_mode pinned = SL_MODE_INVALID;
+    start(&w);
+    uint32_t node = w.core->fleet.node[0];
+    uint32_t first = w.core->fleet.count;
+    for (uint32_t i = 0; i < DEVICES; i++) {
+        snprintf(key, sizeof key, "big/%u", i);
+        assert_int_equal(sl_core_device_add(w.core, key, node), first + i);
+        w.core->fleet.state[first + i] = SL_DEVICE_IDLE;
+    }
+    struct sl_override_row row = {.kind = SL_OVERRIDE_PIN, .mode = SL_MODE_IDLE};
+    for (uint32_t i = 0; i < ORDERS; i++) {
+        snprintf(row.subject, sizeof row.subject, "big/%u", i * 7919 % ORDERS * 10);
+        sl_core_override_put(w.core, &row);
+        sl_core_override_put(w.core, &row); /* said twice */
+    }
+    assert_int_equal(w.core->override_count, ORDERS);
+    clock_t began = clock();
+    uint32_t ordered = 0;
+    for (uint32_t i = 0; i < DEVICES; i++) {
+        ordered += sl_core_order(w.core, first + i, &pinned) == SL_ORDER_PIN;
+    }
+    assert_int_equal(ordered, ORDERS);
+    assert_true(clock() - began < CLOCKS_PER_SEC); /* it was several */
+    row.kind = SL_OVERRIDE_NONE;
+    for (uint32_t i = 0; i < ORDERS; i += 2) {
+        snprintf(row.subject, sizeof row.subject, "big/%u", i * 10);
+        sl_core_override_put(w.core, &row);
+        sl_core_override_put(w.core, &row);
+    }
+    assert_int_equal(w.core->override_count, ORDERS / 2);
+    assert_int_equal(sl_core_order(w.core, first, &pinned), SL_ORDER_NONE);
+    assert_int_equal(sl_core_order(w.core, first + 10, &pinned), SL_ORDER_PIN);
+    world_fini(&w);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_drained_while_away),
@@ -203,6 +245,7 @@ int main(void) {
         cmocka_unit_test(test_node),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_survives_a_restart),
+        cmocka_unit_test(test_many_orders_on_a_large_site),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
