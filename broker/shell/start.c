@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "broker/core/agents.h"
 #include "broker/shell/broker.h"
@@ -14,19 +15,32 @@
 #include "proto/base/lock.h"
 #include "proto/base/log.h"
 
-static int make_dir(const char *path, struct sl_error *err) {
+/* data_dir itself may belong to somebody else while the store in it is ours. */
+static int make_dir(const char *path, bool written, struct sl_error *err) {
+    struct stat st;
     if (mkdir(path, 0700) != 0 && errno != EEXIST) {
         return sl_fail_errno(err, "cannot create %s; check data_dir and its permissions", path);
+    }
+    if (stat(path, &st) != 0 || !S_ISDIR(st.st_mode)) {
+        return sl_fail(err, SL_INVALID, "%s is no folder: move it away", path);
+    }
+    if (written && faccessat(AT_FDCWD, path, R_OK | W_OK | X_OK, AT_EACCESS) != 0) {
+        return sl_fail_errno(err,
+                             "%s belongs to the user with the number %u and cannot be written by "
+                             "this one (%u): give it to the broker's user (chown -R, chmod 700)",
+                             path, (unsigned)st.st_uid, (unsigned)geteuid());
     }
     return SL_OK;
 }
 
+/* Prices are recorded where that is possible; without the others no batch is taken or answered. */
 static int make_dirs(struct sl_broker *broker, struct sl_error *err) {
     static const char *const parts[] = {"", "/files", "/lines", "/prices"};
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
         char path[300];
         snprintf(path, sizeof path, "%s%s", broker->config.data_dir, parts[i]);
-        int rc = make_dir(path, err);
+        bool written = strcmp(parts[i], "/files") == 0 || strcmp(parts[i], "/lines") == 0;
+        int rc = make_dir(path, written, err);
         if (rc) {
             return rc;
         }

@@ -1,14 +1,41 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The lock beside the store, and the line in it: "open BYTES" while a broker has the store, BYTES
- * being the length of its log, "closed" after an orderly end. */
+ * Whether the store's files can be used at all; the lock beside them, and the line in it: "open
+ * BYTES" while a broker has the store, BYTES being the length of its log, "closed" after an orderly
+ * end. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "broker/store/store_internal.h"
 #include "proto/base/lock.h"
+
+/* SQLite waits for ever for the writer of a FIFO, and says of files of another user's (a broker or
+ * sqlite3 that root ran once) that they are no database, as if they were to be moved away. */
+int sl_store_check_files(const char *path, struct sl_error *err) {
+    static const char *const endings[] = {"", "-wal", "-shm"};
+    for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++) {
+        char file[512];
+        struct stat st;
+        snprintf(file, sizeof file, "%s%s", path, endings[i]);
+        if (stat(file, &st) != 0) {
+            continue; /* none, or what keeps us from it is said when it is opened */
+        }
+        if (!S_ISREG(st.st_mode)) {
+            return sl_fail(err, SL_INVALID, "%s is not a regular file: move it away", file);
+        }
+        if (faccessat(AT_FDCWD, file, R_OK | W_OK, AT_EACCESS) != 0) {
+            return sl_fail_errno(err,
+                                 "%s belongs to the user with the number %u and cannot be read and "
+                                 "written by this one (%u): give it to the broker's user (chown, "
+                                 "chmod 600)",
+                                 file, (unsigned)st.st_uid, (unsigned)geteuid());
+        }
+    }
+    return SL_OK;
+}
 
 int sl_store_lock(const char *path, int64_t wait_ms, int *ret_fd, struct sl_error *err) {
     char lock_path[512];

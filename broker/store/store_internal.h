@@ -74,7 +74,8 @@ int sl_site_claim(sqlite3 *db, const struct sl_store_config *config, struct sl_e
  * it, by rename. */
 int sl_store_rebuild(const char *path, struct sl_error *err);
 
-/* lock.c: one broker for a store, and what it left word of. */
+/* lock.c: files that this user can use; one broker for a store, and what it left word of. */
+int sl_store_check_files(const char *path, struct sl_error *err);
 struct sl_store_record {
     bool known;        /* there is one */
     bool open;         /* the broker has not closed the store since */

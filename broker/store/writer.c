@@ -339,6 +339,7 @@ static int prepare_files(struct sl_store *store, const struct sl_store_config *c
     struct sl_store_record record = {0};
     int rc = config->vfs ? SL_OK : sl_store_lock(path, config->lock_wait_ms, &store->lock_fd, err);
     rc = rc || config->vfs ? rc : sl_restore_finish(path, store->lock_fd, err);
+    rc = rc || config->vfs ? rc : sl_store_check_files(path, err);
     rc = rc || config->vfs ? rc : sl_store_record_read(store->lock_fd, &record, err);
     rc = rc ? rc : sl_file_check(config->vfs, path, &facts, err);
     rc = rc ? rc : check_record(&record, &facts, path, err);

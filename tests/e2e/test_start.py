@@ -11,7 +11,7 @@ import tempfile
 import time
 import unittest
 
-from sluice_site import Site, free_port
+from sluice_site import Site, alive, free_port
 from support import BUILD, MODELS, STILL, SiteCase, edit_store
 
 
@@ -330,6 +330,47 @@ class Refusals(unittest.TestCase):
         done = self.start("broker")
         self.assertEqual(done.returncode, 1)
         self.assertIn("store.db", done.stderr)
+
+    def test_what_stands_in_the_place_of_the_brokers_files(self):
+        """A FIFO, a folder, a file: said at once by its name. It was waited for, or found out by tenants."""
+        self.site.start_broker()
+        self.assertTrue(self.site.stop("broker"))
+        for name, make, said in (("store.db", os.mkfifo, "is not a regular file"),
+                                 ("store.db", os.mkdir, "is not a regular file"),
+                                 ("store.db-wal", os.mkfifo, "is not a regular file"),
+                                 ("store.db-shm", os.mkdir, "is not a regular file"),
+                                 ("files", lambda path: open(path, "w").close(), "is no folder"),
+                                 ("lines", lambda path: os.symlink("/nonexistent/folder", path), "is no folder")):
+            path = self.site.path("broker", name)
+            if os.path.exists(path):
+                os.rename(path, path + ".kept")
+            make(path)
+            done = self.start("broker")
+            self.assertEqual(done.returncode, 1, name + done.stderr)
+            self.assertIn(f"{path} {said}: move it away", done.stderr)
+            (os.rmdir if os.path.isdir(path) else os.remove)(path)
+            if os.path.exists(path + ".kept"):
+                os.rename(path + ".kept", path)
+        self.site.start_broker()
+
+    @unittest.skipIf(os.geteuid() != 0, "only root can give files away")
+    def test_files_of_another_user(self):
+        """The unit's user after somebody ran the broker, or sqlite3, as root."""
+        self.site.start_broker()
+        self.site.kill("broker")
+        self.site.wait_for(lambda: not alive(self.site.pid("broker")), 10)
+        os.chmod(self.out, 0o755)
+        for folder, folders, files in os.walk(self.out):
+            for entry in [folder, *(os.path.join(folder, name) for name in folders + files)]:
+                os.chown(entry, 65534, 65534)
+        for name in ("store.db", "store.db-wal", "store.db-shm", "files", "lines"):
+            path = self.site.path("broker", name)
+            os.chown(path, 0, 0)
+            done = run("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *self.site.commands()["broker"])
+            self.assertEqual(done.returncode, 1, name + done.stderr)
+            self.assertIn(f"{path} belongs to the user with the number 0 and cannot be", done.stderr)
+            self.assertIn("chown", done.stderr)
+            os.chown(path, 65534, 65534)
 
     def test_a_store_whose_rows_do_not_fit_each_other(self):
         """A row that the core refuses must not pass for the end of the list that it stands in."""
