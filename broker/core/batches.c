@@ -19,6 +19,7 @@ struct sl_core_tenant_state *sl_core_tenant_get(struct sl_broker_core *core, con
     sl_core_grow(&core->tenants, core->tenant_count, &core->tenant_cap, sizeof(void *));
     struct sl_core_tenant_state *tenant = sl_core_calloc(1, sizeof *tenant);
     sl_text_copy(tenant->config.id, sizeof tenant->config.id, id);
+    tenant->gone = core->config.tenant_count > 0; /* sl_broker_core_create lists the others */
     tenant->config.budget_nusd = -1;
     tenant->config.default_bid_nusd_per_mtok = -1;
     char account[SL_TENANT_MAX + 16] = "tenant:";
@@ -251,6 +252,11 @@ bool sl_core_batch_over_budget(const struct sl_broker_core *core,
 
 static int check_new(struct sl_broker_core *core, struct sl_batch_row *row, const char **ret_why) {
     struct sl_core_tenant_state *tenant = sl_core_tenant_get(core, row->tenant);
+    if (tenant->gone) {
+        *ret_why = "this tenant is not in the broker's configuration any more: nothing new is "
+                   "taken from it; ask the operator";
+        return -SL_DENIED;
+    }
     if (core->batch_count >= SL_CORE_BATCHES_MAX) {
         *ret_why = "too many batches are open; try again when some are done";
         return -SL_LIMIT;

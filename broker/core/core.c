@@ -184,6 +184,7 @@ int sl_broker_core_create(const struct sl_core_config *config, struct sl_broker_
     for (uint32_t i = 0; i < filled.tenant_count; i++) {
         struct sl_core_tenant_state *tenant = sl_core_tenant_get(core, filled.tenants[i].id);
         tenant->config = filled.tenants[i];
+        tenant->gone = false;
     }
     *ret_core = sl_take(&core);
     return SL_OK;

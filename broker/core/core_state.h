@@ -189,6 +189,7 @@ struct sl_core_batch {
 };
 struct sl_core_tenant_state {
     struct sl_core_tenant config;
+    bool gone;        /* taken out of the configuration: it buys nothing any more */
     sl_i128 reserved; /* sum over its open units */
     uint32_t account;
 };

@@ -53,6 +53,9 @@ void sl_core_transfer(struct sl_broker_core *core, enum sl_transfer_kind kind, u
 
 sl_i128 sl_core_tenant_left(const struct sl_broker_core *core,
                             const struct sl_core_tenant_state *tenant) {
+    if (tenant->gone) {
+        return 0;
+    }
     if (tenant->config.budget_nusd < 0) {
         return (sl_i128)INT64_MAX << 32;
     }

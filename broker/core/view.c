@@ -234,6 +234,7 @@ bool sl_view_batch_get(const struct sl_broker_core *core, struct sl_now now, uin
                                      .done = batch->row.lines_completed,
                                      .failed = batch->row.lines_failed,
                                      .over_budget = sl_core_batch_over_budget(core, batch),
+                                     .tenant_gone = batch->tenant->gone,
                                      .file_lost = batch->file_lost};
         sl_text_copy(view.id, sizeof view.id, batch->row.id);
         sl_text_copy(view.tenant, sizeof view.tenant, batch->row.tenant);

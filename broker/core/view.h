@@ -156,8 +156,8 @@ struct sl_view_batch {
     uint32_t issued;
     uint32_t done;
     uint32_t failed;
-    bool over_budget; /* it waits for its tenant's budget */
-    bool file_lost;   /* it waits for the file of its model that it began with */
+    bool over_budget, tenant_gone; /* it waits for its tenant's budget; to be configured again */
+    bool file_lost;                /* it waits for the file of its model that it began with */
 };
 
 /* What a policy, or a fixed mode, would have earned since the store began, by its shadow. */

@@ -110,9 +110,10 @@ static void write_open_batch(struct sl_json *json, const struct sl_view_batch *b
     sl_json_uint(json, "done", batch->done);
     sl_json_uint(json, "failed", batch->failed);
     sl_json_text(json, "held",
-                 batch->over_budget ? "budget"
-                 : batch->file_lost ? "model file"
-                                    : NULL);
+                 batch->tenant_gone   ? "tenant"
+                 : batch->over_budget ? "budget"
+                 : batch->file_lost   ? "model file"
+                                      : NULL);
     sl_json_close(json, '}');
 }
 

@@ -60,7 +60,7 @@ static void test_revoked_is_heard_no_more(void **state) {
     struct world w;
     start(&w);
     joining_member(&w, KEY_A, "n1", 1, 1);
-    world_batch(&w, "b1", "t1", 40, WORLD_BID_HIGH);
+    world_batch(&w, "b1", "acme", 40, WORLD_BID_HIGH);
     const char *device = KEY_A "/0";
     world_running(&w, device, 1);
     world_report(&w, KEY_A, 1);
@@ -216,7 +216,7 @@ static void test_a_node_speaks_for_its_own_only(void **state) {
     start(&w);
     world_join(&w, KEY_A, 1);
     world_join(&w, KEY_B, 1);
-    world_batch(&w, "b1", "t1", 40, WORLD_BID_HIGH);
+    world_batch(&w, "b1", "acme", 40, WORLD_BID_HIGH);
     const char *device = KEY_A "/0";
     world_running(&w, device, 1);
     world_report(&w, KEY_A, 1);

@@ -134,12 +134,14 @@ static void test_refused_requests(void **state) {
         int want;
     } rows[] = {
         {"a bid of nothing", "b1", "acme", 0, 0, -SL_INVALID},
-        {"no bid and no default", "b1", "stranger", -1, 0, -SL_INVALID},
+        {"no bid and no default", "b1", "poor", -1, 0, -SL_INVALID},
+        {"a tenant that is not configured", "b1", "stranger", 5, 0, -SL_DENIED},
         {"a bid beyond all sense", "b1", "acme", SL_BID_MAX_NUSD + 1, 0, -SL_INVALID},
         {"a deadline in the past", "b1", "acme", -1, 1, -SL_INVALID},
         {"good", "b1", "acme", SL_BID_MAX_NUSD, 0, SL_OK},
         {"the same id again", "b1", "acme", -1, 0, -SL_EXISTS},
     };
+    sl_core_tenant_get(w.core, "poor")->config.default_bid_nusd_per_mtok = -1;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         world_batch_only(&w, rows[i].id, rows[i].tenant, rows[i].bid, rows[i].deadline_ms);
         const struct sl_core_command *reply = world_last(&w, SL_CCMD_REPLY);

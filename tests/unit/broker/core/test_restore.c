@@ -64,6 +64,42 @@ static void test_lease_goes_on(void **state) {
     world_fini(&w);
 }
 
+/* What is out when its tenant is taken out of the configuration is billed; nothing more is given
+ * out, least of all without the budget that it had. */
+static void test_a_tenant_that_is_gone_buys_nothing(void **state) {
+    (void)state;
+    struct world w;
+    start(&w);
+    struct sl_unit_row unit = *world_unit(&w, "a/0", 1);
+    struct sl_unit_row other = *world_unit(&w, "a/0", 0);
+    w.config.tenant_count = 1; /* acme stays */
+    world_restart(&w);
+    world_price(&w, 0, WORLD_PRICE);
+    uint64_t units[] = {unit.unit_id, other.unit_id};
+    uint32_t issued = w.store->unit_count;
+    agent_is_back(&w, 2, units, 2);
+    world_validated(&w, "b1", 100, 0);
+    world_finish(&w, &unit, 10, true);
+    world_finish(&w, &other, 10, true);
+    assert_int_equal(world_view_batch(&w, "b1").done, 16);
+    assert_int_equal((int64_t)world_balance(&w, "revenue:lease"), 16000);
+    world_wait(&w, 5000);
+    assert_int_equal(w.store->unit_count, issued);
+    assert_true(world_view_batch(&w, "b1").tenant_gone);
+    assert_int_equal(world_directive(&w, "a/0")->mode, SL_MODE_HASH);
+    world_batch_only(&w, "b2", "poor", WORLD_BID_HIGH, 0);
+    assert_int_equal(world_last(&w, SL_CCMD_REPLY)->status, -SL_DENIED);
+    world_batch(&w, "b3", "acme", 20, WORLD_BID_HIGH); /* the others are not concerned */
+    assert_true(sl_core_batch_issuable(w.core, sl_core_batch_find(w.core, "b3")));
+    assert_false(sl_core_batch_issuable(w.core, sl_core_batch_find(w.core, "b1")));
+    assert_false(world_view_batch(&w, "b3").tenant_gone);
+    world_check(&w);
+    w.config.tenant_count = 2; /* and back */
+    world_restart(&w);
+    assert_false(world_view_batch(&w, "b1").tenant_gone);
+    world_fini(&w);
+}
+
 static void test_units_nobody_holds(void **state) {
     (void)state;
     struct world w;
@@ -331,6 +367,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_lease_goes_on),
         cmocka_unit_test(test_units_nobody_holds),
+        cmocka_unit_test(test_a_tenant_that_is_gone_buys_nothing),
         cmocka_unit_test(test_agent_never_comes_back),
         cmocka_unit_test(test_refused_lines_count_once),
         cmocka_unit_test(test_spool_does_not_match),

@@ -24,7 +24,7 @@ static void test_work_goes_on_under_the_new_key(void **state) {
     world_init(&w, NULL);
     world_price(&w, 0, WORLD_PRICE);
     joining_member(&w, KEY_A, "n1", 1, 1);
-    world_batch(&w, "b1", "t1", 40, WORLD_BID_HIGH);
+    world_batch(&w, "b1", "acme", 40, WORLD_BID_HIGH);
     world_running(&w, KEY_A "/0", 1);
     world_report(&w, KEY_A, 1);
     world_share(&w, KEY_A, 1, SL_SHARE_ACCEPTED, 1000, 0);
