@@ -246,6 +246,13 @@ static int check_unique(const struct sl_broker_config *c, struct sl_error *err) 
             }
         }
     }
+    for (uint32_t i = 0; i < c->model_count; i++) {
+        for (uint32_t k = 0; k < i; k++) {
+            if (strcmp(c->models[i].id, c->models[k].id) == 0) {
+                return sl_fail(err, SL_INVALID, "two models are called '%s'", c->models[i].id);
+            }
+        }
+    }
     return SL_OK;
 }
 

@@ -156,6 +156,8 @@ static void what_does_not_fit_is_refused(void **state) {
          "power.windows[0]: from '24:00'"},
         {"  - id: demo\n    default_bid: 0.05\n",
          "  - id: demo\n    default_bid: 1\n  - id: demo\n    default_bid: 2\n", "two tenants"},
+        {"tenants:\n", "models:\n  - id: m\n  - id: m\n    input_prefix: \"query: \"\ntenants:\n",
+         "two models are called 'm'"},
         {"default_bid: 0.05", "default_bid: 0", ":20: "},
         {"  key_file: k\n", "", "key_file"},
     };
