@@ -4,6 +4,18 @@
 #include "broker/core/core_internal.h"
 #include "proto/base/text.h"
 
+/* Faulty by our own count of its results, or by its agent's word. */
+static void fault_of(const struct sl_broker_core *core, uint32_t dev, struct sl_view_health *view) {
+    if (core->fleet.state[dev] != SL_DEVICE_FAULTY) {
+        return;
+    }
+    bool ours = core->fleet.broken[dev];
+    view->fault =
+        ours ? "its results were wrong" : "its agent says so: trouble in `sluice devices`";
+    view->fault_way_back = ours ? "`sluice resume DEVICE`, or a restart of its agent"
+                                : "its agent finds it well again";
+}
+
 bool sl_view_health_get(const struct sl_broker_core *core, uint32_t index,
                         struct sl_view_health *ret_view) {
     if (index >= core->fleet.count) {
@@ -26,6 +38,7 @@ bool sl_view_health_get(const struct sl_broker_core *core, uint32_t index,
         .rma = h->rma,
         .doubt = sl_core_claims_doubt(core, index),
     };
+    fault_of(core, index, ret_view);
     return true;
 }
 

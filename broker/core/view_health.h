@@ -21,6 +21,8 @@ struct sl_view_health {
     struct sl_wall since; /* ms 0: always */
     uint32_t incidents;
     bool rma;
+    const char *fault; /* why its state is faulty whatever its health is; NULL: it is not */
+    const char *fault_way_back;
     const char *doubt; /* why what it claims is not believed (claims.h); NULL: it is */
 };
 /* By index from 0; false past the end. */

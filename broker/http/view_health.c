@@ -49,8 +49,9 @@ void sl_view_telemetry_json(struct sl_json *json, const struct sl_msg_device *re
     sl_json_close(json, '}');
 }
 
-void sl_view_health_json(struct sl_json *json, const struct sl_view_health *health) {
-    sl_json_text(json, "health", sl_health_state_name(health->state));
+static void write_health(struct sl_json *json, const struct sl_view_health *health,
+                         const char *name) {
+    sl_json_text(json, "health", name);
     sl_json_text(json, "health_cause",
                  health->state != SL_HEALTH_OK && health->cause < SL_FIG_COUNT
                      ? sl_figure_info(health->cause)->name
@@ -67,28 +68,45 @@ void sl_view_health_json(struct sl_json *json, const struct sl_view_health *heal
     sl_json_bool(json, "health_rma", health->rma);
 }
 
+void sl_view_health_json(struct sl_json *json, const struct sl_view_health *health) {
+    write_health(json, health, sl_health_state_name(health->state));
+}
+
+/* A device that is faulty while nothing is wrong with its health belongs in the list, too. */
+static void write_listed(struct sl_json *json, const struct sl_view_health *health) {
+    struct sl_view_health shown = *health;
+    bool faulty = health->state == SL_HEALTH_OK && health->fault;
+    if (faulty) {
+        shown.text = health->fault;
+        shown.way_back = health->fault_way_back;
+    }
+    sl_json_open(json, NULL, '{');
+    sl_json_text(json, "key", shown.key);
+    sl_json_text(json, "node", shown.node);
+    sl_json_name(json, "uuid", shown.uuid);
+    write_health(json, &shown, faulty ? "faulty" : sl_health_state_name(shown.state));
+    sl_json_close(json, '}');
+}
+
 void sl_view_healths_json(struct sl_json *json, const struct sl_broker_core *core) {
     struct sl_view_health health;
     uint64_t counts[SL_HEALTH_STATES] = {0};
+    uint64_t faulty = 0;
     sl_json_open(json, NULL, '{');
     sl_json_open(json, "devices", '[');
     for (uint32_t i = 0; sl_view_health_get(core, i, &health); i++) {
         counts[health.state]++;
-        if (health.state == SL_HEALTH_OK && !health.rma) {
-            continue;
+        faulty += health.fault != NULL;
+        if (health.state != SL_HEALTH_OK || health.rma || health.fault) {
+            write_listed(json, &health);
         }
-        sl_json_open(json, NULL, '{');
-        sl_json_text(json, "key", health.key);
-        sl_json_text(json, "node", health.node);
-        sl_json_name(json, "uuid", health.uuid);
-        sl_view_health_json(json, &health);
-        sl_json_close(json, '}');
     }
     sl_json_close(json, ']');
     sl_json_open(json, "counts", '{');
     for (unsigned i = 0; i < SL_HEALTH_STATES; i++) {
         sl_json_uint(json, sl_health_state_name((enum sl_health_state)i), counts[i]);
     }
+    sl_json_uint(json, "faulty", faulty); /* whatever their health is */
     sl_json_close(json, '}');
     sl_json_close(json, '}');
 }

@@ -239,8 +239,14 @@ static void test_faulty_device(void **state) {
     assert_int_equal((int64_t)world_balance(&w, "revenue:lease"), 0);
     world_report(&w, "a", 1); /* healthy, it says; but it must be resumed or start anew */
     assert_string_equal(world_view(&w, "a/0").state, "faulty");
+    struct sl_view_health health;
+    assert_true(sl_view_health_get(w.core, 0, &health));
+    assert_non_null(strstr(health.fault, "results were wrong"));
+    assert_non_null(strstr(health.fault_way_back, "sluice resume"));
     world_order(&w, "a/0", SL_OVERRIDE_NONE, SL_MODE_INVALID);
     assert_string_not_equal(world_view(&w, "a/0").state, "faulty");
+    assert_true(sl_view_health_get(w.core, 0, &health));
+    assert_null(health.fault);
     assert_int_equal(world_directive(&w, "a/0")->mode, SL_MODE_INFER);
     world_check(&w);
     world_fini(&w);

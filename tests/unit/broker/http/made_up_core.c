@@ -123,6 +123,10 @@ bool sl_view_health_get(const struct sl_broker_core *core, uint32_t index,
                                         .state = sick ? SL_HEALTH_QUARANTINE : SL_HEALTH_OK,
                                         .cause = SL_FIG_XIDS,
                                         .code = 79};
+    if (index == 1 && core->faulty) {
+        ret_view->fault = "its results were wrong";
+        ret_view->fault_way_back = "resume it";
+    }
     return index < 2;
 }
 

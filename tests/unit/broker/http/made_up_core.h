@@ -6,7 +6,8 @@
 #include "broker/http/views.h"
 
 struct sl_broker_core {
-    bool fresh; /* nothing was ever measured */
+    bool fresh;  /* nothing was ever measured */
+    bool faulty; /* the second device gives wrong results */
 };
 
 #endif

@@ -13,7 +13,7 @@
 #include "tests/unit/broker/http/made_up_core.h"
 
 static json_t *view(bool fresh) {
-    struct sl_broker_core core = {fresh};
+    struct sl_broker_core core = {.fresh = fresh};
     struct sl_json json = {0};
     sl_view_pools_json(&json, &core, (struct sl_now){0});
     json_t *root = json_loads(json.buf.data, JSON_DECODE_INT_AS_REAL, NULL);
@@ -51,7 +51,7 @@ static void test_pools(void **state) {
 
 static void test_metrics(void **state) {
     (void)state;
-    struct sl_broker_core core = {false};
+    struct sl_broker_core core = {0};
     SL_AUTO_BUF struct sl_buf text = {0};
     static const char *const lines[] = {
         "\nsluice_pool_shares_total{pool=\"a\\\"b\",outcome=\"unknown\"} 13\n",

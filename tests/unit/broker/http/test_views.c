@@ -19,7 +19,7 @@
 static const struct sl_now now = {{1}, {1767225600000}};
 
 static json_t *view(bool fresh, enum sl_http_view kind, const char *arg) {
-    struct sl_broker_core core = {fresh};
+    struct sl_broker_core core = {.fresh = fresh};
     int status = 1;
     char *text = sl_http_view_text(&core, now, kind, arg, &status);
     assert_int_equal(status, SL_OK);
@@ -89,6 +89,32 @@ static void test_power(void **state) {
     assert_true(json_is_null(json_object_get(power, "site_cap_w")));
     assert_true(json_is_null(json_object_get(power, "carbon_g")));
     json_decref(root);
+}
+
+/* `explain` sends people there, who were told that every device is trusted. */
+static void test_a_faulty_device_is_listed(void **state) {
+    (void)state;
+    struct sl_broker_core core = {.faulty = true};
+    int status = 1;
+    char *text = sl_http_view_text(&core, now, SL_HTTP_VIEW_TRUST, "", &status);
+    json_t *root = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+    json_t *devices = json_object_get(root, "devices");
+    assert_int_equal(json_array_size(devices), 2);
+    const struct {
+        const char *key, *value;
+    } rows[] = {{"key", "n1/pocl:1"},
+                {"health", "faulty"},
+                {"health_reason", "its results were wrong"},
+                {"health_way_back", "resume it"}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        assert_string_equal(
+            json_string_value(json_object_get(json_array_get(devices, 1), rows[i].key)),
+            rows[i].value);
+    }
+    json_t *counts = json_object_get(root, "counts");
+    assert_int_equal(json_integer_value(json_object_get(counts, "faulty")), 1);
+    json_decref(root);
+    free(text);
 }
 
 static void test_health(void **state) {
@@ -202,7 +228,7 @@ static void test_rates(void **state) {
 
 static void test_a_device_that_is_not_there(void **state) {
     (void)state;
-    struct sl_broker_core core = {false};
+    struct sl_broker_core core = {0};
     int status = 0;
     char *text = sl_http_view_text(&core, now, SL_HTTP_VIEW_DEVICE, "n2", &status);
     assert_int_equal(status, -SL_NOTFOUND);
@@ -268,7 +294,7 @@ static void test_models_are_named_once(void **state) {
 static void test_summary(void **state) {
     (void)state;
     for (int fresh = 0; fresh < 2; fresh++) {
-        struct sl_broker_core core = {fresh};
+        struct sl_broker_core core = {.fresh = fresh};
         int status = 0;
         char *text = sl_http_view_text(&core, now, SL_HTTP_VIEW_SUMMARY, "", &status);
         static const char measured[] =
@@ -286,7 +312,7 @@ static void test_summary(void **state) {
 
 static void test_metrics(void **state) {
     (void)state;
-    struct sl_broker_core core = {false};
+    struct sl_broker_core core = {0};
     int status = 0;
     char *text = sl_http_view_text(&core, now, SL_HTTP_VIEW_METRICS, "", &status);
     static const char *const lines[] = {"\nsluice_devices{mode=\"infer\"} 5\n",
@@ -357,6 +383,7 @@ int main(void) {
         cmocka_unit_test(test_unknown_is_null),
         cmocka_unit_test(test_power),
         cmocka_unit_test(test_health),
+        cmocka_unit_test(test_a_faulty_device_is_listed),
         cmocka_unit_test(test_stress),
         cmocka_unit_test(test_stress_of_all),
         cmocka_unit_test(test_rates),
