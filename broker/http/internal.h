@@ -10,10 +10,10 @@
 #include "broker/http/auth.h"
 #include "broker/http/call.h"
 #include "broker/http/listen.h"
+#include "broker/http/places.h"
 #include "schedulers/exposure.h"
 
 #define SL_HTTP_WORKERS 3
-#define SL_HTTP_CONNECTIONS_MAX 256
 #define SL_HTTP_PENDING_MAX 512 /* more than connections: each waits for at most one answer */
 #define SL_HTTP_ANSWER_MS 15000
 #define SL_HTTP_HEALTH_MS 2000
@@ -78,7 +78,7 @@ struct sl_http {
     /* On the daemon's thread (places.c): requests from their headers to their last byte. */
     uint32_t tenant_calls[SL_CORE_TENANTS_MAX + 1];
     uint32_t tenants_calls; /* the sum */
-    uint32_t connections;
+    struct sl_http_guests guests;
 
     pthread_mutex_t lock; /* of everything below */
     struct sl_pending pending[SL_HTTP_PENDING_MAX];
@@ -96,13 +96,6 @@ void sl_http_route(struct sl_http_call *call, const char *method);
 /* Runs the handler on this thread or hands the call to a worker; the connection is suspended where
  * that is needed. True: the answer is there and may be sent at once. */
 bool sl_http_dispatch(struct sl_http_call *call);
-
-/* ---- places.c ---- */
-/* False: too many of this tenant's, or of tenants', requests are under way; the answer is set. */
-bool sl_http_take_place(struct sl_http_call *call);
-void sl_http_leave_place(struct sl_http_call *call);
-/* So many connections are open that this one is not kept for a next request. */
-bool sl_http_ends_connection(const struct sl_http_call *call);
 
 /* ---- pending.c ---- */
 /* Sends call->ask to the loop. From then on the call belongs to whoever answers. Without room the

@@ -49,10 +49,7 @@ static void on_completed(void *cls, struct MHD_Connection *connection, void **ca
 
 static void on_connection(void *cls, struct MHD_Connection *connection, void **context,
                           enum MHD_ConnectionNotificationCode code) {
-    struct sl_http *http = cls;
-    (void)connection;
-    (void)context;
-    http->connections += code == MHD_CONNECTION_NOTIFY_STARTED ? 1 : UINT32_MAX;
+    sl_http_guest_step(cls, connection, context, code);
 }
 
 static struct MHD_Response *make_response(struct sl_http_call *call) {
@@ -151,6 +148,7 @@ static enum MHD_Result begin(struct sl_http_call *call, const char *method) {
     }
     if (call->who.role != SL_ROLE_INVALID) {
         MHD_set_connection_option(call->connection, MHD_CONNECTION_OPTION_TIMEOUT, IDLE_S);
+        sl_http_guest_known(call->connection);
     }
     const char *length =
         MHD_lookup_connection_value(call->connection, MHD_HEADER_KIND, "Content-Length");

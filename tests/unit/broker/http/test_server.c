@@ -3,7 +3,6 @@
 #include "tests/unit/broker/http/support.h"
 
 #include <arpa/inet.h>
-#include <poll.h>
 #include <sys/socket.h>
 
 static void test_addresses_and_methods(void **state) {
@@ -265,62 +264,6 @@ static void test_one_tenant_does_not_hold_all_places(void **state) {
     assert_int_equal(status, 200);
 }
 
-/* A request over a connection that stays, and the head of its answer. */
-static void ask_on(int fd, const char *key) {
-    char text[2048];
-    int n = snprintf(text, sizeof text,
-                     "HEAD /v1/models HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %s\r\n"
-                     "\r\n",
-                     key);
-    assert_int_equal(send(fd, text, (size_t)n, MSG_NOSIGNAL), n);
-    text[0] = '\0';
-    for (size_t got = 0; !strstr(text, "\r\n\r\n");) {
-        ssize_t more = recv(fd, text + got, sizeof text - 1 - got, 0);
-        assert_true(more > 0);
-        got += (size_t)more;
-        text[got] = '\0';
-    }
-    assert_non_null(strstr(text, " 200 "));
-}
-
-/* Reads on until the server closes; false: it did not for a long time. */
-static bool is_closed_by_server(int fd) {
-    char text[2048];
-    struct pollfd look = {.fd = fd, .events = POLLIN};
-    for (;;) {
-        if (poll(&look, 1, 20000) <= 0) {
-            return false;
-        }
-        if (recv(fd, text, sizeof text, 0) <= 0) {
-            return true;
-        }
-    }
-}
-
-static void test_strangers_do_not_keep_their_places(void **state) {
-    struct ground *g = *state;
-    static const char half[] = "GET /v1/models HTTP/1.1\r\nHost: localhost\r\nAuthori";
-    static const char whole[] = "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n";
-    g->site.stranger_idle_s = 1;
-    site_restart(&g->site);
-    int known = client_connect(port_of(g)); /* idle for longer than the others, and stays */
-    ask_on(known, g->acme);
-    int strangers[3];
-    for (int i = 0; i < 3; i++) {
-        strangers[i] = client_connect(port_of(g));
-    }
-    assert_int_equal(send(strangers[1], half, sizeof half - 1, 0), sizeof half - 1);
-    assert_int_equal(send(strangers[2], whole, sizeof whole - 1, 0), sizeof whole - 1);
-    for (int i = 0; i < 3; i++) {
-        assert_true(is_closed_by_server(strangers[i]));
-        close(strangers[i]);
-    }
-    ask_on(known, g->acme);
-    close(known);
-    g->site.stranger_idle_s = 0;
-    site_restart(&g->site);
-}
-
 static void *ask_status(void *arg) {
     struct ground *g = arg;
     struct answer answer;
@@ -358,7 +301,6 @@ int main(void) {
         cmocka_unit_test(test_host_and_origin),
         cmocka_unit_test(test_bodies_that_lie),
         cmocka_unit_test(test_one_tenant_does_not_hold_all_places),
-        cmocka_unit_test(test_strangers_do_not_keep_their_places),
         cmocka_unit_test(test_views_pass_through),
         cmocka_unit_test(test_a_loop_that_hangs_is_reported),
         cmocka_unit_test(test_stop_while_somebody_waits),
