@@ -35,6 +35,11 @@ const char *sl_cli_rule_words(const char *rule) {
         {"lease-leave", "What is left of the lease pays less than another mode, switches paid."},
         {"fixed", "The policy names this one mode."},
         {"idle", "Nothing pays for its power, so it stands still."},
+        {"curtail",
+         "Power costs more than the strike price of such devices, so it stands still; see "
+         "`sluice power`."},
+        {"cap", "What it would draw does not fit under a cap on power, so it stands still; see "
+                "`sluice power`."},
         {"restart", "The broker was restarted and found the device at this work."},
         {"better-bid", "Another batch bids more than the one it served."},
         {"reprice", "It goes on with the same batch, whose bid changed."},
