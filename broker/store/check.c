@@ -96,6 +96,10 @@ static int check_references(struct sl_reader *r, struct sl_error *err) {
          " t.ref=r.batch||'/'||r.line WHERE r.status=1 AND (t.id IS NULL OR"
          " t.amount_nusd<>r.amount_nusd) LIMIT 1",
          "a finished line without its posting, or with another amount", 1},
+        {"SELECT r.batch||'/'||r.line FROM results r LEFT JOIN transfers t ON t.kind=1 AND"
+         " t.ref=r.batch||'/'||r.line LEFT JOIN batches b ON b.id=r.batch WHERE r.status=1 AND"
+         " (b.id IS NULL OR t.debit<>'tenant:'||b.tenant OR t.credit<>'revenue:lease') LIMIT 1",
+         "a line without its batch, or billed to another tenant than its batch's", 1},
         {"SELECT t.ref FROM transfers t WHERE t.kind=1 AND NOT EXISTS (SELECT 1 FROM results r"
          " WHERE r.batch=substr(t.ref,1,instr(t.ref,'/')-1) AND"
          " r.line=CAST(substr(t.ref,instr(t.ref,'/')+1) AS INTEGER) AND r.status=1) LIMIT 1",
@@ -107,6 +111,17 @@ static int check_references(struct sl_reader *r, struct sl_error *err) {
         {"SELECT id FROM batches b WHERE billed_nusd <> (SELECT coalesce(sum(amount_nusd),0) FROM"
          " results WHERE batch=b.id AND status=1) LIMIT 1",
          "a batch whose bill is not the sum of its lines", 1},
+        /* A price is at most 1e15, a line's tokens below 2^32: the product is made in two parts. */
+        {"WITH q AS (SELECT r.batch AS id, count(*) AS n, count(u.unit_id) AS u,"
+         " sum(r.tokens) AS t, sum(r.amount_nusd) AS a,"
+         " sum(r.tokens*(u.price_nusd_per_mtok/1000000))"
+         "+sum(r.tokens*(u.price_nusd_per_mtok%1000000))/1000000 AS p FROM results r"
+         " LEFT JOIN units u ON u.unit_id=r.unit_id WHERE r.status=1 GROUP BY r.batch)"
+         " SELECT b.id FROM batches b JOIN q ON q.id=b.id WHERE q.u=q.n AND (q.p<>q.a OR"
+         " b.tokens<>q.t OR b.lines_completed<>q.n) LIMIT 1",
+         "a batch whose tokens or lines are not those of its results, or not billed at the "
+         "price of its work units",
+         1},
         {"SELECT 'settlement/'||s.id FROM settlements s LEFT JOIN (SELECT settlement,"
          " sum(amount_nusd) AS total FROM shares WHERE settlement<>0 GROUP BY settlement) q"
          " ON q.settlement=s.id WHERE s.quoted_nusd+s.late_nusd<>coalesce(q.total,0) LIMIT 1",

@@ -58,11 +58,12 @@ static void add_directive(struct sl_txn *txn, uint64_t n, struct life_counters *
 }
 
 static void add_transfer(struct sl_txn *txn, uint64_t n, struct life_counters *c,
-                         enum sl_transfer_kind kind, const char *ref, int64_t amount) {
+                         enum sl_transfer_kind kind, unsigned payer, const char *ref,
+                         int64_t amount) {
     struct sl_op op = {.kind = SL_OP_TRANSFER};
     op.transfer.id = ++c->transfer;
     op.transfer.kind = kind;
-    snprintf(op.transfer.debit, sizeof op.transfer.debit, "tenant:%u", (unsigned)(n % 3));
+    snprintf(op.transfer.debit, sizeof op.transfer.debit, "tenant:%u", payer);
     strcpy(op.transfer.credit, kind == SL_TRANSFER_LINE ? "revenue:lease" : "revenue:hash");
     op.transfer.amount.v = amount;
     strcpy(op.transfer.ref, ref);
@@ -73,6 +74,7 @@ static void add_transfer(struct sl_txn *txn, uint64_t n, struct life_counters *c
 /* Finished lines: the result, its posting and the batch's bill belong together. */
 static void add_results(struct sl_txn *txn, uint64_t n, struct life_counters *c) {
     char batch[SL_ID_MAX];
+    unsigned payer = (unsigned)(n / BATCH_TXNS) % 3;
     snprintf(batch, sizeof batch, "batch_%u", (unsigned)(n / BATCH_TXNS));
     if (n % BATCH_TXNS == 1) {
         c->line = 0;
@@ -83,7 +85,7 @@ static void add_results(struct sl_txn *txn, uint64_t n, struct life_counters *c)
         struct sl_result_row *row = &op.result;
         strcpy(row->batch, batch);
         row->line = c->line++;
-        row->unit_id = c->unit;
+        row->unit_id = 0; /* of no unit, since the amounts are made up */
         row->status = SL_LINE_OK;
         row->tokens = 7 + i;
         row->vector_count = 1;
@@ -98,12 +100,12 @@ static void add_results(struct sl_txn *txn, uint64_t n, struct life_counters *c)
         snprintf(ref, sizeof ref, "%s/%u", batch, row->line);
         int64_t amount = row->amount_nusd;
         add(txn, &op);
-        add_transfer(txn, n, c, SL_TRANSFER_LINE, ref, amount);
+        add_transfer(txn, n, c, SL_TRANSFER_LINE, payer, ref, amount);
         c->billed_nusd += amount;
     }
     struct sl_op op = {.kind = SL_OP_BATCH, .batch = calloc(1, sizeof(struct sl_batch_row))};
     strcpy(op.batch->id, batch);
-    strcpy(op.batch->tenant, "tenant");
+    snprintf(op.batch->tenant, sizeof op.batch->tenant, "%u", payer);
     op.batch->state = SL_BATCH_IN_PROGRESS;
     op.batch->after_finalizing = SL_BATCH_COMPLETED;
     op.batch->lines_completed = c->line;
@@ -135,7 +137,7 @@ static void add_share(struct sl_txn *txn, uint64_t n, struct life_counters *c) {
     if (row->outcome == SL_SHARE_ACCEPTED) {
         char ref[80];
         snprintf(ref, sizeof ref, "nodekey/%llu", (unsigned long long)row->share_id);
-        add_transfer(txn, n, c, SL_TRANSFER_SHARE, ref, 17);
+        add_transfer(txn, n, c, SL_TRANSFER_SHARE, (unsigned)(n % 3), ref, 17);
     }
 }
 

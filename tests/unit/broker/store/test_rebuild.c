@@ -26,7 +26,7 @@ static void make_old(const char *path, bool killed) {
     for (int i = 0; i < ROWS; i++) {
         snprintf(sql, sizeof sql,
                  "BEGIN; INSERT INTO transfers VALUES(%d,1,'tenant:demo','revenue:lease',%d,"
-                 "'batch_1/%d',1); INSERT INTO results VALUES('batch_1',%d,1,1,7,1,2,x'0011',%d,1);"
+                 "'batch_1/%d',1); INSERT INTO results VALUES('batch_1',%d,9,1,7,1,2,x'0011',%d,1);"
                  "COMMIT",
                  i + 1, i, i, i, i);
         assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);

@@ -59,8 +59,15 @@ static void more_accounts_in_one_commit_than_are_summed_at_a_time(void **state) 
 
 static void a_forged_amount_is_found(void **state) {
     struct fixture *f = *state;
-    struct sl_op ops[] = {batch_op(1000), line_op(0, 1000), transfer_op(1, "batch_1/0", 1000)};
-    submit(f, ops, 3, 1);
+    struct sl_op ops[] = {
+        batch_op(1000), line_op(0, 1000), transfer_op(1, "batch_1/0", 1000), {.kind = SL_OP_UNIT}};
+    ops[0].batch->tokens = 7;
+    ops[0].batch->lines_completed = 1;
+    ops[1].result.unit_id = 1;
+    ops[3].unit =
+        (struct sl_unit_row){.unit_id = 1, .price_nusd_per_mtok = 142900000, .line_count = 1};
+    strcpy(ops[3].unit.batch, "batch_1");
+    submit(f, ops, 4, 1);
     wait_for(f, 1);
     sl_store_close(f->store);
     f->store = NULL;
@@ -69,7 +76,18 @@ static void a_forged_amount_is_found(void **state) {
         "UPDATE accounts SET credits='5' WHERE id='revenue:lease'",
         "UPDATE results SET amount_nusd=1",
         "DELETE FROM transfers",
+        "DELETE FROM batches",
+        "UPDATE batches SET tenant='other'",
+        "UPDATE batches SET tokens=8",
+        "UPDATE batches SET lines_completed=2",
+        "UPDATE results SET tokens=8",
+        "UPDATE units SET price_nusd_per_mtok=price_nusd_per_mtok+1000000",
+        "UPDATE transfers SET credit='c'; UPDATE accounts SET id='c' WHERE id='revenue:lease'",
     };
+    SL_AUTO(sl_reader) good = NULL;
+    assert_int_equal(sl_reader_open(f->path, NULL, &good, NULL), 0);
+    assert_int_equal(sl_reader_ledger_check(good, NULL), SL_OK);
+    sl_reader_close(sl_take(&good));
     for (size_t i = 0; i < sizeof forgeries / sizeof forgeries[0]; i++) {
         sqlite3 *db = open_raw(f->path);
         sqlite3_exec(db, "SAVEPOINT s", NULL, NULL, NULL);
