@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Rows of a table by their key: open addressing, at most three quarters full. Rows are only ever
- * added. */
+ * added. A key that changes leaves its old slot behind until the table is laid out again. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,19 +24,30 @@ uint32_t sl_core_index_find(const struct sl_broker_core *core, const struct sl_c
     return row ? row - 1 : SL_CORE_NONE;
 }
 
+/* The rows once more, each by the key that it has now, into a table of so many slots. */
+static void lay_out(struct sl_broker_core *core, struct sl_core_index *index, uint32_t cap) {
+    struct sl_core_index fresh = {.cap = cap, .key_at = index->key_at};
+    fresh.slots = sl_core_calloc(cap, sizeof *fresh.slots);
+    for (uint32_t i = 0; i < index->cap; i++) {
+        uint32_t row = index->slots[i];
+        const char *key = row ? index->key_at(core, row - 1) : NULL;
+        if (key && slot_of(core, index, key) == &index->slots[i]) {
+            *slot_of(core, &fresh, key) = row;
+            fresh.count++;
+        }
+    }
+    free(index->slots);
+    *index = fresh;
+}
+
 void sl_core_index_add(struct sl_broker_core *core, struct sl_core_index *index, uint32_t row) {
     if ((uint64_t)(index->count + 1) * 4 > (uint64_t)index->cap * 3) {
-        uint32_t *old = index->slots;
-        uint32_t old_cap = index->cap;
-        index->cap = old_cap ? old_cap * 2 : 64;
-        sl_assert(index->cap > old_cap);
-        index->slots = sl_core_calloc(index->cap, sizeof *index->slots);
-        for (uint32_t i = 0; i < old_cap; i++) {
-            if (old[i]) {
-                *slot_of(core, index, index->key_at(core, old[i] - 1)) = old[i];
-            }
+        uint32_t cap = index->cap ? index->cap : 64;
+        lay_out(core, index, cap);
+        if (index->count > cap / 8 * 3) { /* not only slots of keys that changed since */
+            sl_assert(cap <= UINT32_MAX / 2);
+            lay_out(core, index, cap * 2);
         }
-        free(old);
     }
     *slot_of(core, index, index->key_at(core, row)) = row + 1;
     index->count++;

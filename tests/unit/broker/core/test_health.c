@@ -406,6 +406,33 @@ static void only_what_exists_can_be_cleared(void **state) {
     world_fini(&w);
 }
 
+/* A broken or hostile agent says another UUID each time: the table of them does not grow with that,
+ * and those that are right are found. */
+static void uuids_that_change_take_no_memory(void **state) {
+    (void)state;
+    struct sl_core_config config = world_config();
+    struct world w;
+    world_init(&w, &config);
+    world_join(&w, "a", 2);
+    struct sl_core_index *index = &w.core->devices_by_uuid;
+    struct sl_msg_device device;
+    char uuid[sizeof device.uuid];
+    world_device(&device, "a/1");
+    strcpy(device.uuid, "the other one's");
+    world_report_as(&w, "a", &device, 1, true);
+    world_device(&device, "a/0");
+    for (uint32_t i = 0; i < 3000; i++) {
+        snprintf(device.uuid, sizeof device.uuid, "GPU-%u", i);
+        world_report_as(&w, "a", &device, 1, true);
+    }
+    memcpy(uuid, device.uuid, sizeof uuid);
+    assert_true(index->cap <= 256);
+    assert_int_equal(sl_core_index_find(w.core, index, uuid), 0);
+    assert_int_equal(sl_core_index_find(w.core, index, "GPU-5"), SL_CORE_NONE);
+    assert_int_equal(sl_core_index_find(w.core, index, "the other one's"), 1);
+    world_fini(&w);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_class_of_driver_error_has_its_consequence),
@@ -420,6 +447,7 @@ int main(void) {
         cmocka_unit_test(absurd_watts_are_posted_to_nobody),
         cmocka_unit_test(what_still_holds_cannot_be_cleared),
         cmocka_unit_test(only_what_exists_can_be_cleared),
+        cmocka_unit_test(uuids_that_change_take_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
