@@ -542,7 +542,8 @@ static void view_row(const struct sl_broker_core *core, struct sl_now now,
     sl_text_copy(view->actor, sizeof view->actor, row->actor);
     view->state = sl_agent_state_name(row->state);
     view->session = node == SL_CORE_NONE ? "none" : sl_session_state_name(core->nodes[node].state);
-    view->rotating = row->rotating || row->key_before[0] != '\0';
+    view->rotating = row->state == SL_AGENT_APPROVED && /* who is revoked gets no new key */
+                     (row->rotating || row->key_before[0] != '\0');
     int64_t left_ms = row->before_until.ms - now.wall.ms;
     view->before_left_ms = row->key_before[0] && left_ms > 0 ? left_ms : 0;
     view->devices = node == SL_CORE_NONE ? 0 : core->nodes[node].device_count;

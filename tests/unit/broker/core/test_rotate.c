@@ -155,11 +155,39 @@ static void test_refusals(void **state) {
     world_fini(&w);
 }
 
+/* Between the two keys: neither is good any more, and no new one is waited for. */
+static void test_revoked_while_it_rotates(void **state) {
+    (void)state;
+    for (int made = 0; made < 2; made++) {
+        struct world w;
+        struct sl_view_agent view;
+        uint32_t cursor = 0;
+        world_init(&w, NULL);
+        joining_member(&w, KEY_A, "n1", 1, 1);
+        assert_int_equal(joining_order(&w, SL_AGENT_ROTATE, "n1", 60 * MINUTE, 0), SL_OK);
+        if (made) {
+            send_key(&w, KEY_A, KEY_B, 1);
+            assert_true(sl_core_agent_heard(w.core, KEY_B));
+        }
+        assert_int_equal(joining_order(&w, SL_AGENT_REVOKE, "n1", 0, 0), SL_OK);
+        send_key(&w, KEY_A, KEY_B, 1);
+        assert_true(sl_view_agent_next(w.core, w.now, &cursor, &view));
+        assert_string_equal(view.state, "revoked");
+        assert_string_equal(view.key, made ? KEY_B : KEY_A);
+        assert_false(view.rotating);
+        assert_false(sl_core_agent_heard(w.core, KEY_A));
+        assert_true(!made || !sl_core_agent_heard(w.core, KEY_B));
+        assert_int_equal(joining_order(&w, SL_AGENT_ROTATE, "n1", MINUTE, 0), -SL_BADSTATE);
+        world_fini(&w);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_work_goes_on_under_the_new_key),
         cmocka_unit_test(test_crashes_and_absence),
         cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_revoked_while_it_rotates),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
