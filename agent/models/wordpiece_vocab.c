@@ -87,6 +87,25 @@ static int add_piece(struct wordpiece_vocab *vocab, uint32_t start, size_t len, 
     return insert(vocab, start, len, true, id, err);
 }
 
+/* Newer files of llama.cpp say what the normaliser does; ours does both. */
+static int check_normalizer(const struct sl_gguf *file, struct sl_error *err) {
+    static const char *const keys[] = {"tokenizer.ggml.normalizer.lowercase",
+                                       "tokenizer.ggml.normalizer.strip_accents"};
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        bool on = true;
+        int rc = sl_gguf_has(file, keys[i]) ? sl_gguf_get_bool(file, keys[i], &on, err) : SL_OK;
+        if (rc) {
+            return rc;
+        }
+        if (!on) {
+            return sl_fail(err, SL_UNSUPPORTED,
+                           "%s is false: only uncased vocabularies without accents are supported",
+                           keys[i]);
+        }
+    }
+    return SL_OK;
+}
+
 static int check_model(const struct sl_gguf *file, struct sl_error *err) {
     /* All of these are uncased BERT with the same normaliser and splitter. */
     static const char *const pres[] = {"default", "bert-bge", "jina-v2-en"};
@@ -212,6 +231,7 @@ int wordpiece_vocab_load(const struct sl_gguf *file, struct wordpiece_vocab *voc
     struct sl_gguf_array pieces = {0};
     struct sl_gguf_array types = {0};
     int rc = check_model(file, err);
+    rc = rc ? rc : check_normalizer(file, err);
     if (rc == SL_OK) {
         rc = sl_gguf_get_array(file, "tokenizer.ggml.tokens", SL_GGUF_TEXT, &pieces, err);
     }

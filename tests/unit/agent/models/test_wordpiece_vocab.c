@@ -27,7 +27,14 @@ static struct sl_gguf_text text_of(const char *text) {
     return (struct sl_gguf_text){text, strlen(text)};
 }
 
-static int create(const struct vocab *v, struct sl_wordpiece **ret_wp, struct sl_error *err) {
+/* A truth value besides; key NULL: none. */
+struct flag {
+    const char *key;
+    bool on;
+};
+
+static int create_with(const struct vocab *v, struct flag flag, struct sl_wordpiece **ret_wp,
+                       struct sl_error *err) {
     SL_AUTO(sl_gguf_writer) w = NULL;
     SL_AUTO_BUF struct sl_buf bytes = {0};
     SL_AUTO(sl_gguf) file = NULL;
@@ -51,9 +58,16 @@ static int create(const struct vocab *v, struct sl_wordpiece **ret_wp, struct sl
     sl_gguf_put_u32(w, "tokenizer.ggml.unknown_token_id", 0);
     sl_gguf_put_u32(w, v->cls_key, v->cls);
     sl_gguf_put_u32(w, v->sep_key, 2);
+    if (flag.key) {
+        sl_gguf_put_bool(w, flag.key, flag.on);
+    }
     assert_int_equal(sl_gguf_writer_bytes(w, &bytes, NULL), SL_OK);
     assert_int_equal(sl_gguf_open_memory(bytes.data, bytes.len, &file, NULL), SL_OK);
     return sl_wordpiece_create(file, ret_wp, err);
+}
+
+static int create(const struct vocab *v, struct sl_wordpiece **ret_wp, struct sl_error *err) {
+    return create_with(v, (struct flag){NULL, false}, ret_wp, err);
 }
 
 #define CLS "tokenizer.ggml.cls_token_id"
@@ -86,6 +100,22 @@ static void test_accepted(void **state) {
                          SL_OK);
         assert_int_equal(n, 6);
         assert_memory_equal(ids, want, sizeof want);
+    }
+}
+
+/* What newer files of llama.cpp say of the normaliser. */
+static void test_normalizer_flags(void **state) {
+    (void)state;
+    static const struct vocab vocab = {"bert", "default", PIECES, 6, CLS, 1, SEP};
+    static const char *const keys[] = {"tokenizer.ggml.normalizer.lowercase",
+                                       "tokenizer.ggml.normalizer.strip_accents"};
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        SL_AUTO(sl_wordpiece) wp = NULL;
+        struct sl_error err = {0};
+        assert_int_equal(create_with(&vocab, (struct flag){keys[i], true}, &wp, &err), SL_OK);
+        assert_int_equal(create_with(&vocab, (struct flag){keys[i], false}, &wp, &err),
+                         -SL_UNSUPPORTED);
+        assert_non_null(strstr(err.text, keys[i]));
     }
 }
 
@@ -140,6 +170,7 @@ static void test_beginning_and_inside(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_accepted),
+        cmocka_unit_test(test_normalizer_flags),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_beginning_and_inside),
     };
