@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sentence_bert_config.json and config_sentence_transformers.json. */
+ * sentence_bert_config.json, tokenizer_config.json and config_sentence_transformers.json. */
 #include <string.h>
 
 #include "agent/convert/hf_folder.h"
@@ -39,14 +39,22 @@ static int read_prompts(const char *folder, struct sl_hf_advice *advice, struct 
     return SL_OK;
 }
 
+/* Where it stood, and where newer folders have it: there a number beyond all lengths means none. */
 static int read_length(const char *folder, struct sl_hf_advice *advice, struct sl_error *err) {
-    JSON_FILE_AUTO file = {0};
-    int rc = json_file_open(folder, "sentence_bert_config.json", &file, err);
-    const json_t *length = json_object_get(file.root, "max_seq_length");
-    if (rc || !length || json_is_null(length)) {
-        return rc;
+    static const char *const rows[][2] = {{"sentence_bert_config.json", "max_seq_length"},
+                                          {"tokenizer_config.json", "model_max_length"}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        JSON_FILE_AUTO file = {0};
+        int rc = json_file_open(folder, rows[i][0], &file, err);
+        const json_t *length = json_object_get(file.root, rows[i][1]);
+        if (rc || (json_is_real(length) && json_real_value(length) > UINT32_MAX)) {
+            return rc;
+        }
+        if (length && !json_is_null(length)) {
+            return json_file_u32(&file, rows[i][1], 1, UINT32_MAX, &advice->max_tokens, err);
+        }
     }
-    return json_file_u32(&file, "max_seq_length", 1, UINT32_MAX, &advice->max_tokens, err);
+    return SL_OK;
 }
 
 int sl_hf_read_advice(const char *folder, struct sl_hf_advice *ret_advice, struct sl_error *err) {

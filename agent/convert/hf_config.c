@@ -95,7 +95,8 @@ static int read_modules(const char *folder, bool *ret_normalizes, struct sl_erro
     return SL_OK;
 }
 
-static int pooling_of(const json_t *root, enum sl_bert_pooling *ret_pooling, struct sl_error *err) {
+/* The one pooling that older folders have a truth value for each of. */
+static int flagged_pooling(const json_t *root, const char **ret_mode, struct sl_error *err) {
     const char *field;
     const json_t *value;
     const char *set = NULL;
@@ -110,17 +111,57 @@ static int pooling_of(const json_t *root, enum sl_bert_pooling *ret_pooling, str
             set = field;
         }
     }
-    if (set && strcmp(set, "pooling_mode_mean_tokens") == 0) {
-        *ret_pooling = SL_BERT_POOL_MEAN;
-        return SL_OK;
+    *ret_mode = set;
+    return SL_OK;
+}
+
+/* Newer folders name the pooling, or list those whose vectors are joined; then flags do not count,
+ * as in sentence-transformers. */
+static int named_pooling(const json_t *mode, const char **ret_mode, struct sl_error *err) {
+    if (json_is_array(mode) && json_array_size(mode) > 1) {
+        return sl_fail(err, SL_UNSUPPORTED,
+                       "1_Pooling/config.json: pooling_mode lists %zu poolings; vectors of joined "
+                       "poolings are not supported",
+                       json_array_size(mode));
     }
-    if (set && strcmp(set, "pooling_mode_cls_token") == 0) {
-        *ret_pooling = SL_BERT_POOL_CLS;
-        return SL_OK;
+    mode = json_is_array(mode) ? json_array_get(mode, 0) : mode;
+    if (!json_is_string(mode)) {
+        return sl_fail(err, SL_INVALID, "1_Pooling/config.json: pooling_mode is no text");
     }
-    return sl_fail(err, SL_UNSUPPORTED,
-                   "1_Pooling/config.json: %.60s; mean and cls pooling are supported",
-                   set ? set : "no pooling mode is set");
+    *ret_mode = json_string_value(mode);
+    return SL_OK;
+}
+
+static int pooling_of(const json_t *root, enum sl_bert_pooling *ret_pooling, struct sl_error *err) {
+    static const struct {
+        const char *mode;
+        enum sl_bert_pooling pooling;
+    } rows[] = {{"pooling_mode_mean_tokens", SL_BERT_POOL_MEAN},
+                {"mean", SL_BERT_POOL_MEAN},
+                {"pooling_mode_cls_token", SL_BERT_POOL_CLS},
+                {"cls", SL_BERT_POOL_CLS}};
+    const json_t *named = json_object_get(root, "pooling_mode");
+    const char *mode = NULL;
+    int rc = named ? named_pooling(named, &mode, err) : flagged_pooling(root, &mode, err);
+    for (size_t i = 0; rc == SL_OK && mode && i < sizeof rows / sizeof rows[0]; i++) {
+        if (strcmp(mode, rows[i].mode) == 0) {
+            *ret_pooling = rows[i].pooling;
+            return SL_OK;
+        }
+    }
+    return rc ? rc
+              : sl_fail(err, SL_UNSUPPORTED,
+                        "1_Pooling/config.json: %.60s; mean and cls pooling are supported",
+                        mode ? mode : "no pooling mode is set");
+}
+
+/* Newer folders say which of the model's outputs is pooled. */
+static int check_output(const char *folder, struct sl_error *err) {
+    static const char where[] = "sentence_bert_config.json";
+    JSON_FILE_AUTO file = {0};
+    int rc = json_file_open(folder, where, &file, err);
+    const json_t *text = json_object_get(json_object_get(file.root, "modality_config"), "text");
+    return rc ? rc : json_expect_text(text, where, "method_output_name", "last_hidden_state", err);
 }
 
 static int read_pooling(const char *folder, struct sl_bert_config *config, struct sl_error *err) {
@@ -155,5 +196,6 @@ int sl_hf_read_config(const char *folder, struct sl_bert_config *config, bool *r
     if (rc == SL_OK) {
         rc = read_modules(folder, ret_normalizes, err);
     }
+    rc = rc ? rc : check_output(folder, err);
     return rc == SL_OK ? read_pooling(folder, config, err) : rc;
 }

@@ -25,7 +25,7 @@ int sl_hf_read_config(const char *folder, struct sl_bert_config *config, bool *r
  * send whole texts, but the operator should know. */
 #define SL_HF_PROMPTS_MAX 8
 struct sl_hf_advice {
-    uint32_t max_tokens; /* sentence_bert_config.json's max_seq_length; 0: it says none */
+    uint32_t max_tokens; /* max_seq_length, or else the tokenizer's model_max_length; 0: none */
     uint32_t prompt_count;
     struct {
         char name[48];

@@ -3,12 +3,50 @@
 #include "agent/convert/json_file.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "agent/convert/hf_folder.h"
 #include "agent/models/mapping.h"
 #include "proto/base/cleanup.h"
+
+static bool is_whole(const json_t *value) {
+    double real = json_real_value(value);
+    return json_is_real(value) && fabs(real) < 0x1p53 && real == trunc(real);
+}
+
+/* Whole numbers that were read as reals, back to what they are; larger ones stay. */
+static void make_whole(json_t *root) {
+    const char *key;
+    json_t *value;
+    size_t i;
+    json_object_foreach(root, key, value) {
+        if (is_whole(value)) {
+            json_object_set_new(root, key, json_integer((json_int_t)json_real_value(value)));
+        } else {
+            make_whole(value);
+        }
+    }
+    json_array_foreach(root, i, value) {
+        if (is_whole(value)) {
+            json_array_set_new(root, i, json_integer((json_int_t)json_real_value(value)));
+        } else {
+            make_whole(value);
+        }
+    }
+}
+
+/* Tokenizers that know no limit of length are saved with 10^30, which is no integer of jansson's.
+ */
+static json_t *load(const char *text, size_t n, json_error_t *why) {
+    json_t *root = json_loadb(text, n, JSON_REJECT_DUPLICATES, why);
+    if (!root && json_error_code(why) == json_error_numeric_overflow) {
+        root = json_loadb(text, n, JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL, why);
+        make_whole(root);
+    }
+    return root;
+}
 
 static int parse(const char *path, const char *name, json_t **ret_root, struct sl_error *err) {
     struct sl_mapping mapping = {0};
@@ -21,8 +59,7 @@ static int parse(const char *path, const char *name, json_t **ret_root, struct s
         rc = sl_fail(err, SL_LIMIT, "%s has %zu bytes; at most %zu are read", name, mapping.n,
                      SL_HF_MAX_JSON_BYTES);
     } else {
-        json_t *root =
-            json_loadb((const char *)mapping.bytes, mapping.n, JSON_REJECT_DUPLICATES, &why);
+        json_t *root = load((const char *)mapping.bytes, mapping.n, &why);
         if (root) {
             *ret_root = root;
         } else {

@@ -46,6 +46,36 @@ static void test_said(void **state) {
     hf_sample_remove(&sample);
 }
 
+/* Newer folders have the length in the tokenizer's settings: there 10^30 means none. */
+static void test_length_of_the_tokenizer(void **state) {
+    (void)state;
+    static const struct {
+        const char *bert, *tokenizer;
+        uint32_t want;
+    } rows[] = {
+        {NULL, "{\"model_max_length\": 128}", 128},
+        {"{}", "{\"model_max_length\": 128}", 128},
+        {"{\"max_seq_length\": 64}", "{\"model_max_length\": 128}", 64},
+        {NULL, "{\"model_max_length\": 1000000000000000019884624838656}", 0},
+        {NULL, "{\"model_max_length\": 1e30}", 0},
+        {NULL, "{\"do_lower_case\": true}", 0},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct hf_sample sample;
+        struct sl_hf_advice advice;
+        struct sl_error err = {0};
+        hf_sample_make(&sample, "F32", "");
+        if (rows[i].bert) {
+            hf_sample_put(&sample, "sentence_bert_config.json", rows[i].bert);
+        }
+        hf_sample_put(&sample, "tokenizer_config.json", rows[i].tokenizer);
+        if (sl_hf_read_advice(sample.folder, &advice, &err) || advice.max_tokens != rows[i].want) {
+            fail_msg("%s: %u %s", rows[i].tokenizer, advice.max_tokens, err.text);
+        }
+        hf_sample_remove(&sample);
+    }
+}
+
 static void test_spoilt(void **state) {
     (void)state;
     static const char *const rows[][3] = {
@@ -73,6 +103,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_none),
         cmocka_unit_test(test_said),
+        cmocka_unit_test(test_length_of_the_tokenizer),
         cmocka_unit_test(test_spoilt),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -50,6 +50,38 @@ static void test_pooling_option(void **state) {
     hf_sample_remove(&sample);
 }
 
+/* As sentence-transformers 6 writes it: one name, a list, and flags of old that do not count. */
+static void test_named_pooling(void **state) {
+    (void)state;
+    static const struct {
+        const char *file;
+        enum sl_bert_pooling pooling;
+    } rows[] = {
+        {"{\"embedding_dimension\": 4, \"pooling_mode\": \"cls\", \"include_prompt\": true}",
+         SL_BERT_POOL_CLS},
+        {"{\"embedding_dimension\": 4, \"pooling_mode\": \"mean\", \"include_prompt\": true}",
+         SL_BERT_POOL_MEAN},
+        {"{\"pooling_mode\": [\"cls\"]}", SL_BERT_POOL_CLS},
+        {"{\"pooling_mode_mean_tokens\": true, \"pooling_mode\": \"cls\"}", SL_BERT_POOL_CLS},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct hf_sample sample;
+        struct sl_bert_config c = {0};
+        struct sl_error err = {0};
+        bool normalizes;
+        hf_sample_make(&sample, "F32", "");
+        hf_sample_put(&sample, "1_Pooling/config.json", rows[i].file);
+        hf_sample_put(&sample, "sentence_bert_config.json",
+                      "{\"modality_config\": {\"text\": {\"method\": \"forward\","
+                      " \"method_output_name\": \"last_hidden_state\"}}}");
+        if (sl_hf_read_config(sample.folder, &c, &normalizes, &err)) {
+            fail_msg("%s: %s", rows[i].file, err.text);
+        }
+        assert_int_equal(c.pooling, rows[i].pooling);
+        hf_sample_remove(&sample);
+    }
+}
+
 /* `with` NULL removes the file, `old` NULL replaces all of it. */
 static const struct {
     const char *file, *old, *with;
@@ -72,8 +104,8 @@ static const struct {
     {"config.json", "\"hidden_size\": 4", "\"hidden_size\": \"4\"", -SL_INVALID, "hidden_size"},
     {"config.json", "\"hidden_size\": 4", "\"hidden_size\": 4.0", -SL_INVALID, "hidden_size"},
     {"config.json", "\"hidden_size\": 4", "\"hidden_size\": -4", -SL_INVALID, "1 to 8192"},
-    {"config.json", "\"vocab_size\": 8", "\"vocab_size\": 99999999999999999999", -SL_CORRUPT,
-     "too big"},
+    {"config.json", "\"vocab_size\": 8", "\"vocab_size\": 99999999999999999999", -SL_INVALID,
+     "vocab_size"},
     {"config.json", "\"num_hidden_layers\": 1", "\"num_hidden_layers\": 0", -SL_INVALID,
      "num_hidden_layers"},
     {"config.json", "1e-12", "0", -SL_INVALID, "layer_norm_eps"},
@@ -83,6 +115,16 @@ static const struct {
     {"1_Pooling/config.json", "tokens\": true", "tokens\": false", -SL_UNSUPPORTED, "no pooling"},
     {"1_Pooling/config.json", "cls_token\": false", "cls_token\": true", -SL_UNSUPPORTED, "both"},
     {"1_Pooling/config.json", "mean_tokens", "lasttoken", -SL_UNSUPPORTED, "lasttoken"},
+    {"1_Pooling/config.json", NULL, "{\"pooling_mode\": \"max\"}", -SL_UNSUPPORTED, "max; mean"},
+    {"1_Pooling/config.json", NULL, "{\"pooling_mode\": [\"cls\", \"mean\"]}", -SL_UNSUPPORTED,
+     "lists 2 poolings"},
+    {"1_Pooling/config.json", NULL, "{\"pooling_mode\": []}", -SL_INVALID, "no text"},
+    {"1_Pooling/config.json", NULL, "{\"pooling_mode\": true}", -SL_INVALID, "no text"},
+    {"1_Pooling/config.json", NULL, "{\"pooling_mode\": \"cls\", \"include_prompt\": false}",
+     -SL_UNSUPPORTED, "include_prompt"},
+    {"sentence_bert_config.json", NULL,
+     "{\"modality_config\": {\"text\": {\"method_output_name\": \"pooler_output\"}}}",
+     -SL_UNSUPPORTED, "pooler_output"},
 };
 
 static void test_spoilt(void **state) {
@@ -110,6 +152,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sound),
         cmocka_unit_test(test_pooling_option),
+        cmocka_unit_test(test_named_pooling),
         cmocka_unit_test(test_spoilt),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -57,10 +57,37 @@ static void test_fields(void **state) {
     hf_sample_remove(&sample);
 }
 
+/* One number that no integer holds spoils no other. */
+static void test_large_numbers(void **state) {
+    (void)state;
+    struct hf_sample sample;
+    struct json_file file = {0};
+    struct sl_error err = {0};
+    uint32_t value = 0;
+    hf_sample_make(&sample, "F32", "");
+    hf_sample_put(&sample, "x.json",
+                  "{\"large\": 1000000000000000019884624838656, \"n\": 5, \"part\": 0.5,"
+                  " \"list\": [7, [8], {\"id\": 9}]}");
+    assert_int_equal(json_file_open(sample.folder, "x.json", &file, &err), SL_OK);
+    assert_int_equal(json_file_u32(&file, "n", 0, 9, &value, &err), SL_OK);
+    assert_int_equal(value, 5);
+    assert_int_equal(json_file_u32(&file, "part", 0, 9, &value, &err), -SL_INVALID);
+    assert_int_equal(json_file_u32(&file, "large", 0, 9, &value, &err), -SL_INVALID);
+    const json_t *list = json_object_get(file.root, "list");
+    assert_int_equal(json_integer_value(json_array_get(list, 0)), 7);
+    assert_int_equal(json_integer_value(json_array_get(json_array_get(list, 1), 0)), 8);
+    assert_int_equal(json_integer_value(json_object_get(json_array_get(list, 2), "id")), 9);
+    json_file_close(&file);
+    hf_sample_put(&sample, "x.json", "{\"beyond\": 1e999}");
+    assert_int_equal(json_file_open(sample.folder, "x.json", &file, &err), -SL_CORRUPT);
+    hf_sample_remove(&sample);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_open),
         cmocka_unit_test(test_fields),
+        cmocka_unit_test(test_large_numbers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
