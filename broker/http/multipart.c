@@ -3,20 +3,18 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <microhttpd.h>
 #include <sodium.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "broker/batch/batch.h"
 #include "proto/base/text.h"
 
-#define PARSER_BYTES 4096 /* a part's headers must fit */
 #define FILE_LIFE_MS (INT64_C(30) * 24 * 3600 * 1000)
 #define EXPIRES_MIN_S 3600
 #define EXPIRES_MAX_S 2592000
@@ -54,21 +52,65 @@ static int write_all(int fd, const char *data, size_t n) {
     return SL_OK;
 }
 
-static void take_file(struct sl_upload *upload, const char *filename, const char *data, size_t n,
-                      uint64_t offset) {
-    if (offset == 0) {
-        /* A part may begin with an empty piece, and its first bytes have offset 0 again. */
-        if (upload->bytes > 0) {
-            fault(upload, 400, "invalid_value", "file", "The part 'file' was sent twice.");
-        }
-        upload->has_file = true;
-        sl_text_copy(upload->filename, sizeof upload->filename,
-                     filename && filename[0] != '\0' ? filename : "upload");
-        size_t end = strlen(upload->filename);
-        while (end > 0 && !sl_utf8_valid(upload->filename, end)) {
-            upload->filename[--end] = '\0';
-        }
+/* The text parts. */
+struct sl_upload_field {
+    const char *key;
+    size_t offset, size; /* in struct sl_upload */
+};
+#define FIELD(key, member)                                                                         \
+    { key, offsetof(struct sl_upload, member), sizeof((struct sl_upload *)0)->member }
+static const struct sl_upload_field fields[] = {
+    FIELD("purpose", purpose),
+    FIELD("expires_after[anchor]", anchor),
+    FIELD("expires_after[seconds]", seconds),
+};
+
+static char *text_of(struct sl_upload *upload, const struct sl_upload_field *field) {
+    return (char *)upload + field->offset;
+}
+
+static void begin_file(struct sl_upload *upload, const char *filename) {
+    if (upload->has_file) {
+        fault(upload, 400, "invalid_value", "file", "The part 'file' was sent twice.");
+        return;
     }
+    upload->has_file = true;
+    upload->to = SL_UPLOAD_FILE;
+    sl_text_copy(upload->filename, sizeof upload->filename,
+                 filename[0] != '\0' ? filename : "upload");
+    size_t end = strlen(upload->filename);
+    while (end > 0 && !sl_utf8_valid(upload->filename, end)) {
+        upload->filename[--end] = '\0';
+    }
+}
+
+static void begin_part(void *arg, const char *name, const char *filename) {
+    struct sl_upload *upload = arg;
+    upload->to = SL_UPLOAD_NOWHERE;
+    if (!name) {
+        fault(upload, 400, "invalid_multipart", NULL, "A part of the upload has no name.");
+        return;
+    }
+    if (strcmp(name, "file") == 0) {
+        begin_file(upload, filename);
+        return;
+    }
+    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
+        if (strcmp(name, fields[i].key) != 0) {
+            continue;
+        }
+        if (text_of(upload, &fields[i])[0] != '\0') {
+            fault(upload, 400, "invalid_value", name, "The part '%s' was sent twice.", name);
+        }
+        upload->to = SL_UPLOAD_FIELD;
+        upload->field = &fields[i];
+        upload->n_field = 0;
+        return;
+    }
+    fault(upload, 400, "unknown_parameter", name, "Unknown parameter: '%.80s'.", name);
+}
+
+static void take_file(struct sl_upload *upload, const char *data, size_t n) {
     bool look = upload->bytes / ROOM_BYTES != (upload->bytes + (int64_t)n) / ROOM_BYTES;
     upload->bytes += (int64_t)n;
     if (look && sl_batch_room(upload->path, 0, &upload->trouble) != SL_OK) {
@@ -77,57 +119,40 @@ static void take_file(struct sl_upload *upload, const char *filename, const char
     if (upload->bytes > SL_BATCH_FILE_BYTES_MAX) {
         fault(upload, 413, "file_too_large", "file",
               "A file may have at most 200 MB: split the batch.");
-    } else if (upload->code[0] == '\0' && write_all(upload->fd, data, n) != SL_OK) {
+    } else if (write_all(upload->fd, data, n) != SL_OK) {
         sl_fail_errno(&upload->trouble, "writing an upload");
     }
 }
 
-/* A short text field, which may come in pieces. */
-static void take_field(struct sl_upload *upload, const char *key, char *field, size_t size,
-                       const char *data, size_t n, uint64_t offset) {
-    if (offset == 0 && field[0] != '\0') {
-        fault(upload, 400, "invalid_value", key, "The part '%s' was sent twice.", key);
-    } else if (offset + n >= size || memchr(data, 0, n)) {
-        fault(upload, 400, "invalid_value", key, "The part '%s' is too long or not a text.", key);
-    } else {
-        memcpy(field + offset, data, n);
-        field[offset + n] = '\0';
+static void take_field(struct sl_upload *upload, const char *data, size_t n) {
+    const struct sl_upload_field *field = upload->field;
+    if (n >= field->size - upload->n_field || memchr(data, 0, n)) {
+        fault(upload, 400, "invalid_value", field->key, "The part '%s' is too long or not a text.",
+              field->key);
+        return;
+    }
+    memcpy(text_of(upload, field) + upload->n_field, data, n);
+    upload->n_field += n;
+    text_of(upload, field)[upload->n_field] = '\0';
+}
+
+static void take_data(void *arg, const char *data, size_t n) {
+    struct sl_upload *upload = arg;
+    if (upload->code[0] != '\0' || upload->trouble.status != SL_OK) {
+        return;
+    }
+    if (upload->to == SL_UPLOAD_FILE) {
+        take_file(upload, data, n);
+    } else if (upload->to == SL_UPLOAD_FIELD) {
+        take_field(upload, data, n);
     }
 }
 
-static enum MHD_Result on_part(void *cls, enum MHD_ValueKind kind, const char *key,
-                               const char *filename, const char *content_type,
-                               const char *transfer_encoding, const char *data, uint64_t offset,
-                               size_t size) {
-    (void)kind;
-    (void)content_type;
-    (void)transfer_encoding;
-    struct sl_upload *upload = cls;
-    if (!key) {
-        fault(upload, 400, "invalid_multipart", NULL, "A part of the upload has no name.");
-    } else if (strcmp(key, "file") == 0) {
-        take_file(upload, filename, data, size, offset);
-    } else if (strcmp(key, "purpose") == 0) {
-        take_field(upload, key, upload->purpose, sizeof upload->purpose, data, size, offset);
-    } else if (strcmp(key, "expires_after[anchor]") == 0) {
-        take_field(upload, key, upload->anchor, sizeof upload->anchor, data, size, offset);
-    } else if (strcmp(key, "expires_after[seconds]") == 0) {
-        take_field(upload, key, upload->seconds, sizeof upload->seconds, data, size, offset);
-    } else {
-        fault(upload, 400, "unknown_parameter", key, "Unknown parameter: '%.80s'.", key);
-    }
-    return upload->code[0] == '\0' && upload->trouble.status == SL_OK ? MHD_YES : MHD_NO;
-}
-
-int sl_upload_create(struct MHD_Connection *connection, const char *data_dir,
-                     struct sl_upload **ret_upload, struct sl_error *err) {
-    static const char wanted[] = "multipart/form-data";
-    const char *type = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Content-Type");
-    if (!type || strncasecmp(type, wanted, sizeof wanted - 1) != 0) {
-        return sl_fail(err, SL_INVALID,
-                       "Send multipart/form-data with the parts 'purpose' and 'file'.");
-    }
-    int rc = sl_batch_room(data_dir, 0, err);
+int sl_upload_create(const char *content_type, const char *data_dir, struct sl_upload **ret_upload,
+                     struct sl_error *err) {
+    struct sl_parts parts = {0};
+    int rc = sl_parts_init(&parts, content_type, (struct sl_parts_sink){0}, err);
+    rc = rc ? rc : sl_batch_room(data_dir, 0, err);
     if (rc) {
         return rc;
     }
@@ -140,16 +165,12 @@ int sl_upload_create(struct MHD_Connection *connection, const char *data_dir,
     randombytes_buf(random, sizeof random);
     sl_hex_encode(random, sizeof random, name + 4);
     upload->fd = -1;
+    upload->parts = parts;
+    upload->parts.sink = (struct sl_parts_sink){upload, begin_part, take_data};
     rc = sl_batch_path(data_dir, SL_BATCH_FILES_DIR, name, upload->path, err);
     if (rc == SL_OK) {
         upload->fd = open(upload->path, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
         rc = upload->fd >= 0 ? SL_OK : sl_fail_errno(err, "creating %s", upload->path);
-    }
-    if (rc == SL_OK) {
-        upload->parser = MHD_create_post_processor(connection, PARSER_BYTES, on_part, upload);
-        rc = upload->parser
-                 ? SL_OK
-                 : sl_fail(err, SL_INVALID, "The Content-Type names no usable multipart boundary.");
     }
     if (rc != SL_OK) {
         sl_upload_destroy(upload);
@@ -163,9 +184,6 @@ void sl_upload_destroy(struct sl_upload *upload) {
     if (!upload) {
         return;
     }
-    if (upload->parser) {
-        MHD_destroy_post_processor(upload->parser);
-    }
     if (upload->fd >= 0) {
         close(upload->fd);
         unlink(upload->path);
@@ -173,38 +191,13 @@ void sl_upload_destroy(struct sl_upload *upload) {
     free(upload);
 }
 
-/* A part that is multipart itself makes libmicrohttpd forget (and never free) names of parts, as
- * often as a body repeats it; nobody needs one. Its header begins a line, which no line of JSON
- * does. */
-static void refuse_nesting(struct sl_upload *upload, const char *data, size_t n) {
-    static const char header[] = "content-type:multipart/";
-    static const int value = 13; /* blanks may stand before it */
-    for (size_t i = 0; i < n; i++) {
-        char c = data[i];
-        if (c == '\r' || c == '\n') {
-            upload->nested = 0;
-        } else if (upload->nested < 0 || (upload->nested == value && (c == ' ' || c == '\t'))) {
-            continue;
-        } else if ((c >= 'A' && c <= 'Z' ? c | 0x20 : c) != header[upload->nested]) {
-            upload->nested = -1;
-        } else if (header[++upload->nested] == '\0') {
-            fault(upload, 400, "invalid_multipart", NULL,
-                  "A part of the upload is multipart itself: send one plain part for each field.");
-            return;
-        }
-    }
-}
-
 void sl_upload_feed(struct sl_upload *upload, const char *data, size_t n) {
-    if (upload->code[0] == '\0') {
-        refuse_nesting(upload, data, n);
-    }
+    struct sl_error err = {0};
     if (upload->code[0] != '\0' || upload->trouble.status != SL_OK) {
         return;
     }
-    if (MHD_post_process(upload->parser, data, n) != MHD_YES && upload->trouble.status == SL_OK) {
-        fault(upload, 400, "invalid_multipart", NULL,
-              "The multipart body cannot be read: check its boundary and part headers.");
+    if (sl_parts_feed(&upload->parts, data, n, &err) != SL_OK) {
+        fault(upload, 400, "invalid_multipart", NULL, "%s", err.text);
     }
 }
 
@@ -233,8 +226,6 @@ static bool parse_expiry(struct sl_upload *upload, struct sl_wall now,
 
 int sl_upload_check(struct sl_upload *upload, struct sl_wall now, struct sl_file_row *ret_row,
                     struct sl_error *err) {
-    enum MHD_Result complete = MHD_destroy_post_processor(upload->parser);
-    upload->parser = NULL;
     if (upload->trouble.status != SL_OK) {
         if (err) {
             *err = upload->trouble;
@@ -243,7 +234,7 @@ int sl_upload_check(struct sl_upload *upload, struct sl_wall now, struct sl_file
     }
     struct sl_wall expires = {0};
     if (upload->code[0] == '\0') {
-        if (complete != MHD_YES) {
+        if (!sl_parts_complete(&upload->parts)) {
             fault(upload, 400, "invalid_multipart", NULL,
                   "The multipart body ends before its last boundary.");
         } else if (!upload->has_file) {

@@ -9,17 +9,18 @@
 #include <stdint.h>
 
 #include "broker/core/types.h"
+#include "broker/http/parts.h"
 #include "proto/base/error.h"
 
-struct MHD_Connection;
-struct MHD_PostProcessor;
-
 struct sl_upload {
-    struct MHD_PostProcessor *parser;
+    struct sl_parts parts;
     char path[1024]; /* of the unfinished file */
     int fd;
     int64_t bytes;
-    int nested; /* how much of a nested part's header the present line has shown; < 0: none */
+    /* Where the data of the part goes that has begun. */
+    enum { SL_UPLOAD_NOWHERE, SL_UPLOAD_FILE, SL_UPLOAD_FIELD } to;
+    const struct sl_upload_field *field; /* and its text, which has n_field bytes so far */
+    size_t n_field;
     bool has_file;
     char filename[256];
     char purpose[32];
@@ -33,9 +34,10 @@ struct sl_upload {
     struct sl_error trouble; /* ours: the disk; status SL_OK: none */
 };
 
-/* -SL_INVALID when the request is not multipart/form-data; -SL_IO when there is no room. */
-int sl_upload_create(struct MHD_Connection *connection, const char *data_dir,
-                     struct sl_upload **ret_upload, struct sl_error *err);
+/* content_type: NULL when the request has none. -SL_INVALID when it is not multipart/form-data;
+ * -SL_IO when there is no room. */
+int sl_upload_create(const char *content_type, const char *data_dir, struct sl_upload **ret_upload,
+                     struct sl_error *err);
 /* Removes what was not finished. */
 void sl_upload_destroy(struct sl_upload *upload);
 /* Faults are kept in the upload; the rest of the body is then only skipped. */

@@ -161,7 +161,9 @@ static enum MHD_Result begin(struct sl_http_call *call, const char *method) {
     }
     if (call->status == 0 && (call->route->flags & SL_ROUTE_UPLOAD)) {
         struct sl_error err = {0};
-        int rc = sl_upload_create(call->connection, call->http->data_dir, &call->upload, &err);
+        const char *type =
+            MHD_lookup_connection_value(call->connection, MHD_HEADER_KIND, "Content-Type");
+        int rc = sl_upload_create(type, call->http->data_dir, &call->upload, &err);
         if (rc == -SL_INVALID) {
             sl_call_error(call, 400, "invalid_multipart", NULL, "%s", err.text);
         } else if (rc != SL_OK) {

@@ -11,6 +11,13 @@ struct upload_case {
 static const struct upload_case cases[] = {
     {"purpose first, as Python sends it", PART_PURPOSE PART_FILE("{}") PARTS_END, 200, NULL},
     {"file first, as Node may send it", PART_FILE("{}") PART_PURPOSE PARTS_END, 200, NULL},
+    {"names without quotes, as .NET writes them",
+     "--XX\r\nContent-Disposition: form-data; name=purpose\r\n\r\nbatch\r\n"
+     "--XX\r\nContent-Disposition: form-data; name=file; filename=f; filename*=utf-8''f\r\n\r\n"
+     "{}\r\n" PARTS_END,
+     200, NULL},
+    {"a part without a name", PART_PURPOSE "--XX\r\n\r\nx\r\n" PART_FILE("{}") PARTS_END, 400,
+     "invalid_multipart"},
     {"an empty file is a file", PART_PURPOSE PART_FILE("") PARTS_END, 200, NULL},
     {"expiry around the file",
      PART("expires_after[anchor]", "", "created_at") PART_FILE("{}")
@@ -23,6 +30,7 @@ static const struct upload_case cases[] = {
     {"a purpose without end",
      PART("purpose", "", "batchbatchbatchbatchbatchbatchbatchbatchbatch") PARTS_END, 400,
      "invalid_value"},
+    {"two empty files", PART_PURPOSE PART_FILE("") PART_FILE("") PARTS_END, 400, "invalid_value"},
     {"two files", PART_PURPOSE PART_FILE("a") PART_FILE("b") PARTS_END, 400, "invalid_value"},
     {"two purposes", PART_PURPOSE PART_PURPOSE PART_FILE("a") PARTS_END, 400, "invalid_value"},
     {"a part nobody knows", PART_PURPOSE PART("colour", "", "red") PART_FILE("a") PARTS_END, 400,
@@ -38,7 +46,7 @@ static const struct upload_case cases[] = {
      PART_PURPOSE "--XX\r\nContent-Disposition: form-data; name=\"file\"; filename=\"f\"\r\n\r\n{",
      400, "invalid_multipart"},
     {"no multipart at all", "{}", 400, NULL},
-    {"a part of parts, which the parser would leak",
+    {"a part of parts",
      PART_PURPOSE "--XX\r\nContent-Disposition: form-data; name=\"file\"\r\n"
                   "CONTENT-Type:  Multipart/mixed; boundary=YY\r\n\r\n--YY--\r\n" PARTS_END,
      400, "invalid_multipart"},
