@@ -10,16 +10,18 @@
 #include "agent/executors/executor.h"
 
 struct sl_infer_times {
+    int64_t shared_ns; /* the device's time up to here is shared out */
     struct {
-        uint32_t queued;          /* launches */
-        int64_t since_ns;         /* the oldest of them runs from here on, at the earliest */
-        int64_t start_ns, end_ns; /* of the last one that ended */
+        uint32_t queued;  /* launches */
+        int64_t since_ns; /* the oldest of them runs from here on, at the earliest */
+        int64_t own_ns;   /* shared out to it so far */
     } lanes[SL_LANES_MAX];
 };
 
 void sl_infer_times_queued(struct sl_infer_times *times, uint32_t lane, int64_t now_ns);
-/* The lane's oldest launch ended; returns the device time that was its own. What the other lane's
- * oldest launch does is not known before it ends: it is taken to run since the one before it. */
+/* The lane's oldest launch ended; returns the device time that was its own. All time up to its end
+ * is shared out now, between it and what the other lane has queued: how many launches of the other
+ * lane end meanwhile, and in which order ends are told, makes no difference to the sum. */
 int64_t sl_infer_times_ended(struct sl_infer_times *times, uint32_t lane, int64_t start_ns,
                              int64_t end_ns);
 

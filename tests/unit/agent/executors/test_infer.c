@@ -46,7 +46,7 @@ static void test_results(void **state) {
     drive_all(&d);
     uint32_t lanes = bed->cl.stop_method == SL_STOP_NONE ? 1 : sl_infer_lanes(&bed->cl);
     for (uint32_t lane = 0; lane < lanes; lane++) {
-        assert_true(x->times.lanes[lane].start_ns > begin_ns - SL_NS_PER_MS); /* each was used */
+        assert_true(x->times.lanes[lane].since_ns > begin_ns - SL_NS_PER_MS); /* each was used */
     }
     assert_int_equal(d.lines_seen, LINES);
     assert_int_equal(d.units_done, UNITS);

@@ -39,6 +39,31 @@ static void two_lanes(void **state) {
     assert_in_range(sum[1], 25000, 25100);
 }
 
+/* One lane's launches are short: several end in one of the other's, and ends are told in the order
+ * in which launches were queued. Nothing is counted twice, or lost. */
+static void short_and_long(void **state) {
+    (void)state;
+    struct sl_infer_times t = {0};
+    int64_t sum[SL_LANES_MAX] = {0};
+    for (uint32_t i = 0; i < 2; i++) {
+        sl_infer_times_queued(&t, 0, 0);
+        sl_infer_times_queued(&t, 1, 0);
+    }
+    for (int64_t i = 0; i < 50; i++) {
+        for (int64_t k = 0; k < 4; k++) {
+            int64_t start = 1000 * i + 250 * k;
+            sum[1] += sl_infer_times_ended(&t, 1, start, start + 250);
+            sl_infer_times_queued(&t, 1, start + 251);
+            if (k == 1) { /* before the two that ended earlier */
+                sum[0] += sl_infer_times_ended(&t, 0, 1000 * i, 1000 * i + 1000);
+                sl_infer_times_queued(&t, 0, 1000 * i + 1001);
+            }
+        }
+    }
+    assert_int_equal(sum[0] + sum[1], 50000);
+    assert_in_range(sum[0], 24500, 25500);
+}
+
 /* The other lane gets work in the middle of a launch, and runs out of it in the middle of one. */
 static void a_lane_comes_and_goes(void **state) {
     (void)state;
@@ -57,6 +82,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_lane),
         cmocka_unit_test(two_lanes),
+        cmocka_unit_test(short_and_long),
         cmocka_unit_test(a_lane_comes_and_goes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
