@@ -26,12 +26,13 @@ static struct sl_file_stamp stamp_of(const struct stat *st) {
     };
 }
 
-/* O_NONBLOCK: a FIFO in a file's place must not hang us. */
-static int open_regular(const char *path, int *ret_fd, struct sl_file_stamp *ret_stamp,
+/* links: O_NOFOLLOW, or 0 where they are followed. O_NONBLOCK: a FIFO in a file's place must not
+ * hang us. */
+static int open_regular(const char *path, int links, int *ret_fd, struct sl_file_stamp *ret_stamp,
                         struct sl_error *err) {
     struct stat st;
-    SL_AUTO_FD int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0 && errno == ELOOP) {
+    SL_AUTO_FD int fd = open(path, O_RDONLY | links | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0 && errno == ELOOP && links) {
         return sl_fail(err, SL_IO, "it is a symbolic link: name the file itself");
     }
     if (fd < 0 && errno == ENOENT) {
@@ -59,7 +60,7 @@ static int open_regular(const char *path, int *ret_fd, struct sl_file_stamp *ret
 int sl_mapping_open(const char *path, struct sl_mapping *ret_mapping, struct sl_error *err) {
     struct sl_file_stamp stamp = {0};
     SL_AUTO_FD int fd = -1;
-    int rc = open_regular(path, &fd, &stamp, err);
+    int rc = open_regular(path, 0, &fd, &stamp, err);
     if (rc) {
         return rc;
     }
@@ -110,7 +111,7 @@ int sl_mapping_read(const char *path, struct sl_mapping *ret_mapping,
                     struct sl_file_stamp *ret_stamp, struct sl_error *err) {
     struct sl_file_stamp stamp = {0};
     SL_AUTO_FD int fd = -1;
-    int rc = open_regular(path, &fd, &stamp, err);
+    int rc = open_regular(path, O_NOFOLLOW, &fd, &stamp, err);
     if (rc) {
         return rc;
     }
@@ -138,7 +139,7 @@ void sl_mapping_close(struct sl_mapping *mapping) {
 
 int sl_file_stamp_read(const char *path, struct sl_file_stamp *ret_stamp, struct sl_error *err) {
     SL_AUTO_FD int fd = -1;
-    return open_regular(path, &fd, ret_stamp, err);
+    return open_regular(path, O_NOFOLLOW, &fd, ret_stamp, err);
 }
 
 bool sl_file_stamp_same(const struct sl_file_stamp *a, const struct sl_file_stamp *b) {
@@ -157,7 +158,7 @@ int sl_file_sha256(const char *path, char ret_hex[65], struct sl_file_stamp *ret
     crypto_hash_sha256_state state;
     struct sl_file_stamp stamp = {0};
     SL_AUTO_FD int fd = -1;
-    int rc = open_regular(path, &fd, &stamp, err);
+    int rc = open_regular(path, O_NOFOLLOW, &fd, &stamp, err);
     if (rc) {
         return rc;
     }

@@ -131,6 +131,33 @@ static void test_tokenizer_json(void **state) {
     hf_sample_remove(&sample);
 }
 
+/* As huggingface_hub keeps a snapshot: every file is a link to a blob elsewhere. */
+static void test_folder_of_links(void **state) {
+    (void)state;
+    static const char *const names[] = {"config.json", "model.safetensors", "vocab.txt",
+                                        "tokenizer_config.json", "1_Pooling/config.json"};
+    struct hf_sample sample;
+    struct sl_error err = {0};
+    hf_sample_make(&sample, "F32", "");
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        char path[128], blob[160];
+        snprintf(path, sizeof path, "%s/%s", sample.folder, names[i]);
+        snprintf(blob, sizeof blob, "%s.blob%zu", sample.folder, i);
+        assert_int_equal(rename(path, blob), 0);
+        assert_int_equal(symlink(blob, path), 0);
+    }
+    if (convert(&sample, &err)) {
+        fail_msg("%s", err.text);
+    }
+    check_result(&sample);
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        char blob[160];
+        snprintf(blob, sizeof blob, "%s.blob%zu", sample.folder, i);
+        assert_int_equal(unlink(blob), 0);
+    }
+    hf_sample_remove(&sample);
+}
+
 /* One change of a sound folder each. `with` NULL removes the file, `old` NULL replaces all of it.
  */
 static const struct {
@@ -225,9 +252,10 @@ static void test_damaged_weights(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_all_types),      cmocka_unit_test(test_half),
-        cmocka_unit_test(test_tokenizer_json), cmocka_unit_test(test_spoilt),
-        cmocka_unit_test(test_not_finite),     cmocka_unit_test(test_damaged_weights),
+        cmocka_unit_test(test_all_types),       cmocka_unit_test(test_half),
+        cmocka_unit_test(test_folder_of_links), cmocka_unit_test(test_tokenizer_json),
+        cmocka_unit_test(test_spoilt),          cmocka_unit_test(test_not_finite),
+        cmocka_unit_test(test_damaged_weights),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

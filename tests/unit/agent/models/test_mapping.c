@@ -32,13 +32,20 @@ static void test_kinds(void **state) {
     sl_mapping_close(&mapping); /* twice does no harm */
     snprintf(link, sizeof link, "%s.link", path);
     assert_int_equal(symlink(path, link), 0);
-    assert_int_equal(sl_mapping_open(link, &mapping, &err), -SL_IO);
-    unlink(link);
+    struct sl_file_stamp stamp;
+    assert_int_equal(sl_mapping_read(link, &mapping, &stamp, &err), -SL_IO);
+    assert_non_null(strstr(err.text, "symbolic link"));
+    assert_int_equal(sl_mapping_open(link, &mapping, &err), SL_OK);
+    assert_memory_equal(mapping.bytes, "abc", 3);
+    sl_mapping_close(&mapping);
     unlink(path);
     assert_int_equal(sl_mapping_open(path, &mapping, &err), -SL_NOTFOUND);
+    assert_int_equal(sl_mapping_open(link, &mapping, &err), -SL_NOTFOUND);
     assert_int_equal(mkfifo(path, 0600), 0);
     assert_int_equal(sl_mapping_open(path, &mapping, &err), -SL_IO); /* and does not wait */
+    assert_int_equal(sl_mapping_open(link, &mapping, &err), -SL_IO);
     unlink(path);
+    unlink(link);
     assert_int_equal(sl_mapping_open("/tmp", &mapping, &err), -SL_IO);
     assert_null(mapping.bytes);
 }
