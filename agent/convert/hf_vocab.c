@@ -207,6 +207,41 @@ static int check_normalizer(const json_t *root, struct sl_error *err) {
     return rc;
 }
 
+static bool is_special(const json_t *step, const char *piece) {
+    const char *id =
+        json_string_value(json_object_get(json_object_get(step, "SpecialToken"), "id"));
+    return id && strcmp(id, piece) == 0;
+}
+
+static bool is_pair_of(const json_t *root, const char *field, const char *piece) {
+    const char *text = json_string_value(json_array_get(json_object_get(root, field), 0));
+    return text && strcmp(text, piece) == 0;
+}
+
+/* What is put around a text; the engine puts [CLS] before it and [SEP] behind. A folder that says
+ * nothing is of an older tool. */
+static int check_frame(const json_t *root, struct sl_error *err) {
+    const json_t *frame = json_object_get(root, "post_processor");
+    const char *type = json_string_value(json_object_get(frame, "type"));
+    const json_t *single = json_object_get(frame, "single");
+    if (!frame) {
+        return SL_OK;
+    }
+    bool good = false;
+    if (type && strcmp(type, "TemplateProcessing") == 0) {
+        good = json_array_size(single) == 3 && is_special(json_array_get(single, 0), "[CLS]") &&
+               json_object_get(json_array_get(single, 1), "Sequence") &&
+               is_special(json_array_get(single, 2), "[SEP]");
+    } else if (type && strcmp(type, "BertProcessing") == 0) {
+        good = is_pair_of(frame, "cls", "[CLS]") && is_pair_of(frame, "sep", "[SEP]");
+    }
+    return good ? SL_OK
+                : sl_fail(err, SL_UNSUPPORTED,
+                          "tokenizer.json: post_processor (%.40s) puts something else than [CLS] "
+                          "and [SEP] around a text",
+                          type ? type : "none");
+}
+
 /* The older settings file. */
 static int check_settings(const struct json_file *file, struct sl_error *err) {
     static const char *const on[] = {"do_lower_case", "tokenize_chinese_chars", "strip_accents",
@@ -263,6 +298,7 @@ int sl_hf_read_vocab(const char *folder, struct sl_hf_vocab *vocab, struct sl_er
     }
     if (rc == SL_OK && tokenizer.root) {
         rc = check_normalizer(tokenizer.root, err);
+        rc = rc ? rc : check_frame(tokenizer.root, err);
     }
     if (rc == SL_OK && settings.root) {
         rc = check_settings(&settings, err);

@@ -46,6 +46,36 @@ static void test_sound(void **state) {
     hf_sample_remove(&sample);
 }
 
+#define PRE "\"pre_tokenizer\""
+#define CLS "{\"SpecialToken\": {\"id\": \"[CLS]\", \"type_id\": 0}}"
+#define SEP "{\"SpecialToken\": {\"id\": \"[SEP]\", \"type_id\": 0}}"
+#define TEXT "{\"Sequence\": {\"id\": \"A\", \"type_id\": 0}}"
+#define TEMPLATE(single)                                                                           \
+    "\"post_processor\": {\"type\": \"TemplateProcessing\", \"single\": [" single "]}, "
+
+/* [CLS] and [SEP] around a text, in both of HuggingFace's forms. */
+static void test_frames(void **state) {
+    (void)state;
+    static const char *const rows[] = {
+        TEMPLATE(CLS ", " TEXT ", " SEP) PRE,
+        "\"post_processor\": {\"type\": \"BertProcessing\", \"sep\": [\"[SEP]\", 3],"
+        " \"cls\": [\"[CLS]\", 2]}, " PRE,
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct hf_sample sample;
+        struct sl_hf_vocab vocab;
+        struct sl_error err = {0};
+        hf_sample_make(&sample, "F32", "");
+        hf_sample_put(&sample, "tokenizer.json", hf_sample_tokenizer_json);
+        hf_sample_replace(&sample, "tokenizer.json", PRE, rows[i]);
+        if (sl_hf_read_vocab(sample.folder, &vocab, &err)) {
+            fail_msg("%s: %s", rows[i], err.text);
+        }
+        sl_hf_vocab_fini(&vocab);
+        hf_sample_remove(&sample);
+    }
+}
+
 /* `with` NULL removes the file, `old` NULL replaces all of it. json: the folder has a
  * tokenizer.json. */
 static const struct {
@@ -65,6 +95,18 @@ static const struct {
     {false, "tokenizer_config.json", "null", "false", -SL_UNSUPPORTED, "strip_accents"},
     {false, "tokenizer_config.json", "BertTokenizer", "BertJapaneseTokenizer", -SL_UNSUPPORTED,
      "BertJapaneseTokenizer"},
+    {true, "tokenizer.json", PRE, "\"post_processor\": null, " PRE, -SL_UNSUPPORTED, "(none)"},
+    {true, "tokenizer.json", PRE, TEMPLATE(CLS ", " TEXT) PRE, -SL_UNSUPPORTED, "post_processor"},
+    {true, "tokenizer.json", PRE, TEMPLATE(TEXT ", " TEXT ", " SEP) PRE, -SL_UNSUPPORTED,
+     "(TemplateProcessing)"},
+    {true, "tokenizer.json", PRE,
+     "\"post_processor\": {\"type\": \"BertProcessing\", \"sep\": [\"</s>\", 3],"
+     " \"cls\": [\"[CLS]\", 2]}, " PRE,
+     -SL_UNSUPPORTED, "(BertProcessing)"},
+    {true, "tokenizer.json", PRE,
+     "\"post_processor\": {\"type\": \"RobertaProcessing\", \"sep\": [\"[SEP]\", 3],"
+     " \"cls\": [\"[CLS]\", 2]}, " PRE,
+     -SL_UNSUPPORTED, "(RobertaProcessing)"},
     {true, "tokenizer.json", "BertNormalizer", "NFKC", -SL_UNSUPPORTED, "'NFKC'"},
     {true, "tokenizer.json", "\"clean_text\": true", "\"clean_text\": false", -SL_UNSUPPORTED,
      "clean_text"},
@@ -114,6 +156,7 @@ static void test_spoilt(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sound),
+        cmocka_unit_test(test_frames),
         cmocka_unit_test(test_spoilt),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
