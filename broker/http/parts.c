@@ -121,25 +121,25 @@ static void give(struct sl_parts *parts, const char *bytes, size_t n) {
     }
 }
 
-/* Up to and with the next delimiter; returns how many bytes were used. */
+/* Up to and with the next delimiter; returns how many bytes were used. What is data is given in one
+ * piece, however often a delimiter seems to begin in it. */
 static size_t take_data(struct sl_parts *parts, const char *bytes, size_t n) {
+    size_t carried = parts->matched; /* of the delimiter, before these bytes */
     size_t at = 0;
     while (at < n && parts->matched < parts->delimiter_bytes) {
         if (parts->matched == 0) {
             const char *cr = memchr(bytes + at, '\r', n - at);
-            size_t plain = cr ? (size_t)(cr - bytes) - at : n - at;
-            give(parts, bytes + at, plain);
-            at += plain;
+            at = cr ? (size_t)(cr - bytes) + 1 : n;
             parts->matched = cr != NULL;
-            at += cr != NULL;
         } else if (bytes[at] == parts->delimiter[parts->matched]) {
             parts->matched++;
             at++;
-        } else { /* a delimiter begins with its only CR: what was held back holds no other */
-            give(parts, parts->delimiter, parts->matched);
-            parts->matched = 0;
+        } else { /* a delimiter begins with its only CR: what matched so far holds no other */
+            give(parts, parts->delimiter, carried);
+            parts->matched = carried = 0;
         }
     }
+    give(parts, bytes, at - (parts->matched - carried));
     if (parts->matched == parts->delimiter_bytes) {
         parts->state = SL_PARTS_BEHIND;
         parts->matched = parts->n_headers = 0;

@@ -9,8 +9,8 @@
 
 #include <cmocka.h>
 
-#include "proto/base/text.h"
 #include "proto/base/cleanup.h"
+#include "proto/base/text.h"
 
 /* What came: NAME(FILENAME)=DATA; for each part. */
 static void on_begin(void *arg, const char *name, const char *filename) {
@@ -125,6 +125,39 @@ static void test_bodies(void **state) {
     }
 }
 
+static void on_count(void *arg, const char *bytes, size_t n) {
+    (void)bytes;
+    (void)n;
+    ++*(size_t *)arg;
+}
+
+static void on_nothing(void *arg, const char *name, const char *filename) {
+    (void)arg;
+    (void)name;
+    (void)filename;
+}
+
+/* Each piece of data is a write to a disk: a file of line ends is not thousands of them. */
+static void test_pieces(void **state) {
+    (void)state;
+    static const char begin[] = "--XX\r\nContent-Disposition: form-data; name=x\r\n\r\n";
+    SL_AUTO_BUF struct sl_buf body = {0};
+    struct sl_parts parts;
+    size_t pieces = 0;
+    struct sl_parts_sink sink = {&pieces, on_nothing, on_count};
+    for (int i = 0; i < 1000; i++) {
+        sl_buf_printf(&body, "\r\n--X");
+    }
+    assert_int_equal(sl_parts_init(&parts, TYPE, sink, NULL), SL_OK);
+    assert_int_equal(sl_parts_feed(&parts, begin, sizeof begin - 1, NULL), SL_OK);
+    assert_int_equal(sl_parts_feed(&parts, body.data, body.len, NULL), SL_OK);
+    assert_int_equal(pieces, 1);
+    assert_int_equal(sl_parts_feed(&parts, body.data, body.len, NULL), SL_OK);
+    assert_int_equal(pieces, 3); /* what was held back, and the rest */
+    assert_int_equal(sl_parts_feed(&parts, "\r\n--XX--", 8, NULL), SL_OK);
+    assert_true(sl_parts_complete(&parts));
+}
+
 static void test_types(void **state) {
     (void)state;
     char long_enough[160], too_long[160];
@@ -192,6 +225,7 @@ static void test_headers(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_bodies),
+        cmocka_unit_test(test_pieces),
         cmocka_unit_test(test_types),
         cmocka_unit_test(test_headers),
     };
