@@ -47,6 +47,7 @@ struct sl_agent_device_config {
 struct sl_agent_model {
     char id[64];
     uint32_t max_tokens;
+    uint32_t width; /* numbers of a vector; 0: not known */
     bool truncate;
     uint8_t sha256[SL_MSG_SHA256_BYTES]; /* of the file; zeros: not known */
 };

@@ -112,6 +112,8 @@ bool agent_live(const struct sl_agent_core *core);
 /* Stamps and sends; kind and body are the caller's. False: not encoded (logged). */
 bool agent_send(struct sl_agent_core *core, struct sl_msg *msg);
 /* Sends the report if something asked for one and the last is not too fresh. */
+/* Inputs of a line whose vectors one result can carry (unit_flush.c). */
+uint32_t agent_line_inputs_max(const struct sl_agent_core *core, const char *model);
 void agent_report_flush(struct sl_agent_core *core, struct sl_now now);
 /* rotate.c */
 void agent_on_rotate(struct sl_agent_core *core, const struct sl_msg_rotate *msg);

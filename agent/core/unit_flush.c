@@ -57,6 +57,10 @@ static void give_up_line(struct sl_agent_core *core, struct agent_unit *unit,
     line->tokens = 0;
 }
 
+/* What a result has besides the numbers of its vectors, and besides its lines. */
+#define VECTOR_ROOM 40u
+#define RESULT_ROOM 4096u
+
 static const struct sl_agent_model *model_of(const struct sl_agent_core *core, const char *model) {
     for (uint32_t i = 0; i < core->config.model_count; i++) {
         if (strcmp(core->models[i].id, model) == 0) {
@@ -64,6 +68,22 @@ static const struct sl_agent_model *model_of(const struct sl_agent_core *core, c
         }
     }
     return NULL;
+}
+
+uint32_t agent_line_inputs_max(const struct sl_agent_core *core, const char *model) {
+    const struct sl_agent_model *m = model_of(core, model);
+    return m && m->width > 0 ? (uint32_t)((SL_MSG_BYTES_MAX - RESULT_ROOM) /
+                                          (m->width * sizeof(float) + VECTOR_ROOM))
+                             : SL_MSG_INPUTS_MAX;
+}
+
+static uint32_t limit_of(const struct sl_agent_core *core, const struct agent_unit *unit,
+                         const struct agent_line *line) {
+    const struct sl_agent_model *model = model_of(core, unit->model);
+    if (!model || line->status != SL_LINE_TOO_LONG) {
+        return 0;
+    }
+    return line->tokens > 0 ? model->max_tokens : agent_line_inputs_max(core, unit->model);
 }
 
 /* Sends lines[0..count). False: they did not fit and one of them was given up; try again. */
@@ -80,7 +100,7 @@ static bool send_lines(struct sl_agent_core *core, struct sl_now now,
             .tokens = lines[i]->tokens,
             .vector_count = ok ? lines[i]->input_count : 0,
             .vectors = ok ? line_vectors(lines[i]) : NULL,
-            .limit = model && lines[i]->status == SL_LINE_TOO_LONG ? model->max_tokens : 0,
+            .limit = limit_of(core, unit, lines[i]),
         };
     }
     struct sl_msg_result result = {

@@ -199,6 +199,23 @@ static const char *unit_refusal(const struct sl_agent_core *core, const struct a
     return NULL;
 }
 
+/* A line whose vectors no result can carry is not worked on: it would fail with a device that is
+ * blameless. Fills fit[] with the others; returns how many. */
+static uint32_t refuse_many_inputs(const struct sl_agent_core *core, struct sl_now now,
+                                   struct agent_unit *unit, const struct sl_msg_unit *msg,
+                                   struct sl_msg_unit_line fit[SL_MSG_LINES_MAX]) {
+    uint32_t most = agent_line_inputs_max(core, msg->model);
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < unit->line_count; i++) {
+        if (msg->lines[i].input_count > most) {
+            line_finish(unit, now, &unit->lines[i], SL_LINE_TOO_LONG, 0);
+        } else {
+            fit[count++] = msg->lines[i];
+        }
+    }
+    return count;
+}
+
 void agent_on_unit(struct sl_agent_core *core, struct sl_now now, const struct sl_msg_unit *msg) {
     if (is_known(core, msg->unit_id)) {
         return; /* a repeat: it is worked on, or its results are on their way */
@@ -227,7 +244,11 @@ void agent_on_unit(struct sl_agent_core *core, struct sl_now now, const struct s
         unit_end(core, now, device, unit);
         return;
     }
-    agent_queue(core, SL_AGENT_TOKENIZE)->tokens = tokens_create(device, msg);
+    struct sl_msg_unit_line fit[SL_MSG_LINES_MAX];
+    struct sl_msg_unit rest = *msg;
+    rest.lines = fit;
+    rest.line_count = refuse_many_inputs(core, now, unit, msg, fit);
+    agent_queue(core, SL_AGENT_TOKENIZE)->tokens = tokens_create(device, &rest);
 }
 
 static struct agent_line *line_find(struct agent_unit *unit, uint32_t number) {

@@ -22,7 +22,7 @@
 #include "proto/base/error.h"
 
 #define SL_BERT_MAX_LAYERS 128
-#define SL_BERT_MAX_EMBD 8192
+#define SL_BERT_MAX_EMBD 4096 /* SL_MSG_VECTOR_MAX: more is no result */
 #define SL_BERT_MAX_FF 65536
 #define SL_BERT_MAX_CTX 32768
 #define SL_BERT_MAX_TYPES 16

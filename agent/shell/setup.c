@@ -149,6 +149,7 @@ int sl_agent_create_core(struct sl_agent *agent, const struct sl_agent_device_co
         sl_text_copy(to->id, sizeof to->id, from->id);
         to->max_tokens = from->max_tokens;
         to->truncate = from->truncate;
+        to->width = from->bert->config.n_embd;
         int bad = sodium_hex2bin(to->sha256, sizeof to->sha256, from->sha256, strlen(from->sha256),
                                  NULL, NULL, NULL);
         sl_assert(bad == 0);

@@ -205,6 +205,13 @@ static int write_refused(struct writer *writer, uint32_t line, const struct sl_s
 
 static void too_long_text(const char *model, const struct sl_result_row *row, char *out,
                           size_t size) {
+    if (row->tokens == 0 && row->dim > 0) {
+        snprintf(out, size,
+                 "'input' has too many inputs: vectors of the model '%s' leave room for %u in a "
+                 "line. Split it over several lines.",
+                 model, row->dim);
+        return;
+    }
     int n = snprintf(out, size, "'input' has %u tokens; ", row->tokens);
     if (row->dim > 0) {
         snprintf(out + n, size - (size_t)n,
@@ -225,7 +232,7 @@ static int write_failed(struct writer *writer, const struct sl_result_row *row,
     int status = 400;
     if (row->status == SL_LINE_TOO_LONG) {
         too_long_text(writer->batch->model, row, message, sizeof message);
-        code = "context_length_exceeded";
+        code = row->tokens == 0 && row->dim > 0 ? "invalid_value" : "context_length_exceeded";
         param = "input";
     } else if (row->status == SL_LINE_BAD_TOKEN) {
         snprintf(message, sizeof message,

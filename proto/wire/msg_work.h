@@ -57,10 +57,12 @@ enum sl_line_status {
 struct sl_msg_result_line {
     uint32_t line;
     enum sl_line_status status;
-    uint32_t tokens; /* exact usage of the whole line; for TOO_LONG the length that was too long */
+    /* Exact usage of the whole line; for TOO_LONG the length that was too long, or 0 where the line
+     * has more inputs than one result can carry vectors. */
+    uint32_t tokens;
     uint32_t vector_count; /* inputs of the line, all of them */
     const struct sl_msg_vector *vectors;
-    uint32_t limit; /* of TOO_LONG: how many tokens would have been taken; 0: not said */
+    uint32_t limit; /* of TOO_LONG: how many tokens (inputs) would have been taken; 0: not said */
 };
 
 struct sl_msg_result {

@@ -158,6 +158,21 @@ class Encoders(SiteCase):
         self.assertIn("65 tokens", answers[2]["body"]["error"]["message"])
         self.check_ledger()
 
+    @unittest.skipIf("e5-base" not in families(), "the whole set runs long enough")
+    def test_more_vectors_than_a_message_holds_fail_their_line_alone(self):
+        """768 wide: 1,346 fit. What does not must not make a device look faulty."""
+        answers, _ = self.run_lines("e5-base", [{"input": [[5]] * n, "encoding_format": "base64"}
+                                                for n in (2048, 1346, 1347, 1)])
+        self.assertEqual([one["status_code"] for one in answers], [400, 200, 400, 200])
+        self.assertEqual(len(self.vectors(answers[1])), 1346)
+        for at in (0, 2):
+            error = answers[at]["body"]["error"]
+            self.assertEqual((error["code"], error["param"]), ("invalid_value", "input"))
+            self.assertIn("room for 1346 in a line", error["message"])
+        for device in self.site.devices():
+            self.assertEqual((device["health"], device["trouble"]), ("ok", None))
+        self.check_ledger()
+
     def test_z_a_file_that_is_swapped_under_the_agent_changes_nothing(self):
         """Rewritten in place, then cut short (a SIGBUS for whoever has it mapped), then gone."""
         name = next(iter(self.shapes))

@@ -103,7 +103,7 @@ static const struct {
      "duplicate"},
     {"config.json", "\"hidden_size\": 4", "\"hidden_size\": \"4\"", -SL_INVALID, "hidden_size"},
     {"config.json", "\"hidden_size\": 4", "\"hidden_size\": 4.0", -SL_INVALID, "hidden_size"},
-    {"config.json", "\"hidden_size\": 4", "\"hidden_size\": -4", -SL_INVALID, "1 to 8192"},
+    {"config.json", "\"hidden_size\": 4", "\"hidden_size\": -4", -SL_INVALID, "1 to 4096"},
     {"config.json", "\"vocab_size\": 8", "\"vocab_size\": 99999999999999999999", -SL_INVALID,
      "vocab_size"},
     {"config.json", "\"num_hidden_layers\": 1", "\"num_hidden_layers\": 0", -SL_INVALID,

@@ -59,7 +59,8 @@ static void boot(struct rig *rig) {
                 : sl_fake_device_create(&script, i, rig->events, rig->now.mono, &rig->devices[i],
                                         &err);
     }
-    struct sl_agent_model model = {.id = MODEL, .max_tokens = MODEL_TOKENS};
+    struct sl_agent_model model = {
+        .id = MODEL, .max_tokens = MODEL_TOKENS, .width = rig->options.width};
     struct sl_agent_config config = {
         .boot_id = 42 + rig->now.mono.ns % 1000,
         .seed = 7,

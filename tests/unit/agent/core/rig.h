@@ -47,6 +47,7 @@ struct rig_options {
     int64_t safe_mode_max_ms;     /* 0: 6 h */
     struct sl_fake_script script; /* of every device; zero fields get sound values */
     const char *node;             /* NULL: "rig" */
+    uint32_t width;               /* of the model's vectors, as far as the core knows */
 };
 
 struct rig {

@@ -120,6 +120,54 @@ static void over_long_and_many_inputs(void **state) {
     rig_stop(rig);
 }
 
+/* What no result can carry is refused before anything is computed: the device is blameless. */
+static void more_inputs_than_a_result_carries(void **state) {
+    (void)state;
+    static struct rig rig;
+    struct rig_options options = {.width = SL_MSG_BYTES_MAX / 2 / sizeof(float) - 2048};
+    rig_start(&rig, &options);
+    rig_up(&rig);
+    rig_direct(&rig, 0, 1, SL_MODE_INFER, 3600000);
+    rig_run_ms(&rig, 20);
+    rig_forget(&rig);
+    struct sl_msg_input inputs[3] = {
+        {.text = "a", .bytes = 1}, {.text = "b", .bytes = 1}, {.text = "c", .bytes = 1}};
+    struct sl_msg_unit_line lines[2] = {{.line = 4, .input_count = 3, .inputs = inputs},
+                                        {.line = 7, .input_count = 2, .inputs = inputs}};
+    for (uint64_t id = 5; id < 7; id++) { /* beside a good line, and alone */
+        struct sl_msg unit = {.kind = SL_MSG_UNIT};
+        unit.unit = (struct sl_msg_unit){.unit_id = id,
+                                         .device = "rig/fake/0",
+                                         .epoch = 1,
+                                         .model = "mini",
+                                         .line_count = id == 5 ? 2 : 1,
+                                         .lines = lines};
+        rig_send(&rig, &unit);
+        rig_run_ms(&rig, 50);
+    }
+    struct sl_msg msg;
+    int refused = 0, good = 0, done = 0;
+    for (int n = 0; rig_message(&rig, SL_MSG_RESULT, n, &msg); n++) {
+        done += msg.result.unit_done;
+        for (uint32_t i = 0; i < msg.result.line_count; i++) {
+            const struct sl_msg_result_line *line = &msg.result.lines[i];
+            if (line->line == 4) {
+                assert_int_equal(line->status, SL_LINE_TOO_LONG);
+                assert_int_equal(line->tokens, 0);
+                assert_int_equal(line->limit, 2);
+                refused++;
+            } else {
+                assert_int_equal(line->status, SL_LINE_OK);
+                good++;
+            }
+        }
+    }
+    assert_int_equal(refused, 2);
+    assert_int_equal(good, 1);
+    assert_int_equal(done, 2);
+    rig_stop(&rig);
+}
+
 /* The rig's tokenizer knows no ids from 90 on. */
 static void ids_in_place_of_texts(void **state) {
     (void)state;
@@ -362,6 +410,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lines_come_back_once_with_exact_tokens),
         cmocka_unit_test(slow_lines_are_sent_after_20_ms_not_one_by_one),
+        cmocka_unit_test(more_inputs_than_a_result_carries),
         cmocka_unit_test(over_long_and_many_inputs),
         cmocka_unit_test(ids_in_place_of_texts),
         cmocka_unit_test(a_unit_of_bad_lines_alone_needs_no_device),

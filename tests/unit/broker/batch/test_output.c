@@ -34,7 +34,8 @@ static const char *const input[] = {TEST_LINE("a\\\"b", TEST_BODY("[\"x\",\"y\"]
                                     TEST_LINE("b64", BASE64_BODY),
                                     TEST_LINE("long", TEXT_BODY),
                                     TEST_LINE("never", TEXT_BODY),
-                                    TEST_LINE("nan", TEXT_BODY)};
+                                    TEST_LINE("nan", TEXT_BODY),
+                                    TEST_LINE("many", TEST_BODY("[\"x\",\"y\"]"))};
 
 static const struct sl_result_row rows[] = {
     {.line = 0, .status = SL_LINE_OK, .tokens = 6, .vector_count = 2, .dim = 2, .vectors = vectors},
@@ -46,6 +47,7 @@ static const struct sl_result_row rows[] = {
      .vector_count = 1,
      .dim = 2,
      .vectors = not_a_number},
+    {.line = 6, .status = SL_LINE_TOO_LONG, .tokens = 0, .dim = 1013},
 };
 
 static char *make_batch(struct sl_batch_row *row) {
@@ -59,7 +61,7 @@ static char *make_batch(struct sl_batch_row *row) {
     struct sl_batch_validation validation = {0};
     struct sl_error err = {0};
     assert_int_equal(test_validate(dir, "batch_0123", &validation, &err), SL_OK);
-    assert_int_equal(validation.lines.count, 6);
+    assert_int_equal(validation.lines.count, 7);
     sl_batch_validation_fini(&validation);
     *row = (struct sl_batch_row){
         .id = "batch_0123", .tenant = "t", .model = "m", .after_finalizing = SL_BATCH_EXPIRED};
@@ -100,12 +102,13 @@ static void expect_errors(const char *dir, const struct sl_file_row *error) {
     } expected[] = {{"refused", 400, "invalid_type"},
                     {"long", 400, "context_length_exceeded"},
                     {"never", 0, "batch_expired"},
-                    {"nan", 500, "server_error"}};
+                    {"nan", 500, "server_error"},
+                    {"many", 400, "invalid_value"}};
     char *save = NULL;
     size_t i = 0;
     for (char *at = strtok_r(text, "\n", &save); at; at = strtok_r(NULL, "\n", &save), i++) {
         json_t *line = json_loads(at, JSON_REJECT_DUPLICATES, NULL);
-        assert_true(i < 4 && line);
+        assert_true(i < 5 && line);
         assert_string_equal(json_string_value(json_object_get(line, "custom_id")),
                             expected[i].custom_id);
         json_t *response = json_object_get(line, "response");
@@ -125,9 +128,13 @@ static void expect_errors(const char *dir, const struct sl_file_row *error) {
                                    "'input' has 600 tokens; the maximum context length of the "
                                    "model 'm' is 512 tokens"));
         }
+        if (i == 4) {
+            assert_non_null(
+                strstr(json_string_value(json_object_get(fault, "message")), "room for 1013"));
+        }
         json_decref(line);
     }
-    assert_int_equal(i, 4);
+    assert_int_equal(i, 5);
     free(text);
 }
 
@@ -135,7 +142,7 @@ static void test_lines_go_where_they_belong(void **state) {
     (void)state;
     struct sl_batch_row row;
     char *dir = make_batch(&row);
-    struct sl_reader reader = {rows, 4};
+    struct sl_reader reader = {rows, 5};
     struct sl_file_row output = {0};
     struct sl_file_row error = {0};
     struct sl_error err = {0};
