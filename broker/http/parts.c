@@ -50,7 +50,7 @@ static bool find_parameter(const char *header, const char *name, char out[VALUE_
             behind = take_value(skip_blanks(behind + 1), value);
         }
         if (wanted) {
-            memcpy(out, value, sizeof value);
+            sl_text_copy(out, VALUE_MAX, value);
             return true;
         }
         at = strchr(behind, ';');
