@@ -49,7 +49,6 @@ struct agent_lease {
     int64_t expires_ns;
     uint64_t ticket; /* of the epoch's journal record */
     bool halting;    /* a halt was asked for */
-    bool ahead;      /* by advice, before the directive came */
     bool posted;     /* the mode was posted: that halt is used up */
     bool running;    /* acknowledged */
     int64_t received_ns, halted_ns, durable_ns, started_ns;
@@ -84,8 +83,6 @@ struct agent_device {
     bool stay_idle;    /* by the newest directive: the safe mode does no work */
     bool leased;       /* the posted mode is that of the lease (not the safe mode) */
     struct agent_lease lease;
-    int64_t ahead_ns; /* advice to stop came then; 0: none holds */
-    int64_t ahead_halted_ns;
     int64_t safe_until_ns;
     uint64_t edges_refused;
     struct agent_sensed sensed;
@@ -116,15 +113,6 @@ struct agent_cause {
     const char *text;                /* FAILED */
 };
 
-/* A directive is on its way and will end what the device does: it stops, for AGENT_AHEAD_NS at
- * most.
- */
-#define AGENT_AHEAD_NS (30 * SL_NS_PER_MS)
-void agent_device_ahead(struct sl_agent_core *core, struct agent_device *device,
-                        struct sl_mono received, enum sl_mode mode);
-/* None came by then: it goes on. */
-void agent_device_ahead_timer(struct sl_agent_core *core, struct agent_device *device,
-                              struct sl_now now);
 /* The only writer of device->state. -SL_BADSTATE when the table has no such edge (counted). */
 int agent_device_step(struct sl_agent_core *core, struct agent_device *device, struct sl_now now,
                       const struct agent_cause *cause);

@@ -4,9 +4,7 @@
  * Decisions. The mode is posted once the epoch is durable, whether or not the device has reported
  * its halt: it halts by itself if need be, and the report only gives a time. A directive for the
  * mode that runs already (a new price, a new grant) does not halt anything: the kernels in the
- * queue serve both grants, so only the epoch is stored and posted.
- * Advice of a directive on its way (agent_device_ahead) halts the device and no more: state, mode
- * and lease stay, and the mode is posted anew if the directive does not come. */
+ * queue serve both grants, so only the epoch is stored and posted. */
 #include "agent/core/core_internal.h"
 
 #include <string.h>
@@ -31,13 +29,12 @@ static void post_mode(struct sl_agent_core *core, struct agent_device *device, e
     device->sensed.mode_ns = device->mode == mode ? device->sensed.mode_ns : 0;
     device->mode = mode;
     device->epoch = epoch;
-    device->ahead_ns = 0;
     core->session.report_wanted = true;
 }
 
 /* A halt holds until the next mode is posted: that one runs before it reports its first launch. */
 static bool is_halted(const struct agent_device *device) {
-    return device->ahead_ns || (device->lease.halting && !device->lease.posted);
+    return device->lease.halting && !device->lease.posted;
 }
 
 static void halt(struct sl_agent_core *core, const struct agent_device *device) {
@@ -48,8 +45,8 @@ static void halt(struct sl_agent_core *core, const struct agent_device *device) 
  * highest epoch that was accepted, so that the device drops what belongs to lower ones. */
 static void unbind(struct sl_agent_core *core, struct agent_device *device, struct sl_now now,
                    enum sl_mode mode) {
-    bool as_it_is = device->mode == mode && !device->leased && !device->lease.halting &&
-                    !device->ahead_ns && !device->units;
+    bool as_it_is =
+        device->mode == mode && !device->leased && !device->lease.halting && !device->units;
     agent_units_close(core, now, device, UINT64_MAX, false);
     if (!as_it_is) {
         if (device->mode != SL_MODE_INVALID && device->mode != mode && !is_halted(device)) {
@@ -113,7 +110,6 @@ static void fail(struct sl_agent_core *core, struct agent_device *device, struct
     agent_units_close(core, now, device, UINT64_MAX, true);
     device->mode = SL_MODE_IDLE;
     device->leased = false;
-    device->ahead_ns = 0;
     memset(&device->lease, 0, sizeof device->lease);
     core->session.report_wanted = true;
 }
@@ -130,14 +126,10 @@ static uint64_t write_epoch(struct sl_agent_core *core, const struct agent_devic
 
 static void store(struct sl_agent_core *core, struct agent_device *device, struct sl_now now,
                   const struct agent_cause *cause) {
-    bool halting = is_halted(device); /* by an earlier directive, or ahead of this one */
-    bool ahead = device->ahead_ns != 0;
+    bool halting = is_halted(device); /* by an earlier directive */
     device->lease = *cause->lease;
     device->lease.pool = NULL;
     device->lease.halting = halting;
-    device->lease.ahead = ahead;
-    device->lease.halted_ns = ahead ? device->ahead_halted_ns : 0;
-    device->ahead_ns = 0;
     if (device->mode != device->lease.mode && !halting) {
         device->lease.halting = true;
         halt(core, device);
@@ -195,17 +187,8 @@ static void note_halted(struct sl_agent_core *core, struct agent_device *device,
     (void)core;
     (void)now;
     if (device->lease.halting && !device->lease.halted_ns &&
-        (device->lease.ahead || cause->at_ns >= device->lease.received_ns)) {
+        cause->at_ns >= device->lease.received_ns) {
         device->lease.halted_ns = cause->at_ns;
-    }
-}
-
-static void note_halted_ahead(struct sl_agent_core *core, struct agent_device *device,
-                              struct sl_now now, const struct agent_cause *cause) {
-    (void)core;
-    (void)now;
-    if (device->ahead_ns && !device->ahead_halted_ns && cause->at_ns >= device->ahead_ns) {
-        device->ahead_halted_ns = cause->at_ns;
     }
 }
 
@@ -233,7 +216,6 @@ static void stop(struct sl_agent_core *core, struct agent_device *device, struct
     agent_post(core, device->index, &(struct sl_device_cmd){.kind = SL_DEVCMD_QUIT});
     device->mode = SL_MODE_IDLE;
     device->leased = false;
-    device->ahead_ns = 0;
     memset(&device->lease, 0, sizeof device->lease);
 }
 
@@ -245,7 +227,7 @@ static const struct edge edges[] = {
 
     {DEV_SAFE, DEVC_FAILED, DEV_FAILED, fail},
     {DEV_SAFE, DEVC_DIRECT, DEV_STORING, store},
-    {DEV_SAFE, DEVC_HALTED, DEV_SAFE, note_halted_ahead},
+    {DEV_SAFE, DEVC_HALTED, DEV_SAFE, NULL},
     {DEV_SAFE, DEVC_STARTED, DEV_SAFE, fence},
     {DEV_SAFE, DEVC_RESTED, DEV_RESTING, rest},
     {DEV_SAFE, DEVC_SAFE, DEV_SAFE, enter_safe},
@@ -280,7 +262,7 @@ static const struct edge edges[] = {
     {DEV_LEASED, DEVC_FAILED, DEV_FAILED, fail},
     {DEV_LEASED, DEVC_DIRECT, DEV_STORING, store},
     {DEV_LEASED, DEVC_RENEW, DEV_LEASED, renew},
-    {DEV_LEASED, DEVC_HALTED, DEV_LEASED, note_halted_ahead},
+    {DEV_LEASED, DEVC_HALTED, DEV_LEASED, NULL},
     {DEV_LEASED, DEVC_STARTED, DEV_LEASED, NULL},
     {DEV_LEASED, DEVC_EXPIRED, DEV_SAFE, enter_safe},
     {DEV_LEASED, DEVC_SAFE, DEV_LEASED, NULL},
@@ -307,27 +289,6 @@ static const struct edge *find_edge(enum agent_device_state state, enum agent_de
         }
     }
     return NULL;
-}
-
-void agent_device_ahead(struct sl_agent_core *core, struct agent_device *device,
-                        struct sl_mono received, enum sl_mode mode) {
-    bool works = device->state == DEV_SAFE || device->state == DEV_LEASED;
-    if (!works || device->mode == mode || device->mode == SL_MODE_IDLE || device->ahead_ns) {
-        return;
-    }
-    device->ahead_ns = received.ns;
-    device->ahead_halted_ns = 0;
-    halt(core, device);
-}
-
-void agent_device_ahead_timer(struct sl_agent_core *core, struct agent_device *device,
-                              struct sl_now now) {
-    if (device->ahead_ns && now.mono.ns >= device->ahead_ns + AGENT_AHEAD_NS) {
-        agent_log(core, SL_LOG_INFO, "device.ahead",
-                  "device=%s the directive did not follow in time, %s goes on", device->info.key,
-                  sl_mode_name(device->mode));
-        post_mode(core, device, device->mode, device->epoch);
-    }
 }
 
 int agent_device_edge(enum agent_device_state state, enum agent_device_cause cause,

@@ -50,7 +50,6 @@ void agent_devices_timer(struct sl_agent_core *core, struct sl_now now) {
         if (cause.kind != DEVC_INVALID) {
             agent_device_step(core, device, now, &cause);
         }
-        agent_device_ahead_timer(core, device, now);
         agent_health_timer(core, device, now);
     }
 }
@@ -64,8 +63,6 @@ int64_t agent_devices_deadline(const struct sl_agent_core *core) {
                                                  : AGENT_NEVER;
         int64_t canary = agent_health_deadline(device);
         at = canary < at ? canary : at;
-        int64_t ahead = device->ahead_ns ? device->ahead_ns + AGENT_AHEAD_NS : AGENT_NEVER;
-        at = ahead < at ? ahead : at;
         when = at < when ? at : when;
     }
     return when;

@@ -55,10 +55,6 @@ void agent_on_directive(struct sl_agent_core *core, struct sl_now now, struct sl
         refuse(core, directive, "there is no such device here");
         return;
     }
-    if (directive->ahead && !SL_MUTANT(ahead_obeyed)) {
-        agent_device_ahead(core, device, received, directive->mode);
-        return;
-    }
     int64_t ttl_ms = directive->ttl_ms < (uint64_t)TTL_MS_MAX && !SL_MUTANT(lease_never_expires)
                          ? (int64_t)directive->ttl_ms
                          : TTL_MS_MAX;

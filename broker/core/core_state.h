@@ -58,8 +58,7 @@ struct sl_core_node {
     int64_t flips_ns[SL_CORE_BOOTS];   /* when a superseded one came back, a ring */
     uint32_t boot_count, flip_count, share_window_count;
     struct sl_mono reported;
-    bool has_reported;               /* in this session: nothing is granted before */
-    bool bundles, ahead;             /* takes bundles; takes directives ahead */
+    bool has_reported, bundles;      /* in this session: nothing is granted before; takes bundles */
     struct sl_mono said_goodbye;     /* last answer to a message of no session */
     struct sl_mono spoke;            /* last message to it */
     struct sl_core_node_pool *pools; /* [pool_count] in its order */

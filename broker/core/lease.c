@@ -2,11 +2,9 @@
  * Directives: who may use a device, for what, until when.
  *
  * Each has an epoch above every epoch granted or reported before. It is sent when its row is
- * durable, together with the first units of the lease (same transaction). Where it ends other work,
- * it goes ahead once as advice, so that the device stops while the row becomes durable. Renewals
- * repeat it without writing. A device is free again when its agent said so, or when the ttl of the
- * last directive that left, plus a margin, has passed: the agent counts its ttl from the reception.
- */
+ * durable, together with the first units of the lease (same transaction). Renewals repeat it
+ * without writing. A device is free again when its agent said so, or when the ttl of the last
+ * directive that left, plus a margin, has passed: the agent counts its ttl from the reception. */
 #include <string.h>
 
 #include "broker/core/core_internal.h"
@@ -52,8 +50,8 @@ static bool must_stay_idle(const struct sl_broker_core *core, uint32_t dev) {
     return order >= SL_ORDER_FAULT || (order == SL_ORDER_PIN && pinned == SL_MODE_IDLE);
 }
 
-static struct sl_core_item *send_directive(struct sl_broker_core *core, uint32_t dev,
-                                           uint64_t ticket, bool renewal) {
+static void send_directive(struct sl_broker_core *core, uint32_t dev, uint64_t ticket,
+                           bool renewal) {
     const struct sl_core_fleet *fleet = &core->fleet;
     struct sl_core_item *item = sl_core_send(core, fleet->node[dev], SL_MSG_DIRECTIVE, ticket, 0);
     item->device = dev;
@@ -74,14 +72,6 @@ static struct sl_core_item *send_directive(struct sl_broker_core *core, uint32_t
         sl_text_copy(out->model, sizeof out->model, fleet->batch[dev]->row.model);
         out->price_nusd_per_mtok = (uint64_t)fleet->price[dev];
     }
-    return item;
-}
-
-/* Binds nobody: the lease is not sent by it. */
-static void send_ahead(struct sl_broker_core *core, uint32_t dev) {
-    struct sl_core_item *item = send_directive(core, dev, 0, false);
-    item->device = SL_CORE_NONE;
-    item->command.msg->directive.ahead = true;
 }
 
 static void store_directive(struct sl_broker_core *core, uint32_t dev,
@@ -156,16 +146,12 @@ void sl_core_lease_grant(struct sl_broker_core *core, uint32_t dev, const struct
         return; /* of a store in which an earlier broker kept what a node had made up */
     }
     bool was_working = fleet->mode[dev] == SL_MODE_HASH || fleet->mode[dev] == SL_MODE_INFER;
-    bool stops = was_working && fleet->running[dev] && fleet->mode[dev] != g->mode;
     set_columns(core, dev, g);
     sl_core_power_granted(core, dev, g->mode); /* counts under a cap from now on */
     store_directive(core, dev, g);
     let_units_go(core, dev);
     uint64_t ticket = sl_core_ticket(core);
-    if (stops && core->nodes[fleet->node[dev]].ahead) {
-        send_ahead(core, dev);
-    }
-    (void)send_directive(core, dev, SL_MUTANT(directive_before_durable) ? 0 : ticket, false);
+    send_directive(core, dev, SL_MUTANT(directive_before_durable) ? 0 : ticket, false);
     if (g->mode == SL_MODE_INFER) {
         sl_core_unit_top_up(core, dev);
     } else if (g->mode == SL_MODE_IDLE && was_working) {
@@ -198,7 +184,7 @@ void sl_core_lease_resend(struct sl_broker_core *core, uint32_t dev) {
     if (!fleet->sent[dev]) {
         ticket = core->txn ? sl_core_ticket(core) : core->ticket;
     }
-    (void)send_directive(core, dev, ticket, fleet->running[dev] != 0);
+    send_directive(core, dev, ticket, fleet->running[dev] != 0);
     fleet->renew_ns[dev] = core->now.mono.ns + core->config.lease_ttl_ms * SL_NS_PER_MS / 3;
 }
 

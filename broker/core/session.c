@@ -151,7 +151,6 @@ static void hello(struct sl_broker_core *core, const struct sl_core_event *event
     node->boot_id = msg->boot_id;
     node->wire = event->msg->version;
     node->bundles = msg->bundles;
-    node->ahead = msg->ahead;
     sl_text_copy(node->name, sizeof node->name, msg->node);
     sl_text_copy(node->version, sizeof node->version, msg->version);
     welcome(core, at, event);

@@ -78,7 +78,6 @@
     X(foreign_device_accepted, "a node may speak for another node's device")
 
 #define SL_MUTANTS_AGENT(X)                                                                        \
-    X(ahead_obeyed, "an agent obeys a directive that was only announced")                          \
     X(lower_epoch_accepted, "the agent takes a directive of a lower epoch")                        \
     X(directive_obeyed_again, "a directive of the present epoch revives a lease that has expired") \
     X(lease_never_expires, "the agent does not count a lease's ttl")                               \

@@ -378,9 +378,6 @@ static int check_directive(const struct check *c, const struct sl_msg_directive 
         return sl_fail(c->err, SL_INVALID, "to stay idle belongs to idle, not to %s",
                        sl_mode_name(m->mode));
     }
-    if (rc == SL_OK && m->ahead && m->renewal) {
-        return sl_fail(c->err, SL_INVALID, "a renewal is not sent ahead");
-    }
     if (rc == SL_OK && !infers && (m->model[0] || m->price_nusd_per_mtok)) {
         rc = sl_fail(c->err, SL_INVALID, "model and price belong to infer, not to %s",
                      sl_mode_name(m->mode));

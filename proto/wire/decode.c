@@ -216,7 +216,6 @@ static int get_ids(const struct reader *r, size_t n, const uint64_t *in, const c
 static int get_hello(const struct reader *r, const Sluice__V1__Hello *in, struct sl_msg_hello *m) {
     m->boot_id = in->boot_id;
     m->bundles = in->bundles;
-    m->ahead = in->ahead;
     int rc = get_text(r, in->node, TEXT(m->node), "node");
     rc = rc ? rc : get_text(r, in->version, TEXT(m->version), "version");
     rc = rc ? rc : get_ids(r, in->n_units, in->units, "unit ids", &m->units, &m->unit_count);
@@ -365,7 +364,6 @@ static int get_directive(const struct reader *r, const Sluice__V1__Directive *in
     m->price_nusd_per_mtok = in->price_nusd_per_mtok;
     m->renewal = in->renewal;
     m->stay_idle = in->stay_idle;
-    m->ahead = in->ahead;
     int rc = get_text(r, in->device, TEXT(m->device), "device");
     rc = rc ? rc : get_text(r, in->model, TEXT(m->model), "model");
     rc = rc ? rc : get_text(r, in->pool, TEXT(m->pool), "pool");

@@ -250,7 +250,6 @@ static void put_hello(struct scratch *s, const struct sl_msg_hello *m, Sluice__V
     out->units = (uint64_t *)m->units;
     out->n_units = m->unit_count;
     out->bundles = m->bundles;
-    out->ahead = m->ahead;
 }
 
 static void put_pool(struct scratch *s, const struct sl_msg_pool *p, Sluice__V1__Pool *out) {
@@ -409,7 +408,6 @@ static void put_directive(struct scratch *s, const struct sl_msg_directive *m,
     out->reason = people_of(s, m->reason);
     out->renewal = m->renewal;
     out->stay_idle = m->stay_idle;
-    out->ahead = m->ahead;
     out->pool = text_of(m->pool);
 }
 

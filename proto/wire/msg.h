@@ -48,7 +48,6 @@ struct sl_msg_hello {
     uint32_t unit_count;
     const uint64_t *units; /* [unit_count] ids held from before: the rest must be issued anew */
     bool bundles;          /* it takes several messages in one (codec.h) */
-    bool ahead;            /* it takes directives ahead */
 };
 
 /* Of a message that was read: where something of it stood. */
@@ -125,7 +124,6 @@ struct sl_msg_directive {
     bool renewal; /* same epoch as before: only the ttl is new, and perhaps the pool */
     char pool[SL_MSG_POOL_NAME_MAX]; /* hash: for which pool; empty: the agent's first usable */
     bool stay_idle; /* idle by an order, or not trusted: the safe mode does no work either */
-    bool ahead;     /* advice to stop: it follows once it is durable, and is not obeyed before */
 };
 
 struct sl_msg_result_ack {

@@ -94,7 +94,6 @@ static void say_hello(struct fleet *f, uint32_t at, int64_t now_ns) {
     snprintf(msg.hello.version, sizeof msg.hello.version, "fleet");
     msg.hello.boot_id = a->boot_id;
     msg.hello.bundles = true;
-    msg.hello.ahead = true;
     msg.hello.device_count = f->config.devices;
     msg.hello.devices = f->scratch;
     for (uint32_t i = 0; i < f->config.devices; i++) {
@@ -210,9 +209,7 @@ static void hear(struct fleet *f, uint32_t at, const struct sl_msg *msg, int64_t
         }
         break;
     case SL_MSG_DIRECTIVE:
-        if (!msg->directive.ahead) {
-            obey(f, at, &msg->directive);
-        }
+        obey(f, at, &msg->directive);
         break;
     case SL_MSG_UNIT:
         work(f, at, &msg->unit);

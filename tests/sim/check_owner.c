@@ -37,10 +37,6 @@ static bool is_ordered_off(const struct sim *sim, uint32_t agent) {
 
 void sim_check_grant(struct sim *sim, uint32_t agent, const struct sl_msg *msg) {
     const struct sl_msg_directive *d = &msg->directive;
-    if (d->ahead) {
-        sim_count(sim, SIM_DIRECTIVE_AHEAD);
-        return; /* it binds nobody */
-    }
     if (!sim_model_has_directive(sim, d->device, d->epoch)) {
         sim_break(sim, "owner", "the directive of epoch %llu for %s left before it was durable",
                   (unsigned long long)d->epoch, d->device);
@@ -68,10 +64,6 @@ void sim_check_grant(struct sim *sim, uint32_t agent, const struct sl_msg *msg) 
 void sim_check_heard(struct sim *sim, uint32_t agent, const struct sl_msg *msg) {
     const struct sl_msg_directive *d = &msg->directive;
     uint32_t k = sim_device_index(sim, agent, d->device);
-    if (k != SIM_NOBODY && d->ahead) {
-        sim->agents[agent].watched[k].ahead = true;
-        return;
-    }
     if (k == SIM_NOBODY || d->epoch < sim->agents[agent].watched[k].held_epoch) {
         return;
     }
@@ -108,11 +100,6 @@ void sim_check_post(struct sim *sim, uint32_t agent, uint32_t device,
     if (cmd->epoch < watched->epoch) {
         sim_break(sim, "owner", "%s/%u goes from epoch %llu back to %llu", sim->agents[agent].node,
                   device, (unsigned long long)watched->epoch, (unsigned long long)cmd->epoch);
-    } else if (cmd->epoch > watched->held_epoch) {
-        sim_break(sim, "owner", "%s/%u obeys epoch %llu, of which it has no directive",
-                  sim->agents[agent].node, device, (unsigned long long)cmd->epoch);
-    } else if (cmd->epoch == watched->epoch && watched->ahead) {
-        sim_count(sim, SIM_AHEAD_ALONE); /* the directive did not follow in time: work goes on */
     } else if (cmd->epoch == watched->epoch) {
         sim_break(sim, "owner", "%s/%u obeys the directive of epoch %llu twice",
                   sim->agents[agent].node, device, (unsigned long long)cmd->epoch);
@@ -121,7 +108,6 @@ void sim_check_post(struct sim *sim, uint32_t agent, uint32_t device,
                   sim->agents[agent].node, device, (unsigned long long)cmd->epoch);
     }
     watched->epoch = cmd->epoch;
-    watched->ahead = false;
 }
 
 void sim_check_journal(struct sim *sim, uint32_t agent, const struct sl_agent_cmd *cmd) {

@@ -66,8 +66,6 @@
     X(LEASE_RAN_OUT, "lease-ran-out", "an agent ended a lease that was not renewed")               \
     X(SAFE_RESTED, "safe-rested", "a safe mode's time was used up")                                \
     X(DIRECTIVE_REFUSED, "directive-refused", "an agent refused a directive")                      \
-    X(DIRECTIVE_AHEAD, "directive-ahead", "a directive was announced before it was durable")       \
-    X(AHEAD_ALONE, "ahead-alone", "an announced directive did not follow in time")                 \
     X(OLD_EPOCH, "old-epoch", "a directive with an epoch that was overtaken came late")            \
     X(MESSAGE_STALE, "message-stale", "a message of a session that is over")                       \
     X(SESSION_TAKEN, "session-taken", "a hello superseded a session that was live")                \

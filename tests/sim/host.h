@@ -132,7 +132,6 @@ struct sim_watched {
     uint64_t asked_epoch, asked_ticket; /* on its way to the journal */
     uint64_t held_epoch; /* of the newest directive or renewal that was handed over */
     int64_t heard_ns;    /* by its host's clock, when */
-    bool ahead;          /* a directive was announced to it since it acted on one */
     int64_t ttl_ms;
     uint64_t stay_epoch;  /* of the newest directive, when that told it to stay idle */
     bool stay_renewed;    /* a renewal told it: not durable at once */

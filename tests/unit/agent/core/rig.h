@@ -120,7 +120,6 @@ void rig_direct(struct rig *rig, uint32_t device, uint64_t epoch, enum sl_mode m
                 int64_t ttl_ms);
 /* Idle, and to stay it when the directive has run out. */
 void rig_stay_idle(struct rig *rig, uint32_t device, uint64_t epoch, int64_t ttl_ms, bool renewal);
-void rig_ahead(struct rig *rig, uint32_t device, uint64_t epoch, enum sl_mode mode);
 void rig_renew(struct rig *rig, uint32_t device, uint64_t epoch, enum sl_mode mode, int64_t ttl_ms);
 /* One unit with `lines` lines of one short text each. */
 void rig_unit(struct rig *rig, uint32_t device, uint64_t epoch, uint64_t id, uint32_t lines);

@@ -42,29 +42,19 @@ void rig_up(struct rig *rig) {
     rig_run_ms(rig, 20);
 }
 
-static void send_directive(struct rig *rig, uint32_t device, struct sl_msg_directive directive) {
-    struct sl_msg msg = {.kind = SL_MSG_DIRECTIVE, .directive = directive};
+static void directive(struct rig *rig, uint32_t device, uint64_t epoch, enum sl_mode mode,
+                      int64_t ttl_ms, bool renewal, bool stay_idle) {
+    struct sl_msg msg = {.kind = SL_MSG_DIRECTIVE};
+    msg.directive = (struct sl_msg_directive){.epoch = epoch,
+                                              .ttl_ms = (uint64_t)ttl_ms,
+                                              .mode = mode,
+                                              .renewal = renewal,
+                                              .stay_idle = stay_idle};
     sl_text_copy(msg.directive.device, sizeof msg.directive.device, rig_key(rig, device));
-    if (directive.mode == SL_MODE_INFER) {
+    if (mode == SL_MODE_INFER) {
         strcpy(msg.directive.model, "mini");
     }
     rig_send(rig, &msg);
-}
-
-static void directive(struct rig *rig, uint32_t device, uint64_t epoch, enum sl_mode mode,
-                      int64_t ttl_ms, bool renewal, bool stay_idle) {
-    send_directive(rig, device,
-                   (struct sl_msg_directive){.epoch = epoch,
-                                             .ttl_ms = (uint64_t)ttl_ms,
-                                             .mode = mode,
-                                             .renewal = renewal,
-                                             .stay_idle = stay_idle});
-}
-
-void rig_ahead(struct rig *rig, uint32_t device, uint64_t epoch, enum sl_mode mode) {
-    send_directive(
-        rig, device,
-        (struct sl_msg_directive){.epoch = epoch, .ttl_ms = 60000, .mode = mode, .ahead = true});
 }
 
 void rig_direct(struct rig *rig, uint32_t device, uint64_t epoch, enum sl_mode mode,

@@ -62,44 +62,6 @@ static void test_sent_only_when_durable(void **state) {
     world_fini(&w);
 }
 
-/* The advice leaves while the commit is under way, and binds nobody: only work that runs has to end
- * for it. */
-static void test_announced_where_work_ends(void **state) {
-    (void)state;
-    for (int takes = 0; takes < 2; takes++) {
-        struct world w;
-        world_init(&w, NULL);
-        w.ahead = takes;
-        world_price(&w, 0, WORLD_PRICE);
-        world_join(&w, "a", 1);
-        assert_int_equal(world_count_msg(&w, "a", SL_MSG_DIRECTIVE), 1); /* from idle */
-        world_running(&w, "a/0", w.now.mono.ns);
-        world_batch(&w, "b1", "acme", 100, WORLD_BID_LOW);
-        world_forget_sent(&w);
-        w.hold = true;
-        world_bid(&w, "b1", "acme", WORLD_BID_HIGH);
-        assert_int_equal(world_count_msg(&w, "a", SL_MSG_DIRECTIVE), takes);
-        if (takes) {
-            const struct sl_msg_directive *d = world_directive(&w, "a/0");
-            assert_true(d->ahead);
-            assert_int_equal(d->epoch, 2);
-            assert_int_equal(d->mode, SL_MODE_INFER);
-        }
-        world_commit(&w);
-        assert_int_equal(world_count_msg(&w, "a", SL_MSG_DIRECTIVE), takes + 1);
-        assert_false(world_directive(&w, "a/0")->ahead);
-        assert_int_equal(world_directive(&w, "a/0")->epoch, 2);
-        /* It has not said that it runs: nothing of it is to be stopped early. */
-        w.hold = false;
-        world_forget_sent(&w);
-        world_bid(&w, "b1", "acme", WORLD_BID_LOW);
-        assert_int_equal(world_count_msg(&w, "a", SL_MSG_DIRECTIVE), 1);
-        assert_int_equal(world_directive(&w, "a/0")->mode, SL_MODE_HASH);
-        world_check(&w);
-        world_fini(&w);
-    }
-}
-
 static void test_renewals_do_not_write(void **state) {
     (void)state;
     struct world w;
@@ -366,7 +328,6 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_first_grant),
         cmocka_unit_test(test_sent_only_when_durable),
-        cmocka_unit_test(test_announced_where_work_ends),
         cmocka_unit_test(test_renewals_do_not_write),
         cmocka_unit_test(test_moves_by_bid_and_back),
         cmocka_unit_test(test_reprice),

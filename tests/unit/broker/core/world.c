@@ -198,7 +198,6 @@ uint64_t world_hello_units(struct world *w, const char *key, uint64_t conn, uint
     msg.hello.boot_id = boot;
     msg.hello.device_count = count;
     msg.hello.devices = devices;
-    msg.hello.ahead = w->ahead;
     msg.hello.unit_count = unit_count;
     msg.hello.units = units;
     world_msg(w, key, conn, 0, &msg);

@@ -67,7 +67,6 @@ struct world {
     struct sl_now now;
     bool hold;   /* commits wait until world_commit */
     bool tokens; /* batches have token inputs */
-    bool ahead;  /* agents take directives ahead */
     /* Each byte of the SHA-256 that the agent with this letter says, with devices and results. */
     uint8_t files[16];
     /* Takes each committed transaction over, in place of its destruction: a second store. */

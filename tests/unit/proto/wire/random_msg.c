@@ -221,7 +221,6 @@ static void hello(struct random_msg *r, struct sl_msg_hello *m) {
     m->devices = devices(r, &m->device_count);
     m->units = ids(r, &m->unit_count);
     m->bundles = random_msg_below(r, 2);
-    m->ahead = random_msg_below(r, 2);
 }
 
 static void pool(struct random_msg *r, struct sl_msg_pool *p) {

@@ -63,7 +63,7 @@ static void sample_make(struct sample *s, enum sl_msg_kind kind) {
     s->msg.kind = kind;
     struct sl_msg *m = &s->msg;
     if (kind == SL_MSG_HELLO) {
-        m->hello = (struct sl_msg_hello){"node", "0.1", 1, 2, s->devices, 2, s->ids, true, true};
+        m->hello = (struct sl_msg_hello){"node", "0.1", 1, 2, s->devices, 2, s->ids, true};
     } else if (kind == SL_MSG_WELCOME) {
         m->welcome = (struct sl_msg_welcome){1, 1000, SL_MODE_HASH, 1000};
     } else if (kind == SL_MSG_REPORT) {
@@ -74,9 +74,8 @@ static void sample_make(struct sample *s, enum sl_msg_kind kind) {
         m->report.pool_count = 2;
         m->report.pools = s->pools;
     } else if (kind == SL_MSG_DIRECTIVE) {
-        m->directive =
-            (struct sl_msg_directive){"gpu-0",           1,     1000, SL_MODE_INFER, "model-a", 50,
-                                      "a bid pays more", false, "",   false,         false};
+        m->directive = (struct sl_msg_directive){
+            "gpu-0", 1, 1000, SL_MODE_INFER, "model-a", 50, "a bid pays more", false, "", false};
     } else if (kind == SL_MSG_ACK) {
         m->ack = (struct sl_msg_ack){.device = "gpu-0", .epoch = 1, .outcome = SL_ACK_RUNNING};
     } else if (kind == SL_MSG_UNIT) {
@@ -225,8 +224,6 @@ static void rules_of_commands(void **state) {
     RULE(DIRECTIVE, SL_INVALID, "not to idle", m->directive.mode = SL_MODE_IDLE,
          m->directive.model[0] = '\0');
     RULE(DIRECTIVE, SL_INVALID, "to stay idle belongs to idle", m->directive.stay_idle = true);
-    RULE(DIRECTIVE, SL_INVALID, "renewal is not sent ahead", m->directive.ahead = true,
-         m->directive.renewal = true);
     RULE(DIRECTIVE, SL_LIMIT, "price", m->directive.price_nusd_per_mtok = UINT64_MAX);
     RULE(ACK, SL_INVALID, "outcome 0", m->ack.outcome = SL_ACK_INVALID);
     RULE(ACK, SL_INVALID, "outcome 4", m->ack.outcome = (enum sl_ack_outcome)4);
