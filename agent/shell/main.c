@@ -12,6 +12,7 @@
 #include "agent/shell/pool_pin.h"
 #include "proto/base/ending.h"
 #include "proto/base/log.h"
+#include "proto/base/text.h"
 #include "proto/base/thread.h"
 
 #define SLICE_US 300 /* longer than that of a broker on the same CPU, which comes first */
@@ -206,21 +207,11 @@ static int serve(struct sl_agent *agent) {
     return code;
 }
 
-/* After a verb, too, and whatever else is there; join has a text of its own. */
-static bool asks_for_help(int argc, char **argv) {
-    for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--help") == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 int main(int argc, char **argv) {
     if (argc > 1 && strcmp(argv[1], "join") == 0) {
         return sl_verb_join(argc, argv);
     }
-    if (asks_for_help(argc, argv)) {
+    if (sl_text_among("--help", argv, argc)) { /* after a verb, too; join has a text of its own */
         fputs(usage, stdout);
         return 0;
     }

@@ -14,6 +14,7 @@
 #include "broker/shell/verbs.h"
 #include "proto/base/ending.h"
 #include "proto/base/log.h"
+#include "proto/base/text.h"
 #include "proto/base/thread.h"
 
 #define LOG_LINES_KEPT 4096 /* for `sluice logs` */
@@ -155,18 +156,8 @@ static int check_files(const struct sl_broker_config *config, char *path) {
     return 0;
 }
 
-/* After a verb, too, and whatever else is there. */
-static bool asks_for_help(int argc, char **argv) {
-    for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--help") == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 int main(int argc, char **argv) {
-    if (asks_for_help(argc, argv)) {
+    if (sl_text_among("--help", argv, argc)) { /* after a verb, too */
         fputs(usage, stdout);
         return 0;
     }

@@ -17,6 +17,15 @@ bool sl_text_copy(char *out, size_t out_size, const char *text) {
     return fits;
 }
 
+bool sl_text_among(const char *text, char *const *texts, int count) {
+    for (int i = 0; i < count; i++) {
+        if (strcmp(texts[i], text) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void sl_hex_encode(const uint8_t *bytes, size_t n, char *out) {
     static const char digits[] = "0123456789abcdef";
     for (size_t i = 0; i < n; i++) {

@@ -12,6 +12,9 @@
 /* Copies with termination. False when the text was cut. */
 bool sl_text_copy(char *out, size_t out_size, const char *text);
 
+/* Whether it is one of them, as a word of a command line is. */
+bool sl_text_among(const char *text, char *const *texts, int count);
+
 /* Lower-case hex; out holds 2 * n + 1. */
 void sl_hex_encode(const uint8_t *bytes, size_t n, char *out);
 /* Exactly 2 * n hex digits, then the end of the text. SL_OK or -SL_INVALID. */

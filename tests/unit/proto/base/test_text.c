@@ -185,6 +185,17 @@ static void a_failure_stays_and_keeps_what_was_there(void **state) {
     sl_buf_consume(&buf, 0);
 }
 
+static void a_word_is_found_whole(void **state) {
+    (void)state;
+    char verb[] = "verb";
+    char longer[] = "--helpful";
+    char help[] = "--help";
+    char *const words[] = {verb, verb, longer, help};
+    assert_true(sl_text_among("--help", words, 4));
+    assert_false(sl_text_among("--help", words, 3));
+    assert_false(sl_text_among("verb", words, 0));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(copies_are_ended_and_say_when_cut),
@@ -195,6 +206,7 @@ int main(void) {
         cmocka_unit_test(a_buffer_grows_and_stays_ended),
         cmocka_unit_test(a_long_line_is_printed_whole),
         cmocka_unit_test(a_failure_stays_and_keeps_what_was_there),
+        cmocka_unit_test(a_word_is_found_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
