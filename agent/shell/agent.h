@@ -13,6 +13,7 @@
 #include "agent/executors/model_set.h"
 #include "agent/journal/journal.h"
 #include "agent/shell/config.h"
+#include "agent/shell/later.h"
 #include "agent/shell/pool_link.h"
 #include "agent/shell/pool_tls.h"
 #include "agent/shell/tokenizer.h"
@@ -64,6 +65,7 @@ struct sl_agent {
     struct sl_device *devices[SL_AGENT_DEVICES_MAX];
     struct sl_held_posts held[SL_AGENT_DEVICES_MAX];
     uint32_t held_count;
+    struct sl_later later;
     struct sl_agent_pool_link pool_links[SL_AGENT_POOLS_MAX * SL_AGENT_LINKS_MAX];
     struct sl_pool_link_options pool_options[SL_AGENT_POOLS_MAX]; /* secrets: wiped at the end */
     struct sl_pool_trust *pool_trust[SL_AGENT_POOLS_MAX];         /* NULL: no TLS */
@@ -127,6 +129,9 @@ void sl_agent_use_key(struct sl_agent *agent, const char *public_key);
 void sl_agent_renew_link(struct sl_agent *agent);
 /* commands.c: carries out everything that the core wants done now. */
 void sl_agent_carry_out(struct sl_agent *agent);
+/* Between the two, what may wait is kept (later.h). */
+void sl_agent_burst_begin(struct sl_agent *agent);
+void sl_agent_burst_end(struct sl_agent *agent);
 /* Tries what a device's mailbox had no room for. */
 void sl_agent_post_held(struct sl_agent *agent);
 void sl_agent_drop_held(struct sl_agent *agent);

@@ -123,7 +123,8 @@ static void journal(struct sl_agent *agent, const struct sl_agent_cmd *cmd) {
     }
 }
 
-static void carry_out(struct sl_agent *agent, struct sl_agent_cmd *cmd) {
+static void carry_out(void *context, struct sl_agent_cmd *cmd) {
+    struct sl_agent *agent = context;
     switch (cmd->kind) {
     case SL_AGENT_SEND:
         send_message(agent, cmd);
@@ -172,7 +173,22 @@ static void carry_out(struct sl_agent *agent, struct sl_agent_cmd *cmd) {
 void sl_agent_carry_out(struct sl_agent *agent) {
     struct sl_agent_cmd cmd;
     while (sl_agent_take(agent->core, &cmd)) {
-        carry_out(agent, &cmd);
+        if (!sl_later_keep(&agent->later, &cmd)) {
+            if (agent->later.count == SL_LATER_MAX) {
+                sl_later_do(&agent->later, carry_out, agent);
+            }
+            carry_out(agent, &cmd);
+        }
         sl_agent_cmd_fini(&cmd);
     }
+}
+
+void sl_agent_burst_begin(struct sl_agent *agent) {
+    agent->later.on = true;
+}
+
+void sl_agent_burst_end(struct sl_agent *agent) {
+    agent->later.on = false;
+    sl_later_do(&agent->later, carry_out, agent);
+    sl_agent_carry_out(agent); /* a journal that refuses makes the core stop */
 }

@@ -13,6 +13,7 @@
 
 /* So many of each kind a turn; then the others have theirs. */
 #define PER_TURN 256
+#define PER_BURST 8 /* messages, before what may wait is done */
 #define TIMER_MS_MAX 1000
 #define HELD_RETRY_MS 2
 #define LAST_TURNS 200 /* of about a millisecond */
@@ -55,12 +56,15 @@ static bool read_message(struct sl_agent *agent) {
 
 /* True: there may be more. */
 static bool read_messages(struct sl_agent *agent) {
-    for (int i = 0; i < PER_TURN; i++) {
-        if (!read_message(agent)) {
-            return false;
+    bool more = true;
+    for (int i = 0; more && i < PER_TURN; i += PER_BURST) {
+        sl_agent_burst_begin(agent);
+        for (int k = 0; more && k < PER_BURST; k++) {
+            more = read_message(agent);
         }
+        sl_agent_burst_end(agent);
     }
-    return true;
+    return more;
 }
 
 static void on_timer(uv_timer_t *timer) {
