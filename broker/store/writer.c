@@ -30,6 +30,10 @@
  * file system, which is what the slowest syncs wait for. */
 #define WAL_ROOM_PAGES 5000
 
+/* Found again by their addresses. */
+static const char begin_sql[] = "BEGIN IMMEDIATE";
+static const char commit_sql[] = "COMMIT";
+
 struct sl_store {
     sqlite3 *db;
     struct sl_statements statements;
@@ -123,10 +127,22 @@ void sl_store_commit_times(struct sl_store *store, uint32_t *ret_p50_us, uint32_
     *ret_p99_us = n ? sorted[(uint64_t)n * 99 / 100] : 0;
 }
 
+/* Prepared, like what runs between: a directive waits for both. */
+static int begin(struct sl_store *store, struct sl_error *err) {
+    sqlite3_stmt *stmt = sl_statements_get(&store->statements, begin_sql, err);
+    return stmt ? sl_store_run(store->db, stmt, "beginning a transaction", err) : -SL_IO;
+}
+
+static int end(struct sl_store *store, struct sl_error *err) {
+    sqlite3_stmt *stmt = sl_statements_get(&store->statements, commit_sql, err);
+    return stmt ? sl_store_run(store->db, stmt, "committing to the store", err) : -SL_IO;
+}
+
 static int commit_group(struct sl_store *store, struct sl_txn **group, uint32_t count,
                         struct sl_error *err) {
-    if (sqlite3_exec(store->db, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK) {
-        return sl_store_fail(err, store->db, "beginning a transaction");
+    int begun = begin(store, err);
+    if (begun) {
+        return begun;
     }
     store->statements.delta_count = 0;
     for (uint32_t i = 0; i < count; i++) {
@@ -146,12 +162,11 @@ static int commit_group(struct sl_store *store, struct sl_txn **group, uint32_t 
         sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
         return ended;
     }
-    if (sqlite3_exec(store->db, "COMMIT", NULL, NULL, NULL) != SQLITE_OK) {
-        int rc = sl_store_fail(err, store->db, "committing to the store");
+    ended = end(store, err);
+    if (ended) {
         sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
-        return rc;
     }
-    return SL_OK;
+    return ended;
 }
 
 static int on_wal(void *arg, sqlite3 *db, const char *name, int pages) {
