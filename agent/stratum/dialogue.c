@@ -82,6 +82,9 @@ static void on_subscribe(struct sl_stratum *client, const struct sl_message *mes
     }
     sl_stratum_note_answer(client, client->link.subscribe_id, client->link.subscribed_at, now);
     sl_message_read_session_id(message->result, client->session_id, sizeof client->session_id);
+    if (message->mended) {
+        client->session_id[0] = '\0'; /* it would name another session */
+    }
     sl_stratum_agree(client, &terms, now);
     if (client->state == SL_STRATUM_SUBSCRIBING) {
         authorize(client, now);
@@ -294,6 +297,12 @@ void sl_stratum_handle_line(struct sl_stratum *client, const char *line, size_t 
         sl_stratum_drop(client, err.text, now);
         return;
     }
-    dispatch(client, &message, now);
+    if (message.unfit) {
+        sl_stratum_queue_chatter(client, SL_LOG_WARN,
+                                 "ignored: the pool sent %s with a character that no text has",
+                                 message.method);
+    } else {
+        dispatch(client, &message, now);
+    }
     sl_message_fini(&message);
 }

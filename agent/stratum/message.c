@@ -166,15 +166,48 @@ static int read_members(struct sl_message *message, struct sl_error *err) {
     return SL_OK;
 }
 
-/* Texts for people come in whatever alphabet the pool's author had. Parsed once more with '?' for
- * what is not ASCII; NULL: it is no JSON even so. */
-static json_t *parse_other_alphabet(const char *line, size_t size) {
+/* Four hex digits, or -1. */
+static int32_t read_hex4(const char *digits) {
+    char text[5] = {0};
+    uint8_t bytes[2];
+    memcpy(text, digits, 4);
+    return sl_hex_decode(text, bytes, 2) < 0 ? -1 : bytes[0] << 8 | bytes[1];
+}
+
+/* \u0000 and half a surrogate are JSON to some writers, and no text; U+FFFD takes as many letters.
+ * `size` bytes follow the backslash. Returns how many were read. */
+static size_t mend_escape(char *at, size_t size) {
+    int32_t value = size >= 5 && at[0] == 'u' ? read_hex4(at + 1) : -1;
+    if (value >= 0xd800 && value < 0xdc00 && size >= 11 && at[5] == '\\' && at[6] == 'u') {
+        int32_t low = read_hex4(at + 7);
+        if (low >= 0xdc00 && low < 0xe000) {
+            return 11;
+        }
+    }
+    if (value == 0 || (value >= 0xd800 && value < 0xe000)) {
+        memcpy(at + 1, "fffd", 4);
+    }
+    return value < 0 ? 1 : 5;
+}
+
+/* Texts for people come in whatever alphabet the pool's author had, and with characters that no
+ * text has. Parsed once more with '?' for what is not ASCII where the line is not UTF-8, a space
+ * for a control character and U+FFFD for an escape that means none; NULL: it is no JSON even so. */
+static json_t *parse_mended(const char *line, size_t size, bool utf8) {
     char *copy = malloc(size + 1);
     if (!copy) {
         return NULL;
     }
+    memcpy(copy, line, size);
     for (size_t i = 0; i < size; i++) {
-        copy[i] = (unsigned char)line[i] < 0x80 ? line[i] : '?';
+        unsigned char c = (unsigned char)copy[i];
+        if (c < 0x20) {
+            copy[i] = ' ';
+        } else if (c >= 0x80 && !utf8) {
+            copy[i] = '?';
+        } else if (c == '\\' && i + 1 < size) {
+            i += mend_escape(copy + i + 1, size - i - 1);
+        }
     }
     json_t *root = json_loadb(copy, size, JSON_DECODE_ANY, NULL);
     free(copy);
@@ -191,14 +224,16 @@ int sl_message_parse(const char *line, size_t size, struct sl_message *ret_messa
                      struct sl_error *err) {
     json_error_t why;
     struct sl_message message = {0};
-    bool other = false;
+    bool utf8 = true;
     message.root = json_loadb(line, size, JSON_DECODE_ANY, &why);
-    if (!message.root && !sl_utf8_valid(line, size)) {
-        message.root = parse_other_alphabet(line, size);
-        other = message.root != NULL;
+    if (!message.root) {
+        utf8 = sl_utf8_valid(line, size);
+        message.root = parse_mended(line, size, utf8);
+        message.mended = message.root != NULL;
     }
     int rc = message.root ? read_members(&message, err) : SL_OK;
-    if (rc == SL_OK && (!message.root || (other && !is_text_for_people(&message)))) {
+    bool fit = !message.mended || is_text_for_people(&message);
+    if (rc == SL_OK && (!message.root || (!fit && !utf8))) {
         char clean[JSON_ERROR_TEXT_LENGTH];
         sl_message_clean(why.text, clean, sizeof clean);
         rc = sl_fail(err, SL_INVALID, "the pool sent a line that is not JSON: %.120s", clean);
@@ -207,6 +242,7 @@ int sl_message_parse(const char *line, size_t size, struct sl_message *ret_messa
         sl_message_fini(&message);
         return rc;
     }
+    message.unfit = !fit;
     *ret_message = message;
     return SL_OK;
 }

@@ -44,6 +44,8 @@ struct sl_message {
     json_t *result; /* NULL when absent */
     const char *method;
     struct sl_message_error error;
+    bool mended; /* characters that no text has were replaced */
+    bool unfit;  /* mended, and what it says must be what the pool wrote: to be passed over */
 };
 
 /* -SL_INVALID with a text for a person. On success sl_message_fini must be called. */

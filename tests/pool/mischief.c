@@ -33,15 +33,18 @@ json_t *sl_tp_mischief_error(struct sl_tp_session *session, int code, const char
     }
 }
 
-/* Bells, colours, a new window title, text from right to left, a line break, 3,000 letters. */
+/* Bells, a NUL, colours, a new window title, text from right to left, a line break, 3,000 letters.
+ */
 static void show_message(struct sl_tp_session *session) {
-    static const char head[] = "\x07\x1b[31mred\x1b]0;owned\x07\xe2\x80\xaetfel\r\nsluice: all is "
-                               "well\xc2\x9b";
+    static const char head[] =
+        "\x07\0\x1b[31mred\x1b]0;owned\x07\xe2\x80\xaetfel\r\nsluice: all is "
+        "well\xc2\x9b";
     char text[sizeof head + 3000];
     memcpy(text, head, sizeof head - 1);
     memset(text + sizeof head - 1, 'z', sizeof text - sizeof head);
     text[sizeof text - 1] = '\0';
-    say(session, "client.show_message", json_pack("[s]", text));
+    say(session, "client.show_message",
+        json_pack("[o]", json_stringn_nocheck(text, sizeof text - 1)));
 }
 
 static void send_to(struct sl_tp_session *session, const char *host, int port) {

@@ -104,7 +104,7 @@ static void each_tick_has_its_mischief(void **state) {
     } cases[] = {
         {SL_TP_MOVE_MASK, "mining.set_version_mask\",\"params\":[\"00ffe000\"]"},
         {SL_TP_SEND_AWAY, "client.reconnect\",\"params\":[\"evil.test\",7,0]"},
-        {SL_TP_SHOW_MESSAGES, "client.show_message"},
+        {SL_TP_SHOW_MESSAGES, "client.show_message\",\"params\":[\"\\u0007\\u0000"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct peer peer;

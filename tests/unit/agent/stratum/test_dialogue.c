@@ -17,6 +17,7 @@ static void the_subscriptions_list_may_look_like_anything(void **state) {
         {"[]", ""},
         {"\"n\"", ""},
         {"[[7,8],[\"mining.notify\"],[]]", ""},
+        {"[[\"mining.notify\",\"n\\u0000\"]]", ""}, /* as it can be taken it names another */
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct rig rig;
@@ -156,6 +157,34 @@ static void messages_are_cleaned_and_limited(void **state) {
     rig_fini(&rig);
 }
 
+/* A pool that writes \u0000 or half a surrogate keeps its connection. */
+static void texts_that_are_none_do_not_end_a_connection(void **state) {
+    (void)state;
+    struct rig rig;
+    rig_init(&rig);
+    rig_ready(&rig);
+    rig_say(&rig,
+            "{\"id\":8,\"method\":\"client.show_message\",\"params\":[\"a\\u0000\\ud800\"]}\n");
+    assert_string_equal(rig_did(&rig), "> {\"id\":8,\"result\":true,\"error\":null}\n");
+    assert_true(rig_logged(&rig, "message of the pool: a??\n"));
+    rig_say(&rig, "{\"id\":null,\"result\":null,\"error\":[20,\"no\\u0000pe\",null]}\n");
+    assert_true(rig_logged(&rig, "the pool reports: no?pe\n"));
+    static const char *const matter[] = {"mining.notify", "mining.set_extranonce",
+                                         "client.reconnect", "mining.ping"};
+    for (size_t i = 0; i < sizeof matter / sizeof matter[0]; i++) {
+        char line[120], logged[120];
+        snprintf(line, sizeof line, "{\"id\":\"\\udc00\",\"method\":\"%s\",\"params\":[]}\n",
+                 matter[i]);
+        snprintf(logged, sizeof logged,
+                 "ignored: the pool sent %s with a character that no text has\n", matter[i]);
+        rig_say(&rig, line);
+        assert_string_equal(rig_did(&rig), "");
+        assert_true(rig_logged(&rig, logged));
+    }
+    assert_int_equal(rig_state(&rig), SL_STRATUM_READY);
+    rig_fini(&rig);
+}
+
 static void reconnects_stay_within_the_domain(void **state) {
     (void)state;
     static const struct {
@@ -289,6 +318,7 @@ int main(void) {
         cmocka_unit_test(who_hangs_up_at_a_question_gets_a_hint),
         cmocka_unit_test(requests_of_the_pool_are_answered_with_their_id),
         cmocka_unit_test(messages_are_cleaned_and_limited),
+        cmocka_unit_test(texts_that_are_none_do_not_end_a_connection),
         cmocka_unit_test(reconnects_stay_within_the_domain),
         cmocka_unit_test(a_dead_end_leads_back_home),
         cmocka_unit_test(endless_reconnects_back_off),

@@ -5,18 +5,38 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "agent/stratum/message.h"
 
+struct line_case {
+    const char *line;
+    enum sl_message_type type; /* 0: refused */
+    int64_t id;
+};
+
+static void read_as_said(const struct line_case *cases, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        struct sl_message message;
+        struct sl_error err = {0};
+        int rc = sl_message_parse(cases[i].line, strlen(cases[i].line), &message, &err);
+        if (!cases[i].type) {
+            assert_int_equal(rc, -SL_INVALID);
+            assert_true(strstr(err.text, "the pool sent"));
+            continue;
+        }
+        assert_int_equal(rc, SL_OK);
+        assert_int_equal(message.type, cases[i].type);
+        assert_int_equal(sl_message_id(&message), cases[i].id);
+        sl_message_fini(&message);
+    }
+}
+
 static void lines_are_told_apart(void **state) {
     (void)state;
-    static const struct {
-        const char *line;
-        enum sl_message_type type; /* 0: refused */
-        int64_t id;
-    } cases[] = {
+    static const struct line_case cases[] = {
         {"{\"id\":1,\"result\":true,\"error\":null}", SL_MESSAGE_RESPONSE, 1},
         {"{\"id\":\"17\",\"result\":null}", SL_MESSAGE_RESPONSE, 17},
         {"{\"id\":17.0,\"result\":null}", SL_MESSAGE_RESPONSE, 17},
@@ -50,8 +70,6 @@ static void lines_are_told_apart(void **state) {
         {"{\"id\":1,\"result\":true}}", 0, 0},
         {"{\"id\":99999999999999999999,\"result\":true}", 0, 0},
         {"{\"id\":1,\"result\":1e999}", 0, 0},
-        {"{\"id\":1,\"result\":\"\\ud800\"}", 0, 0},
-        {"{\"id\":1,\"result\":\"\\u0000\"}", 0, 0},
         /* Latin-1, GBK: fit for people's eyes alone. */
         {"{\"id\":1,\"result\":null,\"error\":[20,\"St\xf6rung \xb4\xed\"]}", SL_MESSAGE_RESPONSE,
          1},
@@ -63,22 +81,67 @@ static void lines_are_told_apart(void **state) {
         {"{\"method\":\"mining.notify\",\"params\":\"x\"}", 0, 0},
         {"GET / HTTP/1.1", 0, 0},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        struct sl_message message;
-        struct sl_error err = {0};
-        int rc = sl_message_parse(cases[i].line, strlen(cases[i].line), &message, &err);
-        if (!cases[i].type) {
-            assert_int_equal(rc, -SL_INVALID);
-            assert_true(strstr(err.text, "the pool sent"));
-            continue;
-        }
-        assert_int_equal(rc, SL_OK);
-        assert_int_equal(message.type, cases[i].type);
-        assert_int_equal(sl_message_id(&message), cases[i].id);
-        sl_message_fini(&message);
-    }
+    read_as_said(cases, sizeof cases / sizeof cases[0]);
     struct sl_message message;
     assert_int_equal(sl_message_parse("{\"id\":\0}", 8, &message, NULL), -SL_INVALID);
+}
+
+static void lines_with_characters_that_no_text_has(void **state) {
+    (void)state;
+    static const struct line_case cases[] = {
+        {"{\"id\":1,\"result\":\"\\ud800\"}", SL_MESSAGE_RESPONSE, 1},
+        {"{\"id\":1,\"result\":\"\\u0000\"}", SL_MESSAGE_RESPONSE, 1},
+        {"{\"id\":1,\"result\\u0000\":1,\"error\":\"\\udc00\\ud800x\t\"}", SL_MESSAGE_RESPONSE, 1},
+        {"{\"method\":\"x\\u0000\",\"params\":[\"\xff\\u0000\"]}", SL_MESSAGE_OTHER, -1},
+        {"{\"id\":1,\"result\":\"\\u000\"}", 0, 0},
+        {"{\"id\":1,\"result\":\"\\u0000", 0, 0},
+        {"{\"id\":1,\"result\":\"\\u00", 0, 0},
+        {"{\"id\":1,\"result\":\"\\", 0, 0},
+        {"{\"id\":1,\"result\":\\u0000}", 0, 0},
+        {"{\"method\":\"mining.notify\",\"params\":[\"\xff\\u0000\"]}", 0, 0},
+    };
+    read_as_said(cases, sizeof cases / sizeof cases[0]);
+}
+
+/* Each beside what jansson takes as it is, so that nothing else changes. */
+static void characters_that_no_text_has_are_replaced(void **state) {
+    (void)state;
+    static const struct {
+        const char *text; /* in JSON */
+        const char *taken;
+        bool mended;
+    } cases[] = {
+        {"a\\u0000b",
+         "a\xef\xbf\xbd"
+         "b",
+         true},
+        {"\\ud83d\\ude00", "\xf0\x9f\x98\x80", false},
+        {"\\ud83d\\ude00\\u0000", "\xf0\x9f\x98\x80\xef\xbf\xbd", true},
+        {"\\ud83d", "\xef\xbf\xbd", true},
+        {"\\ud83dx", "\xef\xbf\xbdx", true},
+        {"\\ud83d\\n", "\xef\xbf\xbd\n", true},
+        {"\\ud83d\\ud83d\\ude00", "\xef\xbf\xbd\xf0\x9f\x98\x80", true},
+        {"\\uDE00\\uD83D", "\xef\xbf\xbd\xef\xbf\xbd", true},
+        {"\\\\u0000\\u0000", "\\u0000\xef\xbf\xbd", true},
+        {"\\\\u0000", "\\u0000", false},
+        {"\\u00e4\t\x01\xc3\xa4", "\xc3\xa4  \xc3\xa4", true},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char line[120];
+        struct sl_message message;
+        snprintf(line, sizeof line, "{\"method\":\"client.show_message\",\"params\":[\"%s\"]}",
+                 cases[i].text);
+        assert_int_equal(sl_message_parse(line, strlen(line), &message, NULL), SL_OK);
+        assert_string_equal(json_string_value(json_array_get(message.params, 0)), cases[i].taken);
+        assert_int_equal(message.mended, cases[i].mended);
+        assert_false(message.unfit);
+        sl_message_fini(&message);
+        snprintf(line, sizeof line, "{\"id\":1,\"method\":\"mining.notify\",\"params\":[\"%s\"]}",
+                 cases[i].text);
+        assert_int_equal(sl_message_parse(line, strlen(line), &message, NULL), SL_OK);
+        assert_int_equal(message.unfit, cases[i].mended);
+        sl_message_fini(&message);
+    }
 }
 
 static void deep_nesting_is_refused(void **state) {
@@ -143,6 +206,8 @@ static void written_lines_escape_what_users_type(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lines_are_told_apart),
+        cmocka_unit_test(lines_with_characters_that_no_text_has),
+        cmocka_unit_test(characters_that_no_text_has_are_replaced),
         cmocka_unit_test(deep_nesting_is_refused),
         cmocka_unit_test(text_for_logs_is_cleaned),
         cmocka_unit_test(written_lines_escape_what_users_type),
