@@ -90,8 +90,25 @@ static bool matches(const char *pattern, const char *path, size_t path_bytes, ch
     return path == end;
 }
 
-static void no_route(struct sl_http_call *call, const char *allowed) {
-    if (allowed) {
+/* OpenAI's addresses that answer at once: who comes from there looks for them first. */
+static bool is_interactive(const char *target, size_t path_bytes) {
+    static const char *const paths[] = {"/v1/embeddings", "/v1/chat/completions", "/v1/completions",
+                                        "/v1/responses"};
+    for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
+        if (strlen(paths[i]) == path_bytes && memcmp(paths[i], target, path_bytes) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void no_route(struct sl_http_call *call, size_t path_bytes, const char *allowed) {
+    if (is_interactive(call->target, path_bytes)) {
+        sl_call_error(call, 404, "unknown_url", NULL,
+                      "Sluice takes work as batches and computes embeddings: upload the requests "
+                      "with POST /v1/files, then POST /v1/batches with the endpoint "
+                      "\"/v1/embeddings\"; see docs/api.md.");
+    } else if (allowed) {
         call->allow = allowed;
         sl_call_error(call, 405, "method_not_allowed", NULL,
                       "This address does not take that method; it takes %s.", allowed);
@@ -121,7 +138,7 @@ static void find_route(struct sl_http_call *call, const char *method) {
         allowed = allowed ? (strcmp(routes[i].method, "DELETE") == 0 ? "GET, DELETE" : "GET, POST")
                           : routes[i].method;
     }
-    no_route(call, allowed);
+    no_route(call, path_bytes, allowed);
 }
 
 static const char *header(const struct sl_http_call *call, const char *name) {

@@ -56,9 +56,16 @@ SDK_SCRIPT = textwrap.dedent("""
         not_found = False
     except openai.NotFoundError as e:
         not_found = bool(e.request_id)
+    refused = []  # who comes from OpenAI tries these first
+    for ask in (lambda: client.embeddings.create(model=models[0], input="x"),
+                lambda: client.chat.completions.create(model=models[0], messages=[{"role": "user", "content": "x"}])):
+        try:
+            ask()
+        except openai.NotFoundError as e:
+            refused.append(e.message)
     client.files.delete(uploaded.id)
     print(json.dumps({"version": openai.__version__, "batch": batch.model_dump(), "listed": listed,
-                      "models": models, "not_found": not_found}))
+                      "models": models, "not_found": not_found, "refused": refused}))
 """)
 
 
@@ -119,6 +126,9 @@ class Sdk(SiteCase):
         self.assertIn(batch["id"], said["listed"])
         self.assertEqual(said["models"], [MODEL])
         self.assertTrue(said["not_found"])
+        self.assertEqual(len(said["refused"]), 2, said)
+        for message in said["refused"]:
+            self.assertIn("POST /v1/batches", message)
         with open(target) as f:
             lines = {line["custom_id"]: line["response"]["body"] for line in map(json.loads, f)}
         self.assertEqual(len(lines), len(forms))

@@ -43,6 +43,34 @@ static void test_addresses_and_methods(void **state) {
     answer_fini(&answer);
 }
 
+/* OpenAI's clients ask there first, with a key or without. */
+static void test_interactive_addresses_say_what_there_is(void **state) {
+    struct ground *g = *state;
+    static const char *const targets[] = {"/v1/embeddings", "/v1/embeddings/?x=1",
+                                          "/v1/chat/completions", "/v1/completions",
+                                          "/v1/responses"};
+    for (size_t i = 0; i < sizeof targets / sizeof targets[0]; i++) {
+        struct answer answer;
+        expect(g, "POST", targets[i], i % 2 ? NULL : g->acme, "{\"model\":\"m\",\"input\":\"x\"}",
+               404, &answer);
+        json_t *body = answer_json(&answer);
+        json_t *error = json_object_get(body, "error");
+        const char *message = json_string_value(json_object_get(error, "message"));
+        assert_non_null(message);
+        assert_true(strstr(message, "POST /v1/files") && strstr(message, "POST /v1/batches"));
+        assert_string_equal(json_string_value(json_object_get(error, "code")), "unknown_url");
+        assert_string_equal(json_string_value(json_object_get(error, "type")),
+                            "invalid_request_error");
+        assert_true(json_is_null(json_object_get(error, "param")));
+        json_decref(body);
+        answer_fini(&answer);
+    }
+    struct answer answer;
+    expect(g, "POST", "/v1/embedding", g->acme, "{}", 404, &answer);
+    assert_null(strstr(answer.body.data, "batches"));
+    answer_fini(&answer);
+}
+
 static void test_who_may(void **state) {
     struct ground *g = *state;
     expect_code(g, "GET", "/v1/files", NULL, NULL, 401, "missing_api_key");
@@ -297,6 +325,7 @@ static void test_stop_while_somebody_waits(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_addresses_and_methods),
+        cmocka_unit_test(test_interactive_addresses_say_what_there_is),
         cmocka_unit_test(test_who_may),
         cmocka_unit_test(test_host_and_origin),
         cmocka_unit_test(test_bodies_that_lie),
