@@ -391,9 +391,11 @@ void sl_core_batch_validated(struct sl_broker_core *core, struct sl_core_event *
     sl_core_arm(core);
 }
 
-static void store_file(struct sl_broker_core *core, const struct sl_file_row *row) {
+static void store_file(struct sl_broker_core *core, const struct sl_file_row *row,
+                       int64_t life_ms) {
     if (row->id[0] != '\0') {
         struct sl_op op = {.kind = SL_OP_FILE, .file = *row};
+        op.file.expires.ms = life_ms ? row->created.ms + life_ms : 0;
         sl_core_op(core, &op);
     }
 }
@@ -403,8 +405,8 @@ void sl_core_batch_finalized(struct sl_broker_core *core, const struct sl_core_e
     if (!batch || !batch->sealed) {
         return;
     }
-    store_file(core, &event->output);
-    store_file(core, &event->error);
+    store_file(core, &event->output, batch->row.output_life_ms);
+    store_file(core, &event->error, batch->row.output_life_ms);
     sl_text_copy(batch->row.output_file, sizeof batch->row.output_file, event->output.id);
     sl_text_copy(batch->row.error_file, sizeof batch->row.error_file, event->error.id);
     finish(core, batch, batch->row.after_finalizing);

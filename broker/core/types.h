@@ -56,6 +56,7 @@ struct sl_batch_row {
     int64_t tokens;
     struct sl_accrual accrual; /* remainder of this batch's token billing */
     int64_t billed_nusd;
+    int64_t output_life_ms; /* of its output and error file, from when they are made; 0: for ever */
     char model_sha256[2 * SL_MSG_SHA256_BYTES + 1]; /* of the file it keeps to; empty: none yet */
     char *metadata; /* JSON object text or NULL; of whoever holds the row (sl_batch_row_fini) */
     char *errors;   /* JSON array text of errors.data[] or NULL; likewise */

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/http/multipart.h"
+
 #define META_PAIRS_MAX 16
 #define META_KEY_MAX 64
 #define META_VALUE_MAX 512
@@ -168,6 +170,37 @@ static int read_fixed(const json_t *body, const char *key, const char *only,
                : fault(ret_fault, "invalid_value", key, "'%s' must be \"%s\".", key, only);
 }
 
+static int read_output_life(const json_t *policy, struct sl_batch_row *row,
+                            struct sl_batch_fault *ret_fault) {
+    if (!policy || json_is_null(policy)) {
+        return SL_OK;
+    }
+    if (!json_is_object(policy)) {
+        return fault(ret_fault, "invalid_type", "output_expires_after",
+                     "'output_expires_after' must be {\"anchor\":\"created_at\",\"seconds\":N}.");
+    }
+    const char *anchor = json_string_value(json_object_get(policy, "anchor"));
+    if (!anchor || strcmp(anchor, "created_at") != 0) {
+        return fault(ret_fault, "invalid_value", "output_expires_after.anchor",
+                     "'output_expires_after.anchor' must be \"created_at\": the time counts from "
+                     "when the files are made.");
+    }
+    const json_t *seconds = json_object_get(policy, "seconds");
+    if (!json_is_integer(seconds) || json_integer_value(seconds) < SL_FILE_LIFE_MIN_S ||
+        json_integer_value(seconds) > SL_FILE_LIFE_MAX_S) {
+        return fault(ret_fault, "invalid_value", "output_expires_after.seconds",
+                     "'output_expires_after.seconds' must be a whole number from %d (an hour) to "
+                     "%d (30 days).",
+                     SL_FILE_LIFE_MIN_S, SL_FILE_LIFE_MAX_S);
+    }
+    if (json_object_size(policy) > 2) {
+        return fault(ret_fault, "unknown_parameter", "output_expires_after",
+                     "'output_expires_after' has 'anchor' and 'seconds', nothing else.");
+    }
+    row->output_life_ms = json_integer_value(seconds) * 1000;
+    return SL_OK;
+}
+
 int sl_batch_request_read(const json_t *body, struct sl_wall now, struct sl_batch_row *ret_row,
                           struct sl_batch_fault *ret_fault) {
     struct sl_batch_row row = {.bid_nusd_per_mtok = -1};
@@ -177,11 +210,9 @@ int sl_batch_request_read(const json_t *body, struct sl_wall now, struct sl_batc
         return rc;
     }
     sl_text_copy(row.endpoint, sizeof row.endpoint, "/v1/embeddings");
-    const json_t *expires = json_object_get(body, "output_expires_after");
-    if (expires && !json_is_null(expires)) {
-        return fault(ret_fault, "unsupported_parameter", "output_expires_after",
-                     "'output_expires_after' is not supported yet: delete the output file when you "
-                     "have read it.");
+    rc = read_output_life(json_object_get(body, "output_expires_after"), &row, ret_fault);
+    if (rc != SL_OK) {
+        return rc;
     }
     const json_t *file = json_object_get(body, "input_file_id");
     if (!json_is_string(file)) {

@@ -20,7 +20,7 @@ struct sl_batch_fault {
 int sl_bid_parse(const char *text, int64_t *ret_nusd, struct sl_error *err);
 
 /* Checks the body and fills endpoint, input_file, bid (-1: the tenant's default), deadline (ms 0:
- * none) and metadata of the row. -SL_INVALID: *ret_fault says why. -SL_NOMEM. */
+ * none), output_life_ms and metadata of the row. -SL_INVALID: *ret_fault says why. -SL_NOMEM. */
 int sl_batch_request_read(const json_t *body, struct sl_wall now, struct sl_batch_row *ret_row,
                           struct sl_batch_fault *ret_fault);
 

@@ -45,6 +45,7 @@ static int match_batch(void *arg, const void *row) {
         return 1; /* newest first: the rest is older still */
     }
     if (strcmp(batch->input_file, match->wanted->input_file) == 0 &&
+        batch->output_life_ms == match->wanted->output_life_ms &&
         same_text(batch->metadata, match->wanted->metadata)) {
         sl_text_copy(match->found, sizeof match->found, batch->id);
         return 1;

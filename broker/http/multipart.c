@@ -15,9 +15,7 @@
 #include "broker/batch/batch.h"
 #include "proto/base/text.h"
 
-#define FILE_LIFE_MS (INT64_C(30) * 24 * 3600 * 1000)
-#define EXPIRES_MIN_S 3600
-#define EXPIRES_MAX_S 2592000
+#define FILE_LIFE_MS (INT64_C(1000) * SL_FILE_LIFE_MAX_S)
 #define ROOM_BYTES (INT64_C(4) << 20) /* received from one look at the disk to the next */
 
 static void fault(struct sl_upload *upload, int status, const char *code, const char *param,
@@ -214,10 +212,11 @@ static bool parse_expiry(struct sl_upload *upload, struct sl_wall now,
     }
     char *end = NULL;
     long seconds = strtol(upload->seconds, &end, 10);
-    if (end == upload->seconds || *end != '\0' || seconds < EXPIRES_MIN_S ||
-        seconds > EXPIRES_MAX_S) {
+    if (end == upload->seconds || *end != '\0' || seconds < SL_FILE_LIFE_MIN_S ||
+        seconds > SL_FILE_LIFE_MAX_S) {
         fault(upload, 400, "invalid_value", "expires_after[seconds]",
-              "'expires_after[seconds]' must be between %d and %d.", EXPIRES_MIN_S, EXPIRES_MAX_S);
+              "'expires_after[seconds]' must be between %d and %d.", SL_FILE_LIFE_MIN_S,
+              SL_FILE_LIFE_MAX_S);
         return false;
     }
     *ret_expires = (struct sl_wall){now.ms + seconds * 1000};

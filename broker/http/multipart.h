@@ -12,6 +12,10 @@
 #include "broker/http/parts.h"
 #include "proto/base/error.h"
 
+/* How long a file may be asked to stay, an uploaded one or a result. */
+#define SL_FILE_LIFE_MIN_S 3600
+#define SL_FILE_LIFE_MAX_S (30 * 24 * 3600)
+
 struct sl_upload {
     struct sl_parts parts;
     char path[1024]; /* of the unfinished file */

@@ -272,9 +272,10 @@ static int apply_batch(struct sl_statements *s, const struct sl_batch_row *row,
         "batches(id,tenant,input_file,output_file,error_file,model,endpoint,state,after,"
         "bid_nusd_per_mtok,created_ms,in_progress_ms,finalizing_ms,completed_ms,failed_ms,"
         "expired_ms,cancelling_ms,cancelled_ms,deadline_ms,lines_total,lines_completed,"
-        "lines_failed,tokens,remainder,billed_nusd,metadata,errors,model_sha256)"
+        "lines_failed,tokens,remainder,billed_nusd,metadata,errors,model_sha256,"
+        "output_life_ms)"
         " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,"
-        "?23,?24,?25,?26,?27,?28) ON CONFLICT(id) DO UPDATE SET output_file=?4, error_file=?5,"
+        "?23,?24,?25,?26,?27,?28,?29) ON CONFLICT(id) DO UPDATE SET output_file=?4, error_file=?5,"
         " model=?6, state=?8, after=?9, bid_nusd_per_mtok=?10, in_progress_ms=?12,"
         " finalizing_ms=?13, completed_ms=?14, failed_ms=?15, expired_ms=?16, cancelling_ms=?17,"
         " cancelled_ms=?18, deadline_ms=?19, lines_total=?20, lines_completed=?21,"
@@ -303,6 +304,7 @@ static int apply_batch(struct sl_statements *s, const struct sl_batch_row *row,
     bind_text_or_null(stmt, 26, row->metadata);
     bind_text_or_null(stmt, 27, row->errors);
     bind_text(stmt, 28, row->model_sha256);
+    bind_int(stmt, 29, row->output_life_ms);
     return sl_store_run(s->db, stmt, "recording a batch", err);
 }
 

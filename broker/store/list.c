@@ -143,7 +143,7 @@ int sl_reader_keys(struct sl_reader *r, sl_row_cb cb, void *arg, struct sl_error
     "id,tenant,input_file,output_file,error_file,model,endpoint,state,after,bid_nusd_per_mtok,"    \
     "created_ms,in_progress_ms,finalizing_ms,completed_ms,failed_ms,expired_ms,cancelling_ms,"     \
     "cancelled_ms,deadline_ms,lines_total,lines_completed,lines_failed,tokens,remainder,"          \
-    "billed_nusd,metadata,errors,model_sha256"
+    "billed_nusd,metadata,errors,model_sha256,output_life_ms"
 
 /* metadata and errors point into SQLite's row: valid during the callback only. */
 static bool fill_batch(sqlite3_stmt *stmt, struct sl_batch_row *row) {
@@ -173,6 +173,7 @@ static bool fill_batch(sqlite3_stmt *stmt, struct sl_batch_row *row) {
     row->metadata = (char *)(uintptr_t)sqlite3_column_text(stmt, 25);
     row->errors = (char *)(uintptr_t)sqlite3_column_text(stmt, 26);
     good &= sl_column_text(stmt, 27, row->model_sha256, sizeof row->model_sha256);
+    row->output_life_ms = sqlite3_column_int64(stmt, 28);
     return good;
 }
 

@@ -128,8 +128,13 @@ static const char step_pools[] =
 static const char step_model_file[] =
     "ALTER TABLE batches ADD COLUMN model_sha256 TEXT NOT NULL DEFAULT '';";
 
-static const char *const steps[SL_SCHEMA_VERSION] = {
-    step_1, step_2, step_3, step_4, step_events, step_joining, step_pools, step_model_file};
+/* How long its results stay; those of batches of before stay until they are deleted. */
+static const char step_output_life[] =
+    "ALTER TABLE batches ADD COLUMN output_life_ms INTEGER NOT NULL DEFAULT 0;";
+
+static const char *const steps[SL_SCHEMA_VERSION] = {step_1,     step_2,          step_3,
+                                                     step_4,     step_events,     step_joining,
+                                                     step_pools, step_model_file, step_output_life};
 
 int sl_store_int(sqlite3 *db, const char *sql, int64_t *ret_value, struct sl_error *err) {
     sqlite3_stmt *stmt = NULL;

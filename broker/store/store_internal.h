@@ -12,7 +12,8 @@
 #define SL_SCHEMA_SETTLEMENTS 4 /* the step that made their table */
 #define SL_SCHEMA_POOLS 7       /* likewise */
 #define SL_SCHEMA_MODEL_FILE 8  /* likewise, for its column */
-#define SL_SCHEMA_VERSION SL_SCHEMA_MODEL_FILE
+#define SL_SCHEMA_OUTPUT_LIFE 9 /* likewise */
+#define SL_SCHEMA_VERSION SL_SCHEMA_OUTPUT_LIFE
 #define SL_STORE_APPLICATION 1397511491 /* "SLUC" */
 #define SL_STATEMENTS_MAX 64
 

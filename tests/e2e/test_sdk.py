@@ -36,10 +36,12 @@ SDK_SCRIPT = textwrap.dedent("""
         uploaded = client.files.create(file=f, purpose="batch")
     uploaded = client.files.wait_for_processing(uploaded.id)
     batch = client.batches.create(input_file_id=uploaded.id, endpoint="/v1/embeddings",
-                                  completion_window="24h", metadata={"sluice.bid_usd_per_mtok": "1000"})
+                                  completion_window="24h", metadata={"sluice.bid_usd_per_mtok": "1000"},
+                                  output_expires_after={"anchor": "created_at", "seconds": 7200})
     while batch.status not in ("completed", "failed", "expired", "cancelled"):
         time.sleep(0.2)
         batch = client.batches.retrieve(batch.id)
+    output = client.files.retrieve(batch.output_file_id)
     text = client.files.content(batch.output_file_id).text
     for line in text.splitlines():
         body = json.loads(line)["response"]["body"]
@@ -65,7 +67,8 @@ SDK_SCRIPT = textwrap.dedent("""
             refused.append(e.message)
     client.files.delete(uploaded.id)
     print(json.dumps({"version": openai.__version__, "batch": batch.model_dump(), "listed": listed,
-                      "models": models, "not_found": not_found, "refused": refused}))
+                      "models": models, "not_found": not_found, "refused": refused,
+                      "output_life_s": output.expires_at - output.created_at}))
 """)
 
 
@@ -126,6 +129,7 @@ class Sdk(SiteCase):
         self.assertIn(batch["id"], said["listed"])
         self.assertEqual(said["models"], [MODEL])
         self.assertTrue(said["not_found"])
+        self.assertEqual(said["output_life_s"], 7200)
         self.assertEqual(len(said["refused"]), 2, said)
         for message in said["refused"]:
             self.assertIn("POST /v1/batches", message)

@@ -77,6 +77,7 @@ static void test_to_the_end(void **state) {
     assert_int_equal(row->lines_failed, 3);
     assert_true(row->completed.ms > 0);
     assert_int_equal(w.store->file_count, 1);
+    assert_int_equal(w.store->files[0].expires.ms, 0); /* nobody asked for an end */
     assert_string_equal(world_last(&w, SL_CCMD_FORGET)->batch, "b1");
     assert_int_equal(world_directive(&w, "a/0")->mode, SL_MODE_HASH);
     world_check(&w);

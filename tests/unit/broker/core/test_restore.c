@@ -248,6 +248,28 @@ static void test_ends_go_on(void **state) {
     world_fini(&w);
 }
 
+/* The time counts from when the file is made, whatever happened since the batch was taken. */
+static void test_results_stay_as_long_as_asked(void **state) {
+    (void)state;
+    struct world w;
+    world_init(&w, NULL);
+    w.output_life_ms = 7200000;
+    world_price(&w, 0, WORLD_PRICE);
+    world_join(&w, "a", 1);
+    world_batch(&w, "b1", "acme", 4, WORLD_BID_HIGH);
+    assert_int_equal(world_stored_batch(&w, "b1")->output_life_ms, 7200000);
+    world_finish(&w, world_unit(&w, "a/0", 0), 10, true);
+    world_restart(&w);
+    world_wait(&w, 5000);
+    world_finalized(&w, "b1");
+    const struct sl_file_row *file = &w.store->files[0];
+    assert_int_equal(file->created.ms, w.now.wall.ms);
+    assert_true(file->created.ms >= world_stored_batch(&w, "b1")->created.ms + 5000);
+    assert_int_equal(file->expires.ms, file->created.ms + 7200000);
+    world_check(&w);
+    world_fini(&w);
+}
+
 static void test_truncated_shares(void **state) {
     (void)state;
     struct world w;
@@ -374,6 +396,7 @@ int main(void) {
         cmocka_unit_test(test_money_and_counters),
         cmocka_unit_test(test_uncommitted_is_gone),
         cmocka_unit_test(test_ends_go_on),
+        cmocka_unit_test(test_results_stay_as_long_as_asked),
         cmocka_unit_test(test_truncated_shares),
         cmocka_unit_test(test_unknown_device_after_a_restored_backup),
         cmocka_unit_test(test_price_outlives_a_restart),

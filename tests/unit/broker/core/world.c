@@ -354,6 +354,7 @@ void world_batch_only(struct world *w, const char *id, const char *tenant, int64
     event.row->metadata = strdup("{}");
     event.row->bid_nusd_per_mtok = bid;
     event.row->deadline.ms = deadline_ms;
+    event.row->output_life_ms = w->output_life_ms;
     world_step(w, &event);
 }
 
@@ -399,6 +400,7 @@ void world_finalized(struct world *w, const char *id) {
     struct sl_core_event event = {.kind = SL_CEV_FINALIZED};
     sl_text_copy(event.batch, sizeof event.batch, id);
     snprintf(event.output.id, sizeof event.output.id, "file_%.20s", id);
+    event.output.created = w->now.wall;
     world_step(w, &event);
 }
 

@@ -68,6 +68,7 @@ struct world {
     bool hold;   /* commits wait until world_commit */
     bool tokens; /* batches have token inputs */
     /* Each byte of the SHA-256 that the agent with this letter says, with devices and results. */
+    int64_t output_life_ms; /* of batches to come */
     uint8_t files[16];
     /* Takes each committed transaction over, in place of its destruction: a second store. */
     void (*commit)(void *arg, struct sl_txn *txn);

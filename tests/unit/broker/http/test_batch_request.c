@@ -22,6 +22,8 @@ static int read_body(const char *text, struct sl_batch_row *row, struct sl_batch
 
 #define GOOD                                                                                       \
     "\"input_file_id\":\"file-1\",\"endpoint\":\"/v1/embeddings\",\"completion_window\":\"24h\""
+#define EXPIRES(policy) "{" GOOD ",\"output_expires_after\":" policy "}"
+#define AFTER(seconds) EXPIRES("{\"anchor\":\"created_at\",\"seconds\":" seconds "}")
 #define META(pairs) "{" GOOD ",\"metadata\":{" pairs "}}"
 
 struct bad {
@@ -46,8 +48,21 @@ static const struct bad bad_cases[] = {
     {"an empty file id",
      "{\"endpoint\":\"/v1/embeddings\",\"completion_window\":\"24h\",\"input_file_id\":\"\"}",
      "file_not_found", "input_file_id"},
-    {"output expiry is not done, so it is not ignored", "{" GOOD ",\"output_expires_after\":{}}",
-     "unsupported_parameter", "output_expires_after"},
+    {"output expiry is a number", EXPIRES("3600"), "invalid_type", "output_expires_after"},
+    {"output expiry says nothing", EXPIRES("{}"), "invalid_value", "output_expires_after.anchor"},
+    {"output expiry without an anchor", EXPIRES("{\"seconds\":3600}"), "invalid_value",
+     "output_expires_after.anchor"},
+    {"other anchor", EXPIRES("{\"anchor\":\"last_active_at\",\"seconds\":3600}"), "invalid_value",
+     "output_expires_after.anchor"},
+    {"output expiry without a time", EXPIRES("{\"anchor\":\"created_at\"}"), "invalid_value",
+     "output_expires_after.seconds"},
+    {"a text as the time", AFTER("\"3600\""), "invalid_value", "output_expires_after.seconds"},
+    {"a broken number", AFTER("3600.5"), "invalid_value", "output_expires_after.seconds"},
+    {"too short", AFTER("3599"), "invalid_value", "output_expires_after.seconds"},
+    {"too long", AFTER("2592001"), "invalid_value", "output_expires_after.seconds"},
+    {"negative", AFTER("-1"), "invalid_value", "output_expires_after.seconds"},
+    {"what would be ignored", AFTER("3600,\"second\":1"), "unknown_parameter",
+     "output_expires_after"},
     {"metadata is a list", "{" GOOD ",\"metadata\":[]}", "invalid_type", "metadata"},
     {"17 pairs",
      META("\"1\":\"\",\"2\":\"\",\"3\":\"\",\"4\":\"\",\"5\":\"\",\"6\":\"\",\"7\":\"\",\"8\":\"\","
@@ -118,6 +133,11 @@ static void test_good_bodies(void **state) {
     assert_int_equal(row.bid_nusd_per_mtok, -1);
     assert_int_equal(row.deadline.ms, 0);
     assert_null(row.metadata);
+    assert_int_equal(row.output_life_ms, 0);
+    assert_int_equal(read_body(AFTER("3600"), &row, &fault), SL_OK);
+    assert_int_equal(row.output_life_ms, 3600000);
+    assert_int_equal(read_body(AFTER("2592000"), &row, &fault), SL_OK);
+    assert_int_equal(row.output_life_ms, INT64_C(2592000000));
     assert_int_equal(read_body(META("\"sluice.bid_usd_per_mtok\":\"0.05\",\"sluice.deadline\":"
                                     "\"90m\",\"sluice.class\":\"slice\",\"x\":\"\""),
                                &row, &fault),

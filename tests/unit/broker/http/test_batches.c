@@ -148,12 +148,16 @@ static void create_with(struct ground *g, const char *file, const char *headers,
     answer_fini(&answer);
 }
 
+/* The note of another batch, whose results stay for an hour. */
+#define BRIEF "three\"},\"output_expires_after\":{\"seconds\":3600,\"anchor\":\"created_at"
+
 static void test_a_repeated_request_makes_one_batch(void **state) {
     struct ground *g = *state;
     static const char retry[] = "x-stainless-retry-count: 1\r\n";
     char file[40];
     char first[40];
     char again[40];
+    char brief[40];
     int status = 0;
     upload_text(g, g->acme, INPUT_LINE, file);
     create_with(g, file, "x-stainless-retry-count: 0\r\n", "one", first, &status);
@@ -164,10 +168,14 @@ static void test_a_repeated_request_makes_one_batch(void **state) {
     assert_string_equal(first, again);
     create_with(g, file, retry, "two", again, &status);
     assert_string_not_equal(first, again);
+    create_with(g, file, NULL, BRIEF, brief, &status);
     create_with(g, file, NULL, "three", first, &status);
     site_restart(&g->site); /* the reply was lost because the broker died */
     create_with(g, file, retry, "three", again, &status);
     assert_string_equal(first, again);
+    create_with(g, file, retry, BRIEF, again, &status);
+    assert_string_equal(brief, again);
+    assert_string_not_equal(first, again);
 }
 
 static void test_an_idempotency_key_is_honoured(void **state) {

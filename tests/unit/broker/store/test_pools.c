@@ -27,7 +27,7 @@ static void undo(sqlite3 *db) {
     snprintf(sql, sizeof sql,
              "DROP TABLE pools; ALTER TABLE shares DROP COLUMN pool;"
              "ALTER TABLE settlements DROP COLUMN only_pool; ALTER TABLE batches DROP COLUMN "
-             "model_sha256;"
+             "model_sha256; ALTER TABLE batches DROP COLUMN output_life_ms;"
              "PRAGMA user_version=%d",
              SL_SCHEMA_POOLS - 1);
     assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/store/store_internal.h"
 #include "tests/unit/broker/store/rig.h"
 
 static void what_is_posted_is_read_back_and_balances(void **state) {
     struct fixture *f = *state;
     struct sl_op ops[] = {batch_op(3000), line_op(0, 1000), transfer_op(1, "batch_1/0", 1000),
                           line_op(1, 2000), transfer_op(2, "batch_1/1", 2000)};
+    ops[0].batch->output_life_ms = INT64_C(2592000000);
     submit(f, ops, 5, 1);
     wait_for(f, 1);
     assert_int_equal(atomic_load(&f->durable), 1);
@@ -15,6 +17,7 @@ static void what_is_posted_is_read_back_and_balances(void **state) {
     assert_int_equal(sl_reader_batch(r, "batch_1", &row, &err), 0);
     assert_string_equal(row.metadata, "{\"a\":\"b\"}");
     assert_true(row.accrual.rem == 999999);
+    assert_int_equal(row.output_life_ms, INT64_C(2592000000));
     sl_batch_row_fini(&row);
     int rows = 0;
     assert_int_equal(sl_reader_results(r, "batch_1", true, count_rows, &rows, &err), 0);
@@ -32,6 +35,35 @@ static void what_is_posted_is_read_back_and_balances(void **state) {
     rows = 0;
     assert_int_equal(sl_reader_batches(r, "other", NULL, 9, count_rows, &rows, &more, &err), 0);
     assert_int_equal(rows, 0);
+}
+
+/* Of a store that did not know how long results stay: for ever, as was promised then. */
+static void batches_of_before_keep_their_results(void **state) {
+    struct fixture *f = *state;
+    struct sl_op op = batch_op(3000);
+    op.batch->output_life_ms = 3600000;
+    submit(f, &op, 1, 1);
+    wait_for(f, 1);
+    sl_store_close(f->store);
+    f->store = NULL;
+    sqlite3 *db = open_raw(f->path);
+    char sql[128];
+    snprintf(sql, sizeof sql,
+             "ALTER TABLE batches DROP COLUMN output_life_ms; PRAGMA user_version=%d",
+             SL_SCHEMA_OUTPUT_LIFE - 1);
+    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+    struct sl_error err;
+    if (open_again(f, &err)) {
+        fail_msg("%s", err.text);
+    }
+    SL_AUTO(sl_reader) r = NULL;
+    assert_int_equal(sl_reader_open(f->path, NULL, &r, &err), 0);
+    struct sl_batch_row row = {0};
+    assert_int_equal(sl_reader_batch(r, "batch_1", &row, &err), 0);
+    assert_int_equal(row.output_life_ms, 0);
+    assert_int_equal(row.billed_nusd, 3000);
+    sl_batch_row_fini(&row);
 }
 
 static void more_accounts_in_one_commit_than_are_summed_at_a_time(void **state) {
@@ -301,6 +333,7 @@ int main(void) {
 #define STORE_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         STORE_TEST(what_is_posted_is_read_back_and_balances),
+        STORE_TEST(batches_of_before_keep_their_results),
         STORE_TEST(more_accounts_in_one_commit_than_are_summed_at_a_time),
         STORE_TEST(a_forged_amount_is_found),
         STORE_TEST(broken_rules_stop_the_store_and_commit_nothing),
