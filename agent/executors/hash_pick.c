@@ -8,12 +8,14 @@
 #include "agent/executors/hash_internal.h"
 
 /* The shapes that should be quicker by their operations come first: a later one must be quicker by
- * the median of the rounds, and in three of four. */
+ * the median of the rounds, and in three of four. On a device that is slow there may be time for so
+ * few rounds that these are chance: then only what is clearly quicker is taken. */
 #define WORTH 1.004
+#define ROUNDS_FEW 4
+#define WORTH_FEW 1.02
 
-/* How many times as long `base` took as `other`: the median of the rounds that both have, 0.0 where
- * `other` did not win three of four. */
-static double gain(const struct sl_hash_trials *base, const struct sl_hash_trials *other) {
+/* Whether `other` is: by the median of the rounds that both have, and in three of four of them. */
+static bool is_quicker(const struct sl_hash_trials *base, const struct sl_hash_trials *other) {
     double ratios[SL_HASH_TRIALS];
     uint32_t rounds = base->count < other->count ? base->count : other->count;
     uint32_t won = 0;
@@ -27,7 +29,8 @@ static double gain(const struct sl_hash_trials *base, const struct sl_hash_trial
         }
         ratios[at] = ratio;
     }
-    return rounds > 0 && won * 4 >= rounds * 3 ? ratios[(rounds - 1) / 2] : 0.0;
+    return rounds > 0 && won * 4 >= rounds * 3 &&
+           ratios[(rounds - 1) / 2] > (rounds < ROUNDS_FEW ? WORTH_FEW : WORTH);
 }
 
 uint32_t sl_hash_pick(const struct sl_hash_trials *shapes, uint32_t count) {
@@ -36,7 +39,7 @@ uint32_t sl_hash_pick(const struct sl_hash_trials *shapes, uint32_t count) {
         best++;
     }
     for (uint32_t i = best + 1; i < count; i++) {
-        best = gain(&shapes[best], &shapes[i]) > WORTH ? i : best;
+        best = is_quicker(&shapes[best], &shapes[i]) ? i : best;
     }
     return best;
 }

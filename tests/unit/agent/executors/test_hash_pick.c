@@ -44,6 +44,24 @@ static void the_same_to_a_third_of_a_percent_is_the_first(void **state) {
     assert_int_equal(sl_hash_pick(shapes, SHAPES), 0);
 }
 
+/* On a slow device the time is up after a round or two. */
+static void few_rounds_need_more_than_many(void **state) {
+    (void)state;
+    struct sl_hash_trials shapes[SHAPES] = {0};
+    for (uint32_t rounds = 1; rounds <= 5; rounds++) {
+        fill(&shapes[0], 10.0, rounds);
+        fill(&shapes[1], 9.9, rounds);
+        assert_int_equal(sl_hash_pick(shapes, 2), rounds < 4 ? 0 : 1);
+        fill(&shapes[1], 9.82, rounds); /* 1.8 % */
+        assert_int_equal(sl_hash_pick(shapes, 2), rounds < 4 ? 0 : 1);
+        fill(&shapes[1], 9.79, rounds);
+        assert_int_equal(sl_hash_pick(shapes, 2), 1);
+    }
+    fill(&shapes[0], 10.0, SL_HASH_TRIALS); /* what counts is what both have */
+    fill(&shapes[1], 9.9, 3);
+    assert_int_equal(sl_hash_pick(shapes, 2), 0);
+}
+
 /* What hits one shape alone, in less than half of its rounds, decides nothing: neither against the
  * first nor for another. */
 static void lucky_and_unlucky_rounds_decide_nothing(void **state) {
@@ -80,6 +98,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_percent_is_seen_through_noise_that_all_share),
         cmocka_unit_test(the_same_to_a_third_of_a_percent_is_the_first),
+        cmocka_unit_test(few_rounds_need_more_than_many),
         cmocka_unit_test(lucky_and_unlucky_rounds_decide_nothing),
         cmocka_unit_test(what_does_not_run_is_not_taken),
     };
