@@ -6,6 +6,7 @@
 #include <locale.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <termios.h>
@@ -159,7 +160,7 @@ static int key_of(int key) {
     return key;
 }
 
-/* Curses gives the terminal back at INT, TERM and TSTP, at QUIT it does not: it comes as a key. */
+/* Curses gives the terminal back at TSTP, at QUIT it does not: it comes as a key. */
 static void quit_is_a_key(void) {
     struct termios modes;
     if (tcgetattr(STDIN_FILENO, &modes) == 0) {
@@ -194,8 +195,22 @@ static bool terminal_is_gone(void) {
     return poll(&fd, 1, 0) > 0 && fd.revents & (POLLHUP | POLLERR | POLLNVAL);
 }
 
+/* Who leaves a viewer by Ctrl-C or SIGTERM has not failed, but Curses would end with 1 then. So
+ * they wait until they are asked for. */
+static void hold_signals(sigset_t *ret_ends, sigset_t *ret_before) {
+    sigemptyset(ret_ends);
+    sigaddset(ret_ends, SIGINT);
+    sigaddset(ret_ends, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, ret_ends, ret_before);
+}
+
+static bool told_to_end(const sigset_t *ends) {
+    static const struct timespec at_once = {0};
+    return sigtimedwait(ends, NULL, &at_once) > 0;
+}
+
 /* Draws when something is new, a key was pressed or a second has passed. */
-static void look(struct top *top) {
+static void look(struct top *top, const sigset_t *ends) {
     struct sl_top_view view = {0};
     uint64_t drawn = UINT64_MAX;
     int64_t drawn_ns = 0;
@@ -223,6 +238,7 @@ static void look(struct top *top) {
         } else {
             on = !terminal_is_gone();
         }
+        on = on && !told_to_end(ends);
     }
 }
 
@@ -231,6 +247,8 @@ static int run_live(struct top *top, struct sl_error *err) {
     if (pipe2(top->quit, O_CLOEXEC)) {
         return sl_fail_errno(err, "no pipe could be made");
     }
+    sigset_t ends, before;
+    hold_signals(&ends, &before); /* in the other thread, too */
     pthread_mutex_init(&top->lock, NULL);
     top->cli->cancel = &top->stopping;
     if (pthread_create(&thread, NULL, fetch, top)) {
@@ -239,8 +257,9 @@ static int run_live(struct top *top, struct sl_error *err) {
         return sl_fail(err, SL_NOMEM, "no thread could be started");
     }
     open_terminal();
-    look(top);
+    look(top, &ends);
     endwin();
+    pthread_sigmask(SIG_SETMASK, &before, NULL); /* a second one does not wait for an answer */
     atomic_store(&top->stopping, true);
     close(top->quit[1]);
     pthread_join(thread, NULL);

@@ -118,6 +118,17 @@ class People(SiteCase):
         self.assertEqual(code, 0)
         self.assertTrue(clean, "the terminal's settings were not put back")
 
+    def test_1_top_is_left_by_signals_too(self):
+        """By Ctrl-C or kill: nothing has failed."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            top = Screen(self.site.binary("sluice"), "top", env=self.env())
+            try:
+                self.assertTrue(top.wait("agents 1", "q quit"), top.seen)
+                top.process.send_signal(number)
+            finally:
+                code, clean = top.end()
+            self.assertEqual((code, clean), (0, True), number)
+
     def test_2_top_without_a_terminal(self):
         self.assertIn("--once", self.sluice("top", code=2))
         self.assertIn("100ms", self.sluice("top", "--interval", "1ms", code=2))
