@@ -101,8 +101,9 @@ int sl_agent_tune(struct sl_agent *agent, struct sl_error *err);
 /* setup.c: creates the core and replays the journal into it. */
 int sl_agent_create_core(struct sl_agent *agent, const struct sl_agent_device_config *devices,
                          struct sl_error *err);
-/* For --check-config: reads the agent's key and what its pools need (passwords, authorities) as the
- * start does, and forgets them again. `bad` hears of each that cannot be used; returns how many. */
+/* For --check-config: looks at data_dir and the broker's address, reads the agent's key and what
+ * its pools need (passwords, authorities) as the start does, and forgets them again. `bad` hears of
+ * each that cannot be used; returns how many. */
 typedef void (*sl_agent_bad_fn)(void *context, const struct sl_error *why);
 uint32_t sl_agent_check_files(struct sl_agent *agent, sl_agent_bad_fn bad, void *context);
 /* devices.c: OpenCL's devices, or fake ones. Fills the infos first, then (create) makes them. */

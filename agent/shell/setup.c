@@ -9,6 +9,7 @@
 #include "agent/shell/agent.h"
 #include "agent/shell/config_pools.h"
 #include "agent/stratum/failover.h"
+#include "proto/base/folder.h"
 #include "proto/base/text.h"
 
 struct replay {
@@ -53,6 +54,16 @@ static int open_links(struct sl_agent *agent, uint32_t at, const struct sl_pool_
 uint32_t sl_agent_check_files(struct sl_agent *agent, sl_agent_bad_fn bad, void *context) {
     struct sl_error err;
     uint32_t count = 0;
+    if (sl_folder_check(agent->options.data_dir, true, "agent", &err)) {
+        (void)sl_wrap(&err, "data_dir");
+        bad(context, &err);
+        count++;
+    }
+    if (sl_link_connect_check(agent->options.broker_endpoint, &err)) {
+        (void)sl_wrap(&err, "broker.endpoint");
+        bad(context, &err);
+        count++;
+    }
     if (sl_link_keys_read(agent->options.key_file, &agent->keys, &err)) {
         (void)sl_wrap(&err, "broker.key_file");
         bad(context, &err);

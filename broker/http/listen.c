@@ -52,7 +52,8 @@ static int parse_listen(const char *listen, struct sockaddr_storage *ret_address
     return SL_OK;
 }
 
-int sl_listen_open(const char *listen_text, int *ret_fd, struct sl_error *err) {
+/* really: it listens, else it is bound only. */
+static int open_socket(const char *listen_text, bool really, int *ret_fd, struct sl_error *err) {
     struct sockaddr_storage address = {0};
     socklen_t bytes = 0;
     int rc = parse_listen(listen_text, &address, &bytes, err);
@@ -65,7 +66,7 @@ int sl_listen_open(const char *listen_text, int *ret_fd, struct sl_error *err) {
         return sl_fail_errno(err, "opening a socket for %s", listen_text);
     }
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    if (bind(fd, (struct sockaddr *)&address, bytes) != 0 || listen(fd, 128) != 0) {
+    if (bind(fd, (struct sockaddr *)&address, bytes) != 0 || (really && listen(fd, 128) != 0)) {
         rc = errno == EADDRINUSE
                  ? sl_fail(err, SL_EXISTS,
                            "http.listen %s: the port is in use; stop the other program, or choose "
@@ -77,6 +78,19 @@ int sl_listen_open(const char *listen_text, int *ret_fd, struct sl_error *err) {
     }
     *ret_fd = fd;
     return SL_OK;
+}
+
+int sl_listen_open(const char *listen_text, int *ret_fd, struct sl_error *err) {
+    return open_socket(listen_text, true, ret_fd, err);
+}
+
+int sl_listen_check(const char *listen_text, struct sl_error *err) {
+    int fd = -1;
+    int rc = open_socket(listen_text, false, &fd, err);
+    if (rc == SL_OK) {
+        close(fd);
+    }
+    return rc;
 }
 
 int sl_listen_describe(int fd, const char *port_file, char url[SL_LISTEN_URL_MAX],

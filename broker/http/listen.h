@@ -11,6 +11,8 @@
 
 /* listen: "127.0.0.1:7680", "[::1]:0", "localhost:7680". -SL_EXISTS when the port is taken. */
 int sl_listen_open(const char *listen, int *ret_fd, struct sl_error *err);
+/* Whether it could be opened, told without listening there. */
+int sl_listen_check(const char *listen, struct sl_error *err);
 /* What was really bound: "http://127.0.0.1:7680", and its port, which is also written to port_file
  * (NULL or empty: nowhere). */
 int sl_listen_describe(int fd, const char *port_file, char url[SL_LISTEN_URL_MAX],

@@ -77,7 +77,8 @@ struct sl_broker {
 int sl_broker_start(struct sl_broker *broker, struct sl_error *err);
 void sl_broker_fini(struct sl_broker *broker);
 /* check.c: for --check-config: reads the files of keys, prices and authorities that the
- * configuration names, as the start and its feeds do, and changes nothing. `bad` hears of each that
+ * configuration names, as the start and its feeds do, looks at data_dir, the store and (unless a
+ * broker runs on data_dir) the sockets, and changes nothing. `bad` hears of each that
  * cannot be used; returns how many. */
 typedef void (*sl_broker_bad_fn)(void *context, const struct sl_error *why);
 uint32_t sl_broker_check_files(const struct sl_broker_config *config, sl_broker_bad_fn bad,

@@ -12,25 +12,16 @@
 #include "broker/shell/broker.h"
 #include "broker/shell/join.h"
 #include "broker/shell/restore.h"
+#include "proto/base/folder.h"
 #include "proto/base/lock.h"
 #include "proto/base/log.h"
 
 /* data_dir itself may belong to somebody else while the store in it is ours. */
 static int make_dir(const char *path, bool written, struct sl_error *err) {
-    struct stat st;
     if (mkdir(path, 0700) != 0 && errno != EEXIST) {
         return sl_fail_errno(err, "cannot create %s; check data_dir and its permissions", path);
     }
-    if (stat(path, &st) != 0 || !S_ISDIR(st.st_mode)) {
-        return sl_fail(err, SL_INVALID, "%s is no folder: move it away", path);
-    }
-    if (written && faccessat(AT_FDCWD, path, R_OK | W_OK | X_OK, AT_EACCESS) != 0) {
-        return sl_fail_errno(err,
-                             "%s belongs to the user with the number %u and cannot be written by "
-                             "this one (%u): give it to the broker's user (chown -R, chmod 700)",
-                             path, (unsigned)st.st_uid, (unsigned)geteuid());
-    }
-    return SL_OK;
+    return sl_folder_check(path, written, "broker", err);
 }
 
 /* Prices are recorded where that is possible; without the others no batch is taken or answered. */

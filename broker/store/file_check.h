@@ -32,4 +32,8 @@ struct sl_file_facts {
 int sl_file_check(const char *vfs, const char *path, struct sl_file_facts *ret_facts,
                   struct sl_error *err);
 
+/* For --check-config, beside a broker that may run: whether this user can use the files and the
+ * first bytes are of a store whose schema is known. Opens them for reading only. None: SL_OK. */
+int sl_file_check_head(const char *path, struct sl_error *err);
+
 #endif

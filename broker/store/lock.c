@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "broker/store/file_check.h"
+#include "broker/store/page_sum.h"
 #include "broker/store/store_internal.h"
 #include "proto/base/lock.h"
 
@@ -35,6 +37,32 @@ int sl_store_check_files(const char *path, struct sl_error *err) {
         }
     }
     return SL_OK;
+}
+
+int sl_file_check_head(const char *path, struct sl_error *err) {
+    uint8_t head[100];
+    int rc = sl_store_check_files(path, err);
+    int fd = rc ? -1 : open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return rc || errno == ENOENT ? rc : sl_fail_errno(err, "reading the store %s", path);
+    }
+    ssize_t n = read(fd, head, sizeof head);
+    close(fd);
+    if (n == 0) {
+        return SL_OK; /* an empty one is filled by the start */
+    }
+    if (n != (ssize_t)sizeof head || memcmp(head, "SQLite format 3", 16) != 0) {
+        return sl_fail(err, SL_CORRUPT,
+                       "%s is no store of Sluice: give another data_dir or move the file away",
+                       path);
+    }
+    uint32_t schema = sl_page_be32(head + 60);
+    return schema <= SL_SCHEMA_VERSION
+               ? SL_OK
+               : sl_fail(err, SL_UNSUPPORTED,
+                         "the store %s has schema %u and this program knows %d; run the newer "
+                         "sluice-broker",
+                         path, schema, SL_SCHEMA_VERSION);
 }
 
 int sl_store_lock(const char *path, int64_t wait_ms, int *ret_fd, struct sl_error *err) {

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/file.h>
+#include <unistd.h>
 
 #include "proto/base/clock.h"
 #include "proto/base/lock.h"
@@ -29,4 +31,14 @@ int sl_lock_take(int fd, const char *what, int64_t wait_ms) {
         }
         poll(NULL, 0, TRY_EVERY_MS);
     }
+}
+
+bool sl_lock_is_held(const char *path) {
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0) {
+        return false;
+    }
+    bool held = flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    close(fd);
+    return held;
 }

@@ -7,6 +7,7 @@
 #ifndef SLUICE_PROTO_BASE_LOCK_H
 #define SLUICE_PROTO_BASE_LOCK_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* For a program at its start: longer than any end seen, short enough for a person to wait. */
@@ -16,5 +17,8 @@
  * the log when it has to wait. `what` names the file there. Returns 0, -EWOULDBLOCK when it stayed
  * taken, or another negative errno. Blocks; for a program's start only. */
 int sl_lock_take(int fd, const char *what, int64_t wait_ms);
+/* Whether some process has the lock of the file there; false too where there is none, or none that
+ * can be read. Makes nothing; holds the lock itself for a moment. */
+bool sl_lock_is_held(const char *path);
 
 #endif

@@ -128,6 +128,12 @@ struct sl_zmq_client_config {
 int sl_zmq_client_create(const struct sl_zmq_client_config *config, struct sl_link **ret_link,
                          struct sl_error *err);
 
+/* What keeps a server from this address, without listening there: a port in use (-SL_EXISTS), an
+ * address of another machine. names: host names will do, as for the joining socket. */
+int sl_link_listen_check(const char *endpoint, bool names, struct sl_error *err);
+/* -SL_INVALID for what no client could connect to. */
+int sl_link_connect_check(const char *endpoint, struct sl_error *err);
+
 /* ---- in memory ---- */
 struct sl_mem_hub;
 /* Owns all queues; destroy after its links. depth: messages a direction may hold. */

@@ -159,6 +159,7 @@ class NamedFiles(unittest.TestCase):
         text = text.replace("/var/lib/sluice/models", models or self.site.path("sample"))
         for folder in ("/var/lib/sluice/feeds", "/var/lib/sluice/agent", "/var/lib/sluice/broker", "/etc/sluice"):
             text = text.replace(folder, self.site.path("sample"))
+        text = re.sub(r"(listen: \S+:)76\d\d", r"\g<1>0", text)  # a broker may run here
         os.makedirs(self.site.path("sample"), exist_ok=True)
         return self.write(name, text, 0o644)
 
@@ -176,6 +177,25 @@ class NamedFiles(unittest.TestCase):
         self.write("sample/allowed-agents", "")
         self.write("sample/hashprice.csv", "timestamp,hashprice_usd_per_ph_day\n2025-01-01,50\n")
         self.said(self.check("sluice-broker", path, 0))
+
+    def test_of_data_dir_and_the_sockets(self):
+        """By the user who will run it; while it runs its sockets are its own."""
+        for program, name in (("sluice-broker", "broker.yaml"), ("sluice-agent", "agent.yaml")):
+            with open(self.site.path(name)) as f:
+                good = f.read()
+            if program == "sluice-agent":
+                good = good[:good.index("models:\n")] + good[good.index("launch:"):]  # they take seconds to load
+            for wrong, said in ((self.write("file", ""), "is no folder: move it away"),
+                                (self.site.path("no", "where"), "mkdir -p"), (self.site.path("file", "x"), "data_dir: cannot use")):
+                path = self.write("bad.yaml", re.sub(r"^data_dir:.*", f"data_dir: {wrong}", good, flags=re.M))
+                self.said(self.check(program, path, 2), said)
+                self.assertEqual(run(self.site.binary(program), "--config", path).returncode, 1)
+        with open(self.site.path("broker.yaml")) as f:
+            good = f.read()
+        with socket.create_server(("127.0.0.1", 0)) as other:
+            port = other.getsockname()[1]
+            path = self.write("bad.yaml", re.sub(r'(\blisten: "?(?:tcp://)?127.0.0.1:)\d+', rf"\g<1>{port}", good))
+            self.said(self.check("sluice-broker", path, 2), "agents.listen: ", "http.listen ")
 
     def test_of_a_broker(self):
         with open(self.site.path("broker.yaml")) as f:

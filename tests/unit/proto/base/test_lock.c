@@ -98,10 +98,24 @@ static void gives_up_on_an_owner_that_stays(void **state) {
     assert_int_equal(sl_lock_take(f->fd, f->path, 60000), 0);
 }
 
+static void whether_it_is_held_is_told(void **state) {
+    struct fixture *f = *state;
+    assert_false(sl_lock_is_held(f->path));
+    hold(f, 60000);
+    assert_true(sl_lock_is_held(f->path));
+    reap(f, SIGKILL);
+    assert_false(sl_lock_is_held(f->path));
+    assert_int_equal(sl_lock_take(f->fd, f->path, 0), 0);
+    assert_true(sl_lock_is_held(f->path));
+    assert_false(sl_lock_is_held("/tmp/sluice-lock-none"));
+    assert_int_not_equal(access("/tmp/sluice-lock-none", F_OK), 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(free_lock_is_taken_at_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(waits_for_an_owner_that_ends, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(whether_it_is_held_is_told, set_up, tear_down),
         cmocka_unit_test_setup_teardown(gives_up_on_an_owner_that_stays, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
