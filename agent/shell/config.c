@@ -116,26 +116,26 @@ static int check_models(const struct sl_agent_options *options, struct sl_error 
     for (uint32_t i = 0; i < options->model_count; i++) {
         for (uint32_t k = 0; k < i; k++) {
             if (strcmp(options->models[i].id, options->models[k].id) == 0) {
-                return sl_fail(err, SL_INVALID, "two models are called '%s'",
+                return sl_fail(err, SL_INVALID, "models[%u].id: two models are called '%s'", i,
                                options->models[i].id);
             }
         }
         const char *sha256 = options->models[i].sha256;
         if (sha256[0] && (strlen(sha256) != 64 || strspn(sha256, "0123456789abcdefABCDEF") != 64)) {
-            return sl_fail(err, SL_INVALID, "model '%s': sha256 must be 64 hexadecimal digits",
-                           options->models[i].id);
+            return sl_fail(err, SL_INVALID, "models[%u].sha256 must be 64 hexadecimal digits", i);
         }
     }
     return SL_OK;
 }
 
-static int check(const struct sl_agent_options *options, const char *path, struct sl_error *err) {
+/* Each text begins with its option: sl_conf_locate. */
+static int check(const struct sl_agent_options *options, struct sl_error *err) {
     int rc = check_node(options->node, err);
     if (rc == SL_OK && sl_link_key_check(options->broker_key, err) != SL_OK) {
         rc = sl_wrap(err, "broker.server_key");
     }
     rc = rc ? rc : check_models(options, err);
-    rc = rc ? rc : sl_agent_pools_check(options, path, err);
+    rc = rc ? rc : sl_agent_pools_check(options, err);
     if (rc == SL_OK && options->cpu == 2 && !options->gpu) {
         rc = sl_fail(err, SL_INVALID, "devices.cpu and devices.gpu exclude every device");
     }
@@ -149,8 +149,8 @@ int sl_agent_options_read(const char *path, struct sl_agent_options *ret_options
     if (rc) {
         return rc;
     }
-    if (check(&options, path, err) != SL_OK) {
-        return strstr(err->text, path) ? err->status : sl_wrap(err, "%s", path);
+    if (check(&options, err) != SL_OK) {
+        return sl_conf_locate(path, err);
     }
     *ret_options = options;
     return SL_OK;

@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "proto/base/cleanup.h"
 #include "proto/base/text.h"
 
 uint32_t sl_agent_pool_count(const struct sl_agent_options *options) {
@@ -75,13 +74,12 @@ int sl_pool_user_expand(const char *user, const char *node, const char *device, 
         }
         if (*user == '{' && !value) {
             return sl_fail(err, SL_INVALID,
-                           "user: '%.*s' is no placeholder: there are {node}, {device} and {pool}",
+                           "'%.*s' is no placeholder: there are {node}, {device} and {pool}",
                            (int)strcspn(user, "}") + 1, user);
         }
         size_t n = value ? strlen(value) : 1;
         if (at + n >= SL_POOL_USER_MAX) {
-            return sl_fail(err, SL_INVALID, "user: longer than %d characters",
-                           SL_POOL_USER_MAX - 1);
+            return sl_fail(err, SL_INVALID, "longer than %d characters", SL_POOL_USER_MAX - 1);
         }
         memcpy(out + at, value ? value : user, n);
         at += n;
@@ -93,29 +91,11 @@ int sl_pool_user_expand(const char *user, const char *node, const char *device, 
 
 /* ---- checks ---- */
 
-/* Of the line on which the text stands outside of a remark; 0: not found. */
-static int line_of(const char *path, const char *text) {
-    SL_AUTO_FILE FILE *file = fopen(path, "re");
-    char line[4096];
-    for (int number = 1; file && fgets(line, sizeof line, file); number++) {
-        const char *at = strstr(line, text);
-        if (at && line[strspn(line, " ")] != '#') {
-            return number;
-        }
-    }
-    return 0;
-}
-
 static int check_user(const struct sl_agent_options *options, const struct sl_pool_options *pool,
-                      const char *name, const char *section, const char *path,
-                      struct sl_error *err) {
+                      const char *name, const char *section, struct sl_error *err) {
     char user[SL_POOL_USER_MAX];
     int rc = sl_pool_user_expand(pool->user, options->node, NULL, name, user, err);
-    if (rc == SL_OK) {
-        return SL_OK;
-    }
-    int line = line_of(path, pool->user);
-    return line ? sl_wrap(err, "%s:%d: %s", path, line, section) : sl_wrap(err, "%s", section);
+    return rc ? sl_wrap(err, "%s.user", section) : SL_OK;
 }
 
 static int check_name(const struct sl_agent_options *options, uint32_t at, const char *section,
@@ -130,17 +110,17 @@ static int check_name(const struct sl_agent_options *options, uint32_t at, const
     }
     for (uint32_t i = 0; i < at; i++) {
         if (strcmp(options->pools[i].name, name) == 0) {
-            return sl_fail(err, SL_INVALID, "two pools are called '%s'", name);
+            return sl_fail(err, SL_INVALID, "%s.name: two pools are called '%s'", section, name);
         }
     }
     return SL_OK;
 }
 
-int sl_agent_pools_check(const struct sl_agent_options *options, const char *path,
-                         struct sl_error *err) {
+int sl_agent_pools_check(const struct sl_agent_options *options, struct sl_error *err) {
     if (options->pool.url[0] && options->pool_count > 0) {
-        return sl_fail(err, SL_INVALID,
-                       "there are both 'pool' and 'pools': make the one an item of the other");
+        return sl_fail(
+            err, SL_INVALID,
+            "pools: there are both 'pool' and 'pools': make the one an item of the other");
     }
     if (!options->pool.url[0] && options->pool.fallback_urls[0]) {
         return sl_fail(err, SL_INVALID, "pool.url is missing, though there are fallback_urls");
@@ -151,7 +131,7 @@ int sl_agent_pools_check(const struct sl_agent_options *options, const char *pat
         const struct sl_pool_options *pool = sl_agent_pool_at(options, i, &name, section);
         int rc = options->pool_count ? check_name(options, i, section, err) : SL_OK;
         rc = rc ? rc : sl_pool_options_check(pool, section, err);
-        rc = rc ? rc : check_user(options, pool, name, section, path, err);
+        rc = rc ? rc : check_user(options, pool, name, section, err);
         if (rc) {
             return rc;
         }

@@ -17,10 +17,8 @@ uint32_t sl_agent_address_count(const struct sl_agent_options *options);
 const struct sl_pool_options *sl_agent_pool_at(const struct sl_agent_options *options,
                                                uint32_t index, const char **ret_name,
                                                char ret_section[16]);
-/* Names, addresses and users of all of them. Texts of an unknown placeholder name its line of the
- * file at `path`. */
-int sl_agent_pools_check(const struct sl_agent_options *options, const char *path,
-                         struct sl_error *err);
+/* Names, addresses and users of all of them. Texts begin with the option. */
+int sl_agent_pools_check(const struct sl_agent_options *options, struct sl_error *err);
 
 /* A device's key as a pool takes it: without its node, letters, digits and '-': "pocl-0",
  * "pci-0000-01-00-0". */

@@ -166,8 +166,9 @@ static int tune(struct sl_agent *agent) {
 }
 
 static void say_bad(void *context, const struct sl_error *why) {
-    const char *path = context;
-    fprintf(stderr, "sluice-agent: %s: %s\n", path, why->text);
+    struct sl_error located = *why;
+    (void)sl_conf_locate(context, &located);
+    fprintf(stderr, "sluice-agent: %s\n", located.text);
 }
 
 /* The configuration has been read; what it names can be, too, and its models can be loaded. */

@@ -123,7 +123,9 @@ static int open_pools(struct sl_agent *agent, const struct sl_agent_device_confi
         const struct sl_pool_options *options =
             sl_agent_pool_at(&agent->options, i, &name, section);
         rc = open_links(agent, i, options, section, &pools->clients[i], err);
-        rc = rc ? rc : name_workers(agent, pools, i, options->user, name, devices, err);
+        if (rc == SL_OK && name_workers(agent, pools, i, options->user, name, devices, err)) {
+            rc = sl_wrap(err, "%s.user", section);
+        }
         pools->list[i] = (struct sl_agent_pool_config){
             .name = name,
             .client = &pools->clients[i],

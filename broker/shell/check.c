@@ -74,7 +74,9 @@ uint32_t sl_broker_check_files(const struct sl_broker_config *config, sl_broker_
     explicit_bzero(&keys, sizeof keys);
     judge(&check, "agents.allowed_file", sl_link_allowed_check(config->allowed_file, &err), &err);
     for (uint32_t i = 0; i < config->feed_count; i++) {
-        judge(&check, NULL, sl_feed_check_files(&config->feeds[i], &err), &err);
+        char option[24];
+        snprintf(option, sizeof option, "feeds[%u]", i);
+        judge(&check, option, sl_feed_check_files(&config->feeds[i], &err), &err);
     }
     if (!check_data_dir(&check)) {
         check_sockets(&check);

@@ -235,21 +235,24 @@ static int check_unique(const struct sl_broker_config *c, struct sl_error *err) 
     for (uint32_t i = 0; i < c->feed_count; i++) {
         for (uint32_t k = 0; k < i; k++) {
             if (strcmp(c->feeds[i].id, c->feeds[k].id) == 0) {
-                return sl_fail(err, SL_INVALID, "two feeds are called '%s'", c->feeds[i].id);
+                return sl_fail(err, SL_INVALID, "feeds[%u].id: two feeds are called '%s'", i,
+                               c->feeds[i].id);
             }
         }
     }
     for (uint32_t i = 0; i < c->tenant_count; i++) {
         for (uint32_t k = 0; k < i; k++) {
             if (strcmp(c->tenants[i].id, c->tenants[k].id) == 0) {
-                return sl_fail(err, SL_INVALID, "two tenants are called '%s'", c->tenants[i].id);
+                return sl_fail(err, SL_INVALID, "tenants[%u].id: two tenants are called '%s'", i,
+                               c->tenants[i].id);
             }
         }
     }
     for (uint32_t i = 0; i < c->model_count; i++) {
         for (uint32_t k = 0; k < i; k++) {
             if (strcmp(c->models[i].id, c->models[k].id) == 0) {
-                return sl_fail(err, SL_INVALID, "two models are called '%s'", c->models[i].id);
+                return sl_fail(err, SL_INVALID, "models[%u].id: two models are called '%s'", i,
+                               c->models[i].id);
             }
         }
     }
@@ -280,13 +283,14 @@ static int check_currency(const struct sl_broker_config *c, const struct sl_feed
                    feed->id, unit.currency, sl_feed_unit_name(&other, name));
 }
 
+/* Each text begins with its option: sl_conf_locate. */
 static int check(const struct sl_broker_config *c, struct sl_error *err) {
     bool power_feed = false;
     for (uint32_t i = 0; i < c->feed_count; i++) {
         int rc = sl_feed_check(&c->feeds[i], err);
         rc = rc ? rc : check_currency(c, &c->feeds[i], err);
         if (rc) {
-            return rc;
+            return sl_wrap(err, "feeds[%u]", i);
         }
         power_feed |= c->feeds[i].role + 1 == SL_FEED_POWER;
     }
@@ -316,10 +320,15 @@ static int read_document(const char *path, struct sl_broker_config *c, struct sl
     int folder = c->policy_file[0] == '/' || !slash ? 0 : (int)(slash - path) + 1;
     int n = snprintf(full, sizeof full, "%.*s%s", folder, path, c->policy_file);
     if (n < 0 || (size_t)n >= sizeof full) {
-        return sl_fail(err, SL_LIMIT, "%s: policy.file is too deep in folders", path);
+        (void)sl_fail(err, SL_LIMIT, "policy.file is too deep in folders");
+        return sl_conf_locate(path, err);
     }
     int rc = sl_policy_document_read(full, &c->document, err);
-    return rc ? sl_wrap(err, "%s: policy.file", path) : SL_OK;
+    if (rc) {
+        (void)sl_wrap(err, "policy.file");
+        return sl_conf_locate(path, err);
+    }
+    return SL_OK;
 }
 
 int sl_broker_config_read(const char *path, struct sl_broker_config *ret_config,
@@ -329,7 +338,7 @@ int sl_broker_config_read(const char *path, struct sl_broker_config *ret_config,
         return rc;
     }
     rc = check(ret_config, err);
-    return rc ? sl_wrap(err, "%s", path) : read_document(path, ret_config, err);
+    return rc ? sl_conf_locate(path, err) : read_document(path, ret_config, err);
 }
 
 void sl_broker_config_core(const struct sl_broker_config *c, struct sl_core_config *ret_core) {

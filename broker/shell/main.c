@@ -144,8 +144,9 @@ static int serve(struct sl_broker *broker) {
 }
 
 static void say_bad(void *context, const struct sl_error *why) {
-    const char *path = context;
-    fprintf(stderr, "sluice-broker: %s: %s\n", path, why->text);
+    struct sl_error located = *why;
+    (void)sl_conf_locate(context, &located);
+    fprintf(stderr, "sluice-broker: %s\n", located.text);
 }
 
 /* The configuration has been read; what it names can be, too. */

@@ -57,6 +57,10 @@ int sl_conf_read(const char *path, const struct sl_conf_option *schema, void *co
 int sl_conf_parse(const char *name, const char *text, size_t size,
                   const struct sl_conf_option *schema, void *config, size_t config_size,
                   struct sl_error *err);
+/* For a text about a configuration that was read, which begins with an option ("pools[1].url: ...",
+ * "devices.cpu and ..."): puts "FILE:LINE: " before it, the line being the option's, or where it is
+ * not written the innermost section's; "FILE: " where there is neither. Returns the status. */
+int sl_conf_locate(const char *path, struct sl_error *err);
 /* The effective configuration as YAML with help comments; reading it back gives the same struct.
  * Options whose path ends in "secret" or "password" are printed as a comment "(set)". */
 void sl_conf_print(FILE *out, const struct sl_conf_option *schema, const void *config);

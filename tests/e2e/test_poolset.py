@@ -234,7 +234,7 @@ class Mistakes(unittest.TestCase):
         bad = self.good.replace("{device}", "{rig}")
         line = next(i for i, l in enumerate(bad.split("\n"), 1) if "{rig}" in l)
         said = self.refused("sluice-agent", "bad.yaml", bad)
-        self.assertIn(f"bad.yaml:{line}: pools[1]: user: '{{rig}}' is no placeholder", said)
+        self.assertIn(f"bad.yaml:{line}: pools[1].user: '{{rig}}' is no placeholder", said)
         for change, wanted in (
                 (lambda t: t.replace("name: south", "name: north"), "two pools are called 'north'"),
                 (lambda t: t.replace("name: south", "name: so/uth"), "letters, digits"),

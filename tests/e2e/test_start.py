@@ -226,7 +226,8 @@ class NamedFiles(unittest.TestCase):
         path = self.write("bad.yaml", good.replace("\nfeeds:\n", "\nfeeds:\n" + "".join(feeds)))
         lines = self.check("sluice-broker", path, 2)
         self.said(lines, *(said for _, _, said in cases))
-        self.said(lines, *(f"bad.yaml: feed f{i}: " for i in range(len(cases))))
+        first = next(n for n, line in enumerate(open(path), 1) if "id: f0" in line)
+        self.said(lines, *(f"bad.yaml:{first + i}: feeds[{i + 1}]: feed f{i}: " for i in range(len(cases))))
         for option, name, said in (("broker.key", "folder", "folder is not a key file"),
                                    ("broker.key", "fifo", "fifo is not a key file"),
                                    ("broker.key", "open", "chmod 600"),

@@ -72,6 +72,8 @@ static void defaults_and_figures(void **state) {
     assert_string_equal(options.pool.url, "");
 }
 
+#define POOLS "pools:\n  - {name: a, url: 'stratum+tcp://a:1',\n     user: u}\n"
+
 static void mistakes_are_named(void **state) {
     (void)state;
     static const struct {
@@ -83,10 +85,26 @@ static void mistakes_are_named(void **state) {
         {HEAD "devices:\n  gpu: maybe\n", ":7: "},
         {HEAD "launch: 80x\n", ":6: "},
         {HEAD "lunch: 50ms\n", "lunch"},
-        {HEAD "pool:\n  url: stratum2+tcp://a:1\n  user: u\n", "pool.url"},
-        {HEAD "pool:\n  url: stratum+tcp://a:1\n", "pool.user"},
-        {HEAD "devices:\n  gpu: false\n  cpu: never\n", "every device"},
-        {HEAD "models:\n  - id: a\n    path: /x\n  - id: a\n    path: /y\n", "two models"},
+        {HEAD "pool:\n  url: stratum2+tcp://a:1\n  user: u\n", ":7: pool.url"},
+        {HEAD "pool:\n  url: stratum+tcp://a:1\n", ":6: pool.user"},
+        {HEAD "pool:\n  user: u\n  fallback_urls: stratum+tcp://a:1\n", ":6: pool.url is missing"},
+        {HEAD "pool:\n  url: stratum+tcp://a:1\n  user: u\n  fallback_urls: x\n",
+         ":9: pool.fallback_urls"},
+        {HEAD "pool:\n  url: stratum+tcp://a:1\n  user: u\n  suggest_difficulty: often\n",
+         ":9: pool.suggest_difficulty"},
+        {HEAD "pool:\n  url: stratum+tcp://a:1\n  user: u\n  tls_ca_file: /x\n",
+         ":6: pool: tls_pins and tls_ca_file"},
+        {HEAD POOLS "  - name: b\n    url: x\n    user: u\n", ":10: pools[1].url"},
+        {HEAD POOLS "  - name: a\n    url: stratum+tcp://b:1\n    user: u\n",
+         ":9: pools[1].name: two pools are called 'a'"},
+        {HEAD POOLS "  - name: b\n    url: stratum+tcp://b:1\n    proxy_user: u\n",
+         ":9: pools[1].proxy is missing"},
+        {HEAD POOLS "  - name: b\n    url: stratum+tcp://b:1\n    user: '{x}'\n",
+         ":11: pools[1].user: '{x}' is no placeholder"},
+        {HEAD POOLS "pool:\n  url: stratum+tcp://b:1\n  user: u\n", ":6: pools: there are both"},
+        {HEAD "devices:\n  gpu: false\n  cpu: never\n", ":8: devices.cpu and"},
+        {HEAD "models:\n  - id: a\n    path: /x\n  - id: a\n    path: /y\n",
+         ":9: models[1].id: two models"},
         {"node: a/b\ndata_dir: /x\nbroker:\n  key_file: /k\n  server_key: "
          "\"f#=8[SP]3sS%v#c[hmrHfcBg?Z/&2Ctg4B6!w9NI\"\n",
          "node"},

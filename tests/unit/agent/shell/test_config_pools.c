@@ -60,7 +60,7 @@ static void one_or_several(void **state) {
     memset(&options, 0, sizeof options);
     assert_int_equal(sl_agent_pool_count(&options), 0);
     assert_int_equal(sl_agent_address_count(&options), 0);
-    assert_int_equal(sl_agent_pools_check(&options, "f", &err), SL_OK);
+    assert_int_equal(sl_agent_pools_check(&options, &err), SL_OK);
     strcpy(options.node, "n");
     strcpy(options.pool.url, "stratum+tcp://a:1");
     strcpy(options.pool.user, "u");
@@ -73,26 +73,26 @@ static void one_or_several(void **state) {
     assert_ptr_equal(sl_agent_pool_at(&options, 0, &name, section), &options.pool);
     assert_string_equal(name, "default");
     assert_string_equal(section, "pool");
-    assert_int_equal(sl_agent_pools_check(&options, "f", &err), SL_OK);
+    assert_int_equal(sl_agent_pools_check(&options, &err), SL_OK);
     for (uint32_t i = 0; i < 2; i++) {
         options.pools[i].pool = options.pool;
         strcpy(options.pools[i].name, i ? "b" : "a");
     }
     options.pool_count = 2;
-    assert_int_equal(sl_agent_pools_check(&options, "f", &err), -SL_INVALID); /* both */
+    assert_int_equal(sl_agent_pools_check(&options, &err), -SL_INVALID); /* both */
     options.pool.url[0] = '\0';
-    assert_int_equal(sl_agent_pools_check(&options, "f", &err), SL_OK);
+    assert_int_equal(sl_agent_pools_check(&options, &err), SL_OK);
     strcpy(options.pool.fallback_urls, "stratum+tcp://b:1"); /* fallbacks of nothing */
-    assert_int_equal(sl_agent_pools_check(&options, "f", &err), -SL_INVALID);
+    assert_int_equal(sl_agent_pools_check(&options, &err), -SL_INVALID);
     assert_non_null(strstr(err.text, "pool.url is missing"));
     options.pool.fallback_urls[0] = '\0';
     assert_ptr_equal(sl_agent_pool_at(&options, 1, &name, section), &options.pools[1].pool);
     assert_string_equal(name, "b");
     assert_string_equal(section, "pools[1]");
     strcpy(options.pools[1].pool.suggest, "auto");
-    assert_int_equal(sl_agent_pools_check(&options, "f", &err), SL_OK);
+    assert_int_equal(sl_agent_pools_check(&options, &err), SL_OK);
     strcpy(options.pools[1].name, "a");
-    assert_int_equal(sl_agent_pools_check(&options, "f", &err), -SL_INVALID);
+    assert_int_equal(sl_agent_pools_check(&options, &err), -SL_INVALID);
 }
 
 int main(void) {
