@@ -95,7 +95,9 @@ static int replay_file(struct sl_cli *cli, const char *path, struct sl_error *er
     for (unsigned long number = 1; rc == SL_OK && fgets(line, LINE_MAX_BYTES, file); number++) {
         size_t len = strlen(line);
         struct sl_error why = {0};
-        if (len == LINE_MAX_BYTES - 1) {
+        if (len == 0) { /* and zeros go on for ever in some files */
+            rc = sl_fail(err, SL_INVALID, "%s:%lu: a NUL: this is no text", path, number);
+        } else if (len == LINE_MAX_BYTES - 1) {
             rc =
                 sl_fail(err, SL_LIMIT, "%s:%lu: the line is too long for a decision", path, number);
         } else if (strspn(line, " \r\n\t") != len &&

@@ -105,6 +105,7 @@ class Policy(SiteCase):
                 (("replay",), "either", 2), (("replay", "x"), "is no decision", 2),
                 (("replay", "/0@999999"), "No decision", 1),
                 (("replay", "--file", "/nonexistent"), "cannot read", 1),
+                (("replay", "--file", "/dev/zero"), "is no text", 1),
                 (("explain", "/0", "--at", "noon"), "is no time", 2),
                 (("explain", "/0", "--at", "2001-01-01T00:00:00Z"), "No decision", 1),
                 (("ledger", "--device", "/0"), "--against", 2)):
