@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "agent/convert/convert.h"
+#include "proto/base/standard.h"
 
 static void print_help(FILE *out) {
     fputs("usage: sluice-convert --out FILE.gguf [--type f32|f16|q8_0] [--name NAME]\n"
@@ -86,7 +87,7 @@ static bool type_of(const char *text, enum sl_ggml_type *ret_type) {
     return false;
 }
 
-int main(int argc, char **argv) {
+static int run_with(int argc, char **argv) {
     static const struct option options[] = {
         {"out", required_argument, NULL, 'o'},
         {"name", required_argument, NULL, 'n'},
@@ -131,4 +132,9 @@ int main(int argc, char **argv) {
     }
     request.folder = argv[optind];
     return run(&request);
+}
+
+int main(int argc, char **argv) {
+    sl_standard_hold(); /* before the model is made: it would take what was printed */
+    return sl_standard_end("sluice-convert", run_with(argc, argv));
 }

@@ -12,6 +12,7 @@
 #include "agent/shell/pool_pin.h"
 #include "proto/base/ending.h"
 #include "proto/base/log.h"
+#include "proto/base/standard.h"
 #include "proto/base/text.h"
 #include "proto/base/thread.h"
 
@@ -209,7 +210,7 @@ static int serve(struct sl_agent *agent) {
     return code;
 }
 
-int main(int argc, char **argv) {
+static int run(int argc, char **argv) {
     if (argc > 1 && strcmp(argv[1], "join") == 0) {
         return sl_verb_join(argc, argv);
     }
@@ -246,10 +247,7 @@ int main(int argc, char **argv) {
         code = 2;
     } else if (arguments.print) {
         sl_conf_print(stdout, sl_agent_schema, &agent->options);
-        code = fflush(stdout) == 0 && !ferror(stdout) ? 0 : 1; /* part of it is a bad file */
-        if (code) {
-            perror("sluice-agent: writing the configuration");
-        }
+        code = 0;
     } else if (arguments.check) {
         code = check_files(agent, arguments.config_path);
     } else if (arguments.tune) {
@@ -260,4 +258,9 @@ int main(int argc, char **argv) {
     }
     free(agent);
     return code;
+}
+
+int main(int argc, char **argv) {
+    sl_standard_hold();
+    return sl_standard_end("sluice-agent", run(argc, argv));
 }

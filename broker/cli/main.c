@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "broker/cli/cli.h"
+#include "proto/base/standard.h"
 
 struct verb {
     const char *name;
@@ -241,7 +242,7 @@ static int run_verb(const struct verb *verb, struct sl_cli *cli, const char *url
     return cli->wrong_usage ? 2 : 1;
 }
 
-int main(int argc, char **argv) {
+static int run(int argc, char **argv) {
     const char *url = NULL;
     const char *key_file = NULL;
     const char *no_colour = getenv("NO_COLOR");
@@ -274,4 +275,9 @@ int main(int argc, char **argv) {
     cli.argc = argc - 1; /* argv[0] of the verb is its own name */
     cli.argv = argv + 1;
     return run_verb(verb, &cli, url, key_file);
+}
+
+int main(int argc, char **argv) {
+    sl_standard_hold(); /* before a file is made: it would take what was printed */
+    return sl_standard_end("sluice", run(argc, argv));
 }

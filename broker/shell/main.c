@@ -14,6 +14,7 @@
 #include "broker/shell/verbs.h"
 #include "proto/base/ending.h"
 #include "proto/base/log.h"
+#include "proto/base/standard.h"
 #include "proto/base/text.h"
 #include "proto/base/thread.h"
 
@@ -158,7 +159,7 @@ static int check_files(const struct sl_broker_config *config, char *path) {
     return 0;
 }
 
-int main(int argc, char **argv) {
+static int run(int argc, char **argv) {
     if (sl_text_among("--help", argv, argc)) { /* after a verb, too */
         fputs(usage, stdout);
         return 0;
@@ -189,10 +190,7 @@ int main(int argc, char **argv) {
         code = 2;
     } else if (options.print) {
         sl_conf_print(stdout, sl_broker_schema, &broker->config);
-        code = fflush(stdout) == 0 && !ferror(stdout) ? 0 : 1; /* part of it is a bad file */
-        if (code) {
-            perror("sluice-broker: writing the configuration");
-        }
+        code = 0;
     } else if (options.check) {
         code = check_files(&broker->config, options.config_path);
     } else {
@@ -200,4 +198,9 @@ int main(int argc, char **argv) {
     }
     free(broker);
     return code;
+}
+
+int main(int argc, char **argv) {
+    sl_standard_hold();
+    return sl_standard_end("sluice-broker", run(argc, argv));
 }

@@ -111,10 +111,49 @@ class Configuration(unittest.TestCase):
             asked = run(self.site.binary(words[0]), *words[1:], "--help")
             self.assertEqual((asked.returncode, asked.stderr), (0, ""), words)
             self.assertIn(f"{words[0]} {words[1]}", asked.stdout)
+        key = self.site.path("full.key")
+        for words in (("sluice", "--help"), ("sluice", "--version"), ("sluice", "top", "--help"),
+                      ("sluice-broker", "--help"), ("sluice-agent", "--version"),
+                      ("sluice-agent", "keygen", "--out", key)):
+            with open("/dev/full", "w") as full:
+                cut = subprocess.run([self.site.binary(words[0]), *words[1:]], stdout=full, stderr=subprocess.PIPE,
+                                     text=True, timeout=30)
+            self.assertEqual(cut.returncode, 1, words)
+            self.assertEqual(cut.stderr, f"{words[0]}: writing to standard output: No space left on device\n")
         for program in ("sluice-broker", "sluice-agent"):
             done = run(self.site.binary(program), "--config", "/nonexistent.yaml")
             self.assertNotEqual(done.returncode, 0)
             self.assertIn("/nonexistent.yaml", done.stderr)
+
+
+class Streams(unittest.TestCase):
+    def test_without_standard_streams_no_file_takes_their_place(self):
+        """Log lines in a journal would be its end."""
+        out = tempfile.mkdtemp(prefix="sluice-e2e-")
+        self.addCleanup(shutil.rmtree, out, ignore_errors=True)
+        site = Site(BUILD, out, MODELS, fake_devices=1, **STILL)
+        site.prepare()
+        for program, args, made in (("sluice-broker", (), "broker/store.db.lock"),
+                                    ("sluice-agent", ("--fake-devices", "1"), "agent/journal")):
+            name = program.split("-")[1] + ".yaml"
+            with open(site.path(name)) as f:
+                text = re.sub(r"^data_dir:.*", f"data_dir: {site.path(made.split('/')[0])}", f.read(), flags=re.M)
+            if program == "sluice-agent":
+                text = text[:text.index("models:\n")] + text[text.index("launch:"):]
+            with open(site.path(name), "w") as f:
+                f.write(text)
+            running = subprocess.Popen(["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", site.binary(program), "--config",
+                                        site.path(name), *args])
+            try:
+                end = time.monotonic() + 20
+                while not os.path.exists(site.path(*made.split("/"))) and time.monotonic() < end:
+                    time.sleep(0.05)
+                time.sleep(0.5)
+                streams = [os.readlink(f"/proc/{running.pid}/fd/{fd}") for fd in range(3)]
+            finally:
+                running.terminate()
+                code = running.wait(timeout=30)
+            self.assertEqual((code, streams), (0, ["/dev/null"] * 3), program)
 
 
 class NamedFiles(unittest.TestCase):
