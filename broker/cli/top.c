@@ -170,9 +170,12 @@ static void quit_is_a_key(void) {
     }
 }
 
-static void open_terminal(void) {
+/* initscr would end the program with a line that does not say what else there is. */
+static bool open_terminal(void) {
     setlocale(LC_CTYPE, "");
-    initscr();
+    if (!newterm(NULL, stdout, stdin)) {
+        return false;
+    }
     cbreak();
     noecho();
     curs_set(0);
@@ -187,6 +190,7 @@ static void open_terminal(void) {
         init_pair(3, COLOR_RED, -1);
     }
     quit_is_a_key();
+    return true;
 }
 
 /* Then getch returns at once, for ever: the signal that would have ended us may be ignored. */
@@ -256,9 +260,11 @@ static int run_live(struct top *top, struct sl_error *err) {
         close(top->quit[1]);
         return sl_fail(err, SL_NOMEM, "no thread could be started");
     }
-    open_terminal();
-    look(top, &ends);
-    endwin();
+    bool open = open_terminal();
+    if (open) {
+        look(top, &ends);
+        endwin();
+    }
     pthread_sigmask(SIG_SETMASK, &before, NULL); /* a second one does not wait for an answer */
     atomic_store(&top->stopping, true);
     close(top->quit[1]);
@@ -266,7 +272,12 @@ static int run_live(struct top *top, struct sl_error *err) {
     close(top->quit[0]);
     pthread_mutex_destroy(&top->lock);
     data_fini(&top->data);
-    return SL_OK;
+    return open
+               ? SL_OK
+               : sl_fail(err, SL_UNSUPPORTED,
+                         "this system does not know a terminal '%.40s' (TERM); `sluice top --once` "
+                         "needs none",
+                         getenv("TERM"));
 }
 
 static int print_once(struct sl_cli *cli, struct sl_error *err) {

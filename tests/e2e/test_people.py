@@ -129,6 +129,11 @@ class People(SiteCase):
                 code, clean = top.end()
             self.assertEqual((code, clean), (0, True), number)
 
+    def test_1_top_on_an_unknown_terminal(self):
+        top = Screen("env", "TERM=nosuch", self.site.binary("sluice"), "top", env=self.env())
+        self.assertTrue(top.wait("top --once"), top.seen)
+        self.assertEqual(top.end(), (1, True))
+
     def test_2_top_without_a_terminal(self):
         self.assertIn("--once", self.sluice("top", code=2))
         self.assertIn("100ms", self.sluice("top", "--interval", "1ms", code=2))
