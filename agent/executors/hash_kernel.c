@@ -18,7 +18,7 @@ enum argument {
     ARG_BASE,
     ARG_TOP,
     ARG_ROUNDS,
-    ARG_MIDS /* as many as the shape has */
+    ARG_MIDS /* as many as the shape has, or their buffer */
 };
 
 static uint32_t rotr(uint32_t x, unsigned n) {
@@ -93,10 +93,13 @@ static bool is_power_of_two(uint32_t n) {
 }
 
 bool sl_hash_shape_fits(const struct sl_cl *cl, const struct sl_hash_shape *shape) {
+    uint32_t mids_max =
+        shape->flow == SL_HASH_FLOW_TOGETHER ? SL_HASH_TOGETHER_MAX : SL_HASH_MIDS_MAX;
     return is_power_of_two(shape->width) && shape->width <= 16 && is_power_of_two(shape->local) &&
            shape->local <= cl->work_group_max && is_power_of_two(shape->rounds) &&
-           is_power_of_two(shape->mids) && shape->mids <= SL_HASH_MIDS_MAX &&
+           is_power_of_two(shape->mids) && shape->mids <= mids_max &&
            shape->logic <= SL_HASH_LOGIC_TABLE && shape->rotate <= SL_HASH_ROTATE_SHIFTS &&
+           shape->flow <= SL_HASH_FLOW_IN_TURN &&
            (uint64_t)shape->local * shape->width * shape->rounds * shape->mids <= SL_HASH_RING;
 }
 
@@ -109,14 +112,15 @@ static bool is_nvidia(const struct sl_cl *cl) {
 static void format_options(const struct sl_hash_kernel *kernel, char *text, size_t size) {
     const struct sl_hash_shape *s = &kernel->shape;
     bool ptx = s->logic == SL_HASH_LOGIC_TABLE && is_nvidia(kernel->cl);
-    snprintf(text, size, "-DVW=%u -DRING=%uu -DMIDS=%u -DLOGIC=%d -DROTATE=%d%s", s->width,
-             (unsigned)SL_HASH_RING, s->mids, (int)s->logic, (int)s->rotate,
+    snprintf(text, size, "-DVW=%u -DRING=%uu -DMIDS=%u -DLOGIC=%d -DROTATE=%d -DFLOW=%d%s",
+             s->width, (unsigned)SL_HASH_RING, s->mids, (int)s->logic, (int)s->rotate, (int)s->flow,
              ptx ? " -DSLUICE_PTX" : "");
 }
 
 static void format_name(const struct sl_hash_kernel *kernel, char *text, size_t size) {
     const struct sl_hash_shape *s = &kernel->shape;
-    snprintf(text, size, "sha256d-%u-%u-%d%d", s->width, s->mids, (int)s->logic, (int)s->rotate);
+    snprintf(text, size, "sha256d-%u-%u-%d%d%d", s->width, s->mids, (int)s->logic, (int)s->rotate,
+             (int)s->flow);
 }
 
 static int set_constant_args(struct sl_hash_kernel *k, struct sl_error *err) {
@@ -131,6 +135,9 @@ static int set_constant_args(struct sl_hash_kernel *k, struct sl_error *err) {
     }
     if (rc == CL_SUCCESS) {
         rc = clSetKernelArg(k->kernel, ARG_ROUNDS, sizeof rounds, &rounds);
+    }
+    if (rc == CL_SUCCESS && k->mids) {
+        rc = clSetKernelArg(k->kernel, ARG_MIDS, sizeof(cl_mem), &k->mids);
     }
     return rc == CL_SUCCESS ? SL_OK : sl_cl_fail(err, rc, "cannot set up the hash kernel");
 }
@@ -165,6 +172,9 @@ int sl_hash_kernel_open(struct sl_cl *cl, const struct sl_hash_shape *shape,
         rc = code == CL_SUCCESS ? SL_OK : sl_cl_fail(err, code, "cannot make the hash kernel");
     }
     rc = rc == SL_OK ? sl_cl_buffer(cl, READ_BYTES, CL_MEM_READ_WRITE, &k.results, err) : rc;
+    if (rc == SL_OK && shape->flow == SL_HASH_FLOW_IN_TURN) {
+        rc = sl_cl_buffer(cl, sizeof k.mids_sent[0], CL_MEM_READ_ONLY, &k.mids, err);
+    }
     rc = rc == SL_OK ? map_read_back(&k, err) : rc;
     rc = rc == SL_OK ? set_constant_args(&k, err) : rc;
     if (rc != SL_OK) {
@@ -183,6 +193,9 @@ void sl_hash_kernel_close(struct sl_hash_kernel *kernel) {
     }
     if (kernel->pinned) {
         clReleaseMemObject(kernel->pinned);
+    }
+    if (kernel->mids) {
+        clReleaseMemObject(kernel->mids);
     }
     if (kernel->results) {
         clReleaseMemObject(kernel->results);
@@ -204,6 +217,28 @@ void sl_hash_kernel_save(struct sl_hash_kernel *kernel) {
     sl_cl_program_save(kernel->cl, name, sl_kernel_sha256d, options, kernel->program);
 }
 
+/* As arguments, or, if the kernel has not the same already, through the queue: launches before this
+ * one keep theirs. */
+static cl_int set_mids(struct sl_hash_kernel *k, const struct sl_hash_input *input) {
+    const size_t size = input->mid_count * sizeof input->mids[0];
+    cl_int rc = CL_SUCCESS;
+    if (!k->mids) {
+        for (uint32_t m = 0; m < input->mid_count; m++) {
+            rc |= clSetKernelArg(k->kernel, ARG_MIDS + m, sizeof input->mids[m], &input->mids[m]);
+        }
+        return rc;
+    }
+    if (k->mids_are_sent && memcmp(k->mids_sent[k->mids_at], input->mids, size) == 0) {
+        return CL_SUCCESS;
+    }
+    k->mids_at = (k->mids_at + 1) % SL_HASH_SLOTS;
+    memcpy(k->mids_sent[k->mids_at], input->mids, size);
+    rc = clEnqueueWriteBuffer(k->cl->queue, k->mids, CL_FALSE, 0, size, k->mids_sent[k->mids_at], 0,
+                              NULL, NULL);
+    k->mids_are_sent = rc == CL_SUCCESS;
+    return rc;
+}
+
 int sl_hash_kernel_enqueue(struct sl_hash_kernel *k, const struct sl_hash_input *input,
                            uint32_t base, uint32_t groups, struct sl_hash_launch *ret_launch,
                            struct sl_error *err) {
@@ -214,9 +249,7 @@ int sl_hash_kernel_enqueue(struct sl_hash_kernel *k, const struct sl_hash_input 
     cl_event read = NULL;
     sl_assert(input->mid_count == k->shape.mids);
     cl_int rc = clSetKernelArg(k->kernel, ARG_SCHED, sizeof input->sched, &input->sched);
-    for (uint32_t m = 0; m < input->mid_count; m++) {
-        rc |= clSetKernelArg(k->kernel, ARG_MIDS + m, sizeof input->mids[m], &input->mids[m]);
-    }
+    rc |= set_mids(k, input);
     rc |= clSetKernelArg(k->kernel, ARG_BASE, sizeof first, &first);
     rc |= clSetKernelArg(k->kernel, ARG_TOP, sizeof input->top, &input->top);
     if (rc != CL_SUCCESS) {

@@ -15,9 +15,12 @@
 
 #define SL_HASH_RING 4096 /* candidates kept between two read-backs; a power of two */
 #define SL_HASH_SLOTS 4   /* launches in flight */
-#define SL_HASH_MIDS_MAX 4
+#define SL_HASH_MIDS_MAX 16
+#define SL_HASH_TOGETHER_MAX 4 /* of SL_HASH_FLOW_TOGETHER, whose midstates are arguments */
 
-/* How a function of three words and a rotation are written; see sha256d.cl. */
+/* How several midstates share a message schedule, how a function of three words and a rotation are
+ * written; see sha256d.cl. */
+enum sl_hash_flow { SL_HASH_FLOW_TOGETHER, SL_HASH_FLOW_IN_TURN };
 enum sl_hash_logic { SL_HASH_LOGIC_PLAIN, SL_HASH_LOGIC_SELECT, SL_HASH_LOGIC_TABLE };
 enum sl_hash_rotate { SL_HASH_ROTATE_PLAIN, SL_HASH_ROTATE_ALIGN, SL_HASH_ROTATE_SHIFTS };
 
@@ -25,9 +28,10 @@ struct sl_hash_shape {
     uint32_t width;  /* nonces in a vector: 1, 2, 4, 8 or 16 */
     uint32_t local;  /* work-items in a group, a power of two */
     uint32_t rounds; /* vectors per work-item, a power of two */
-    uint32_t mids;   /* midstates that share a message schedule: 1, 2 or 4 */
+    uint32_t mids;   /* midstates that share a message schedule: 1, 2, 4, 8 or 16 */
     enum sl_hash_logic logic;
     enum sl_hash_rotate rotate;
+    enum sl_hash_flow flow;
 };
 
 /* What the kernel needs of headers that have their last 16 bytes in common, nonce-free parts worked
@@ -47,6 +51,11 @@ struct sl_hash_kernel {
     cl_mem results; /* uint [2 + 2 * SL_HASH_RING]: groups that ran, candidates, ring of nonces and
                        midstates */
     struct sl_hash_shape shape;
+    cl_mem mids; /* SL_HASH_FLOW_IN_TURN: cl_uint16 [SL_HASH_MIDS_MAX], written when they change */
+    cl_uint16 mids_sent[SL_HASH_SLOTS][SL_HASH_MIDS_MAX]; /* a write may read its own until its
+                                                             launch is over */
+    uint32_t mids_at;                                     /* the last sent */
+    bool mids_are_sent;
     uint32_t groups_seen;
     uint32_t found_seen;
     uint32_t next_slot;

@@ -4,10 +4,10 @@
  * (BIP 320).
  *
  * A header holds its nonce little-endian and SHA-256 reads words big-endian: "nonce" here is the
- * word. VW nonces at a time in one vector (1, 2, 4, 8, 16), each with MIDS midstates (1, 2, 4): the
- * message schedule of a header's second block depends on its last 16 bytes alone, so it is worked
- * out once for all of them, which saves up to an eighth of all operations. One work-item tries
- * `rounds` vectors, one work-group local_size * rounds * VW consecutive nonces, starting at
+ * word. VW nonces at a time in one vector (1, 2, 4, 8, 16), each with MIDS midstates (1 to 16):
+ * the message schedule of a header's second block depends on its last 16 bytes alone, so it is
+ * worked out once for all of them, which saves up to 15 % of all operations. One work-item
+ * tries `rounds` vectors, one work-group local_size * rounds * VW consecutive nonces, starting at
  * base + group * that.
  *
  * What no nonce changes is worked out on the host (hash_kernel.c), named here by the FIPS index.
@@ -18,8 +18,9 @@
  * the digest's last word, the number's top 32 bits, is known: that takes 61 of its 64 rounds, and
  * only one in 2^32 / (top + 1) nonces goes on from there.
  *
- * LOGIC and ROTATE choose among equal ways to write the functions: what suits a device is asked or
- * timed (hash_shape.c). Each runs on any device; where an instruction is missing it is spelt out.
+ * FLOW chooses how midstates share the schedule, LOGIC and ROTATE among equal ways to write the
+ * functions: what suits a device is asked or timed (hash_tune.c). Each runs on any device; where an
+ * instruction is missing it is spelt out.
  *
  * results[0] counts work-groups that ran and results[1] candidates; both only ever grow, so that
  * nothing needs clearing between launches. The last RING candidates follow from results[2], two
@@ -28,6 +29,12 @@
 
 #ifndef MIDS
 #define MIDS 1
+#endif
+/* In which order several midstates are worked off. */
+#define FLOW_TOGETHER 0 /* each round with all of them in turns; at most 4 */
+#define FLOW_IN_TURN 1  /* the schedule into a table, then one after the other */
+#ifndef FLOW
+#define FLOW FLOW_TOGETHER
 #endif
 /* How a function of three words is written. */
 #define LOGIC_PLAIN 0  /* and, or, xor: compilers find what their device has */
@@ -143,15 +150,50 @@ static lanes by_table(uint table, lanes x, lanes y, lanes z) {
 #define SMALL0(x) XOR3(ROTR(x, 7u), ROTR(x, 18u), (x) >> 3u)
 #define SMALL1(x) XOR3(ROTR(x, 17u), ROTR(x, 19u), (x) >> 10u)
 
-#define ROUND(a, b, c, d, e, f, g, h, wk)                                                          \
+#define ROUND_PLAIN(a, b, c, d, e, f, g, h, wk)                                                    \
     t = h + BIG1(e) + CH(e, f, g) + (wk);                                                          \
     d += t;                                                                                        \
     h = t + BIG0(a) + MAJ(a, b, c);
 
 /* w[i] becomes W(i + 16). */
-#define EXPAND(i)                                                                                  \
+#define EXPAND_PLAIN(i)                                                                            \
     w[(i)&15] += SMALL1(w[((i) + 14) & 15]) + w[((i) + 9) & 15] + SMALL0(w[((i) + 1) & 15]);
+
+#if FLOW == FLOW_IN_TURN
+/* Compilers put sums into an order of their own: x is worked out as written. */
+#if VW == 16 && defined(__AVX512F__)
+#define HOLD(x) __asm__("" : "+v"(x));
+#else
+#define HOLD(x)
+#endif
+/* What the next round waits for comes last. With one midstate there is just enough to do beside it:
+ * in the compiler's order seven operations stand between one e and the next, three of them
+ * rotations, for which Intel has one 512-bit unit, and everything took 4 % longer. */
+#define ROUND(a, b, c, d, e, f, g, h, wk)                                                          \
+    t = h + (wk);                                                                                  \
+    HOLD(t)                                                                                        \
+    t += CH(e, f, g);                                                                              \
+    HOLD(t)                                                                                        \
+    t += BIG1(e);                                                                                  \
+    HOLD(t)                                                                                        \
+    d += t;                                                                                        \
+    HOLD(d)                                                                                        \
+    h = BIG0(a) + MAJ(a, b, c);                                                                    \
+    HOLD(h)                                                                                        \
+    h += t;
+#define EXPAND(i)                                                                                  \
+    w[(i)&15] += w[((i) + 9) & 15];                                                                \
+    HOLD(w[(i)&15])                                                                                \
+    w[(i)&15] += SMALL0(w[((i) + 1) & 15]);                                                        \
+    HOLD(w[(i)&15])                                                                                \
+    w[(i)&15] += SMALL1(w[((i) + 14) & 15]);
+#else
+#define ROUND ROUND_PLAIN
+#define EXPAND EXPAND_PLAIN
+#endif
 #define NOTHING(i)
+#define NOTHING_TO_31(i)
+#define NOTHING_FROM_32(i)
 
 /* Rounds: R(a, b, c, d, e, f, g, h, i, k) works one off with w[i], X(i) then renews w[i] for the
  * round 16 later. One beside the other, since a round waits for the one before it and processors
@@ -175,7 +217,22 @@ static lanes by_table(uint table, lanes x, lanes y, lanes z) {
     FOUR_A(R, X, 8, 0xa2bfe8a1u, 0xa81a664bu, 0xc24b8b70u, 0xc76c51a3u)                            \
     FOUR_B(R, X, 12, 0xd192e819u, 0xd6990624u, 0xf40e3585u, 0x106aa070u)
 
-/* The first hash's rounds, with each midstate in turns. */
+/* The first hash's rounds that the host leaves. */
+#define ROUNDS_4_TO_63(R, X)                                                                       \
+    FOUR_B(R, X, 4, 0x3956c25bu, 0x59f111f1u, 0x923f82a4u, 0xab1c5ed5u)                            \
+    FOUR_A(R, X, 8, 0xd807aa98u, 0x12835b01u, 0x243185beu, 0x550c7dc3u)                            \
+    FOUR_B(R, X##_TO_31, 12, 0x72be5d74u, 0x80deb1feu, 0x9bdc06a7u, 0xc19bf174u)                   \
+    FOUR_A(R, X##_FROM_32, 0, 0xe49b69c1u, 0xefbe4786u, 0x0fc19dc6u, 0x240ca1ccu)                  \
+    FOUR_B(R, X, 4, 0x2de92c6fu, 0x4a7484aau, 0x5cb0a9dcu, 0x76f988dau)                            \
+    FOUR_A(R, X, 8, 0x983e5152u, 0xa831c66du, 0xb00327c8u, 0xbf597fc7u)                            \
+    FOUR_B(R, X, 12, 0xc6e00bf3u, 0xd5a79147u, 0x06ca6351u, 0x14292967u)                           \
+    ROUNDS_32_TO_47(R, X)                                                                          \
+    FOUR_A(R, NOTHING, 0, 0x19a4c116u, 0x1e376c08u, 0x2748774cu, 0x34b0bcb5u)                      \
+    FOUR_B(R, NOTHING, 4, 0x391c0cb3u, 0x4ed8aa4au, 0x5b9cca4fu, 0x682e6ff3u)                      \
+    FOUR_A(R, NOTHING, 8, 0x748f82eeu, 0x78a5636fu, 0x84c87814u, 0x8cc70208u)                      \
+    FOUR_B(R, NOTHING, 12, 0x90befffau, 0xa4506cebu, 0xbef9a3f7u, 0xc67178f2u)
+
+/* Each of them with each midstate in turns: FLOW_TOGETHER. */
 #define EACH_1(m, a, b, c, d, e, f, g, h) ROUND(a##m, b##m, c##m, d##m, e##m, f##m, g##m, h##m, wk)
 #if MIDS == 1
 #define EACH(a, b, c, d, e, f, g, h) EACH_1(0, a, b, c, d, e, f, g, h)
@@ -192,7 +249,11 @@ static lanes by_table(uint table, lanes x, lanes y, lanes z) {
 #define FIRST(a, b, c, d, e, f, g, h, i, k)                                                        \
     wk = w[i] + (k);                                                                               \
     EACH(a, b, c, d, e, f, g, h)
+/* FLOW_IN_TURN: words of the schedule, and what is made of them. */
+#define TABULATE(a, b, c, d, e, f, g, h, i, k) table[at++] = w[i] + (k);
+#define FROM_TABLE(a, b, c, d, e, f, g, h, i, k) ROUND(a, b, c, d, e, f, g, h, table[at++])
 #define SECOND(a, b, c, d, e, f, g, h, i, k) ROUND(a, b, c, d, e, f, g, h, w[i] + (k))
+#define SECOND_PLAIN(a, b, c, d, e, f, g, h, i, k) ROUND_PLAIN(a, b, c, d, e, f, g, h, w[i] + (k))
 
 /* W31 and W32 of the first hash, of which the host knows parts. */
 #define EXPAND_TO_31(i)                                                                            \
@@ -218,7 +279,7 @@ static lanes by_table(uint table, lanes x, lanes y, lanes z) {
     lanes b##m = FROM_UINT(mid.s5);                                                                \
     lanes c##m = FROM_UINT(mid.s6);                                                                \
     lanes d##m = FROM_UINT(mid.s7);
-#define END_FIRST(m, mid)                                                                          \
+#define END_FIRST(m, mid, number)                                                                  \
     w[0] = a##m + mid.s8;                                                                          \
     w[1] = b##m + mid.s9;                                                                          \
     w[2] = c##m + mid.sa;                                                                          \
@@ -227,7 +288,7 @@ static lanes by_table(uint table, lanes x, lanes y, lanes z) {
     w[5] = f##m + mid.sd;                                                                          \
     w[6] = g##m + mid.se;                                                                          \
     w[7] = h##m + mid.sf;                                                                          \
-    report(results, second_hash_top(w), nonce, top, m);
+    report(results, second_hash_top(w), nonce, top, number);
 
 /* Top 32 bits of the second hash, read as a little-endian number. w: the first digest's 8 words. */
 static lanes second_hash_top(lanes w[16]) {
@@ -243,7 +304,8 @@ static lanes second_hash_top(lanes w[16]) {
     w[8] = FROM_UINT(0x80000000u);
     w[9] = w[10] = w[11] = w[12] = w[13] = w[14] = FROM_UINT(0u);
     w[15] = FROM_UINT(256u);
-    FOUR_A(SECOND, EXPAND, 0, 0x428a2f98u, 0x71374491u, 0xb5c0fbcfu, 0xe9b5dba5u)
+    /* Much of these is constant, if the compiler may put it together. */
+    FOUR_A(SECOND_PLAIN, EXPAND_PLAIN, 0, 0x428a2f98u, 0x71374491u, 0xb5c0fbcfu, 0xe9b5dba5u)
     FOUR_B(SECOND, EXPAND, 4, 0x3956c25bu, 0x59f111f1u, 0x923f82a4u, 0xab1c5ed5u)
     FOUR_A(SECOND, EXPAND, 8, 0xd807aa98u, 0x12835b01u, 0x243185beu, 0x550c7dc3u)
     FOUR_B(SECOND, EXPAND, 12, 0x72be5d74u, 0x80deb1feu, 0x9bdc06a7u, 0xc19bf174u)
@@ -283,7 +345,11 @@ static void report(__global uint *results, lanes got, lanes nonce, uint top, uin
 }
 
 __kernel void sha256d(STOP_ARGS, __global uint *results, uint8 sched, uint base, uint top,
-                      uint rounds, uint16 mid0
+                      uint rounds,
+#if FLOW == FLOW_IN_TURN
+                      __global const uint16 *mids
+#else
+                      uint16 mid0
 #if MIDS > 1
                       ,
                       uint16 mid1
@@ -292,6 +358,7 @@ __kernel void sha256d(STOP_ARGS, __global uint *results, uint8 sched, uint base,
                       ,
                       uint16 mid2, uint16 mid3
 #endif
+#endif
 ) {
     STOP_BEGIN
     const uint span = (uint)get_local_size(0) * VW;
@@ -299,6 +366,29 @@ __kernel void sha256d(STOP_ARGS, __global uint *results, uint8 sched, uint base,
     for (uint round = 0; round < rounds; round++, first += span) {
         const lanes nonce = FROM_UINT(first) + LANE_OFFSETS;
         lanes w[16];
+        w[4] = FROM_UINT(0x80000000u);
+        w[5] = w[6] = w[7] = w[8] = w[9] = w[10] = w[11] = w[12] = w[13] = w[14] = FROM_UINT(0u);
+        w[15] = FROM_UINT(640u);
+        /* W16 to W19, of which the host knows parts. */
+        w[0] = FROM_UINT(sched.s0);
+        w[1] = FROM_UINT(sched.s1);
+        w[2] = SMALL0(nonce) + sched.s2;
+        w[3] = nonce + sched.s3;
+#if FLOW == FLOW_IN_TURN
+        lanes table[60];
+        uint at = 0;
+        ROUNDS_4_TO_63(TABULATE, EXPAND)
+        /* Not unrolled: a processor keeps so much code decoded, but not more. */
+#pragma unroll 1
+        for (uint m = 0; m < MIDS; m++) {
+            const uint16 mid = mids[m];
+            lanes t;
+            BEGIN_FIRST(, mid)
+            at = 0;
+            ROUNDS_4_TO_63(FROM_TABLE, NOTHING)
+            END_FIRST(, mid, m)
+        }
+#else
         lanes t;
         lanes wk;
         BEGIN_FIRST(0, mid0)
@@ -309,33 +399,15 @@ __kernel void sha256d(STOP_ARGS, __global uint *results, uint8 sched, uint base,
         BEGIN_FIRST(2, mid2)
         BEGIN_FIRST(3, mid3)
 #endif
-        w[4] = FROM_UINT(0x80000000u);
-        w[5] = w[6] = w[7] = w[8] = w[9] = w[10] = w[11] = w[12] = w[13] = w[14] = FROM_UINT(0u);
-        w[15] = FROM_UINT(640u);
-        /* W16 to W19, of which the host knows parts. */
-        w[0] = FROM_UINT(sched.s0);
-        w[1] = FROM_UINT(sched.s1);
-        w[2] = SMALL0(nonce) + sched.s2;
-        w[3] = nonce + sched.s3;
-        FOUR_B(FIRST, EXPAND, 4, 0x3956c25bu, 0x59f111f1u, 0x923f82a4u, 0xab1c5ed5u)
-        FOUR_A(FIRST, EXPAND, 8, 0xd807aa98u, 0x12835b01u, 0x243185beu, 0x550c7dc3u)
-        FOUR_B(FIRST, EXPAND_TO_31, 12, 0x72be5d74u, 0x80deb1feu, 0x9bdc06a7u, 0xc19bf174u)
-        FOUR_A(FIRST, EXPAND_FROM_32, 0, 0xe49b69c1u, 0xefbe4786u, 0x0fc19dc6u, 0x240ca1ccu)
-        FOUR_B(FIRST, EXPAND, 4, 0x2de92c6fu, 0x4a7484aau, 0x5cb0a9dcu, 0x76f988dau)
-        FOUR_A(FIRST, EXPAND, 8, 0x983e5152u, 0xa831c66du, 0xb00327c8u, 0xbf597fc7u)
-        FOUR_B(FIRST, EXPAND, 12, 0xc6e00bf3u, 0xd5a79147u, 0x06ca6351u, 0x14292967u)
-        ROUNDS_32_TO_47(FIRST, EXPAND)
-        FOUR_A(FIRST, NOTHING, 0, 0x19a4c116u, 0x1e376c08u, 0x2748774cu, 0x34b0bcb5u)
-        FOUR_B(FIRST, NOTHING, 4, 0x391c0cb3u, 0x4ed8aa4au, 0x5b9cca4fu, 0x682e6ff3u)
-        FOUR_A(FIRST, NOTHING, 8, 0x748f82eeu, 0x78a5636fu, 0x84c87814u, 0x8cc70208u)
-        FOUR_B(FIRST, NOTHING, 12, 0x90befffau, 0xa4506cebu, 0xbef9a3f7u, 0xc67178f2u)
-        END_FIRST(0, mid0)
+        ROUNDS_4_TO_63(FIRST, EXPAND)
+        END_FIRST(0, mid0, 0)
 #if MIDS > 1
-        END_FIRST(1, mid1)
+        END_FIRST(1, mid1, 1)
 #endif
 #if MIDS > 2
-        END_FIRST(2, mid2)
-        END_FIRST(3, mid3)
+        END_FIRST(2, mid2, 2)
+        END_FIRST(3, mid3, 3)
+#endif
 #endif
     }
     STOP_END

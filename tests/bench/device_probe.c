@@ -120,9 +120,9 @@ static void print_text(const struct sl_device_info *info, const struct result *r
            (unsigned long long)(info->memory_bytes >> 20));
     printf(
         "  hash kernel: vectors of %u, work-groups of %u, %u rounds, %u headers at once, logic %d, "
-        "rotate %d\n",
+        "rotate %d, flow %d\n",
         r->best.width, r->best.local, r->best.rounds, r->best.mids, (int)r->best.logic,
-        (int)r->best.rotate);
+        (int)r->best.rotate, (int)r->best.flow);
     for (size_t i = 0; i < 3; i++) {
         if (r->ways[i].method != SL_STOP_UNKNOWN) {
             printf("  stop by %s: ", sl_stop_method_name(r->ways[i].method));

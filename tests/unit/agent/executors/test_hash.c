@@ -289,7 +289,7 @@ static void every_candidate_of_rolled_versions_is_a_share(void **state) {
     no_job(m);
 }
 
-/* One version bit is too few for four at once: one header after the other, and none twice. */
+/* One version bit is too few for several at once: one header after the other, and none twice. */
 static void few_versions_are_searched_one_by_one(void **state) {
     struct machine *m = *state;
     struct sl_hash_executor *hash = (struct sl_hash_executor *)m->ex;

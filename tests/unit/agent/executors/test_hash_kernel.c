@@ -80,7 +80,7 @@ static void rolled_input_of(const struct sl_hash_kernel *kernel, const uint8_t h
         uint32_t midstate[8];
         uint8_t rolled[80];
         memcpy(rolled, header, sizeof rolled);
-        rolled[2] ^= (uint8_t)((mid ^ own) << 5);
+        rolled[2] ^= (uint8_t)((mid ^ own) << 4);
         sl_sha256_initial(midstate);
         sl_sha256_compress(midstate, rolled);
         if (mid == 0) {
@@ -133,7 +133,7 @@ static void check_header(struct sl_hash_kernel *kernel, const uint8_t header[80]
         uint32_t mid = sl_hash_found_mid(&found, i);
         assert_in_range(mid, 0, kernel->shape.mids - 1);
         memcpy(copy, header, sizeof copy);
-        copy[2] ^= (uint8_t)((mid ^ own) << 5);
+        copy[2] ^= (uint8_t)((mid ^ own) << 4);
         memcpy(copy + 76, &candidate, sizeof candidate);
         sl_sha256d(copy, sizeof copy, digest);
         if (sl_hash_meets(digest, &target)) {
@@ -233,7 +233,7 @@ static void check_low_targets(struct sl_hash_kernel *kernel) {
         for (uint32_t mid = 0; mid < kernel->shape.mids; mid++) {
             uint8_t rolled[80];
             memcpy(rolled, header, sizeof rolled);
-            rolled[2] ^= (uint8_t)(mid << 5);
+            rolled[2] ^= (uint8_t)(mid << 4);
             expected += check_span(&found, rolled, mid, base,
                                    groups * sl_hash_nonces_per_group(kernel), &target);
         }
@@ -264,6 +264,11 @@ static void several_headers_at_once_give_the_same(void **state) {
         {.width = 1, .local = 64, .rounds = 2, .mids = 4},
         {.width = 16, .local = 64, .rounds = 1, .mids = 2},
         {.width = 16, .local = 16, .rounds = 2, .mids = 4},
+        {.width = 16, .local = 16, .rounds = 1, .mids = 16, .flow = SL_HASH_FLOW_IN_TURN},
+        {.width = 1, .local = 64, .rounds = 2, .mids = 8, .flow = SL_HASH_FLOW_IN_TURN},
+        {.width = 8, .local = 32, .rounds = 2, .mids = 4, .flow = SL_HASH_FLOW_IN_TURN},
+        {.width = 4, .local = 32, .rounds = 1, .mids = 2, .flow = SL_HASH_FLOW_IN_TURN},
+        {.width = 16, .local = 64, .rounds = 1, .mids = 1, .flow = SL_HASH_FLOW_IN_TURN},
     };
     for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
         struct sl_hash_kernel kernel;
@@ -273,6 +278,44 @@ static void several_headers_at_once_give_the_same(void **state) {
         sl_hash_kernel_save(&kernel);
         sl_hash_kernel_close(&kernel);
     }
+}
+
+/* Midstates go to the device when they change, while earlier launches wait that need the others. */
+static void queued_launches_keep_their_midstates(void **state) {
+    struct machine *m = *state;
+    static const char hex[] =
+        "0100000000000000000000000000000000000000000000000000000000000000000000"
+        "003ba3edfd7a7b12b27ac72c3e67768f617fc81bc3888a51323a9fb8aa4b1e5e4a29"
+        "ab5f49ffff001d1dac2b7c";
+    static const struct sl_hash_shape shape = {
+        .width = 4, .local = 32, .rounds = 1, .mids = 2, .flow = SL_HASH_FLOW_IN_TURN};
+    struct sl_hash_kernel kernel;
+    struct sl_hash_launch launches[SL_HASH_SLOTS];
+    uint8_t header[80];
+    uint32_t nonce = 0;
+    assert_int_equal(sl_hex_decode(hex, header, sizeof header), SL_OK);
+    memcpy(&nonce, header + 76, sizeof nonce);
+    struct sl_u256 target = target_of_bits(header);
+    open_shape(&m->cl, &shape, &kernel);
+    for (uint32_t turn = 0; turn < 64; turn++) {
+        for (uint32_t i = 0; i < SL_HASH_SLOTS; i++) {
+            struct sl_hash_input input;
+            rolled_input_of(&kernel, header, (turn + i) / 2 % 2, &target, &input);
+            assert_int_equal(sl_hash_kernel_enqueue(&kernel, &input,
+                                                    sl_hash_nonce_of_word(nonce) - 100, GROUPS,
+                                                    &launches[i], NULL),
+                             SL_OK);
+        }
+        for (uint32_t i = 0; i < SL_HASH_SLOTS; i++) {
+            struct sl_hash_found found;
+            assert_int_equal(sl_hash_kernel_collect(&kernel, &launches[i], &found, NULL), SL_OK);
+            assert_int_equal(found.count, 1);
+            assert_int_equal(sl_hash_found_nonce(&found, 0), nonce);
+            assert_int_equal(sl_hash_found_mid(&found, 0), (turn + i) / 2 % 2);
+        }
+    }
+    sl_hash_kernel_save(&kernel);
+    sl_hash_kernel_close(&kernel);
 }
 
 /* As written for bitfield insert, for LOP3's truth tables, for funnel shifts and without rotation.
@@ -313,10 +356,12 @@ static void shapes_that_cannot_be_are_refused(void **state) {
         {.width = 1, .local = 1 << 20, .rounds = 1, .mids = 1},
         {.width = 1, .local = 48, .rounds = 1, .mids = 1},
         {.width = 1, .local = 64, .rounds = 0, .mids = 1},
-        {.width = 1, .local = 64, .rounds = 1, .mids = 8},
+        {.width = 1, .local = 64, .rounds = 1, .mids = 8}, /* too many together */
+        {.width = 1, .local = 64, .rounds = 1, .mids = 32, .flow = SL_HASH_FLOW_IN_TURN},
         {.width = 16, .local = 64, .rounds = 2, .mids = 4}, /* more than the ring */
         {.width = 1, .local = 64, .rounds = 1, .mids = 1, .logic = (enum sl_hash_logic)7},
         {.width = 1, .local = 64, .rounds = 1, .mids = 1, .rotate = (enum sl_hash_rotate)3},
+        {.width = 1, .local = 64, .rounds = 1, .mids = 1, .flow = (enum sl_hash_flow)2},
     };
     assert_true(sl_hash_shape_fits(&m->cl, &good));
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
@@ -473,6 +518,7 @@ int main(void) {
         cmocka_unit_test(every_mainnet_nonce_is_found),
         cmocka_unit_test(every_vector_width_gives_the_same),
         cmocka_unit_test(several_headers_at_once_give_the_same),
+        cmocka_unit_test(queued_launches_keep_their_midstates),
         cmocka_unit_test(every_way_to_write_it_gives_the_same),
         cmocka_unit_test(shapes_that_cannot_be_are_refused),
         cmocka_unit_test(the_gpu_shape_gives_the_same),

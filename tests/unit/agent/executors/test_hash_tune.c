@@ -75,7 +75,7 @@ static void what_was_timed_is_kept(void **state) {
 static void what_was_kept_is_taken(void **state) {
     struct machine *m = *state;
     /* No device would be timed to be so: an unusual one, with a rate that no machine has. */
-    const struct sl_tuned kept = {UINT64_C(123000000000000), 6, {2, 16, 4, 2, 1, 2}};
+    const struct sl_tuned kept = {UINT64_C(123000000000000), 7, {2, 16, 4, 8, 1, 2, 1}};
     struct sl_hash_choice choice;
     assert_int_equal(sl_tuning_put(m->cl.tuning, TASK, sl_kernel_sha256d, &kept), SL_OK);
     choose(m, &choice);
@@ -84,9 +84,13 @@ static void what_was_kept_is_taken(void **state) {
     assert_int_equal(best->width, 2);
     assert_int_equal(best->local, 16);
     assert_int_equal(best->rounds, 4);
-    assert_int_equal(best->mids, 2);
+    assert_int_equal(best->mids, 8);
     assert_int_equal(best->logic, SL_HASH_LOGIC_SELECT);
     assert_int_equal(best->rotate, SL_HASH_ROTATE_SHIFTS);
+    assert_int_equal(best->flow, SL_HASH_FLOW_IN_TURN);
+    /* One header has those of four in a group, and its flow is no choice. */
+    assert_int_equal(choice.shapes[0].local, 64);
+    assert_int_equal(choice.shapes[0].flow, SL_HASH_FLOW_TOGETHER);
     assert_int_equal(choice.rate_hs, kept.figure);
 }
 
@@ -96,8 +100,10 @@ static void what_cannot_be_or_is_of_another_source_is_timed_anew(void **state) {
         struct sl_tuned kept;
         const char *source;
     } rows[] = {
-        {{UINT64_C(123000000000000), 6, {3, 64, 1, 1, 0, 0}}, NULL},
-        {{UINT64_C(123000000000000), 6, {2, 16, 4, 2, 1, 2}}, "an older kernel"},
+        {{UINT64_C(123000000000000), 7, {3, 64, 1, 1, 0, 0, 0}}, NULL},
+        {{UINT64_C(123000000000000), 7, {2, 16, 4, 8, 0, 0, 0}}, NULL}, /* 8, together */
+        {{UINT64_C(123000000000000), 6, {2, 16, 4, 2, 1, 2}}, NULL},    /* an older agent's */
+        {{UINT64_C(123000000000000), 7, {2, 16, 4, 2, 1, 2, 0}}, "an older kernel"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct sl_hash_choice choice;
