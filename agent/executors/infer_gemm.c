@@ -16,16 +16,29 @@
 #define CACHE_FLOATS 1024u
 #define LINE_FLOATS 16u
 
+/* Half a megabyte of A stays in a second cache of one beside what else goes through it, a megabyte
+ * in one of two. */
+#define SWEEP_FLOATS 131072u
+#define WIDE_SWEEP_FLOATS 262144u
+
 /* 32 registers of 16 floats hold 12 rows x 2 vectors, or 24 x 1, which converts stored weights half
  * as often but reads more rows of A; 16 registers hold 6 x 2, or 12 x 1. The rest of a block's rows
  * goes in tiles just large enough to keep the multipliers busy (and, where weights are converted,
- * to do that rarely). */
-static const struct sl_gemm_tile TILES_16[] = {{12, 32, 0, 0, 4}, {24, 16, 0, 0, 8}};
-static const struct sl_gemm_tile TILES_8[] = {{6, 16, 0, 0, 6}, {12, 8, 0, 0, 6}};
-static const struct sl_gemm_tile TILES_4[] = {{6, 8, 0, 0, 6}, {12, 4, 0, 0, 6}};
+ * to do that rarely).
+ *
+ * 14 x 2 with 8 steps of k in a row is for cores whose counting takes turns with multiplying and on
+ * which asking for A ahead costs more than it saves: 10 % faster on Sapphire Rapids. */
+#define CPU_TILE(rows, columns, rest)                                                              \
+    { rows, columns, 0, 0, rest, 1, SWEEP_FLOATS }
+static const struct sl_gemm_tile TILES_16[] = {
+    CPU_TILE(12, 32, 4), {14, 32, 0, 0, 7, 8, WIDE_SWEEP_FLOATS}, CPU_TILE(24, 16, 8)};
+static const struct sl_gemm_tile TILES_8[] = {CPU_TILE(6, 16, 6), CPU_TILE(12, 8, 6)};
+static const struct sl_gemm_tile TILES_4[] = {CPU_TILE(6, 8, 6), CPU_TILE(12, 4, 6)};
 /* Larger tiles read less, smaller ones fill a GPU with fewer rows. */
-static const struct sl_gemm_tile TILES_GPU[] = {
-    {64, 64, 4, 4, 0}, {128, 64, 8, 4, 0}, {128, 128, 8, 8, 0}, {32, 64, 4, 4, 0}};
+static const struct sl_gemm_tile TILES_GPU[] = {{64, 64, 4, 4, 0, 0, 0},
+                                                {128, 64, 8, 4, 0, 0, 0},
+                                                {128, 128, 8, 8, 0, 0, 0},
+                                                {32, 64, 4, 4, 0, 0, 0}};
 
 uint32_t sl_gemm_tiles(uint32_t vector, const struct sl_gemm_tile **ret_tiles) {
 #define TAKE(tiles) (*ret_tiles = (tiles), (uint32_t)(sizeof(tiles) / sizeof(*(tiles))))
@@ -81,20 +94,25 @@ int sl_gemm_open(struct sl_cl *cl, struct sl_gemm *ret_gemm, struct sl_error *er
     return SL_OK;
 }
 
+/* Floats need no converting, so a narrow tile is never faster for them; stored weights are
+ * converted a step at a time. */
+static bool suits(const struct sl_gemm *gemm, const struct sl_gemm_tile *tile,
+                  enum sl_weight_type weights) {
+    if (gemm->vector == 1) {
+        size_t local = (size_t)16 * sizeof(float) * (tile->rows + 4 + tile->columns);
+        return tile_items(gemm, tile) <= gemm->cl->work_group_max && local <= gemm->cl->local_bytes;
+    }
+    return weights == SL_WEIGHT_F32 ? tile->columns > gemm->vector : tile->steps == 1;
+}
+
 uint32_t sl_gemm_ways(const struct sl_gemm *gemm, enum sl_weight_type weights,
                       struct sl_gemm_way ret_ways[SL_GEMM_WAYS_MAX]) {
     const struct sl_gemm_tile *tiles = NULL;
     uint32_t tile_count = sl_gemm_tiles(gemm->vector, &tiles), count = 0;
-    if (gemm->vector > 1 && weights == SL_WEIGHT_F32) {
-        tile_count = 1; /* nothing to convert: the wide tile is as fast or faster everywhere */
-    }
     for (uint32_t i = 0; i < tile_count; i++) {
-        size_t local = (size_t)16 * sizeof(float) * (tiles[i].rows + 4 + tiles[i].columns);
-        if (gemm->vector == 1 && (tile_items(gemm, &tiles[i]) > gemm->cl->work_group_max ||
-                                  local > gemm->cl->local_bytes)) {
-            continue;
+        if (suits(gemm, &tiles[i], weights)) {
+            ret_ways[count++] = (struct sl_gemm_way){i, CPU_BLOCK_FLOATS};
         }
-        ret_ways[count++] = (struct sl_gemm_way){i, CPU_BLOCK_FLOATS};
     }
     return count;
 }
@@ -112,9 +130,10 @@ int sl_gemm_build(struct sl_gemm *gemm, enum sl_weight_type weights, uint32_t pr
                  (unsigned)weights, tile->rows, tile->columns, tile->item_rows, tile->item_columns);
     } else {
         snprintf(p->options, sizeof p->options,
-                 "-DVW=%u -DWEIGHTS=%u -DTILE_ROWS=%u -DREST_ROWS=%u -DTILE_VECS=%u -DSTOP_SINGLE",
+                 "-DVW=%u -DWEIGHTS=%u -DTILE_ROWS=%u -DREST_ROWS=%u -DTILE_VECS=%u "
+                 "-DSTEPS=%u -DSWEEP_FLOATS=%uu -DSTOP_SINGLE",
                  gemm->vector, (unsigned)weights, tile->rows, tile->rest_rows,
-                 tile->columns / gemm->vector);
+                 tile->columns / gemm->vector, tile->steps, tile->sweep_floats);
     }
     int rc = sl_cl_program(gemm->cl, program_name(gemm), sl_gemm_source(gemm), p->options,
                            &p->program, err);

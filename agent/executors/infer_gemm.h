@@ -98,7 +98,7 @@ struct sl_gemm_shape {
 struct sl_gemm_program {
     cl_program program;
     cl_kernel kernel;
-    char options[128];
+    char options[160];
 };
 
 struct sl_gemm {

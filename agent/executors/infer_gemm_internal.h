@@ -10,7 +10,9 @@
 struct sl_gemm_tile {
     uint32_t rows, columns; /* what one work-item (CPU) or work-group (GPU) has in hand at a time */
     uint32_t item_rows, item_columns; /* GPU: of one item */
-    uint32_t rest_rows; /* CPU: of the smaller tile that makes what is left of the rows */
+    uint32_t rest_rows;    /* CPU: of the tile for what is left of the rows; divides rows */
+    uint32_t steps;        /* CPU: of k laid out in a row; 1: a loop, which asks for A ahead */
+    uint32_t sweep_floats; /* CPU: of A that all of B meets before the next rows */
 };
 
 /* The tiles that are worth trying on this device, best guess first. */

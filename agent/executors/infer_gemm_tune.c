@@ -8,7 +8,7 @@
 #include "proto/base/clock.h"
 
 #define FEW_ROWS 32u
-#define MANY_ROWS_CPU 480u /* a micro-batch of a CPU device; a multiple of every tile */
+#define MANY_ROWS_CPU 504u /* a micro-batch of a CPU device; a multiple of every tile */
 #define MANY_ROWS_GPU 4096u
 #define MANY_ROWS_FORCED 128u /* GPU kernels on a CPU device are for tests */
 #define ROUNDS 3u

@@ -15,17 +15,18 @@
 #include "inc_vec.cl"
 #include "inc_weights.cl"
 
-/* Groups go through all panels with half a megabyte of A, then on to the next rows: neighbours
- * share A, and B comes from further away only once for so many rows. That much stays in a second
- * cache of a megabyte beside what else goes through it; a whole one comes anew for each panel. */
-#define SWEEP_FLOATS 131072u
+/* Groups go through all panels with SWEEP_FLOATS of A, then on to the next rows: neighbours share
+ * A, and B comes from further away only once for so many rows. What does not stay in the second
+ * cache beside what else goes through it comes anew for each panel. */
 #define EPILOGUE_GELU 2u /* enum sl_gemm_epilogue; 1 is bias only */
 #define EPILOGUE_RESIDUAL 3u
 
 #define ROWS_4(X) X(0) X(1) X(2) X(3)
 #define ROWS_6(X) ROWS_4(X) X(4) X(5)
-#define ROWS_8(X) ROWS_6(X) X(6) X(7)
+#define ROWS_7(X) ROWS_6(X) X(6)
+#define ROWS_8(X) ROWS_7(X) X(7)
 #define ROWS_12(X) ROWS_8(X) X(8) X(9) X(10) X(11)
+#define ROWS_14(X) ROWS_12(X) X(12) X(13)
 #define ROWS_24(X)                                                                                 \
     ROWS_12(X) X(12) X(13) X(14) X(15) X(16) X(17) X(18) X(19) X(20) X(21) X(22) X(23)
 #define FOR_TILE VEC_JOIN(ROWS_, TILE_ROWS)
@@ -35,7 +36,7 @@
  * time, because a core has some twenty misses under way and the product needs them too: every
  * ASK_STEPS of k one row of C, to be stored at the tile's end, and what the next tile reads of A at
  * this k, into the second cache. Long rows (a block of one tile) the hardware fetches by itself,
- * and asking costs more than it saves. */
+ * and asking costs more than it saves. A kernel with STEPS > 1 leaves A to the hardware always. */
 #define ASK_STEPS 32u
 #define LINE_FLOATS 16u
 #ifdef __has_builtin
@@ -47,6 +48,12 @@
 #ifndef ASK_WRITE
 #define ASK_WRITE(p)
 #define ASK_READ(p)
+#endif
+
+#if STEPS == 8
+#define STEPS_IN_A_ROW _Pragma("unroll 8")
+#else
+#define STEPS_IN_A_ROW
 #endif
 
 #define ASK_C                                                                                      \
@@ -83,9 +90,10 @@
         size_t c_at = (size_t)c_row * c_stride + col;                                              \
         ASK_C                                                                                      \
         c_row = min(c_row + 1u, row_end - 1u);                                                     \
-        if (block_rows > TILE_ROWS) {                                                              \
+        if (STEPS == 1 && block_rows > TILE_ROWS) {                                                \
             FOR_ROWS(ASK_A)                                                                        \
         }                                                                                          \
+        STEPS_IN_A_ROW                                                                             \
         for (uint i = begin; i < end; i += WEIGHT_BLOCK) {                                         \
             WEIGHT_SCALES                                                                          \
             for (uint step = 0; step < WEIGHT_BLOCK; step++) {                                     \
@@ -104,6 +112,11 @@
 #define IF_RIGHT(...)
 #endif
 
+/* A vector where floats are: a driver's vstore may go by quarters. */
+struct __attribute__((packed)) loose {
+    floatv v;
+};
+
 /* `count` columns are left from here on; the last panel may be partly filled. */
 void store_vector(floatv v, __global float *out, __global const float *residual, size_t at,
                   uint count, uint epilogue) {
@@ -114,7 +127,7 @@ void store_vector(floatv v, __global float *out, __global const float *residual,
         if (epilogue == EPILOGUE_RESIDUAL) {
             v += LOADV(residual + at);
         }
-        STOREV(v, out + at);
+        ((__global struct loose *)(out + at))->v = v;
         return;
     }
     float lanes[VW];
