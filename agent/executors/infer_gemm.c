@@ -26,8 +26,8 @@
  * goes in tiles just large enough to keep the multipliers busy (and, where weights are converted,
  * to do that rarely).
  *
- * 14 x 2 with 8 steps of k in a row is for cores whose counting takes turns with multiplying and on
- * which asking for A ahead costs more than it saves: 10 % faster on Sapphire Rapids. */
+ * 14 x 2 with 8 steps of k in a row is for cores on which counting and asking for A ahead cost more
+ * than they save: 11 to 18 % faster on Intel's server line with AMX (docs/benchmarks.md). */
 #define CPU_TILE(rows, columns, rest)                                                              \
     { rows, columns, 0, 0, rest, 1, SWEEP_FLOATS }
 static const struct sl_gemm_tile TILES_16[] = {
