@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "agent/device/cl_open.h"
+#include "agent/device/pages.h"
 #include "agent/device/stop.h"
 #include "proto/base/text.h"
 
@@ -247,6 +248,20 @@ int sl_cl_clock_sync(struct sl_cl *cl, bool queue_empty, struct sl_error *err) {
     return cl->queued_clock ? send_marker(cl, err) : SL_OK;
 }
 
+/* On a CPU device, mapping shows the buffer's own memory. */
+static void ask_for_large_pages(struct sl_cl *cl, cl_mem mem, size_t size) {
+    cl_int rc = CL_SUCCESS;
+    if (!cl->is_cpu) {
+        return;
+    }
+    void *at = clEnqueueMapBuffer(cl->queue, mem, CL_TRUE, CL_MAP_WRITE_INVALIDATE_REGION, 0, size,
+                                  0, NULL, NULL, &rc);
+    if (rc == CL_SUCCESS) {
+        sl_pages_large(at, size);
+        (void)clEnqueueUnmapMemObject(cl->queue, mem, at, 0, NULL, NULL);
+    }
+}
+
 int sl_cl_buffer(struct sl_cl *cl, size_t bytes, cl_mem_flags flags, cl_mem *ret_mem,
                  struct sl_error *err) {
     static const cl_uint zero = 0;
@@ -254,6 +269,7 @@ int sl_cl_buffer(struct sl_cl *cl, size_t bytes, cl_mem_flags flags, cl_mem *ret
     size_t size = (bytes + 3) & ~(size_t)3;
     cl_mem mem = clCreateBuffer(cl->context, flags, size ? size : 4, NULL, &rc);
     if (rc == CL_SUCCESS) {
+        ask_for_large_pages(cl, mem, size ? size : 4);
         /* Memory is often only promised until it is touched. */
         rc = clEnqueueFillBuffer(cl->queue, mem, &zero, sizeof zero, 0, size ? size : 4, 0, NULL,
                                  NULL);

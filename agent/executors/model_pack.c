@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/device/pages.h"
 #include "agent/models/ggml_row.h"
 
 /* Tensors start at page ends, so that a CPU device can use them in place. */
@@ -174,6 +175,9 @@ int sl_model_pack(struct sl_model *m, struct sl_error *err) {
     SL_AUTO_FREE float *row = calloc(c->n_ff > c->n_embd ? c->n_ff : c->n_embd, sizeof *row);
     m->layers = calloc(c->n_layer, sizeof *m->layers);
     m->packed = aligned_alloc(ALIGN_BYTES, bytes);
+    if (m->packed) {
+        sl_pages_large(m->packed, bytes);
+    }
     if (!row || !m->layers || !m->packed) {
         return sl_fail(err, SL_NOMEM, "packed weights need %zu MiB", bytes >> 20);
     }

@@ -21,6 +21,7 @@
 
 #include "agent/device/cl_open.h"
 #include "agent/device/discover_internal.h"
+#include "agent/device/pages.h"
 #include "agent/executors/infer_engine.h"
 #include "agent/executors/infer_gemm_internal.h"
 #include "proto/base/clock.h"
@@ -71,6 +72,7 @@ static float *numbers(size_t count, uint32_t seed) {
     if (!out) {
         die("out of memory", "");
     }
+    sl_pages_large(out, count * sizeof *out); /* the peers have what the engine has */
     for (size_t i = 0; i < count; i++) {
         seed = seed * 1664525u + 1013904223u;
         out[i] = (float)(seed >> 8) / (float)(1 << 23) - 1.0f;
