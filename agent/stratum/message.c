@@ -177,6 +177,7 @@ static int32_t read_hex4(const char *digits) {
 /* \u0000 and half a surrogate are JSON to some writers, and no text; U+FFFD takes as many letters.
  * `size` bytes follow the backslash. Returns how many were read. */
 static size_t mend_escape(char *at, size_t size) {
+    static const char replacement[] = {'f', 'f', 'f', 'd'};
     int32_t value = size >= 5 && at[0] == 'u' ? read_hex4(at + 1) : -1;
     if (value >= 0xd800 && value < 0xdc00 && size >= 11 && at[5] == '\\' && at[6] == 'u') {
         int32_t low = read_hex4(at + 7);
@@ -185,7 +186,7 @@ static size_t mend_escape(char *at, size_t size) {
         }
     }
     if (value == 0 || (value >= 0xd800 && value < 0xe000)) {
-        memcpy(at + 1, "fffd", 4);
+        memcpy(at + 1, replacement, sizeof replacement);
     }
     return value < 0 ? 1 : 5;
 }
