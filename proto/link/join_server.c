@@ -69,25 +69,6 @@ struct sl_join_server {
 
 /* ---- opening ---- */
 
-/* "tcp://HOST:PORT" was checked; into host without brackets and port ("*" is 0 and everywhere). */
-static int split(const char *endpoint, char *host, size_t size, const char **ret_port,
-                 struct sl_error *err) {
-    const char *from = endpoint + strlen("tcp://");
-    const char *colon = strrchr(from, ':');
-    size_t n = (size_t)(colon - from);
-    if (n >= 2 && from[0] == '[' && from[n - 1] == ']') {
-        from++;
-        n -= 2;
-    }
-    if (n >= size) {
-        return sl_fail(err, SL_INVALID, "'%s': the host is too long", endpoint);
-    }
-    memcpy(host, from, n);
-    host[n] = '\0';
-    *ret_port = strcmp(colon + 1, "*") == 0 ? "0" : colon + 1;
-    return SL_OK;
-}
-
 static int bind_to(const struct addrinfo *at) {
     int on = 1;
     int fd = socket(at->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -124,7 +105,7 @@ static int open_listener(struct sl_join_server *s, struct sl_error *err) {
     char host[128];
     const char *port = NULL;
     int rc = sl_zmq_check_endpoint(s->config.endpoint, true, err);
-    rc = rc ? rc : split(s->config.endpoint, host, sizeof host, &port, err);
+    rc = rc ? rc : sl_zmq_split_endpoint(s->config.endpoint, host, sizeof host, &port, err);
     if (rc) {
         return rc;
     }

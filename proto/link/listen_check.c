@@ -8,7 +8,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "proto/base/text.h"
 #include "proto/link/link.h"
 #include "proto/link/zmq_options.h"
 
@@ -58,22 +57,12 @@ static int judge(const char *endpoint, int rc, struct sl_error *err) {
 
 int sl_link_listen_check(const char *endpoint, bool names, struct sl_error *err) {
     char host[128];
+    const char *port = NULL;
     int rc = sl_zmq_check_endpoint(endpoint, true, err);
+    rc = rc ? rc : sl_zmq_split_endpoint(endpoint, host, sizeof host, &port, err);
     if (rc) {
         return rc;
     }
-    const char *from = endpoint + strlen("tcp://");
-    const char *colon = strrchr(from, ':');
-    size_t n = (size_t)(colon - from);
-    if (n >= 2 && from[0] == '[' && from[n - 1] == ']') {
-        from++;
-        n -= 2;
-    }
-    if (n >= sizeof host) {
-        return sl_fail(err, SL_INVALID, "'%s': the host is too long", endpoint);
-    }
-    memcpy(host, from, n);
-    host[n] = '\0';
     bool any = strcmp(host, "*") == 0;
     if (!any && !names && if_nametoindex(host) != 0) {
         return SL_OK; /* ZeroMQ takes an interface for its addresses, which may be none yet */
@@ -83,8 +72,7 @@ int sl_link_listen_check(const char *endpoint, bool names, struct sl_error *err)
                              .ai_flags =
                                  AI_PASSIVE | AI_NUMERICSERV | (names ? 0 : AI_NUMERICHOST)};
     struct addrinfo *found = NULL;
-    int failed =
-        getaddrinfo(any ? "0.0.0.0" : host, colon[1] == '*' ? "0" : colon + 1, &hints, &found);
+    int failed = getaddrinfo(any ? "0.0.0.0" : host, port, &hints, &found);
     if (failed) {
         return sl_fail(err, SL_INVALID, "cannot listen on %s: %s; an address is like %s", endpoint,
                        gai_strerror(failed), "tcp://127.0.0.1:7600");

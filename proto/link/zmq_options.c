@@ -103,6 +103,24 @@ int sl_zmq_check_endpoint(const char *endpoint, bool any_port, struct sl_error *
     return SL_OK;
 }
 
+int sl_zmq_split_endpoint(const char *endpoint, char *host, size_t size, const char **ret_port,
+                          struct sl_error *err) {
+    const char *from = endpoint + strlen("tcp://");
+    const char *colon = strrchr(from, ':');
+    size_t n = (size_t)(colon - from);
+    if (n >= 2 && from[0] == '[' && from[n - 1] == ']') {
+        from++;
+        n -= 2;
+    }
+    if (n >= size) {
+        return sl_fail(err, SL_INVALID, "'%s': the host is too long", endpoint);
+    }
+    memcpy(host, from, n);
+    host[n] = '\0';
+    *ret_port = strcmp(colon + 1, "*") == 0 ? "0" : colon + 1;
+    return SL_OK;
+}
+
 int sl_zmq_context(void **ret_context, struct sl_error *err) {
     if (!zmq_has("curve")) {
         return sl_fail(err, SL_UNSUPPORTED,

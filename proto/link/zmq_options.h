@@ -26,6 +26,10 @@ int sl_zmq_set_common(void *socket, int hwm, struct sl_error *err);
 int sl_zmq_enforce_domain(void *router, struct sl_error *err);
 /* "tcp://HOST:PORT"; -SL_INVALID otherwise. any_port: 0 and * are possible too (to listen on). */
 int sl_zmq_check_endpoint(const char *endpoint, bool any_port, struct sl_error *err);
+/* Of a checked one: the host without brackets ("*": everywhere), and the port within `endpoint`
+ * ("0" for *). */
+int sl_zmq_split_endpoint(const char *endpoint, char *host, size_t size, const char **ret_port,
+                          struct sl_error *err);
 /* A context without CURVE is refused. */
 int sl_zmq_context(void **ret_context, struct sl_error *err);
 /* zmq_ctx_term, whatever signals arrive. */
