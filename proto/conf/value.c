@@ -111,8 +111,12 @@ const char *sl_conf_wanted(const struct sl_conf_option *option, char *out, size_
     const char *max = bound_text(option, option->max, high);
     switch (option->type) {
     case SL_CONF_TEXT:
-        snprintf(out, out_size, "a text of %" PRId64 " to %" PRId64 " bytes", option->min,
-                 text_max(option));
+        if (option->min == text_max(option)) {
+            snprintf(out, out_size, "a text of %" PRId64 " bytes", option->min);
+        } else {
+            snprintf(out, out_size, "a text of %" PRId64 " to %" PRId64 " bytes", option->min,
+                     text_max(option));
+        }
         break;
     case SL_CONF_INT:
         snprintf(out, out_size, "a whole number%s%s from %s to %s, without unit", of, unit, min,

@@ -116,6 +116,10 @@ static void a_text_fills_its_field_to_the_end(void **state) {
     assert_int_equal(sl_conf_value_set(&o, "t", "12345678", 8, false, field, &err), -SL_INVALID);
     assert_string_equal(field, "1234567");
     assert_string_equal(err.text, "t is '12345678', which is not a text of 0 to 7 bytes");
+    const struct sl_conf_option exact = {
+        .path = "t", .type = SL_CONF_TEXT, .min = 7, .size = sizeof field};
+    assert_int_equal(sl_conf_value_set(&exact, "t", "ab", 2, false, field, &err), -SL_INVALID);
+    assert_string_equal(err.text, "t is 'ab', which is not a text of 7 bytes");
 }
 
 int main(void) {
