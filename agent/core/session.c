@@ -124,6 +124,7 @@ void agent_on_welcome(struct sl_agent_core *core, struct sl_now now, const struc
         session->sequence = 0;
     }
     session->id = welcome->session;
+    session->parts = welcome->parts;
     session->state = SESSION_LIVE;
     session->attempts = 0;
     session->heard_ns = now.mono.ns;
