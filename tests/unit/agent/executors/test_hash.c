@@ -325,7 +325,7 @@ static void a_used_up_job_waits_for_the_next(void **state) {
     command_job(m, &job);
     assert_true(enqueue(m, &launch));
     complete(m, &launch);
-    hash->cursor.ntime_ahead = SL_WORK_NTIME_AHEAD_MAX;
+    hash->cursor.ntime += SL_WORK_NTIME_AHEAD_MAX;
     for (int i = 0; i < 255; i++) {
         hash->next_word = (uint64_t)1 << 32; /* as if this header had been searched */
         assert_true(enqueue(m, &launch));
