@@ -13,6 +13,8 @@
 /* A pool that is not there is restarted, as a rule: then devices are to hash again within 5 s. */
 #define UNREACHABLE_MAX_MS 3000
 #define HINT_FAILURES 3
+/* Of a user whose shares were accepted: with the pauses of other failures, about half a minute. */
+#define REFUSALS_BORNE 6
 #define UNREACHABLE_TRIES 100 /* later the pauses are as long as those of any other failure */
 
 void sl_stratum_config_defaults(struct sl_stratum_config *config) {
@@ -210,7 +212,28 @@ void sl_stratum_move(struct sl_stratum *client, int64_t wait_s, struct sl_mono n
                now);
 }
 
+/* A pool whose database is not up yet refuses everybody, and one behind a proxy that was restarted
+ * no longer knows who we are. */
+static bool is_borne(struct sl_stratum *client, const char *text, struct sl_mono now) {
+    char reason[SL_STRATUM_TEXT_MAX];
+    if (client->credit == 0) {
+        return false;
+    }
+    client->credit--;
+    snprintf(reason, sizeof reason,
+             "the pool refuses this user, whose shares it took before (%.90s)", text);
+    sl_stratum_drop(client, reason, now);
+    return true;
+}
+
+void sl_stratum_trust_user(struct sl_stratum *client) {
+    client->credit = REFUSALS_BORNE;
+}
+
 void sl_stratum_refuse(struct sl_stratum *client, const char *text, struct sl_mono now) {
+    if (is_borne(client, text, now)) {
+        return;
+    }
     unlink_pool(client, true);
     sl_stratum_close_waiting(client, true, "the pool refused the authorisation");
     int64_t wait_ms = client->config.refused_retry_ms;

@@ -64,6 +64,7 @@ struct sl_stratum {
     struct sl_mono phase_end;   /* CONNECTING, SUBSCRIBING, AUTHORIZING, WAITING, REFUSED */
     struct sl_mono last_notify; /* READY */
     uint32_t attempts, failures, refusals;
+    uint32_t credit;      /* refusals of the user that are still borne; see sl_stratum_trust_user */
     uint32_t unreachable; /* attempts in a row that reached nobody */
     int64_t next_id;      /* of requests; never reused */
     struct sl_stratum_link link;
@@ -121,8 +122,11 @@ int64_t sl_stratum_request(struct sl_stratum *client, const char *method, json_t
 /* client.c */
 /* Ends the connection for a reason (a text for people) and backs off. */
 void sl_stratum_drop(struct sl_stratum *client, const char *reason, struct sl_mono now);
-/* Ends it because the pool does not want this user: slow retry. */
+/* Ends it because the pool does not want this user: slow retry, once it is sure. */
 void sl_stratum_refuse(struct sl_stratum *client, const char *text, struct sl_mono now);
+/* The pool accepted a share of this user: refusals of the next half minute are taken for its
+ * trouble, not for ours. */
+void sl_stratum_trust_user(struct sl_stratum *client);
 /* Ends it because the pool asked for it: goes to client->next_url after at least wait_s. */
 void sl_stratum_move(struct sl_stratum *client, int64_t wait_s, struct sl_mono now);
 uint64_t sl_stratum_random(uint64_t *state);

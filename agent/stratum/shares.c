@@ -196,6 +196,7 @@ bool sl_stratum_share_answered(struct sl_stratum *client, const struct sl_messag
         client->failures = 0;
         client->attempts = 0;
         client->refusals = 0;
+        sl_stratum_trust_user(client);
     } else if (code == 24 && sl_stratum_worker_refused(client, worker)) {
         return true;
     } else if (code == 24) {
