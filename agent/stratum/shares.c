@@ -204,5 +204,6 @@ bool sl_stratum_share_answered(struct sl_stratum *client, const struct sl_messag
     } else if (code == 25) {
         sl_stratum_drop(client, "the pool says that we are not subscribed", now);
     }
+    sl_stratum_leave(client, now);
     return true;
 }
