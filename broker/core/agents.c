@@ -187,6 +187,7 @@ static void note_order(struct sl_broker_core *core, const char *actor, const cha
         {"agents.reject", "is rejected"},
         {"agents.rotate", "is to make a new key: ordered"},
         {"agents.rotate.key", "has a new key: made"},
+        {"agents.rotate.used", "has used its new key: noted"},
         {"agents.rotate.over", "has its new key alone now: ended"},
     };
     for (size_t i = 0; i < sizeof orders / sizeof orders[0]; i++) {

@@ -14,7 +14,6 @@ struct sl_core_event;
 struct sl_core_agent {
     struct sl_agent_row row;
     struct sl_mono before_end; /* of key_before, besides before_until: clocks are set */
-    bool key_heard;            /* the present key was used in a session */
 };
 
 struct sl_core_token {
