@@ -119,6 +119,7 @@ struct sl_view_agent {
     bool rotating;
     char key_before[SL_NODE_KEY_MAX];
     int64_t before_left_ms; /* of key_before */
+    const char *next_key;   /* the broker's, to come: "kept", "not kept" or "none" is to come */
     char version[SL_MSG_NAME_MAX];
     char inventory[SL_WHY_MAX];
     uint32_t devices; /* that it owns */

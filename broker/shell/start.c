@@ -162,6 +162,9 @@ int sl_broker_start(struct sl_broker *broker, struct sl_error *err) {
         return sl_fail(err, SL_IO, "the event loop cannot be started");
     }
     int rc = sl_link_keys_read(broker->config.key_file, &broker->keys, err);
+    if (rc == SL_OK && strcmp(broker->config.next_key, broker->keys.public_key) == 0) {
+        broker->config.next_key[0] = '\0'; /* it has come */
+    }
     rc = rc ? rc : make_dirs(broker, err);
     rc = rc ? rc : open_store(broker, err);
     rc = rc ? rc : open_link(broker, err);

@@ -127,12 +127,20 @@ struct sl_zmq_client_config {
     const char *endpoint;
     struct sl_link_keys keys;
     char server_key[SL_LINK_KEY_MAX];
+    /* Another that the server may have by now, tried in turn with the first; empty: none. */
+    char next_server_key[SL_LINK_KEY_MAX];
     void *context; /* a ZeroMQ context of the caller, which outlives the link; NULL: its own */
 };
 /* Connects in the background and reconnects by itself with jittered back-off, as long as the owner
  * goes on trying to send (it notices by that when libzmq gave up). */
 int sl_zmq_client_create(const struct sl_zmq_client_config *config, struct sl_link **ret_link,
                          struct sl_error *err);
+
+/* As the members of the configuration; the connection that there is stays. */
+void sl_zmq_client_expect(struct sl_link *link, const char *server_key,
+                          const char *next_server_key);
+/* The key to which the present or last connection was made. */
+const char *sl_zmq_client_server_key(struct sl_link *link);
 
 /* What keeps a server from this address, without listening there: a port in use (-SL_EXISTS), an
  * address of another machine. names: host names will do, as for the joining socket. */

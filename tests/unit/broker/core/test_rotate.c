@@ -265,6 +265,33 @@ static void test_a_used_key_is_not_replaced(void **state) {
     world_fini(&w);
 }
 
+/* The broker's own key: told in the welcome, kept when the hello says the same. */
+static void test_the_brokers_next_key(void **state) {
+    (void)state;
+    struct world w;
+    struct sl_view_agent view;
+    uint32_t cursor = 0;
+    world_init(&w, NULL);
+    joining_member(&w, KEY_A, "n1", 1, 1);
+    assert_string_equal(world_last_msg(&w, KEY_A, SL_MSG_WELCOME)->welcome.next_server_key, "");
+    assert_true(sl_view_agent_next(w.core, w.now, &cursor, &view));
+    assert_string_equal(view.next_key, "none");
+    strcpy(w.core->config.next_server_key, KEY_C); /* as a start with agents.next_key */
+    struct sl_msg hello = {.kind = SL_MSG_HELLO};
+    strcpy(hello.hello.node, "n1");
+    hello.hello.boot_id = 7;
+    for (int kept = 0; kept < 2; kept++) {
+        strcpy(hello.hello.next_server_key, kept ? KEY_C : KEY_B);
+        world_msg(&w, KEY_A, 1, 0, &hello);
+        assert_string_equal(world_last_msg(&w, KEY_A, SL_MSG_WELCOME)->welcome.next_server_key,
+                            KEY_C);
+        cursor = 0;
+        assert_true(sl_view_agent_next(w.core, w.now, &cursor, &view));
+        assert_string_equal(view.next_key, kept ? "kept" : "not kept");
+    }
+    world_fini(&w);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_work_goes_on_under_the_new_key),
@@ -274,6 +301,7 @@ int main(void) {
         cmocka_unit_test(test_a_key_that_was_lost_is_replaced),
         cmocka_unit_test(test_a_key_that_was_not_lost_is_kept),
         cmocka_unit_test(test_a_used_key_is_not_replaced),
+        cmocka_unit_test(test_the_brokers_next_key),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
