@@ -69,7 +69,8 @@ struct sl_agent_config {
     enum sl_mode safe_mode; /* until a WELCOME says otherwise; the journal remembers the last */
     int64_t safe_mode_max_ms;
     int64_t canary_ms; /* between two re-tests of a device with known answers; 0: none */
-    bool ack_durable;  /* also acknowledge the moment an epoch is stored (benchmarks) */
+    char next_server_key[SL_MSG_CURVE_KEY_MAX]; /* of the broker, kept by the shell; empty: none */
+    bool ack_durable; /* also acknowledge the moment an epoch is stored (benchmarks) */
     uint32_t device_count;
     const struct sl_agent_device_config *devices; /* [device_count] */
     uint32_t model_count;
@@ -153,6 +154,8 @@ void sl_agent_key_made(struct sl_agent_core *core, struct sl_now now, uint64_t r
                        const char *public_key);
 /* The link is another one, with the new key: hello. */
 void sl_agent_link_renewed(struct sl_agent_core *core, struct sl_now now);
+/* This key of the broker's to come is kept durably (empty: none): the broker is told. */
+void sl_agent_server_key_kept(struct sl_agent_core *core, struct sl_now now, const char *key);
 void sl_agent_pool_connected(struct sl_agent_core *core, struct sl_now now, uint32_t link);
 void sl_agent_pool_received(struct sl_agent_core *core, struct sl_now now, uint32_t link,
                             const void *data, size_t size);

@@ -38,3 +38,14 @@ void sl_agent_link_renewed(struct sl_agent_core *core, struct sl_now now) {
     }
     agent_settle(core, now);
 }
+
+void sl_agent_server_key_kept(struct sl_agent_core *core, struct sl_now now, const char *key) {
+    if (strcmp(core->config.next_server_key, key) == 0) {
+        return;
+    }
+    sl_text_copy(core->config.next_server_key, sizeof core->config.next_server_key, key);
+    if (core->session.state == SESSION_LIVE) {
+        agent_session_begin(core, now); /* a hello says it */
+    }
+    agent_settle(core, now);
+}

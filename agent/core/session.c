@@ -73,6 +73,8 @@ static void send_hello(struct sl_agent_core *core, struct sl_now now) {
     msg.hello.unit_count = count;
     msg.hello.units = units;
     msg.hello.bundles = true;
+    sl_text_copy(msg.hello.next_server_key, sizeof msg.hello.next_server_key,
+                 core->config.next_server_key);
     agent_send(core, &msg);
     core->session.hello_due_ns = sl_mono_after_ms(now.mono, backoff_ms(core)).ns;
     core->session.attempts++;

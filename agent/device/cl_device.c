@@ -28,6 +28,10 @@ void sl_watch_begin(struct sl_cl_device *d, int64_t limit_ns) {
     atomic_store(&d->wait_ns, sl_clock_mono().ns);
 }
 
+void sl_watch_alive(struct sl_cl_device *d) {
+    sl_watch_begin(d, (int64_t)d->config.hang_ms * SL_NS_PER_MS);
+}
+
 void sl_watch_end(struct sl_cl_device *d) {
     atomic_store(&d->wait_ns, 0);
 }
@@ -101,7 +105,9 @@ static void *device_main(void *arg) {
     pthread_mutex_lock(&d->lock);
     d->word_open = false;
     pthread_mutex_unlock(&d->lock);
+    sl_watch_alive(d);
     release(d);
+    sl_watch_end(d);
     sl_mailbox_close(d->thread_end);
     return NULL;
 }

@@ -45,9 +45,9 @@ int sl_cl_device_canary(struct sl_cl_device *d, struct sl_error *err) {
     }
     struct sl_error why = {0};
     int64_t began_ns = sl_clock_mono().ns; /* from here on the device does nothing else */
-    sl_watch_begin(d, (int64_t)d->config.hang_ms * SL_NS_PER_MS);
+    sl_watch_alive(d);
     int tested = test_all(d, &why);
-    sl_watch_end(d);
+    sl_watch_alive(d);
     if (tested == 0 || stopped(d)) {
         int64_t again_ns = sl_cl_device_cut_wanted(d) ? AGAIN_CUT_NS : AGAIN_NS;
         d->canary_due_ns = sl_clock_mono().ns + again_ns;

@@ -134,8 +134,11 @@ bool sl_cl_device_cut_wanted(struct sl_cl_device *d);
 /* cl_device_canary.c: re-tests the device if that was asked for and can be done now. */
 int sl_cl_device_canary(struct sl_cl_device *d, struct sl_error *err);
 
-/* cl_device.c: brackets a wait for the driver, for the watchdog. */
+/* cl_device.c, for the watchdog: the thread may be inside the driver from now on, for so long at
+ * most; alive: for hang_ms, and what was before is over; end: it waits for commands, for as long as
+ * it takes. Any call of OpenCL's may be the one that does not return. */
 void sl_watch_begin(struct sl_cl_device *d, int64_t limit_ns);
+void sl_watch_alive(struct sl_cl_device *d);
 void sl_watch_end(struct sl_cl_device *d);
 
 #endif

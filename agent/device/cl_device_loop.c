@@ -312,7 +312,9 @@ static int wait_for_something(struct sl_cl_device *d, struct sl_error *err) {
     bool running = d->state == SL_STATE_RUNNING;
     int64_t until = running && d->flight_count ? sl_flights_wake_ns(d, now_ns) : d->stats_due_ns;
     if (until > now_ns) {
+        sl_watch_end(d);
         int got = sl_mailbox_take_wait(d->commands, until - now_ns, &cmd);
+        sl_watch_alive(d);
         if (got == SL_OK) {
             take_command(d, &cmd);
         }
@@ -379,11 +381,13 @@ static void wait_for_quit(struct sl_cl_device *d) {
 void sl_cl_device_serve(struct sl_cl_device *d) {
     struct sl_error err = {0};
     while (!d->quit && d->state != SL_STATE_DEAD) {
+        sl_watch_alive(d);
         if (turn(d, &err) != SL_OK) {
             sl_cl_device_dead(d, &err);
         }
     }
     if (d->state == SL_STATE_DEAD) {
+        sl_watch_end(d);
         wait_for_quit(d);
         return;
     }

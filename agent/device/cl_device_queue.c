@@ -81,9 +81,9 @@ static int wait_for(struct sl_cl_device *d, struct sl_launch *launch, struct sl_
     cl_int status = CL_SUCCESS;
     int64_t start = 0;
     int64_t end = 0;
-    sl_watch_begin(d, (int64_t)d->config.hang_ms * SL_NS_PER_MS);
+    sl_watch_alive(d);
     cl_int code = clWaitForEvents(1, &launch->last);
-    sl_watch_end(d);
+    sl_watch_alive(d);
     clGetEventInfo(launch->last, CL_EVENT_COMMAND_EXECUTION_STATUS, sizeof status, &status, NULL);
     int rc = SL_OK;
     if (code != CL_SUCCESS || status < 0) {

@@ -56,7 +56,7 @@ static void add_device(struct sl_discovery *found, struct sl_discovered *d, uint
         return;
     }
     read_info(d);
-    sl_identity_read(d, found->node, ordinal);
+    sl_identity_read(d, found->node, found->sysfs_root, ordinal);
     /* Two drivers may show one card: it must not be owned twice. */
     if (has_same_pci(found, &d->info.place.pci)) {
         return;
@@ -238,14 +238,17 @@ static int create(const struct sl_discover_config *config, struct sl_discovery *
     found->config = *config;
     if (!sl_text_copy(found->node, sizeof found->node, config->node) ||
         !sl_text_copy(found->cache_dir, sizeof found->cache_dir,
-                      config->cache_dir ? config->cache_dir : "")) {
+                      config->cache_dir ? config->cache_dir : "") ||
+        !sl_text_copy(found->sysfs_root, sizeof found->sysfs_root,
+                      config->sysfs_root ? config->sysfs_root : "/sys")) {
         free(found);
         return sl_fail(err, SL_LIMIT,
-                       "the node's id (at most 95 bytes) or the cache folder's path (at most 255) "
-                       "is too long");
+                       "the node's id (at most 95 bytes) or the path of the cache folder or of "
+                       "sysfs (at most 255) is too long");
     }
     found->config.node = found->node;
     found->config.cache_dir = found->cache_dir;
+    found->config.sysfs_root = found->sysfs_root;
     *ret_discovery = found;
     return SL_OK;
 }

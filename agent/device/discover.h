@@ -31,8 +31,9 @@ struct sl_discover_config {
     const char *node;      /* the node's id: part of a CPU device's identity */
     const char *cache_dir; /* compiled programs; NULL: none kept. Made with mode 0700 */
     enum sl_cpu_use cpu;
-    bool gpus;          /* GPUs and accelerators */
-    uint32_t split_cpu; /* sub-devices that the CPU device is split into; 0 and 1: not split */
+    bool gpus;              /* GPUs and accelerators */
+    uint32_t split_cpu;     /* sub-devices that the CPU device is split into; 0 and 1: not split */
+    const char *sysfs_root; /* NULL: "/sys" */
 };
 
 struct sl_discovery;

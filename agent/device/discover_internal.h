@@ -16,18 +16,21 @@ struct sl_discovered {
 };
 
 struct sl_discovery {
-    struct sl_discover_config config; /* node and cache_dir point to the copies below */
+    struct sl_discover_config config; /* node, cache_dir, sysfs_root: copies below */
     char node[SL_DEVICE_TEXT_MAX];
     char cache_dir[256];
+    char sysfs_root[256];
     uint32_t count;
     struct sl_discovered devices[SL_DISCOVER_DEVICES_MAX];
 };
 
-/* identity.c: fills info.key and pci from what the driver says. `ordinal` counts the platform's
- * devices and serves only where neither PCI place nor UUID is known. */
-void sl_identity_read(struct sl_discovered *d, const char *node, uint32_t ordinal);
-/* The pure part: the key's text. uuid NULL: not known. platform is the platform's name. */
+/* identity.c: fills info.key and place from what the driver says, and the kernel below sysfs_root.
+ * `ordinal` counts the platform's devices and serves only where neither PCI place nor UUID is
+ * known. */
+void sl_identity_read(struct sl_discovered *d, const char *node, const char *sysfs_root,
+                      uint32_t ordinal);
+/* The pure part: the key's text, by info.place. platform is the platform's name. */
 void sl_identity_key(const struct sl_discovered *d, const char *node, const char *platform,
-                     const uint8_t *uuid, uint32_t ordinal, char ret_key[SL_DEVICE_TEXT_MAX]);
+                     uint32_t ordinal, char ret_key[SL_DEVICE_TEXT_MAX]);
 
 #endif

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Who a device is, whatever order drivers list devices in. PCI place by cl_khr_pci_bus_info, else
- * AMD's topology, else NVIDIA's attributes; UUID by cl_khr_device_uuid. */
+ * AMD's topology, else NVIDIA's attributes; UUID by cl_khr_device_uuid, else what the kernel says
+ * of the board. */
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/device/board.h"
 #include "agent/device/discover_internal.h"
 #include "proto/base/text.h"
 
@@ -97,25 +99,22 @@ static void platform_word(const char *platform, char *out, size_t out_size) {
 }
 
 void sl_identity_key(const struct sl_discovered *d, const char *node, const char *platform,
-                     const uint8_t *uuid, uint32_t ordinal, char ret_key[SL_DEVICE_TEXT_MAX]) {
+                     uint32_t ordinal, char ret_key[SL_DEVICE_TEXT_MAX]) {
     char word[24];
-    char uuid_text[33] = "";
     platform_word(platform, word, sizeof word);
-    if (uuid) {
-        sl_hex_encode(uuid, UUID_BYTES, uuid_text);
-    }
     if (d->info.is_cpu) {
         snprintf(ret_key, SL_DEVICE_TEXT_MAX, "%.60s/%s/%u", node, word, d->sub_index);
     } else if (d->info.place.pci.known) {
-        sl_pci_key(&d->info.place.pci, uuid_text, node, ret_key, SL_DEVICE_TEXT_MAX);
-    } else if (uuid) {
-        snprintf(ret_key, SL_DEVICE_TEXT_MAX, "uuid:%s", uuid_text);
+        sl_pci_key(&d->info.place, node, ret_key, SL_DEVICE_TEXT_MAX);
+    } else if (d->info.place.uuid[0]) {
+        snprintf(ret_key, SL_DEVICE_TEXT_MAX, "uuid:%s", d->info.place.uuid);
     } else {
         snprintf(ret_key, SL_DEVICE_TEXT_MAX, "%.60s/%s/gpu%u", node, word, ordinal);
     }
 }
 
-void sl_identity_read(struct sl_discovered *d, const char *node, uint32_t ordinal) {
+void sl_identity_read(struct sl_discovered *d, const char *node, const char *sysfs_root,
+                      uint32_t ordinal) {
     static const uint8_t no_uuid[UUID_BYTES];
     uint8_t uuid[UUID_BYTES];
     bool has_uuid = false;
@@ -130,7 +129,9 @@ void sl_identity_read(struct sl_discovered *d, const char *node, uint32_t ordina
     }
     if (has_uuid) {
         sl_hex_encode(uuid, UUID_BYTES, d->info.place.uuid);
+    } else {
+        sl_board_read(sysfs_root, &d->info.place.pci, d->info.place.uuid, d->info.place.model);
     }
     d->info.place.part = d->sub_count > 1;
-    sl_identity_key(d, node, d->info.platform, has_uuid ? uuid : NULL, ordinal, d->info.key);
+    sl_identity_key(d, node, d->info.platform, ordinal, d->info.key);
 }

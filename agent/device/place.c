@@ -11,14 +11,15 @@ void sl_pci_text(const struct sl_pci_place *pci, char ret_text[SL_PCI_TEXT_MAX])
     }
 }
 
-void sl_pci_key(const struct sl_pci_place *pci, const char *uuid, const char *node, char *ret_key,
-                size_t size) {
-    char place[SL_PCI_TEXT_MAX];
-    sl_pci_text(pci, place);
-    if (uuid[0]) {
-        snprintf(ret_key, size, "pci:%s/%s", place, uuid);
+void sl_pci_key(const struct sl_device_place *place, const char *node, char *ret_key, size_t size) {
+    char pci[SL_PCI_TEXT_MAX];
+    sl_pci_text(&place->pci, pci);
+    if (place->uuid[0]) {
+        snprintf(ret_key, size, "pci:%s/%s", pci, place->uuid);
+    } else if (place->model[0]) {
+        snprintf(ret_key, size, "%.50s/pci:%s/%s", node, pci, place->model);
     } else {
-        snprintf(ret_key, size, "%.60s/pci:%s", node, place);
+        snprintf(ret_key, size, "%.60s/pci:%s", node, pci);
     }
 }
 

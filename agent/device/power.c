@@ -2,12 +2,15 @@
 #include "agent/device/power.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "proto/base/cleanup.h"
 
 #define SPAN_NS_MIN (100 * SL_NS_PER_MS)
+/* No package draws as much: a counter that went back so far has not wrapped. */
+#define PACKAGE_W_MAX 2000
 
 static bool read_number(const char *path, uint64_t *ret_value) {
     unsigned long long value = 0;
@@ -42,9 +45,14 @@ static void add_package(struct sl_power *power, const char *zone) {
         return;
     }
     int n = snprintf(power->path[i], sizeof power->path[i], "%s/energy_uj", zone);
-    if (n > 0 && (size_t)n < sizeof power->path[i] &&
-        read_number(power->path[i], &power->last_uj[i])) {
+    if (n < 0 || (size_t)n >= sizeof power->path[i]) {
+        return;
+    }
+    errno = 0;
+    if (read_number(power->path[i], &power->last_uj[i])) {
         power->count++;
+    } else {
+        power->denied = power->denied || errno == EACCES || errno == EPERM;
     }
 }
 
@@ -78,6 +86,7 @@ bool sl_power_open(struct sl_power *power, const char *root, struct sl_mono now)
 bool sl_power_read(struct sl_power *power, struct sl_mono now, int64_t *ret_mw) {
     uint64_t now_uj[SL_POWER_PACKAGES_MAX];
     uint64_t sum_uj = 0;
+    bool anew = false;
     int64_t span_ns = sl_mono_since_ns(now, power->last);
     if (power->count == 0 || span_ns < SPAN_NS_MIN) {
         return false;
@@ -86,12 +95,18 @@ bool sl_power_read(struct sl_power *power, struct sl_mono now, int64_t *ret_mw) 
         if (!read_number(power->path[i], &now_uj[i])) {
             return false;
         }
-        /* The counter starts again at 0 after its range. */
+        /* The counter starts again at 0 after its range; at a suspend wherever it was. */
         uint64_t last = power->last_uj[i];
-        sum_uj += now_uj[i] >= last ? now_uj[i] - last : now_uj[i] + power->range_uj[i] - last;
+        uint64_t used =
+            now_uj[i] >= last ? now_uj[i] - last : now_uj[i] + power->range_uj[i] - last;
+        anew = anew || (double)used * 1e3 > (double)span_ns * PACKAGE_W_MAX;
+        sum_uj += used;
     }
     memcpy(power->last_uj, now_uj, power->count * sizeof now_uj[0]);
     power->last = now;
+    if (anew) {
+        return false;
+    }
     /* uJ / ns = 1e3 W = 1e6 mW */
     *ret_mw = (int64_t)((double)sum_uj * 1e6 / (double)span_ns);
     return true;

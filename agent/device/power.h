@@ -15,6 +15,7 @@
 
 struct sl_power {
     uint32_t count;
+    bool denied;                           /* there is a counter, but this user may not read it */
     char path[SL_POWER_PACKAGES_MAX][200]; /* energy_uj files */
     uint64_t range_uj[SL_POWER_PACKAGES_MAX];
     uint64_t last_uj[SL_POWER_PACKAGES_MAX];
@@ -25,7 +26,8 @@ struct sl_power {
  * be read. */
 bool sl_power_open(struct sl_power *power, const char *root, struct sl_mono now);
 /* Mean power of all packages since the last call or open. False when a counter has gone away or the
- * span is too short to say (under 100 ms); the span then goes on. */
+ * span is too short to say (under 100 ms): the span then goes on; also when a counter has begun
+ * anew, as after a suspend: then the next span counts. */
 bool sl_power_read(struct sl_power *power, struct sl_mono now, int64_t *ret_mw);
 
 #endif

@@ -16,6 +16,7 @@
 #include "agent/shell/later.h"
 #include "agent/shell/pool_link.h"
 #include "agent/shell/pool_tls.h"
+#include "agent/shell/server_key.h"
 #include "agent/shell/tokenizer.h"
 #include "agent/stratum/failover.h"
 #include "agent/telemetry/telemetry.h"
@@ -47,6 +48,7 @@ struct sl_agent {
     uint32_t fake_devices; /* tests: scripted devices in place of OpenCL's */
     const char *fake_gpus; /* tests: "PCI/UUID,..." makes them look like GPUs; NULL: CPUs */
     struct sl_link_keys keys;
+    struct sl_server_keys server_keys; /* of the broker */
     struct sl_journal *journal;
     struct sl_model_set *models;
     struct sl_discovery *discovery; /* NULL with fake devices */
@@ -124,6 +126,9 @@ void sl_agent_loop_fini(struct sl_agent *agent);
 int sl_agent_watch_link(struct sl_agent *agent, struct sl_error *err);
 /* start.c: with the present keys. */
 int sl_agent_open_link(struct sl_agent *agent, struct sl_error *err);
+/* server_key.c: reads what the broker said earlier; takes what a welcome says, tells the core. */
+void sl_agent_server_keys_open(struct sl_agent *agent);
+void sl_agent_server_key_said(struct sl_agent *agent, const char *said);
 /* rotate.c */
 void sl_agent_make_key(struct sl_agent *agent, uint64_t rotation);
 void sl_agent_use_key(struct sl_agent *agent, const char *public_key);

@@ -44,7 +44,7 @@ static bool fake_gpu(const char *list, uint32_t index, const char *node,
         memcpy(info->place.uuid, list + n + 1, hex);
         info->place.uuid[hex] = '\0';
     }
-    sl_pci_key(&info->place.pci, info->place.uuid, node, info->key, sizeof info->key);
+    sl_pci_key(&info->place, node, info->key, sizeof info->key);
     return true;
 }
 
@@ -111,6 +111,7 @@ static int discover(struct sl_agent *agent, struct sl_error *err) {
         .cpu = cpu_use[options->cpu],
         .gpus = options->gpu,
         .split_cpu = (uint32_t)options->split_cpu,
+        .sysfs_root = options->sysfs_root,
     };
     return sl_discover(&config, &agent->discovery, err);
 }

@@ -27,6 +27,9 @@ static void take_message(struct sl_agent *agent, struct sl_mono received, const 
         return;
     }
     sl_agent_message(agent->core, sl_clock_now(), received, &msg);
+    if (msg.kind == SL_MSG_WELCOME) {
+        sl_agent_server_key_said(agent, msg.welcome.next_server_key);
+    }
     sl_agent_carry_out(agent);
 }
 

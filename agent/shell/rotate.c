@@ -26,6 +26,9 @@ void sl_agent_make_key(struct sl_agent *agent, uint64_t rotation) {
     struct sl_error err;
     next_path(agent, path, sizeof path);
     int rc = sl_link_keys_read(path, &keys, &err);
+    if (rc == -SL_INVALID && unlink(path) == 0) { /* a crash or the disk spoilt it: nobody's key */
+        rc = -SL_NOTFOUND;
+    }
     if (rc == -SL_NOTFOUND) {
         rc = sl_link_keys_generate(&keys, &err);
         rc = rc ? rc : sl_link_keys_write(path, &keys, &err);
@@ -65,7 +68,10 @@ void sl_agent_use_key(struct sl_agent *agent, const char *public_key) {
     }
     rc = rc ? rc : put_in_place(path, agent->options.key_file, &err);
     if (rc) {
-        sl_log(SL_LOG_ERROR, "key.rotate", "the new key cannot be used: %s", err.text);
+        sl_log(SL_LOG_ERROR, "key.rotate",
+               "the new key cannot be used, the old one stays: %s. If the new key is lost, an "
+               "operator orders another: `sluice agents rotate %s`",
+               err.text, agent->options.node);
         return;
     }
     agent->keys = keys;

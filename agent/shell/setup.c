@@ -151,6 +151,7 @@ int sl_agent_create_core(struct sl_agent *agent, const struct sl_agent_device_co
     };
     sl_text_copy(config.node, sizeof config.node, agent->options.node);
     sl_text_copy(config.note, sizeof config.note, agent->model_trouble);
+    sl_text_copy(config.next_server_key, sizeof config.next_server_key, agent->server_keys.next);
     if (getrandom(&config.boot_id, sizeof config.boot_id, 0) != sizeof config.boot_id ||
         getrandom(&config.seed, sizeof config.seed, 0) != sizeof config.seed) {
         free(pools);

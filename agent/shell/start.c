@@ -87,7 +87,8 @@ int sl_agent_open_journal(struct sl_agent *agent, struct sl_error *err) {
 int sl_agent_open_link(struct sl_agent *agent, struct sl_error *err) {
     struct sl_zmq_client_config config = {.endpoint = agent->options.broker_endpoint,
                                           .keys = agent->keys};
-    sl_text_copy(config.server_key, sizeof config.server_key, agent->options.broker_key);
+    sl_text_copy(config.server_key, sizeof config.server_key, agent->server_keys.now);
+    sl_text_copy(config.next_server_key, sizeof config.next_server_key, agent->server_keys.next);
     return sl_zmq_client_create(&config, &agent->link, err);
 }
 
@@ -129,6 +130,7 @@ int sl_agent_start_up(struct sl_agent *agent, struct sl_error *err) {
     size_resolver(agent);
     int rc = sl_link_keys_read(agent->options.key_file, &agent->keys, err);
     rc = rc ? rc : sl_agent_open_journal(agent, err);
+    sl_agent_server_keys_open(agent);
     rc = rc ? rc : sl_agent_load_models(agent, err);
     rc = rc ? rc : sl_agent_find_devices(agent, devices, err);
     rc = rc ? rc : sl_agent_create_core(agent, devices, err);

@@ -163,6 +163,24 @@ static bool is_whole_cpu(const struct sl_device_info *info) {
     return info->is_cpu && !info->place.part;
 }
 
+/* Since Linux 5.10 the counters are root's alone: one can listen to other programs by them. */
+static void tell_denied(struct sl_hub *hub) {
+    for (uint32_t i = 0; i < hub->count; i++) {
+        struct sl_sensor_slot *slot = &hub->slots[i];
+        if (is_whole_cpu(&slot->info)) {
+            pthread_mutex_lock(&hub->lock);
+            sl_text_copy(slot->newest.note, sizeof slot->newest.note,
+                         "the energy counter (RAPL) is for root alone");
+            pthread_mutex_unlock(&hub->lock);
+            sl_log(SL_LOG_WARN, "telemetry.denied",
+                   "device=%s its power is unknown: only root may read the energy counter below "
+                   "%s/class/powercap. Give this program's user the right to (docs/operating.md, "
+                   "Sensors), or set devices.rated_watts",
+                   slot->info.key, hub->root);
+        }
+    }
+}
+
 void *sl_kernel_main(void *arg) {
     struct sl_hub *hub = arg;
     struct sl_power power;
@@ -172,6 +190,9 @@ void *sl_kernel_main(void *arg) {
     for (uint32_t i = 0; i < hub->count; i++) {
         watch_gpu(hub, i);
         any = any || is_whole_cpu(&hub->slots[i].info);
+    }
+    if (any && !has_power && power.denied) {
+        tell_denied(hub);
     }
     while (any && has_power) {
         for (uint32_t i = 0; i < hub->count; i++) {

@@ -21,6 +21,33 @@ static void say_refused(const struct sl_cli *cli, const json_t *refused) {
     }
 }
 
+/* While the broker is to get another key: who would be lost if it had it now. */
+static void say_next_key(const struct sl_cli *cli, const json_t *agents) {
+    SL_AUTO_BUF struct sl_buf lost = {0};
+    unsigned kept = 0;
+    unsigned lack = 0;
+    for (size_t i = 0; i < json_array_size(agents); i++) {
+        const json_t *agent = json_array_get(agents, i);
+        const char *state = sl_cli_text(agent, "state");
+        const char *next = sl_cli_text(agent, "next_broker_key");
+        if (strcmp(state, "approved") != 0 && strcmp(state, "static") != 0) {
+            continue;
+        }
+        kept += strcmp(next, "kept") == 0;
+        if (strcmp(next, "not kept") == 0) {
+            lack++;
+            sl_buf_printf(&lost, "  ");
+            sl_cli_clean(&lost, sl_cli_text(agent, "name"));
+            sl_buf_printf(&lost, " (%s)\n", sl_cli_text(agent, "session"));
+        }
+    }
+    if (kept + lack > 0) {
+        sl_cli_heading(cli, "The broker's next key");
+        printf("kept by %u of %u agents%s\n%s", kept, kept + lack, lack ? ", not by" : "",
+               lost.data && !lost.failed ? lost.data : "");
+    }
+}
+
 static int list(struct sl_cli *cli, struct sl_error *err) {
     static const struct sl_cli_column agents[] = {
         {"agent", "name", SL_CLI_TEXT, false, false},
@@ -53,6 +80,7 @@ static int list(struct sl_cli *cli, struct sl_error *err) {
             sl_cli_heading(cli, "Open tokens");
             sl_cli_table(cli, sl_cli_find(answer.json, "tokens"), tokens, "none");
         }
+        say_next_key(cli, sl_cli_find(answer.json, "agents"));
         say_refused(cli, sl_cli_find(answer.json, "refused"));
     }
     return rc;

@@ -96,6 +96,32 @@ int sl_cli_decision_again(const struct sl_cli_decision *d, struct sl_error *err)
     return SL_OK;
 }
 
+/* Limits are laid over what the policy said, and another bid gives a directive without a new mode.
+ */
+static bool has_own_rule(const char *rule) {
+    static const char *const others[] = {"curtail", "cap", "better-bid", "reprice"};
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        if (strcmp(rule, others[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+int sl_cli_decision_shown(const json_t *object, const struct sl_cli_decision *d,
+                          struct sl_error *err) {
+    const char *mode = sl_cli_text(object, "mode");
+    const char *rule = sl_cli_text(object, "rule");
+    const char *recorded_mode = sl_mode_name((enum sl_mode)d->decision.plan.mode);
+    const char *recorded_rule = sl_rule_name((enum sl_rule)d->decision.plan.rule);
+    if (rule[0] == '\0' || has_own_rule(rule) ||
+        (strcmp(mode, recorded_mode) == 0 && strcmp(rule, recorded_rule) == 0)) {
+        return SL_OK;
+    }
+    return sl_fail(err, SL_CORRUPT, "it is shown as %.30s by %.30s, but was %s by %s", mode, rule,
+                   recorded_mode, recorded_rule);
+}
+
 static void set_usd(json_t *row, const char *key, int64_t nusd) {
     char text[64];
     json_object_set_new(row, key, json_string(sl_nusd_format(nusd, text)));

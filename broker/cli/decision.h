@@ -18,6 +18,10 @@ int sl_cli_decision_read(const json_t *object, struct sl_cli_decision *ret_decis
                          struct sl_error *err);
 /* SL_OK when it comes out as it is stored; else -SL_CORRUPT, and what differs. */
 int sl_cli_decision_again(const struct sl_cli_decision *decision, struct sl_error *err);
+/* SL_OK when the mode and the rule that stand beside the record, which people are shown, are those
+ * of it; else -SL_CORRUPT. A log of steps has neither. */
+int sl_cli_decision_shown(const json_t *object, const struct sl_cli_decision *decision,
+                          struct sl_error *err);
 /* What each mode would have earned, what a switch cost, what decided: for people, to stdout. */
 void sl_cli_decision_print(const struct sl_cli *cli, const struct sl_cli_decision *decision);
 /* What a rule means to the person who asks; "" for an unknown one. */

@@ -43,6 +43,7 @@ static int replay_one(struct sl_cli *cli, const char *id, struct sl_error *err) 
     rc = fetch(cli, key, mark + 1, NULL, &answer, err);
     rc = rc ? rc : sl_cli_decision_read(answer.json, &decision, err);
     rc = rc ? rc : sl_cli_decision_again(&decision, err);
+    rc = rc ? rc : sl_cli_decision_shown(answer.json, &decision, err);
     if (rc) {
         return sl_wrap(err, "decision %.100s", id);
     }
@@ -76,6 +77,7 @@ static int replay_line(const char *line, size_t size, struct count *count, struc
     } else if (rc == SL_OK) {
         count->decisions++;
         rc = sl_cli_decision_again(&decision, err);
+        rc = rc ? rc : sl_cli_decision_shown(object, &decision, err);
         count->same += rc == SL_OK;
     }
     json_decref(object);

@@ -115,6 +115,10 @@ static int refused(const struct call *call) {
     if (message.len > 0) {
         return sl_fail(call->err, kind, "%s", message.data);
     }
+    if (status == 414) { /* said before the broker has read what it is about */
+        return sl_fail(call->err, SL_LIMIT,
+                       "an argument is too long: no name or id has so many characters");
+    }
     return sl_fail(call->err, kind, "%s answered with HTTP status %ld: is that a broker's address?",
                    call->cli->url, status);
 }

@@ -187,6 +187,7 @@ static void note_order(struct sl_broker_core *core, const char *actor, const cha
         {"agents.reject", "is rejected"},
         {"agents.rotate", "is to make a new key: ordered"},
         {"agents.rotate.key", "has a new key: made"},
+        {"agents.rotate.used", "has used its new key: noted"},
         {"agents.rotate.over", "has its new key alone now: ended"},
     };
     for (size_t i = 0; i < sizeof orders / sizeof orders[0]; i++) {
@@ -544,6 +545,9 @@ static void view_row(const struct sl_broker_core *core, struct sl_now now,
     view->session = node == SL_CORE_NONE ? "none" : sl_session_state_name(core->nodes[node].state);
     view->rotating = row->state == SL_AGENT_APPROVED && /* who is revoked gets no new key */
                      (row->rotating || row->key_before[0] != '\0');
+    view->next_key = !core->config.next_server_key[0]                           ? "none"
+                     : node != SL_CORE_NONE && core->nodes[node].keeps_next_key ? "kept"
+                                                                                : "not kept";
     int64_t left_ms = row->before_until.ms - now.wall.ms;
     view->before_left_ms = row->key_before[0] && left_ms > 0 ? left_ms : 0;
     view->devices = node == SL_CORE_NONE ? 0 : core->nodes[node].device_count;

@@ -14,7 +14,6 @@ struct sl_core_event;
 struct sl_core_agent {
     struct sl_agent_row row;
     struct sl_mono before_end; /* of key_before, besides before_until: clocks are set */
-    bool key_heard;            /* the present key was used in a session */
 };
 
 struct sl_core_token {
@@ -120,6 +119,7 @@ struct sl_view_agent {
     bool rotating;
     char key_before[SL_NODE_KEY_MAX];
     int64_t before_left_ms; /* of key_before */
+    const char *next_key;   /* the broker's, to come: "kept", "not kept" or "none" is to come */
     char version[SL_MSG_NAME_MAX];
     char inventory[SL_WHY_MAX];
     uint32_t devices; /* that it owns */

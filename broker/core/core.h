@@ -45,6 +45,7 @@ struct sl_core_config {
         session_lost_ms; /* no report for so long: lost; its devices are free after ttl + margin */
     enum sl_mode safe_mode;
     int64_t safe_mode_max_ms;
+    char next_server_key[SL_NODE_KEY_MAX]; /* public key to come, told to agents; empty: none */
     int64_t threshold_ppm;     /* a move must earn so much more, ppm of the present value */
     int64_t dwell_min_ms;      /* after a move caused by price */
     int64_t switch_horizon_ms; /* a switch's cost is spread over so long, default 60 s */

@@ -59,6 +59,7 @@ struct sl_core_node {
     uint32_t boot_count, flip_count, share_window_count;
     struct sl_mono reported;
     bool has_reported, bundles;      /* in this session: nothing is granted before; takes bundles */
+    bool keeps_next_key;             /* core->config.next_server_key */
     struct sl_mono said_goodbye;     /* last answer to a message of no session */
     struct sl_mono spoke;            /* last message to it */
     struct sl_core_node_pool *pools; /* [pool_count] in its order */

@@ -276,7 +276,9 @@ void sl_core_tokens_start(struct sl_broker_core *core) {
     }
     for (uint32_t i = 0; i < core->agents->agent_count; i++) {
         struct sl_core_agent *a = &core->agents->agents[i];
-        a->before_end = sl_mono_after_ms(core->now.mono, a->row.overlap_ms);
+        int64_t left_ms = a->row.before_until.ms - core->now.wall.ms;
+        left_ms = left_ms < 0 ? 0 : left_ms > SL_OVERLAP_MAX_MS ? SL_OVERLAP_MAX_MS : left_ms;
+        a->before_end = sl_mono_after_ms(core->now.mono, left_ms);
     }
 }
 

@@ -5,7 +5,12 @@
  * new one is used and the overlap is over: the old one is refused for ever. Each step is durable
  * before the agent hears of it, and each is repeated at the next hello, so that a crash on either
  * side between any two is mended. The old key never ends before the new one was heard: an agent
- * that was away for long is not locked out. */
+ * that was away for long is not locked out.
+ *
+ * An agent that lost its new key before it was ever used still has the old one. It may be asked for
+ * another: the lost key is then retired as if it had been used. That the new key was used is
+ * durable (overlap_ms is 0 from then on), since after that nobody who holds the old key alone may
+ * put another in its place: the old one may be why there is a rotation at all. */
 #include <string.h>
 
 #include "broker/core/core_internal.h"
@@ -21,6 +26,10 @@ static void say(struct sl_broker_core *core, uint32_t node, const struct sl_agen
     out->rotation = row->rotation;
     out->overlap_ms = (uint64_t)row->overlap_ms;
     sl_text_copy(out->public_key, sizeof out->public_key, key ? key : "");
+}
+
+static bool new_key_used(const struct sl_agent_row *row) {
+    return row->overlap_ms == 0;
 }
 
 void sl_core_rotate(struct sl_broker_core *core, uint32_t agent,
@@ -40,7 +49,7 @@ void sl_core_rotate(struct sl_broker_core *core, uint32_t agent,
                       row->name, sl_agent_state_name(row->state));
         return;
     }
-    if (row->key_before[0]) {
+    if (row->key_before[0] && new_key_used(row)) {
         sl_core_reply(core, event->cookie, 0, -SL_BADSTATE,
                       "the last rotation of %s is not over: its old key is still good", row->name);
         return;
@@ -67,37 +76,62 @@ static bool is_known(const struct sl_broker_core *core, const char *key) {
            sl_core_node_find(core, key) != SL_CORE_NONE;
 }
 
+/* The admitted key is replaced by one that its agent can use; who only repeats it has it still. */
+static bool takes_key(const struct sl_broker_core *core, const struct sl_agent_row *row,
+                      const char *peer_key, const struct sl_msg_rotate_key *msg) {
+    bool repeats = row->key_before[0] && strcmp(row->key, msg->public_key) == 0;
+    const char *present = row->key_before[0] ? row->key_before : row->key;
+    return msg->rotation == row->rotation && row->rotating && strcmp(peer_key, present) == 0 &&
+           (repeats || !is_known(core, msg->public_key));
+}
+
+static void change_key(struct sl_broker_core *core, uint32_t agent, const char *key) {
+    struct sl_core_agent *a = &core->agents->agents[agent];
+    struct sl_agent_row *row = &a->row;
+    if (!row->key_before[0]) {
+        sl_text_copy(row->key_before, sizeof row->key_before, row->key);
+    } else if (strcmp(row->key, key) != 0) {
+        sl_text_copy(row->retired, sizeof row->retired, row->key); /* lost before it was used */
+    }
+    sl_text_copy(row->key, sizeof row->key, key);
+    row->before_until.ms = core->now.wall.ms + row->overlap_ms;
+    row->rotating = false;
+    a->before_end = sl_mono_after_ms(core->now.mono, row->overlap_ms);
+    sl_core_agent_store(core, agent, "agents.rotate.key", "agent", row->key);
+    sl_core_log(core, SL_LOG_INFO, "agents.rotate.key", "node=%s key=%s before=%s", row->name,
+                row->key, row->key_before);
+}
+
 void sl_core_rotate_key(struct sl_broker_core *core, uint32_t node, const char *peer_key,
                         const struct sl_msg_rotate_key *msg) {
     uint32_t agent = sl_core_agent_by_key(core, peer_key);
     if (agent == SL_CORE_NONE) {
         return; /* nobody asked */
     }
-    struct sl_core_agent *a = &core->agents->agents[agent];
-    struct sl_agent_row *row = &a->row;
+    const struct sl_agent_row *row = &core->agents->agents[agent].row;
     if (msg->rotation == row->rotation && !row->rotating &&
         strcmp(row->key, msg->public_key) == 0) {
         say(core, node, row, row->key, core->txn ? sl_core_ticket(core) : core->ticket);
         return;
     }
-    if (msg->rotation != row->rotation || !row->rotating || is_known(core, msg->public_key)) {
+    if (!takes_key(core, row, peer_key, msg)) {
         sl_core_log(core, SL_LOG_WARN, "agents.rotate.refused",
                     "node=%s rotation=%llu: nobody asked for it, or the key is known", row->name,
                     (unsigned long long)msg->rotation);
         return;
     }
-    sl_text_copy(row->key_before, sizeof row->key_before, row->key);
-    sl_text_copy(row->key, sizeof row->key, msg->public_key);
-    row->before_until.ms = core->now.wall.ms + row->overlap_ms;
-    row->rotating = false;
-    a->before_end = sl_mono_after_ms(core->now.mono, row->overlap_ms);
-    a->key_heard = false;
-    sl_core_agent_store(core, agent, "agents.rotate.key", "agent", row->key);
-    sl_core_log(core, SL_LOG_INFO, "agents.rotate.key", "node=%s key=%s before=%s", row->name,
-                row->key, row->key_before);
+    change_key(core, agent, msg->public_key);
     uint64_t ticket = sl_core_ticket(core);
     sl_core_admit(core, ticket);
     say(core, node, row, row->key, ticket);
+}
+
+/* From here on the old key can only end. */
+static void note_used(struct sl_broker_core *core, uint32_t agent) {
+    struct sl_agent_row *row = &core->agents->agents[agent].row;
+    row->overlap_ms = 0;
+    row->rotating = false; /* another was asked for, but this one is there after all */
+    sl_core_agent_store(core, agent, "agents.rotate.used", "agent", row->key);
 }
 
 void sl_core_rotate_hello(struct sl_broker_core *core, uint32_t node, const char *peer_key) {
@@ -105,16 +139,18 @@ void sl_core_rotate_hello(struct sl_broker_core *core, uint32_t node, const char
     if (agent == SL_CORE_NONE) {
         return;
     }
-    struct sl_core_agent *a = &core->agents->agents[agent];
-    bool new_key = strcmp(a->row.key, peer_key) == 0;
-    a->key_heard = a->key_heard || new_key;
+    const struct sl_agent_row *row = &core->agents->agents[agent].row;
+    bool new_key = strcmp(row->key, peer_key) == 0;
+    if (new_key && row->key_before[0] && !new_key_used(row)) {
+        note_used(core, agent);
+    }
     if (core->nodes[node].wire < WIRE_ROTATE) {
         return;
     }
-    if (a->row.rotating) {
-        say(core, node, &a->row, NULL, core->ticket);
+    if (row->rotating) {
+        say(core, node, row, NULL, core->ticket);
     } else if (!new_key) {
-        say(core, node, &a->row, a->row.key, core->ticket);
+        say(core, node, row, row->key, core->ticket);
     }
 }
 
@@ -123,7 +159,7 @@ void sl_core_rotate_sweep(struct sl_broker_core *core) {
         struct sl_core_agent *a = &core->agents->agents[i];
         bool over = core->now.wall.ms >= a->row.before_until.ms ||
                     (a->before_end.ns != 0 && core->now.mono.ns >= a->before_end.ns);
-        if (a->row.key_before[0] == '\0' || !over || !a->key_heard) {
+        if (a->row.key_before[0] == '\0' || !over || !new_key_used(&a->row)) {
             continue;
         }
         sl_text_copy(a->row.retired, sizeof a->row.retired, a->row.key_before);

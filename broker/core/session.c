@@ -119,6 +119,8 @@ static void welcome(struct sl_broker_core *core, uint32_t at, const struct sl_co
         .safe_mode_max_ms = (uint64_t)core->config.safe_mode_max_ms,
         .parts = true,
     };
+    sl_text_copy(item->command.msg->welcome.next_server_key,
+                 sizeof item->command.msg->welcome.next_server_key, core->config.next_server_key);
     sl_core_session_step(core, at, SL_SEV_WELCOMED);
 }
 
@@ -153,6 +155,8 @@ static void hello(struct sl_broker_core *core, const struct sl_core_event *event
     node->boot_id = msg->boot_id;
     node->wire = event->msg->version;
     node->bundles = msg->bundles;
+    node->keeps_next_key = core->config.next_server_key[0] &&
+                           strcmp(core->config.next_server_key, msg->next_server_key) == 0;
     sl_text_copy(node->name, sizeof node->name, msg->node);
     sl_text_copy(node->version, sizeof node->version, msg->version);
     welcome(core, at, event);

@@ -19,6 +19,7 @@ static void write_agent(struct sl_json *json, const struct sl_view_agent *agent)
     } else {
         sl_json_null(json, "key_before_left_ms");
     }
+    sl_json_text(json, "next_broker_key", agent->next_key);
     sl_json_uint(json, "devices", agent->devices);
     sl_json_name(json, "inventory", agent->inventory);
     sl_json_name(json, "version", agent->version);

@@ -62,6 +62,7 @@ struct sl_broker {
     uv_timer_t timer;
     uv_prepare_t prepare;
     uv_poll_t link_poll;
+    uv_poll_t crowd_poll;
     uv_poll_t join_poll;
     uv_poll_t durable_poll;
     uv_poll_t feed_poll;

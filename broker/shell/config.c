@@ -162,6 +162,9 @@ const struct sl_conf_option sl_broker_schema[] = {
      .fallback = "tcp://127.0.0.1:7600", .help = "Where agents connect (ZeroMQ with CURVE)."},
     {"agents.key_file", SL_CONF_TEXT, BROKER(key_file), .min = 1, .max = 255,
      .help = "The broker's CURVE keys, made by `sluice-broker keygen`."},
+    {"agents.next_key", SL_CONF_TEXT, BROKER(next_key), .min = 0, .max = 40, .fallback = "",
+     .help = "The public key that key_file will hold later: agents learn it before (`sluice agents "
+             "ls`), and take no other any more once they have met it; empty: none."},
     {"agents.allowed_file", SL_CONF_TEXT, BROKER(allowed_file), .min = 0, .max = 255,
      .fallback = "",
      .help = "Public keys of agents that are let in besides those that joined, one a line; empty: "
@@ -302,6 +305,9 @@ static int check(const struct sl_broker_config *c, struct sl_error *err) {
     if (rc) {
         return rc;
     }
+    if (c->next_key[0] && sl_link_key_check(c->next_key, err) != SL_OK) {
+        return sl_wrap(err, "agents.next_key");
+    }
     if (c->lost_ms < c->report_ms * 2) {
         return sl_fail(err, SL_INVALID,
                        "agents.lost_after must be at least twice agents.report_every");
@@ -365,6 +371,7 @@ void sl_broker_config_core(const struct sl_broker_config *c, struct sl_core_conf
         .tenant_count = c->tenant_count,
         .model_count = c->model_count,
     };
+    sl_text_copy(ret_core->next_server_key, sizeof ret_core->next_server_key, c->next_key);
     sl_broker_tariff_fill(c, &ret_core->tariff, NULL); /* checked when it was read */
     for (uint32_t i = 0; i < c->feed_count; i++) {
         struct sl_core_feed *feed = &ret_core->feeds[i];

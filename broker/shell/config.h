@@ -35,6 +35,7 @@ struct sl_broker_config {
     int64_t log_level; /* enum sl_log_level - 1 */
     char agents_listen[128];
     char key_file[256];
+    char next_key[48];      /* public key to come; empty: none */
     char allowed_file[256]; /* empty: none */
     char join_listen[128];  /* empty: nobody can join with a token */
     char advertise[128];    /* host that tokens name; empty: the one of listen */

@@ -85,6 +85,7 @@ static void count_dropped(struct sl_broker *broker) {
 static void on_timer(uv_timer_t *timer) {
     struct sl_broker *broker = timer->data;
     give_back_memory(broker);
+    sl_zmq_server_mind(broker->link);
     count_dropped(broker);
     read_messages(broker); /* before it is asked who was silent */
     sl_broker_count_refusals(broker);
@@ -112,6 +113,13 @@ static void on_link(uv_poll_t *poll, int status, int events) {
     (void)status;
     (void)events;
     read_messages(poll->data);
+}
+
+static void on_crowd(uv_poll_t *poll, int status, int events) {
+    const struct sl_broker *broker = poll->data;
+    (void)status;
+    (void)events;
+    sl_zmq_server_mind(broker->link);
 }
 
 static void on_join(uv_poll_t *poll, int status, int events) {
@@ -241,6 +249,7 @@ int sl_broker_loop_init(struct sl_broker *broker, struct sl_error *err) {
         uv_poll_cb cb;
     } watched[] = {
         {&broker->link_poll, sl_link_fd(broker->link), on_link},
+        {&broker->crowd_poll, sl_zmq_server_crowd_fd(broker->link), on_crowd},
         {&broker->durable_poll, sl_mailbox_fd(broker->durable), on_durable_fd},
         {&broker->feed_poll, sl_mailbox_fd(broker->feed_events), on_feed_fd},
         {&broker->fatal_poll, sl_mailbox_fd(broker->fatal), on_fatal_fd},

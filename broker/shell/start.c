@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -15,6 +16,8 @@
 #include "proto/base/folder.h"
 #include "proto/base/lock.h"
 #include "proto/base/log.h"
+
+#define RESERVE_MAX 8192 /* descriptors, a quarter at most, that agents do not get */
 
 /* data_dir itself may belong to somebody else while the store in it is ours. */
 static int make_dir(const char *path, bool written, struct sl_error *err) {
@@ -68,6 +71,20 @@ static int open_store(struct sl_broker *broker, struct sl_error *err) {
     return rc ? rc : sl_broker_restore(broker->core, broker->reader, second, err);
 }
 
+/* The rest is for people: 256 places of HTTP, the store, feeds, files, the joining socket; and for
+ * those who were let in by the kernel before it was told that there are enough. */
+static void limit_connections(struct sl_zmq_server_config *config) {
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur <= INT32_MAX) {
+        uint32_t limit = (uint32_t)files.rlim_cur;
+        uint32_t kept = limit / 4 < RESERVE_MAX ? limit / 4 : RESERVE_MAX;
+        config->connections_max = limit - kept > 0 ? limit - kept : 1;
+        config->backlog = (int)(kept / 2 > 0 ? kept / 2 : 1);
+    } else {
+        config->connections_max = INT32_MAX;
+    }
+}
+
 static int open_link(struct sl_broker *broker, struct sl_error *err) {
     struct sl_zmq_server_config config = {
         .endpoint = broker->config.agents_listen,
@@ -76,6 +93,7 @@ static int open_link(struct sl_broker *broker, struct sl_error *err) {
         .newest_only = sl_msg_bytes_report,
     };
     config.keys = broker->keys;
+    limit_connections(&config);
     struct sl_link_admission admission; /* before anybody can connect: a revoked key stays out */
     sl_broker_core_admission(broker->core, &admission);
     config.admission = &admission;
@@ -144,6 +162,9 @@ int sl_broker_start(struct sl_broker *broker, struct sl_error *err) {
         return sl_fail(err, SL_IO, "the event loop cannot be started");
     }
     int rc = sl_link_keys_read(broker->config.key_file, &broker->keys, err);
+    if (rc == SL_OK && strcmp(broker->config.next_key, broker->keys.public_key) == 0) {
+        broker->config.next_key[0] = '\0'; /* it has come */
+    }
     rc = rc ? rc : make_dirs(broker, err);
     rc = rc ? rc : open_store(broker, err);
     rc = rc ? rc : open_link(broker, err);

@@ -87,7 +87,9 @@ struct sl_zmq_server_config {
                                  NULL or empty: no file */
     const struct sl_link_admission *admission; /* from the start on; NULL: none */
     int hwm;                                   /* messages that wait for one agent; <= 0: 1000 */
-    int unread_max; /* of one agent's, while the owner is behind; <= 0: 8192 */
+    int unread_max;           /* of one agent's, while the owner is behind; <= 0: 8192 */
+    uint32_t connections_max; /* that the socket holds (crowd.h); 0: no limit */
+    int backlog;              /* that wait to be accepted, beyond that; <= 0: 4096 */
     /* Of messages that this says true of, only the first and the newest of a connection wait while
      * the owner is behind; NULL: of none. */
     bool (*newest_only)(const uint8_t *data, size_t size);
@@ -104,6 +106,10 @@ int sl_zmq_server_admit(struct sl_link *link, const struct sl_link_admission *ad
                         struct sl_error *err);
 /* The endpoint really bound. */
 const char *sl_zmq_server_endpoint(struct sl_link *link);
+/* Readable, by edge, when connections came or went: sl_zmq_server_mind then, which may also be
+ * called at any time. -1 where there is no limit. */
+int sl_zmq_server_crowd_fd(struct sl_link *link);
+void sl_zmq_server_mind(struct sl_link *link);
 /* For the test that nobody is let in without the handler. */
 void sl_zmq_server_stop_zap(struct sl_link *link);
 /* Has the handler's socket renewed now, as it is by itself after many handshakes (zap.h); returns
@@ -121,12 +127,20 @@ struct sl_zmq_client_config {
     const char *endpoint;
     struct sl_link_keys keys;
     char server_key[SL_LINK_KEY_MAX];
+    /* Another that the server may have by now, tried in turn with the first; empty: none. */
+    char next_server_key[SL_LINK_KEY_MAX];
     void *context; /* a ZeroMQ context of the caller, which outlives the link; NULL: its own */
 };
 /* Connects in the background and reconnects by itself with jittered back-off, as long as the owner
  * goes on trying to send (it notices by that when libzmq gave up). */
 int sl_zmq_client_create(const struct sl_zmq_client_config *config, struct sl_link **ret_link,
                          struct sl_error *err);
+
+/* As the members of the configuration; the connection that there is stays. */
+void sl_zmq_client_expect(struct sl_link *link, const char *server_key,
+                          const char *next_server_key);
+/* The key to which the present or last connection was made. */
+const char *sl_zmq_client_server_key(struct sl_link *link);
 
 /* What keeps a server from this address, without listening there: a port in use (-SL_EXISTS), an
  * address of another machine. names: host names will do, as for the joining socket. */

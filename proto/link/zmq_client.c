@@ -10,6 +10,7 @@
 #include <zmq.h>
 
 #include "proto/base/clock.h"
+#include "proto/base/text.h"
 #include "proto/link/zmq_options.h"
 
 /* libzmq gives an address up for ever when something there does not speak its protocol, for
@@ -25,8 +26,9 @@ struct zmq_client {
     struct sl_mono stuck_since; /* 0: the last send went out */
     bool stuck_long;
     char public_key[SL_LINK_KEY_MAX];
-    zmq_msg_t message; /* what recv returned last */
-    struct sl_link_peer server;
+    zmq_msg_t message;                    /* what recv returned last */
+    struct sl_link_peer server;           /* its key: of the present or last connection */
+    char server_keys[2][SL_LINK_KEY_MAX]; /* either may be the server's; the second may be empty */
 };
 
 static struct zmq_client *client_of(struct sl_link *link) {
@@ -65,6 +67,18 @@ static int client_recv(struct sl_link *link, struct sl_link_peer *ret_peer,
     }
 }
 
+/* With the other key, where there are two: nothing tells a server that is away from one that has
+ * changed its key. */
+static void connect_anew(struct zmq_client *c) {
+    bool first = strcmp(c->server.key, c->server_keys[0]) == 0;
+    const char *key = first && c->server_keys[1][0] ? c->server_keys[1] : c->server_keys[0];
+    (void)zmq_disconnect(c->dealer, c->endpoint); /* fails when libzmq forgot it itself */
+    if (zmq_setsockopt(c->dealer, ZMQ_CURVE_SERVERKEY, key, strlen(key)) == 0) {
+        memcpy(c->server.key, key, sizeof c->server.key);
+    }
+    (void)zmq_connect(c->dealer, c->endpoint); /* the address was good before */
+}
+
 static void renew_when_stuck(struct zmq_client *c) {
     struct sl_mono now = sl_clock_mono();
     if (c->stuck_since.ns == 0) {
@@ -73,8 +87,7 @@ static void renew_when_stuck(struct zmq_client *c) {
     if (sl_mono_since_ns(now, c->stuck_since) > RENEW_NS) {
         c->stuck_since = now;
         c->stuck_long = true;
-        (void)zmq_disconnect(c->dealer, c->endpoint); /* fails when libzmq forgot it itself */
-        (void)zmq_connect(c->dealer, c->endpoint);    /* the address was good before */
+        connect_anew(c);
     }
 }
 
@@ -167,6 +180,11 @@ static int check_keys(const struct sl_zmq_client_config *config, struct sl_error
         sl_wrap(err, "the broker's public key");
         return rc;
     }
+    rc = config->next_server_key[0] ? sl_link_key_check(config->next_server_key, err) : SL_OK;
+    if (rc) {
+        sl_wrap(err, "the broker's next public key");
+        return rc;
+    }
     rc = sl_link_key_check(config->keys.public_key, err);
     rc = rc ? rc : sl_link_key_check(config->keys.secret_key, err);
     if (rc) {
@@ -213,6 +231,8 @@ int sl_zmq_client_create(const struct sl_zmq_client_config *config, struct sl_li
     c->link.ops = &client_ops;
     zmq_msg_init(&c->message);
     memcpy(c->server.key, config->server_key, sizeof c->server.key);
+    memcpy(c->server_keys[0], config->server_key, sizeof c->server_keys[0]);
+    memcpy(c->server_keys[1], config->next_server_key, sizeof c->server_keys[1]);
     c->server.conn = 1;
     memcpy(c->public_key, config->keys.public_key, sizeof c->public_key);
     int rc = open_client(c, config, err);
@@ -222,4 +242,15 @@ int sl_zmq_client_create(const struct sl_zmq_client_config *config, struct sl_li
     }
     *ret_link = &c->link;
     return SL_OK;
+}
+
+void sl_zmq_client_expect(struct sl_link *link, const char *server_key,
+                          const char *next_server_key) {
+    struct zmq_client *c = client_of(link);
+    sl_text_copy(c->server_keys[0], sizeof c->server_keys[0], server_key);
+    sl_text_copy(c->server_keys[1], sizeof c->server_keys[1], next_server_key);
+}
+
+const char *sl_zmq_client_server_key(struct sl_link *link) {
+    return client_of(link)->server.key;
 }

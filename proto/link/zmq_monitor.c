@@ -14,6 +14,8 @@ int sl_zmq_monitor_open(void *context, void *socket, int events, void **ret_moni
     int none = 0;
     if (!monitor || zmq_socket_monitor(socket, ADDRESS, events) != 0 ||
         zmq_setsockopt(monitor, ZMQ_LINGER, &none, sizeof none) != 0 ||
+        /* A full queue would stop libzmq's thread, and all connections with it. */
+        zmq_setsockopt(monitor, ZMQ_RCVHWM, &none, sizeof none) != 0 ||
         zmq_connect(monitor, ADDRESS) != 0) {
         int rc = sl_fail(err, SL_IO, "cannot watch a ZeroMQ socket: %s", zmq_strerror(errno));
         sl_zmq_monitor_close(socket, monitor);

@@ -10,6 +10,7 @@
 
 #include "proto/link/allow.h"
 #include "proto/link/conns.h"
+#include "proto/link/crowd.h"
 #include "proto/link/unread.h"
 #include "proto/link/zap.h"
 #include "proto/link/zmq_options.h"
@@ -25,6 +26,7 @@
 #define UNREAD_TOTAL_MAX ((size_t)256 << 20)
 #define ZAP_DOMAIN "sluice.agents"
 #define CONNS_MAX 8192
+#define BACKLOG 4096
 /* What ZeroMQ gives a peer that did not choose an id: a zero byte and 32 bits. */
 #define ROUTING_ID_BYTES 5
 
@@ -35,6 +37,7 @@ struct zmq_server {
     struct sl_zap *zap;
     struct sl_allow *allow;
     struct sl_conns *conns;
+    struct sl_crowd *crowd; /* NULL: no limit */
     struct sl_unread *unread;
     bool (*newest_only)(const uint8_t *data, size_t size);
     uint32_t read;     /* since the socket was found empty, or was emptied */
@@ -201,6 +204,7 @@ static void server_destroy(struct sl_link *link) {
     struct zmq_server *s = server_of(link);
     zmq_msg_close(&s->message);
     sl_unread_destroy(s->unread);
+    sl_crowd_destroy(s->crowd);
     if (s->router) {
         zmq_close(s->router); /* what was sent goes out meanwhile, within ZMQ_LINGER */
     }
@@ -225,7 +229,7 @@ static int set_options(struct zmq_server *s, const struct sl_zmq_server_config *
         {ZMQ_ROUTER_HANDOVER, 0, "ZMQ_ROUTER_HANDOVER"},
         {ZMQ_CURVE_SERVER, 1, "ZMQ_CURVE_SERVER"},
         /* A whole site may come back at once; the kernel cuts it to net.core.somaxconn. */
-        {ZMQ_BACKLOG, 4096, "ZMQ_BACKLOG"},
+        {ZMQ_BACKLOG, config->backlog > 0 ? config->backlog : BACKLOG, "ZMQ_BACKLOG"},
     };
     int rc = sl_zmq_set_common(s->router, config->hwm, err);
     rc = rc ? rc : sl_zmq_set(s->router, options, sizeof options / sizeof options[0], err);
@@ -286,7 +290,14 @@ static int open_server(struct zmq_server *s, const struct sl_zmq_server_config *
         return sl_fail(err, SL_IO, "cannot make a ZeroMQ socket: %s", zmq_strerror(errno));
     }
     rc = set_options(s, config, err);
-    return rc ? rc : bind_router(s, config->endpoint, err);
+    rc = rc || config->connections_max == 0
+             ? rc
+             : sl_crowd_create(s->context, s->router, config->connections_max, &s->crowd, err);
+    rc = rc ? rc : bind_router(s, config->endpoint, err);
+    if (rc == SL_OK && s->crowd) {
+        sl_crowd_bound(s->crowd, s->endpoint);
+    }
+    return rc;
 }
 
 int sl_zmq_server_create(const struct sl_zmq_server_config *config, struct sl_link **ret_link,
@@ -314,6 +325,18 @@ int sl_zmq_server_admit(struct sl_link *link, const struct sl_link_admission *ad
 
 const char *sl_zmq_server_endpoint(struct sl_link *link) {
     return server_of(link)->endpoint;
+}
+
+int sl_zmq_server_crowd_fd(struct sl_link *link) {
+    const struct sl_crowd *crowd = server_of(link)->crowd;
+    return crowd ? sl_crowd_fd(crowd) : -1;
+}
+
+void sl_zmq_server_mind(struct sl_link *link) {
+    struct sl_crowd *crowd = server_of(link)->crowd;
+    if (crowd) {
+        sl_crowd_mind(crowd);
+    }
 }
 
 void sl_zmq_server_stop_zap(struct sl_link *link) {

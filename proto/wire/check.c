@@ -210,10 +210,21 @@ static int check_devices(const struct check *c, const struct sl_msg_device *devi
     return rc;
 }
 
+/* Its characters are the link's business: they are looked at when the key is used. */
+static int check_curve_key(const struct check *c, const char *key, bool wanted) {
+    int rc = check_name(c, key, SL_MSG_CURVE_KEY_MAX, "public key", wanted);
+    if (rc == SL_OK && key[0] && strlen(key) != SL_MSG_CURVE_KEY_MAX - 1) {
+        rc =
+            sl_fail(c->err, SL_INVALID, "a public key has %d characters", SL_MSG_CURVE_KEY_MAX - 1);
+    }
+    return rc;
+}
+
 static int check_hello(const struct check *c, const struct sl_msg_hello *m) {
     int rc = check_name(c, TEXT(m->node), "node", true);
     rc = rc ? rc : check_name(c, TEXT(m->version), "version", false);
     rc = rc ? rc : check_devices(c, m->devices, m->device_count);
+    rc = rc ? rc : check_curve_key(c, m->next_server_key, false);
     return rc ? rc : check_ids(c, "unit id", m->units, m->unit_count);
 }
 
@@ -403,7 +414,8 @@ static int check_welcome(const struct check *c, const struct sl_msg_welcome *m) 
     /* Safe is what needs nobody: there is no lease to infer for when the broker is away. */
     int rc = check_enum(c, "safe mode", m->safe_mode, SL_MODE_HASH);
     rc = rc ? rc : check_span(c, "report interval", m->report_ms, 1);
-    return rc ? rc : check_span(c, "time in safe mode", m->safe_mode_max_ms, 0);
+    rc = rc ? rc : check_span(c, "time in safe mode", m->safe_mode_max_ms, 0);
+    return rc ? rc : check_curve_key(c, m->next_server_key, false);
 }
 
 static int check_directive(const struct check *c, const struct sl_msg_directive *m) {
@@ -497,16 +509,6 @@ static int check_result_ack(const struct check *c, const struct sl_msg_result_ac
 static int check_drain(const struct check *c, const struct sl_msg_drain *m) {
     int rc = check_name(c, TEXT(m->device), "device", true);
     return rc ? rc : check_ids(c, "unit id", m->units, m->unit_count);
-}
-
-/* Its characters are the link's business: they are looked at when the key is used. */
-static int check_curve_key(const struct check *c, const char *key, bool wanted) {
-    int rc = check_name(c, key, SL_MSG_CURVE_KEY_MAX, "public key", wanted);
-    if (rc == SL_OK && key[0] && strlen(key) != SL_MSG_CURVE_KEY_MAX - 1) {
-        rc =
-            sl_fail(c->err, SL_INVALID, "a public key has %d characters", SL_MSG_CURVE_KEY_MAX - 1);
-    }
-    return rc;
 }
 
 static int check_rotate(const struct check *c, const struct sl_msg_rotate *m) {

@@ -218,6 +218,7 @@ static int get_hello(const struct reader *r, const Sluice__V1__Hello *in, struct
     m->bundles = in->bundles;
     int rc = get_text(r, in->node, TEXT(m->node), "node");
     rc = rc ? rc : get_text(r, in->version, TEXT(m->version), "version");
+    rc = rc ? rc : get_text(r, in->next_server_key, TEXT(m->next_server_key), "next key");
     rc = rc ? rc : get_ids(r, in->n_units, in->units, "unit ids", &m->units, &m->unit_count);
     return rc ? rc : get_devices(r, in->n_devices, in->devices, &m->devices, &m->device_count);
 }
@@ -349,13 +350,12 @@ static int get_shares(const struct reader *r, const Sluice__V1__Shares *in,
 
 static int get_welcome(const struct reader *r, const Sluice__V1__Welcome *in,
                        struct sl_msg_welcome *m) {
-    (void)r;
     m->session = in->session;
     m->report_ms = in->report_ms;
     m->safe_mode = (uint32_t)in->safe_mode;
     m->safe_mode_max_ms = in->safe_mode_max_ms;
     m->parts = in->parts;
-    return SL_OK;
+    return get_text(r, in->next_server_key, TEXT(m->next_server_key), "next key");
 }
 
 static int get_directive(const struct reader *r, const Sluice__V1__Directive *in,

@@ -250,6 +250,7 @@ static void put_hello(struct scratch *s, const struct sl_msg_hello *m, Sluice__V
     out->units = (uint64_t *)m->units;
     out->n_units = m->unit_count;
     out->bundles = m->bundles;
+    out->next_server_key = text_of(m->next_server_key);
 }
 
 static void put_pool(struct scratch *s, const struct sl_msg_pool *p, Sluice__V1__Pool *out) {
@@ -392,6 +393,7 @@ static void put_welcome(struct scratch *s, const struct sl_msg_welcome *m,
     out->safe_mode = (Sluice__V1__Mode)m->safe_mode;
     out->safe_mode_max_ms = m->safe_mode_max_ms;
     out->parts = m->parts;
+    out->next_server_key = text_of(m->next_server_key);
 }
 
 static void put_directive(struct scratch *s, const struct sl_msg_directive *m,

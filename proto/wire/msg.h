@@ -48,6 +48,7 @@ struct sl_msg_hello {
     uint32_t unit_count;
     const uint64_t *units; /* [unit_count] ids held from before: the rest must be issued anew */
     bool bundles;          /* it takes several messages in one (codec.h) */
+    char next_server_key[SL_MSG_CURVE_KEY_MAX]; /* of a welcome, kept durably; empty: none */
 };
 
 /* Of a message that was read: where something of it stood. */
@@ -111,6 +112,8 @@ struct sl_msg_welcome {
     uint32_t safe_mode;        /* enum sl_mode after all directives ran out */
     uint64_t safe_mode_max_ms; /* then idle */
     bool parts;                /* it takes lines in parts (msg_work.h) */
+    /* The broker's public key to come, for the agent to keep; empty: none is to come. */
+    char next_server_key[SL_MSG_CURVE_KEY_MAX];
 };
 
 /* Terms are what the agent needs to work and to show, not to decide. */

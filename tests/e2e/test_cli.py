@@ -382,6 +382,17 @@ class Usage(CliCase):
         self.assertEqual(self.run_sluice().returncode, 2)
         self.assertEqual(self.run_sluice("status", "--url").returncode, 2)
 
+    def test_what_is_too_long_is_said(self):
+        long = "x" * 100_000
+        for args in (["explain", long], ["batch", "show", long], ["keys", "revoke", long], ["drain", long],
+                     ["agents", "revoke", long], ["agents", "enroll", long], ["keys", "new", "demo", long]):
+            with self.subTest(args=args[:2]):
+                said = self.bad(1, *args)
+                self.assertNotIn("is that a broker's address", said)
+                self.assertLess(len(said), 2000)
+        self.assertIn("an argument is too long", self.bad(1, "batch", "show", long))
+        self.assertIn("SLUICE_KEY is too long", self.bad(1, "status", key="sk-sluice-" + "0" * 40_000))
+
     def test_help(self):
         shown = self.good("--help")
         for verb in ("status", "nodes", "devices", "market", "explain", "submit", "batch", "drain", "resume", "pin",

@@ -81,6 +81,12 @@ class Policy(SiteCase):
         with open(log, "w") as f:
             f.write("\n".join([lines[0], self.changed(lines[1]), *lines[2:]]) + "\n")
         self.assertIn("decisions.jsonl:2: it comes out as", self.sluice("replay", "--file", log, code=1))
+        row = json.loads(lines[1])
+        for key in ("mode", "rule"):
+            shown = json.dumps({**row, key: "hash" if row["mode"] == "infer" else "infer" if key == "mode" else "dwell"})
+            with open(log, "w") as f:
+                f.write("\n".join([lines[0], shown, *lines[2:]]) + "\n")
+            self.assertIn("decisions.jsonl:2: it is shown as", self.sluice("replay", "--file", log, code=1))
 
     def against(self):
         rows = self.site.wait_for(lambda: (lambda r: r if len(r) >= 4 else None)(

@@ -74,10 +74,38 @@ static void a_stranger_cannot_ask(void **state) {
     rig_stop(&rig);
 }
 
+/* What the shell keeps of the broker's key to come is said in a hello of its own. */
+static void a_kept_key_of_the_broker_is_said(void **state) {
+    (void)state;
+    static struct rig rig;
+    rig_start(&rig, &(struct rig_options){0});
+    rig_up(&rig);
+    rig_forget(&rig);
+    sl_agent_server_key_kept(rig.core, rig.now, "");
+    rig_pump(&rig);
+    assert_int_equal(rig_count(&rig, SL_MSG_HELLO), 0);
+    sl_agent_server_key_kept(rig.core, rig.now, KEY);
+    rig_pump(&rig);
+    assert_int_equal(rig_count(&rig, SL_MSG_HELLO), 1);
+    struct sl_msg hello;
+    assert_true(rig_message(&rig, SL_MSG_HELLO, -1, &hello));
+    assert_string_equal(hello.hello.next_server_key, KEY);
+    rig_welcome(&rig);
+    rig_forget(&rig);
+    sl_agent_server_key_kept(rig.core, rig.now, KEY); /* the same again */
+    rig_pump(&rig);
+    assert_int_equal(rig_count(&rig, SL_MSG_HELLO), 0);
+    struct sl_agent_view view;
+    sl_agent_get(rig.core, &view);
+    assert_true(view.live);
+    rig_stop(&rig);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_key_is_made_and_used_when_it_is_admitted),
         cmocka_unit_test(a_stranger_cannot_ask),
+        cmocka_unit_test(a_kept_key_of_the_broker_is_said),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

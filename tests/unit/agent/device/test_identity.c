@@ -9,7 +9,7 @@
 
 #include "agent/device/discover_internal.h"
 
-static const uint8_t uuid[16] = {0x47, 0x50, 0x55, 0x2d, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 255};
+static const char uuid[] = "4750552d0102030405060708090a0bff";
 
 static void keys_name_a_device_for_good(void **state) {
     static const struct {
@@ -55,8 +55,8 @@ static void keys_name_a_device_for_good(void **state) {
         struct sl_discovered d = {.sub_index = rows[i].sub, .info.place.pci = rows[i].pci};
         char key[SL_DEVICE_TEXT_MAX];
         d.info.is_cpu = rows[i].is_cpu;
-        sl_identity_key(&d, "n1", rows[i].platform, rows[i].has_uuid ? uuid : NULL, rows[i].ordinal,
-                        key);
+        strcpy(d.info.place.uuid, rows[i].has_uuid ? uuid : "");
+        sl_identity_key(&d, "n1", rows[i].platform, rows[i].ordinal, key);
         assert_string_equal(key, rows[i].key);
     }
 }
@@ -69,8 +69,13 @@ static void a_long_node_id_leaves_room_for_the_rest(void **state) {
     memset(node, 'x', sizeof node - 1);
     node[sizeof node - 1] = '\0';
     d.info.is_cpu = true;
-    sl_identity_key(&d, node, "Portable Computing Language", NULL, 0, key);
+    sl_identity_key(&d, node, "Portable Computing Language", 0, key);
     assert_string_equal(key + strlen(key) - 8, "/pocl/31");
+    d.info.is_cpu = false;
+    d.info.place.pci = (struct sl_pci_place){true, UINT32_MAX, 255, 31, 7};
+    strcpy(d.info.place.model, "1002.73bf.148c.2408");
+    sl_identity_key(&d, node, "AMD", 0, key);
+    assert_string_equal(key + strlen(key) - 37, "/pci:ffffffff:ff:1f.7/1002.73bf.148c.2408" + 4);
 }
 
 int main(void) {

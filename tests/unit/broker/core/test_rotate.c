@@ -182,12 +182,126 @@ static void test_revoked_while_it_rotates(void **state) {
     }
 }
 
+static void say_hello(struct world *w, const char *key) {
+    joining_hello(w, key, "n1", KEY_A, 7, 1);
+}
+
+/* The agent was told to use B and has lost it: the operator asks anew, C takes B's place, and B is
+ * refused for ever although nobody used it. */
+static void test_a_key_that_was_lost_is_replaced(void **state) {
+    (void)state;
+    struct world w;
+    world_init(&w, NULL);
+    joining_member(&w, KEY_A, "n1", 1, 1);
+    assert_int_equal(joining_order(&w, SL_AGENT_ROTATE, "n1", 60 * MINUTE, 0), SL_OK);
+    send_key(&w, KEY_A, KEY_B, 1);
+    send_key(&w, KEY_A, KEY_C, 1); /* not by the agent alone */
+    assert_string_equal(w.store->agents[0].key, KEY_B);
+    world_restart(&w);
+    say_hello(&w, KEY_A);
+    assert_int_equal(joining_order(&w, SL_AGENT_ROTATE, "n1", 60 * MINUTE, 0), SL_OK);
+    assert_string_equal(world_last_msg(&w, KEY_A, SL_MSG_ROTATE)->rotate.public_key, "");
+    send_key(&w, KEY_A, KEY_C, 1); /* of the rotation before */
+    assert_string_equal(w.store->agents[0].key, KEY_B);
+    send_key(&w, KEY_A, KEY_C, 2);
+    assert_string_equal(w.store->agents[0].key, KEY_C);
+    assert_string_equal(w.store->agents[0].key_before, KEY_A);
+    assert_string_equal(w.store->retired[0].key, KEY_B);
+    assert_string_equal(world_last_msg(&w, KEY_A, SL_MSG_ROTATE)->rotate.public_key, KEY_C);
+    assert_false(sl_core_agent_heard(w.core, KEY_B));
+    world_restart(&w);
+    assert_false(sl_core_agent_heard(w.core, KEY_B));
+    say_hello(&w, KEY_C);
+    world_wait(&w, 60 * MINUTE + 1000);
+    assert_false(sl_core_agent_heard(w.core, KEY_A));
+    assert_true(sl_core_agent_heard(w.core, KEY_C));
+    world_fini(&w);
+}
+
+/* Asked anew, and the agent has the admitted key after all. */
+static void test_a_key_that_was_not_lost_is_kept(void **state) {
+    (void)state;
+    for (int used = 0; used < 2; used++) {
+        struct world w;
+        world_init(&w, NULL);
+        joining_member(&w, KEY_A, "n1", 1, 1);
+        joining_order(&w, SL_AGENT_ROTATE, "n1", 60 * MINUTE, 0);
+        send_key(&w, KEY_A, KEY_B, 1);
+        assert_int_equal(joining_order(&w, SL_AGENT_ROTATE, "n1", MINUTE, 0), SL_OK);
+        if (used) {
+            say_hello(&w, KEY_B);
+            say_hello(&w, KEY_A);
+            send_key(&w, KEY_A, KEY_C, 2); /* too late: B was used */
+        } else {
+            send_key(&w, KEY_A, KEY_B, 2);
+            assert_string_equal(world_last_msg(&w, KEY_A, SL_MSG_ROTATE)->rotate.public_key, KEY_B);
+            say_hello(&w, KEY_B);
+        }
+        assert_string_equal(w.store->agents[0].key, KEY_B);
+        assert_int_equal(w.store->retired_count, 0);
+        world_wait(&w, 60 * MINUTE + 1000);
+        assert_false(sl_core_agent_heard(w.core, KEY_A));
+        assert_true(sl_core_agent_heard(w.core, KEY_B));
+        world_fini(&w);
+    }
+}
+
+/* Whoever stole the old key cannot undo a rotation, also after the broker's restart. */
+static void test_a_used_key_is_not_replaced(void **state) {
+    (void)state;
+    struct world w;
+    world_init(&w, NULL);
+    joining_member(&w, KEY_A, "n1", 1, 1);
+    joining_order(&w, SL_AGENT_ROTATE, "n1", 60 * MINUTE, 0);
+    send_key(&w, KEY_A, KEY_B, 1);
+    say_hello(&w, KEY_B);
+    world_restart(&w);
+    say_hello(&w, KEY_A);
+    assert_int_equal(joining_order(&w, SL_AGENT_ROTATE, "n1", 60 * MINUTE, 0), -SL_BADSTATE);
+    send_key(&w, KEY_A, KEY_C, 1);
+    assert_string_equal(w.store->agents[0].key, KEY_B);
+    world_wait(&w, 60 * MINUTE + 1000); /* it ends though the new one has not come back yet */
+    assert_false(sl_core_agent_heard(w.core, KEY_A));
+    world_fini(&w);
+}
+
+/* The broker's own key: told in the welcome, kept when the hello says the same. */
+static void test_the_brokers_next_key(void **state) {
+    (void)state;
+    struct world w;
+    struct sl_view_agent view;
+    uint32_t cursor = 0;
+    world_init(&w, NULL);
+    joining_member(&w, KEY_A, "n1", 1, 1);
+    assert_string_equal(world_last_msg(&w, KEY_A, SL_MSG_WELCOME)->welcome.next_server_key, "");
+    assert_true(sl_view_agent_next(w.core, w.now, &cursor, &view));
+    assert_string_equal(view.next_key, "none");
+    strcpy(w.core->config.next_server_key, KEY_C); /* as a start with agents.next_key */
+    struct sl_msg hello = {.kind = SL_MSG_HELLO};
+    strcpy(hello.hello.node, "n1");
+    hello.hello.boot_id = 7;
+    for (int kept = 0; kept < 2; kept++) {
+        strcpy(hello.hello.next_server_key, kept ? KEY_C : KEY_B);
+        world_msg(&w, KEY_A, 1, 0, &hello);
+        assert_string_equal(world_last_msg(&w, KEY_A, SL_MSG_WELCOME)->welcome.next_server_key,
+                            KEY_C);
+        cursor = 0;
+        assert_true(sl_view_agent_next(w.core, w.now, &cursor, &view));
+        assert_string_equal(view.next_key, kept ? "kept" : "not kept");
+    }
+    world_fini(&w);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_work_goes_on_under_the_new_key),
         cmocka_unit_test(test_crashes_and_absence),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_revoked_while_it_rotates),
+        cmocka_unit_test(test_a_key_that_was_lost_is_replaced),
+        cmocka_unit_test(test_a_key_that_was_not_lost_is_kept),
+        cmocka_unit_test(test_a_used_key_is_not_replaced),
+        cmocka_unit_test(test_the_brokers_next_key),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

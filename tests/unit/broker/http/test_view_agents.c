@@ -17,8 +17,12 @@ bool sl_view_agent_next(const struct sl_broker_core *core, struct sl_now now, ui
     (void)core;
     (void)now;
     uint32_t index = (*cursor)++;
-    *ret_view = (struct sl_view_agent){
-        .name = "n1", .key = "K2", .id = "K1", .state = "approved", .session = "live"};
+    *ret_view = (struct sl_view_agent){.name = "n1",
+                                       .key = "K2",
+                                       .id = "K1",
+                                       .state = "approved",
+                                       .session = "live",
+                                       .next_key = "kept"};
     if (index == 1) {
         strcpy(ret_view->key_before, "K0");
         ret_view->before_left_ms = 1500;
@@ -53,6 +57,7 @@ static void agents_and_tokens(void **state) {
     const json_t *second = json_array_get(json_object_get(root, "agents"), 1);
     assert_string_equal(json_string_value(json_object_get(first, "public_key")), "K2");
     assert_string_equal(json_string_value(json_object_get(first, "identity")), "K1");
+    assert_string_equal(json_string_value(json_object_get(first, "next_broker_key")), "kept");
     assert_true(json_is_null(json_object_get(first, "key_before")));
     assert_true(json_is_null(json_object_get(first, "key_before_left_ms")));
     assert_int_equal(json_integer_value(json_object_get(second, "key_before_left_ms")), 1500);

@@ -149,6 +149,27 @@ static void another_program_on_the_port_is_survived(void **state) {
     fixture_destroy(f);
 }
 
+/* The server has the key by now that was to come. */
+static void the_next_key_of_the_server_is_tried_too(void **state) {
+    (void)state;
+    struct fixture *f = fixture_create(1);
+    fixture_serve(f, NULL, 0);
+    struct sl_zmq_client_config c = {.endpoint = sl_zmq_server_endpoint(f->server),
+                                     .keys = f->keys[0]};
+    memcpy(c.server_key, f->keys[1].public_key, sizeof c.server_key); /* the one it had */
+    struct sl_link *client = NULL;
+    assert_int_equal(sl_zmq_client_create(&c, &client, NULL), 0);
+    assert_string_equal(sl_zmq_client_server_key(client), f->keys[1].public_key);
+    sl_zmq_client_expect(client, f->keys[1].public_key, f->server_keys.public_key);
+    struct sl_link_peer peer;
+    expect_talk(f, client, "hello", &peer);
+    assert_string_equal(sl_zmq_client_server_key(client), f->server_keys.public_key);
+    sl_link_destroy(client);
+    memset(c.next_server_key, 'x', 3);
+    assert_int_equal(sl_zmq_client_create(&c, &client, NULL), -SL_INVALID);
+    fixture_destroy(f);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bad_configurations_are_refused),
@@ -156,6 +177,7 @@ int main(void) {
         cmocka_unit_test(the_server_is_known_by_its_key),
         cmocka_unit_test(another_program_on_the_port_is_survived),
         cmocka_unit_test(the_last_message_leaves_before_the_end),
+        cmocka_unit_test(the_next_key_of_the_server_is_tried_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -214,6 +214,12 @@ static struct sl_msg_device *devices(struct random_msg *r, uint32_t *ret_n) {
     return list;
 }
 
+static void public_key(struct random_msg *r, char out[SL_MSG_CURVE_KEY_MAX]) {
+    for (int i = 0; i < SL_MSG_CURVE_KEY_MAX - 1; i++) {
+        out[i] = (char)('!' + random_msg_below(r, 90));
+    }
+}
+
 static void hello(struct random_msg *r, struct sl_msg_hello *m) {
     TEXT(r, m->node, 1);
     TEXT(r, m->version, 0);
@@ -221,6 +227,9 @@ static void hello(struct random_msg *r, struct sl_msg_hello *m) {
     m->devices = devices(r, &m->device_count);
     m->units = ids(r, &m->unit_count);
     m->bundles = random_msg_below(r, 2);
+    if (coin(r)) {
+        public_key(r, m->next_server_key);
+    }
 }
 
 static void pool(struct random_msg *r, struct sl_msg_pool *p) {
@@ -344,6 +353,9 @@ static void welcome(struct random_msg *r, struct sl_msg_welcome *m) {
     m->safe_mode = 1 + random_msg_below(r, 2);
     m->safe_mode_max_ms = span(r) - 1;
     m->parts = coin(r);
+    if (coin(r)) {
+        public_key(r, m->next_server_key);
+    }
 }
 
 static void directive(struct random_msg *r, struct sl_msg_directive *m) {
@@ -399,12 +411,6 @@ static void unit(struct random_msg *r, struct sl_msg_unit *m) {
         unit_line(r, &lines[i], i);
     }
     m->lines = lines;
-}
-
-static void public_key(struct random_msg *r, char out[SL_MSG_CURVE_KEY_MAX]) {
-    for (int i = 0; i < SL_MSG_CURVE_KEY_MAX - 1; i++) {
-        out[i] = (char)('!' + random_msg_below(r, 90));
-    }
 }
 
 const struct sl_msg *random_msg_next(struct random_msg *r, enum sl_msg_kind kind, bool big) {

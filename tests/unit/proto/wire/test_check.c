@@ -63,9 +63,9 @@ static void sample_make(struct sample *s, enum sl_msg_kind kind) {
     s->msg.kind = kind;
     struct sl_msg *m = &s->msg;
     if (kind == SL_MSG_HELLO) {
-        m->hello = (struct sl_msg_hello){"node", "0.1", 1, 2, s->devices, 2, s->ids, true};
+        m->hello = (struct sl_msg_hello){"node", "0.1", 1, 2, s->devices, 2, s->ids, true, ""};
     } else if (kind == SL_MSG_WELCOME) {
-        m->welcome = (struct sl_msg_welcome){1, 1000, SL_MODE_HASH, 1000, true};
+        m->welcome = (struct sl_msg_welcome){1, 1000, SL_MODE_HASH, 1000, true, ""};
     } else if (kind == SL_MSG_REPORT) {
         m->report.device_count = 2;
         m->report.devices = s->devices;
