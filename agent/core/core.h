@@ -90,8 +90,7 @@ enum sl_agent_cmd_kind {
     SL_AGENT_TOKENIZE, /* `tokens` to the tokenizer thread, back by sl_agent_tokenized */
     SL_AGENT_MAKE_KEY, /* for rotation `number`: then sl_agent_key_made */
     SL_AGENT_USE_KEY,  /* the one made whose public half is text; then sl_agent_link_renewed */
-    SL_AGENT_POOL_CONNECT, /* link: open text:port (tls), then sl_agent_pool_connected or
-                              _disconnected */
+    SL_AGENT_POOL_CONNECT, /* link: open text:port (tls), then _pool_connected or _disconnected */
     SL_AGENT_POOL_SEND,    /* link, data[size] */
     SL_AGENT_POOL_CLOSE,   /* link; no _disconnected is expected for it */
     SL_AGENT_LOG,          /* event, text */

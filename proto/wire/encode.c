@@ -590,10 +590,8 @@ int sl_msg_device_pack(const struct sl_msg_device *device, struct sl_buf *out,
     scratch.failed = false;
     Sluice__V1__Device packed;
     put_device(&scratch, device, &packed);
-    char *at = NULL;
-    if (!scratch.failed) {
-        at = sl_buf_extend(out, sluice__v1__device__get_packed_size(&packed));
-    }
+    char *at =
+        scratch.failed ? NULL : sl_buf_extend(out, sluice__v1__device__get_packed_size(&packed));
     if (at) {
         sluice__v1__device__pack(&packed, (uint8_t *)at);
     }
