@@ -241,8 +241,8 @@ static int open_input(struct checker *check, const char *data_dir, const char *f
     } else if (st.st_size > SL_BATCH_FILE_BYTES_MAX) {
         rc = add_error(check, "file_too_large", "input_file_id", 0,
                        "The input file is larger than 200 MB: split it.", err);
-    } else {
-        *ret_fd = fd;
+    } else if ((rc = sl_batch_room(SL_ROOM_RESULTS, data_dir, st.st_size, err)) == SL_OK) {
+        *ret_fd = fd; /* its texts are written again */
         return SL_OK;
     }
     if (fd >= 0) {

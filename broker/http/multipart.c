@@ -121,7 +121,7 @@ static void begin_part(void *arg, const char *name, const char *filename) {
 static void take_file(struct sl_upload *upload, const char *data, size_t n) {
     bool look = upload->bytes / ROOM_BYTES != (upload->bytes + (int64_t)n) / ROOM_BYTES;
     upload->bytes += (int64_t)n;
-    if (look && sl_batch_room(upload->path, 0, &upload->trouble) != SL_OK) {
+    if (look && sl_batch_room(SL_ROOM_TENANTS, upload->path, 0, &upload->trouble) != SL_OK) {
         return;
     }
     if (upload->bytes > SL_BATCH_FILE_BYTES_MAX) {
@@ -160,7 +160,7 @@ int sl_upload_create(const char *content_type, const char *data_dir, struct sl_u
                      struct sl_error *err) {
     struct sl_parts parts = {0};
     int rc = sl_parts_init(&parts, content_type, (struct sl_parts_sink){0}, err);
-    rc = rc ? rc : sl_batch_room(data_dir, 0, err);
+    rc = rc ? rc : sl_batch_room(SL_ROOM_TENANTS, data_dir, 0, err);
     if (rc) {
         return rc;
     }
