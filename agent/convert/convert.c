@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The conversion: keys, vocabulary, then every tensor of the safetensors file by a table of names.
+ * The conversion: keys, vocabulary, then every tensor of the weights by a table of names.
  */
 #include "agent/convert/convert.h"
 
@@ -9,9 +9,9 @@
 #include <string.h>
 
 #include "agent/convert/hf_folder.h"
+#include "agent/convert/hf_weights.h"
 #include "agent/models/ggml_row.h"
 #include "agent/models/gguf_writer.h"
-#include "agent/models/safetensors.h"
 #include "agent/models/wordpiece.h"
 
 struct rename_row {
@@ -113,13 +113,13 @@ static int check_values(const struct sl_safetensors_tensor *t, enum sl_ggml_type
 }
 
 /* type: what matrices become; vectors stay F32. */
-static int add_tensor(const struct sl_safetensors *weights, const char *hf, const char *gguf,
+static int add_tensor(const struct sl_hf_weights *weights, const char *hf, const char *gguf,
                       enum sl_ggml_type type, struct sl_gguf_writer *writer,
                       uint64_t *weights_count, struct sl_error *err) {
     uint64_t dims[2];
-    const struct sl_safetensors_tensor *t = sl_safetensors_find(weights, hf);
+    const struct sl_safetensors_tensor *t = sl_hf_weights_find(weights, hf);
     if (!t) {
-        return sl_fail(err, SL_NOTFOUND, "model.safetensors has no tensor %s", hf);
+        return sl_fail(err, SL_NOTFOUND, "%s has no tensor %s", sl_hf_weights_name(weights), hf);
     }
     if (t->type == SL_SAFETENSORS_OTHER) {
         return sl_fail(err, SL_UNSUPPORTED, "tensor %s is not F32, F16 or BF16", hf);
@@ -152,12 +152,12 @@ static bool skipped(const char *name) {
 }
 
 /* Names that no row expects mean a variant that would be converted wrongly. */
-static int refuse_others(const struct sl_safetensors *weights, const char *prefix, uint32_t n_layer,
+static int refuse_others(const struct sl_hf_weights *weights, const char *prefix, uint32_t n_layer,
                          struct sl_error *err) {
     size_t used = 0;
     size_t prefix_len = strlen(prefix);
-    for (size_t i = 0; i < sl_safetensors_count(weights); i++) {
-        const char *full = sl_safetensors_at(weights, i)->name;
+    for (size_t i = 0; i < sl_hf_weights_count(weights); i++) {
+        const char *full = sl_hf_weights_at(weights, i)->name;
         const char *name = strncmp(full, prefix, prefix_len) == 0 ? full + prefix_len : full;
         unsigned layer;
         int tail = 0;
@@ -177,22 +177,21 @@ static int refuse_others(const struct sl_safetensors *weights, const char *prefi
         used += known;
         if (!known) {
             return sl_fail(err, SL_UNSUPPORTED,
-                           "model.safetensors: tensor %s is not part of a bert encoder with "
-                           "%" PRIu32 " layers",
-                           full, n_layer);
+                           "%s: tensor %s is not part of a bert encoder with %" PRIu32 " layers",
+                           sl_hf_weights_name(weights), full, n_layer);
         }
     }
     return used == N_MODEL_ROWS + n_layer * N_LAYER_ROWS
                ? SL_OK
-               : sl_fail(err, SL_CORRUPT, "model.safetensors names tensors twice");
+               : sl_fail(err, SL_CORRUPT, "%s names tensors twice", sl_hf_weights_name(weights));
 }
 
-static int add_tensors(const struct sl_safetensors *weights, uint32_t n_layer,
+static int add_tensors(const struct sl_hf_weights *weights, uint32_t n_layer,
                        enum sl_ggml_type type, struct sl_gguf_writer *writer,
                        uint64_t *weights_count, struct sl_error *err) {
     /* Models saved with a head have all encoder names below "bert.". */
     const char *prefix =
-        sl_safetensors_find(weights, "bert.embeddings.word_embeddings.weight") ? "bert." : "";
+        sl_hf_weights_find(weights, "bert.embeddings.word_embeddings.weight") ? "bert." : "";
     char hf[SL_SAFETENSORS_MAX_NAME_BYTES + 1];
     char gguf[SL_GGUF_MAX_NAME_BYTES + 1];
     int rc = SL_OK;
@@ -314,32 +313,15 @@ static char *name_of(const struct sl_convert_request *request) {
     return strndup(base, n);
 }
 
-static int open_weights(const char *folder, struct sl_safetensors **ret_weights,
-                        struct sl_error *err) {
-    SL_AUTO_FREE char *path = NULL;
-    if (asprintf(&path, "%s/model.safetensors", folder) < 0) {
-        path = NULL;
-        return sl_fail(err, SL_NOMEM, "a path");
-    }
-    int rc = sl_safetensors_open(path, ret_weights, err);
-    if (rc == -SL_NOTFOUND) {
-        return sl_fail(err, SL_NOTFOUND,
-                       "%s has no model.safetensors (weights in several parts or in pickle files "
-                       "are not converted: save the model again as one safetensors file)",
-                       folder);
-    }
-    return rc;
-}
-
 static int build(const struct sl_convert_request *request, const struct sl_hf_vocab *vocab,
                  struct sl_convert_report *report, struct sl_error *err) {
-    SL_AUTO(sl_safetensors) weights = NULL;
+    SL_AUTO(sl_hf_weights) weights = NULL;
     SL_AUTO(sl_gguf_writer) writer = NULL;
     SL_AUTO_FREE char *name = name_of(request);
     if (!name) {
         return sl_fail(err, SL_NOMEM, "a name");
     }
-    int rc = open_weights(request->folder, &weights, err);
+    int rc = sl_hf_weights_open(request->folder, &weights, err);
     if (rc == SL_OK) {
         rc = sl_gguf_writer_create(&writer, err);
     }

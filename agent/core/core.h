@@ -77,6 +77,7 @@ struct sl_agent_config {
     uint32_t pool_count;                      /* 0: no pool, so hashing is refused */
     const struct sl_agent_pool_config *pools; /* [pool_count] */
     char note[SL_MSG_TEXT_MAX];               /* what its devices are offered without; or empty */
+    uint32_t message_bytes; /* a line with more of vectors goes in parts; 0: what a message takes */
 };
 
 enum sl_agent_cmd_kind {

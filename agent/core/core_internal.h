@@ -42,6 +42,7 @@ struct agent_session {
     uint64_t sequence;
     uint32_t attempts; /* hellos since the last welcome */
     uint32_t wire;     /* version spoken: the broker's, where it is the older one */
+    bool parts;        /* the broker takes lines in parts */
     int64_t hello_due_ns;
     int64_t heard_ns; /* last valid message */
     int64_t report_due_ns;
@@ -112,7 +113,7 @@ bool agent_live(const struct sl_agent_core *core);
 /* Stamps and sends; kind and body are the caller's. False: not encoded (logged). */
 bool agent_send(struct sl_agent_core *core, struct sl_msg *msg);
 /* Sends the report if something asked for one and the last is not too fresh. */
-/* Inputs of a line whose vectors one result can carry (unit_flush.c). */
+/* Inputs of a line whose vectors the broker takes (unit_flush.c). */
 uint32_t agent_line_inputs_max(const struct sl_agent_core *core, const char *model);
 void agent_report_flush(struct sl_agent_core *core, struct sl_now now);
 /* rotate.c */

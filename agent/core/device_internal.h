@@ -135,6 +135,10 @@ void agent_health_fill(const struct agent_device *device, struct sl_msg_telemetr
 void agent_devices_durable(struct sl_agent_core *core, struct sl_now now, struct sl_mono at);
 void agent_devices_timer(struct sl_agent_core *core, struct sl_now now);
 int64_t agent_devices_deadline(const struct sl_agent_core *core);
+/* Until when a report would be in the way: a device is on its way to another mode, and on a CPU
+ * device the report's encryption, and the broker that reads it, take the time of its first launch.
+ * 0: no device is. */
+int64_t agent_devices_moving_until(const struct sl_agent_core *core);
 void agent_devices_safe_changed(struct sl_agent_core *core, struct sl_now now);
 void agent_devices_stop(struct sl_agent_core *core, struct sl_now now);
 /* By key; NULL: none. */

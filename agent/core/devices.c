@@ -5,6 +5,8 @@
 
 #include "agent/core/core_internal.h"
 
+#define MOVE_MS 10 /* more than a halt, a sync and a first launch take */
+
 struct agent_device *agent_device_find(struct sl_agent_core *core, const char *key) {
     for (uint32_t i = 0; i < core->config.device_count; i++) {
         if (strcmp(core->devices[i].info.key, key) == 0) {
@@ -66,6 +68,18 @@ int64_t agent_devices_deadline(const struct sl_agent_core *core) {
         when = at < when ? at : when;
     }
     return when;
+}
+
+int64_t agent_devices_moving_until(const struct sl_agent_core *core) {
+    int64_t until = 0;
+    for (uint32_t i = 0; i < core->config.device_count; i++) {
+        const struct agent_device *device = &core->devices[i];
+        if (device->state == DEV_STORING || device->state == DEV_STARTING) {
+            int64_t end = device->lease.received_ns + MOVE_MS * SL_NS_PER_MS;
+            until = end > until ? end : until;
+        }
+    }
+    return until;
 }
 
 static void step_all(struct sl_agent_core *core, struct sl_now now, enum agent_device_cause kind) {

@@ -65,7 +65,7 @@ int agent_pool_submit(struct agent_pool *pool, const struct sl_work *work, uint3
                       struct sl_error *err) {
     struct sl_share share;
     sl_share_from_work(work, nonce, share_id, &share);
-    share.job_serial &= (UINT64_C(1) << AGENT_POOL_SERIAL_SHIFT) - 1; /* the client's own number */
+    share.job_serial &= (UINT64_C(1) << SL_JOB_SOURCE_SHIFT) - 1; /* the client's own number */
     share.worker = worker;
     return sl_failover_submit(pool->client, &share, now, err);
 }

@@ -20,12 +20,11 @@ struct agent_pool;
 
 /* A serial of a job names its pool in the top bits, so that a share finds back to its connection
  * and a device never takes the jobs of two pools for one. */
-#define AGENT_POOL_SERIAL_SHIFT 60
 static inline uint64_t agent_pool_serial(uint32_t pool, uint64_t serial) {
-    return (uint64_t)pool << AGENT_POOL_SERIAL_SHIFT | serial;
+    return (uint64_t)pool << SL_JOB_SOURCE_SHIFT | serial;
 }
 static inline uint32_t agent_pool_of_serial(uint64_t serial) {
-    return (uint32_t)(serial >> AGENT_POOL_SERIAL_SHIFT);
+    return (uint32_t)(serial >> SL_JOB_SOURCE_SHIFT);
 }
 
 enum agent_pool_action_kind {

@@ -10,7 +10,7 @@
 #include "agent/core/records.h"
 #include "proto/base/mutant.h"
 
-#define RESEND_MS 5000
+#define RESEND_MS 5000 /* for each 4 MiB, which a slow link may need for them */
 #define LOOK_MS 1000
 #define WINDOW_BYTES (8u << 20)
 
@@ -39,37 +39,67 @@ static struct agent_result *entry_create(uint64_t id, int64_t finished_ms, const
     return entry;
 }
 
-static void send_bytes(struct sl_agent_core *core, struct sl_now now, struct agent_result *entry,
-                       const void *bytes, size_t size) {
+static void send_bytes(struct sl_agent_core *core, const void *bytes, size_t size) {
     struct sl_agent_cmd *cmd = agent_queue(core, SL_AGENT_SEND);
     cmd->data = agent_alloc(size);
     memcpy(cmd->data, bytes, size);
     cmd->size = size;
+}
+
+static void note_sent(struct sl_agent_core *core, struct sl_now now, struct agent_result *entry) {
     entry->sent_ns = now.mono.ns;
     core->results.in_flight_bytes += entry->size;
 }
 
+static bool next_part(const struct agent_result *entry, size_t *at, const uint8_t **ret_bytes,
+                      size_t *ret_size) {
+    return sl_msg_bundle_next(entry->bytes, entry->size, at, ret_bytes, ret_size);
+}
+
 /* The stored bytes with the stamp of this session and the present age. */
-static bool send_again(struct sl_agent_core *core, struct sl_now now, struct agent_result *entry) {
+static int part_again(struct sl_agent_core *core, struct sl_now now, struct agent_result *entry,
+                      const uint8_t *bytes, size_t size, struct sl_error *err) {
     struct sl_msg msg;
-    struct sl_error err;
     struct sl_buf *buf = &core->encoded;
     buf->len = 0;
-    if (sl_msg_decode(entry->bytes, entry->size, core->arena, &msg, &err) != SL_OK) {
-        agent_log(core, SL_LOG_ERROR, "result.unreadable", "result=%llu %s",
-                  (unsigned long long)entry->id, err.text);
-        return false;
+    int rc = sl_msg_decode(bytes, size, core->arena, &msg, err);
+    if (rc) {
+        return rc;
     }
     msg.version = core->session.wire; /* not the one in which it was journalled */
     msg.session = core->session.id;
-    msg.sequence = ++core->session.sequence;
+    msg.sequence = core->session.sequence + 1;
     msg.result.age_ms = age_ms(now, entry->finished_ms);
-    if (sl_msg_encode(&msg, buf, &err) != SL_OK) {
+    rc = sl_msg_encode(&msg, buf, err);
+    if (rc) {
+        return rc;
+    }
+    core->session.sequence++;
+    send_bytes(core, buf->data, buf->len);
+    return SL_OK;
+}
+
+/* False: it can never be sent. */
+static bool send_again(struct sl_agent_core *core, struct sl_now now, struct agent_result *entry) {
+    struct sl_error err = {0};
+    const uint8_t *part = NULL;
+    size_t size = 0;
+    size_t at = 0;
+    int rc = SL_OK;
+    if (sl_msg_bundle_is(entry->bytes, entry->size) && !core->session.parts) {
+        rc = sl_fail(&err, SL_UNSUPPORTED,
+                     "this broker is an older one, which takes no line in parts: it issues the "
+                     "line again");
+    }
+    while (rc == SL_OK && next_part(entry, &at, &part, &size)) {
+        rc = part_again(core, now, entry, part, size, &err);
+    }
+    if (rc) {
         agent_log(core, SL_LOG_ERROR, "result.unsent", "result=%llu %s",
                   (unsigned long long)entry->id, err.text);
         return false;
     }
-    send_bytes(core, now, entry, buf->data, buf->len);
+    note_sent(core, now, entry);
     return true;
 }
 
@@ -86,6 +116,7 @@ static void journal_result(struct sl_agent_core *core, struct agent_result *entr
 int agent_result_add(struct sl_agent_core *core, struct sl_now now, struct sl_msg_result *result,
                      struct sl_error *err) {
     bool send = agent_live(core) && core->results.in_flight_bytes < WINDOW_BYTES;
+    uint32_t parts = 0;
     struct sl_msg msg = {.version = send ? core->session.wire : SL_WIRE_VERSION,
                          .kind = SL_MSG_RESULT,
                          .session = core->session.id,
@@ -94,16 +125,26 @@ int agent_result_add(struct sl_agent_core *core, struct sl_now now, struct sl_ms
     msg.result = *result;
     struct sl_buf *buf = &core->encoded;
     buf->len = 0;
-    int rc = sl_msg_encode(&msg, buf, err);
+    int rc = agent_result_encode(core, &msg, buf, &parts, err);
+    if (rc == SL_OK && parts > 1 && agent_live(core) && !core->session.parts) {
+        rc = sl_fail(err, SL_LIMIT,
+                     "its vectors do not fit one message, and this broker is an "
+                     "older one, which takes no line in parts");
+    }
     if (rc) {
         return rc;
     }
     core->results.next_id++;
     struct agent_result *entry = entry_create(result->result_id, now.wall.ms, buf->data, buf->len);
     append(&core->results, entry);
-    if (send) {
+    const uint8_t *part = NULL;
+    size_t size = 0;
+    for (size_t at = 0; send && next_part(entry, &at, &part, &size);) {
         core->session.sequence++;
-        send_bytes(core, now, entry, entry->bytes, entry->size);
+        send_bytes(core, part, size);
+    }
+    if (send) {
+        note_sent(core, now, entry);
     }
     /* The mere end of a unit needs no disk: after a crash the next hello tells what is held. */
     if (result->line_count > 0) {
@@ -118,10 +159,16 @@ int agent_result_add(struct sl_agent_core *core, struct sl_now now, struct sl_ms
 int agent_result_replay(struct sl_agent_core *core, uint64_t id, const uint8_t *value, size_t size,
                         struct sl_error *err) {
     struct sl_msg msg;
-    if (size < AGENT_RESULT_HEAD ||
-        sl_msg_decode(value + AGENT_RESULT_HEAD, size - AGENT_RESULT_HEAD, core->arena, &msg,
-                      err) != SL_OK ||
-        msg.kind != SL_MSG_RESULT || msg.result.result_id != id) {
+    const uint8_t *part = NULL;
+    size_t bytes = 0;
+    size_t at = 0;
+    bool good = size >= AGENT_RESULT_HEAD;
+    while (good && sl_msg_bundle_next(value + AGENT_RESULT_HEAD, size - AGENT_RESULT_HEAD, &at,
+                                      &part, &bytes)) {
+        good = sl_msg_decode(part, bytes, core->arena, &msg, err) == SL_OK &&
+               msg.kind == SL_MSG_RESULT && msg.result.result_id == id;
+    }
+    if (!good) {
         return sl_fail(err, SL_CORRUPT, "the journal's result %llu is none",
                        (unsigned long long)id);
     }
@@ -163,6 +210,11 @@ void agent_results_acked(struct sl_agent_core *core, struct sl_now now, const ui
     agent_results_pump(core, now);
 }
 
+static bool is_late(const struct agent_result *entry, struct sl_now now) {
+    int64_t patience_ms = RESEND_MS * (1 + (int64_t)(entry->size / SL_MSG_BYTES_MAX));
+    return entry->sent_ns && now.mono.ns - entry->sent_ns >= patience_ms * SL_NS_PER_MS;
+}
+
 void agent_results_pump(struct sl_agent_core *core, struct sl_now now) {
     struct agent_results *results = &core->results;
     results->resend_ns = results->count ? sl_mono_after_ms(now.mono, LOOK_MS).ns : 0;
@@ -172,8 +224,7 @@ void agent_results_pump(struct sl_agent_core *core, struct sl_now now) {
     struct agent_result **link = &results->first;
     while (*link) {
         struct agent_result *entry = *link;
-        bool late = entry->sent_ns && now.mono.ns - entry->sent_ns >= RESEND_MS * SL_NS_PER_MS;
-        if (late) {
+        if (is_late(entry, now)) {
             results->in_flight_bytes -= entry->size;
             entry->sent_ns = 0;
         }

@@ -124,6 +124,7 @@ void agent_on_welcome(struct sl_agent_core *core, struct sl_now now, const struc
         session->sequence = 0;
     }
     session->id = welcome->session;
+    session->parts = welcome->parts;
     session->state = SESSION_LIVE;
     session->attempts = 0;
     session->heard_ns = now.mono.ns;
@@ -207,6 +208,10 @@ void agent_report_flush(struct sl_agent_core *core, struct sl_now now) {
         return;
     }
     int64_t gap_ns = session->report_sent_ns + REPORT_GAP_MS * SL_NS_PER_MS;
+    int64_t latest_ns = session->report_sent_ns + session->report_ms * SL_NS_PER_MS;
+    int64_t moved_ns = agent_devices_moving_until(core);
+    moved_ns = moved_ns < latest_ns ? moved_ns : latest_ns;
+    gap_ns = gap_ns > moved_ns ? gap_ns : moved_ns;
     if (session->report_sent_ns && now.mono.ns < gap_ns) {
         session->report_due_ns = gap_ns;
         return;

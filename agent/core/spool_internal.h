@@ -5,6 +5,8 @@
 
 #include "agent/core/device_internal.h"
 
+struct sl_buf;
+
 /* ---- results (results.c) ---- */
 
 struct agent_result {
@@ -14,7 +16,7 @@ struct agent_result {
     int64_t sent_ns;     /* 0: not in this session */
     bool journalled;
     size_t size;
-    uint8_t bytes[]; /* an encoded RESULT of some session */
+    uint8_t bytes[]; /* an encoded RESULT of some session, or a bundle of its parts (parts.c) */
 };
 
 struct agent_results {
@@ -26,8 +28,14 @@ struct agent_results {
     int64_t resend_ns; /* next look at what was not acknowledged */
 };
 
+/* parts.c: the result as one message, or as the parts of its only line, whose sequence numbers rise
+ * from the message's. -SL_LIMIT when it fits neither. */
+int agent_result_encode(const struct sl_agent_core *core, const struct sl_msg *msg,
+                        struct sl_buf *out, uint32_t *ret_count, struct sl_error *err);
+/* Inputs of a line whose vectors of this many numbers fit one message. */
+uint32_t agent_message_inputs_max(const struct sl_agent_core *core, uint32_t width);
 /* Gives the result its id, journals it (unless it holds no line), sends it when the session is
- * live. -SL_LIMIT when it is too large for one message. */
+ * live. -SL_LIMIT when it is too large for one message, and cannot go in parts. */
 int agent_result_add(struct sl_agent_core *core, struct sl_now now, struct sl_msg_result *result,
                      struct sl_error *err);
 int agent_result_replay(struct sl_agent_core *core, uint64_t id, const uint8_t *value, size_t size,

@@ -43,8 +43,8 @@ static void line_reported(struct agent_unit *unit, struct agent_line *line) {
     }
 }
 
-/* A line that no message can carry is the operator's problem (a model with huge vectors): it is
- * reported as failed, which is the truth for the tenant. */
+/* A line that no message can carry, and that this broker does not take in parts, is reported as
+ * failed, which is the truth for the tenant. */
 static void give_up_line(struct sl_agent_core *core, struct agent_unit *unit,
                          struct agent_line *line, const char *why) {
     agent_log(core, SL_LOG_ERROR, "line.unsent", "unit=%llu line=%u %s",
@@ -57,10 +57,6 @@ static void give_up_line(struct sl_agent_core *core, struct agent_unit *unit,
     line->tokens = 0;
 }
 
-/* What a result has besides the numbers of its vectors, and besides its lines. */
-#define VECTOR_ROOM 40u
-#define RESULT_ROOM 4096u
-
 static const struct sl_agent_model *model_of(const struct sl_agent_core *core, const char *model) {
     for (uint32_t i = 0; i < core->config.model_count; i++) {
         if (strcmp(core->models[i].id, model) == 0) {
@@ -72,9 +68,7 @@ static const struct sl_agent_model *model_of(const struct sl_agent_core *core, c
 
 uint32_t agent_line_inputs_max(const struct sl_agent_core *core, const char *model) {
     const struct sl_agent_model *m = model_of(core, model);
-    return m && m->width > 0 ? (uint32_t)((SL_MSG_BYTES_MAX - RESULT_ROOM) /
-                                          (m->width * sizeof(float) + VECTOR_ROOM))
-                             : SL_MSG_INPUTS_MAX;
+    return m && !core->session.parts ? agent_message_inputs_max(core, m->width) : SL_MSG_INPUTS_MAX;
 }
 
 static uint32_t limit_of(const struct sl_agent_core *core, const struct agent_unit *unit,
@@ -125,6 +119,9 @@ static bool send_lines(struct sl_agent_core *core, struct sl_now now,
 
 void agent_unit_flush(struct sl_agent_core *core, struct sl_now now, struct agent_device *device,
                       struct agent_unit *unit) {
+    size_t wanted = core->config.message_bytes && core->config.message_bytes < RESULT_BYTES_WANTED
+                        ? core->config.message_bytes
+                        : RESULT_BYTES_WANTED;
     bool sent = false;
     while (unit->ready > 0 || (unit->closed && !sent)) {
         struct agent_line *lines[SL_MSG_LINES_MAX];
@@ -135,7 +132,7 @@ void agent_unit_flush(struct sl_agent_core *core, struct sl_now now, struct agen
             if (line->status == SL_LINE_INVALID || line->reported) {
                 continue;
             }
-            if (count > 0 && bytes + line_bytes(line) > RESULT_BYTES_WANTED) {
+            if (count > 0 && bytes + line_bytes(line) > wanted) {
                 break;
             }
             bytes += line_bytes(line);

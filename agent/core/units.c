@@ -199,8 +199,8 @@ static const char *unit_refusal(const struct sl_agent_core *core, const struct a
     return NULL;
 }
 
-/* A line whose vectors no result can carry is not worked on: it would fail with a device that is
- * blameless. Fills fit[] with the others; returns how many. */
+/* A line whose vectors no message carries is not worked on for a broker that takes none in parts:
+ * it would fail with a device that is blameless. Fills fit[] with the others; returns how many. */
 static uint32_t refuse_many_inputs(const struct sl_agent_core *core, struct sl_now now,
                                    struct agent_unit *unit, const struct sl_msg_unit *msg,
                                    struct sl_msg_unit_line fit[SL_MSG_LINES_MAX]) {

@@ -13,11 +13,18 @@
 /* A launch finds this many times fewer candidates than the ring holds, on average. */
 #define RING_MARGIN 8
 
-uint32_t sl_hash_launch_groups(const struct sl_hash_executor *hash, uint32_t which, uint32_t top) {
+/* With fewer headers than the kernel's shape has, a group takes less time by about as much: what is
+ * kept is of all of them. */
+static double ns_per_group(const struct sl_hash_executor *hash, uint32_t which, uint32_t headers) {
+    return hash->ns_per_group[which] * headers / hash->kernels[which].shape.mids;
+}
+
+uint32_t sl_hash_launch_groups(const struct sl_hash_executor *hash, uint32_t which,
+                               uint32_t headers, uint32_t top) {
     const struct sl_hash_kernel *kernel = &hash->kernels[which];
-    double groups = hash->launch_ms * 1e6 / hash->ns_per_group[which];
+    double groups = hash->launch_ms * 1e6 / ns_per_group(hash, which, headers);
     double most = (double)(SL_HASH_RING - 64) / RING_MARGIN * (double)WORDS / ((double)top + 1.0) /
-                  sl_hash_hashes_per_group(kernel);
+                  sl_hash_nonces_per_group(kernel) / headers;
     groups = fmin(groups, most);
     groups = fmin(groups, (double)WORDS / sl_hash_nonces_per_group(kernel));
     return groups < 1.0 ? 1 : (uint32_t)groups;
@@ -75,12 +82,16 @@ static bool take_headers(struct sl_hash_executor *hash) {
     return taken->count > 0;
 }
 
+static bool takes(const struct sl_hash_kernel *kernel, uint32_t headers) {
+    const struct sl_hash_shape *shape = &kernel->shape;
+    return headers == shape->mids || (shape->flow == SL_HASH_FLOW_IN_TURN && headers > 1);
+}
+
 /* The next of the headers taken, or all of them. */
 static void enter_headers(struct sl_hash_executor *hash) {
     const struct sl_hash_batch *taken = &hash->taken;
     struct sl_hash_batch *batch = &hash->batch;
-    bool together =
-        hash->kernel_count > 1 && taken->count == hash->kernels[1].shape.mids && !hash->taken_at;
+    bool together = hash->kernel_count > 1 && takes(&hash->kernels[1], taken->count);
     hash->which = together ? 1 : 0;
     batch->count = together ? taken->count : 1;
     memcpy(batch->works, taken->works + hash->taken_at, batch->count * sizeof batch->works[0]);
@@ -125,7 +136,7 @@ static int hash_enqueue(struct sl_executor *ex, struct sl_launch *ret_launch,
     struct sl_hash_kernel *kernel = &hash->kernels[hash->which];
     const uint32_t per_group = sl_hash_nonces_per_group(kernel);
     uint64_t left = (WORDS - hash->next_word) / per_group;
-    uint64_t groups = sl_hash_launch_groups(hash, hash->which, hash->input.top);
+    uint64_t groups = sl_hash_launch_groups(hash, hash->which, hash->batch.count, hash->input.top);
     groups = groups < left ? groups : left;
     uint32_t at = (hash->flight_first + hash->flight_count) % SL_HASH_AHEAD;
     struct sl_hash_flight *flight = &hash->flights[at];
@@ -175,7 +186,9 @@ static void check_candidate(struct sl_hash_executor *hash, const struct sl_work 
 static void count_launch(struct sl_hash_executor *hash, const struct sl_launch *launch,
                          const struct sl_hash_flight *flight, uint32_t ran) {
     double ns = (double)(launch->end_ns - launch->start_ns);
-    double hashes = (double)ran * sl_hash_hashes_per_group(&hash->kernels[flight->which]);
+    const struct sl_hash_kernel *kernel = &hash->kernels[flight->which];
+    const uint32_t headers = flight->batch.count;
+    double hashes = (double)ran * sl_hash_nonces_per_group(kernel) * headers;
     if (ns <= 0.0) {
         return;
     }
@@ -185,7 +198,7 @@ static void count_launch(struct sl_hash_executor *hash, const struct sl_launch *
     if (ran == flight->launch.groups) {
         /* Slowly, so that one disturbed launch does not change the length of all. */
         double *per_group = &hash->ns_per_group[flight->which];
-        *per_group += (ns / ran - *per_group) / 8;
+        *per_group += (ns / ran * kernel->shape.mids / headers - *per_group) / 8;
     }
 }
 
@@ -225,7 +238,8 @@ static int hash_complete(struct sl_executor *ex, struct sl_launch *launch, struc
     if (found.groups_ran > 0) {
         report_start(hash, flight, launch);
     }
-    hash->hashes_total += (uint64_t)found.groups_ran * sl_hash_hashes_per_group(kernel);
+    hash->hashes_total +=
+        (uint64_t)found.groups_ran * sl_hash_nonces_per_group(kernel) * flight->batch.count;
     hash->candidates_lost += found.lost;
     for (uint32_t i = 0; i < found.count; i++) {
         uint32_t mid = sl_hash_found_mid(&found, i);

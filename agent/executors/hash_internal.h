@@ -41,8 +41,9 @@ struct sl_hash_executor {
     struct sl_work_cursor cursor;
     uint32_t slot;
     uint32_t slots;
-    /* Headers that the cursor gave, with the same root. As many as kernels[1] takes are searched
-     * together; fewer, at the end of the version bits, one after the other. */
+    /* Headers that the cursor gave, with the same root: as many as kernels[1] takes, or all that
+     * the version bits give. They are searched together where that kernel takes so many, else one
+     * after the other. */
     struct sl_hash_batch taken;
     uint32_t taken_at;
     struct sl_hash_batch batch; /* of them, searched now */
@@ -97,8 +98,9 @@ int sl_hash_self_test(struct sl_hash_kernel *kernel, struct sl_error *err);
 /* One of the known answers, in turn; the queue is empty. */
 int sl_hash_canary(struct sl_hash_kernel *kernel, uint32_t turn, struct sl_error *err);
 
-/* hash.c: groups of a launch of this kernel that takes launch_ms and cannot overflow the ring of
- * candidates. */
-uint32_t sl_hash_launch_groups(const struct sl_hash_executor *hash, uint32_t which, uint32_t top);
+/* hash.c: groups of a launch of this kernel with so many headers that takes launch_ms and cannot
+ * overflow the ring of candidates. */
+uint32_t sl_hash_launch_groups(const struct sl_hash_executor *hash, uint32_t which,
+                               uint32_t headers, uint32_t top);
 
 #endif

@@ -18,7 +18,8 @@ enum argument {
     ARG_BASE,
     ARG_TOP,
     ARG_ROUNDS,
-    ARG_MIDS /* as many as the shape has, or their buffer */
+    ARG_MIDS,     /* as many as the shape has, or their buffer and: */
+    ARG_MID_COUNT /* how many are in it */
 };
 
 static uint32_t rotr(uint32_t x, unsigned n) {
@@ -221,6 +222,7 @@ void sl_hash_kernel_save(struct sl_hash_kernel *kernel) {
  * one keep theirs. */
 static cl_int set_mids(struct sl_hash_kernel *k, const struct sl_hash_input *input) {
     const size_t size = input->mid_count * sizeof input->mids[0];
+    cl_uint count = input->mid_count;
     cl_int rc = CL_SUCCESS;
     if (!k->mids) {
         for (uint32_t m = 0; m < input->mid_count; m++) {
@@ -228,14 +230,18 @@ static cl_int set_mids(struct sl_hash_kernel *k, const struct sl_hash_input *inp
         }
         return rc;
     }
-    if (k->mids_are_sent && memcmp(k->mids_sent[k->mids_at], input->mids, size) == 0) {
+    rc = clSetKernelArg(k->kernel, ARG_MID_COUNT, sizeof count, &count);
+    if (rc != CL_SUCCESS) {
+        return rc;
+    }
+    if (k->mids_there >= count && memcmp(k->mids_sent[k->mids_at], input->mids, size) == 0) {
         return CL_SUCCESS;
     }
     k->mids_at = (k->mids_at + 1) % SL_HASH_SLOTS;
     memcpy(k->mids_sent[k->mids_at], input->mids, size);
     rc = clEnqueueWriteBuffer(k->cl->queue, k->mids, CL_FALSE, 0, size, k->mids_sent[k->mids_at], 0,
                               NULL, NULL);
-    k->mids_are_sent = rc == CL_SUCCESS;
+    k->mids_there = rc == CL_SUCCESS ? count : 0;
     return rc;
 }
 
@@ -247,7 +253,7 @@ int sl_hash_kernel_enqueue(struct sl_hash_kernel *k, const struct sl_hash_input 
     cl_uint first = base;
     cl_event kernel = NULL;
     cl_event read = NULL;
-    sl_assert(input->mid_count == k->shape.mids);
+    sl_assert(input->mid_count == k->shape.mids || (k->mids && input->mid_count < k->shape.mids));
     cl_int rc = clSetKernelArg(k->kernel, ARG_SCHED, sizeof input->sched, &input->sched);
     rc |= set_mids(k, input);
     rc |= clSetKernelArg(k->kernel, ARG_BASE, sizeof first, &first);

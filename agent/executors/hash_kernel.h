@@ -28,7 +28,7 @@ struct sl_hash_shape {
     uint32_t width;  /* nonces in a vector: 1, 2, 4, 8 or 16 */
     uint32_t local;  /* work-items in a group, a power of two */
     uint32_t rounds; /* vectors per work-item, a power of two */
-    uint32_t mids;   /* midstates that share a message schedule: 1, 2, 4, 8 or 16 */
+    uint32_t mids;   /* midstates that share a message schedule: 1, 2, 4, 8 or 16, at most */
     enum sl_hash_logic logic;
     enum sl_hash_rotate rotate;
     enum sl_hash_flow flow;
@@ -55,7 +55,7 @@ struct sl_hash_kernel {
     cl_uint16 mids_sent[SL_HASH_SLOTS][SL_HASH_MIDS_MAX]; /* a write may read its own until its
                                                              launch is over */
     uint32_t mids_at;                                     /* the last sent */
-    bool mids_are_sent;
+    uint32_t mids_there;                                  /* of those, how many the device has */
     uint32_t groups_seen;
     uint32_t found_seen;
     uint32_t next_slot;
@@ -106,7 +106,7 @@ void sl_hash_kernel_save(struct sl_hash_kernel *kernel);
 static inline uint32_t sl_hash_nonces_per_group(const struct sl_hash_kernel *kernel) {
     return kernel->shape.local * kernel->shape.width * kernel->shape.rounds;
 }
-/* Each nonce is tried with each midstate. */
+/* Each nonce is tried with each midstate, here with as many as the shape has. */
 static inline uint32_t sl_hash_hashes_per_group(const struct sl_hash_kernel *kernel) {
     return sl_hash_nonces_per_group(kernel) * kernel->shape.mids;
 }
@@ -119,7 +119,8 @@ void sl_hash_input_make(const uint32_t midstate[8], const uint8_t tail[12],
 void sl_hash_input_add(struct sl_hash_input *input, const uint32_t midstate[8]);
 
 /* Enqueues kernel and read-back, without waiting or flushing. The input has as many midstates as
- * the kernel's shape. At most SL_HASH_SLOTS launches may be neither collected nor dropped. */
+ * the kernel's shape; SL_HASH_FLOW_IN_TURN takes fewer, too. At most SL_HASH_SLOTS launches may be
+ * neither collected nor dropped. */
 int sl_hash_kernel_enqueue(struct sl_hash_kernel *kernel, const struct sl_hash_input *input,
                            uint32_t base, uint32_t groups, struct sl_hash_launch *ret_launch,
                            struct sl_error *err);

@@ -23,7 +23,7 @@
 #define JOURNAL_TEAR 256 /* what an unfinished write leaves undone is so long, and so aligned */
 #define JOURNAL_RECORD_HEAD 8
 #define JOURNAL_BATCH_MAGIC 0x4C534A42u
-#define JOURNAL_BATCH_MAX (32u << 20) /* payload; a batch may pass 4 MiB by one record */
+#define JOURNAL_BATCH_MAX (44u << 20) /* payload; a batch may pass 4 MiB by one record */
 #define JOURNAL_BATCH_WANTED (4u << 20)
 
 enum journal_op { JOURNAL_PUT = 1, JOURNAL_DELETE = 2 };

@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 #define SL_JOURNAL_KEY_MAX 128
-#define SL_JOURNAL_VALUE_MAX (8 * 1024 * 1024)
+#define SL_JOURNAL_VALUE_MAX (36 * 1024 * 1024) /* the largest line: agent/core/parts.c */
 
 enum sl_journal_space {
     SL_JOURNAL_INVALID = 0,

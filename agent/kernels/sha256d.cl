@@ -32,7 +32,7 @@
 #endif
 /* In which order several midstates are worked off. */
 #define FLOW_TOGETHER 0 /* each round with all of them in turns; at most 4 */
-#define FLOW_IN_TURN 1  /* the schedule into a table, then one after the other */
+#define FLOW_IN_TURN 1  /* the schedule into a table, then one after the other; MIDS or fewer */
 #ifndef FLOW
 #define FLOW FLOW_TOGETHER
 #endif
@@ -347,7 +347,7 @@ static void report(__global uint *results, lanes got, lanes nonce, uint top, uin
 __kernel void sha256d(STOP_ARGS, __global uint *results, uint8 sched, uint base, uint top,
                       uint rounds,
 #if FLOW == FLOW_IN_TURN
-                      __global const uint16 *mids
+                      __global const uint16 *mids, uint mid_count
 #else
                       uint16 mid0
 #if MIDS > 1
@@ -380,7 +380,7 @@ __kernel void sha256d(STOP_ARGS, __global uint *results, uint8 sched, uint base,
         ROUNDS_4_TO_63(TABULATE, EXPAND)
         /* Not unrolled: a processor keeps so much code decoded, but not more. */
 #pragma unroll 1
-        for (uint m = 0; m < MIDS; m++) {
+        for (uint m = 0; m < mid_count; m++) {
             const uint16 mid = mids[m];
             lanes t;
             BEGIN_FIRST(, mid)

@@ -294,6 +294,11 @@ void sl_pool_tls_feed(struct sl_pool_tls *tls, const void *data, size_t size) {
     sl_buf_append(&tls->input, data, size);
 }
 
+static int say_refusal(struct sl_pool_tls *tls, struct sl_error *err) {
+    return sl_fail(err, SL_IO, "the pool refuses TLS (%s): ask the pool",
+                   gnutls_alert_get_name(gnutls_alert_get(tls->session)));
+}
+
 static int explain(struct sl_pool_tls *tls, int rc, struct sl_error *err) {
     switch (rc) {
     case GNUTLS_E_UNEXPECTED_PACKET_LENGTH:
@@ -305,8 +310,7 @@ static int explain(struct sl_pool_tls *tls, int rc, struct sl_error *err) {
                        "the pool does not speak TLS 1.2 or newer at this port: use its TLS port; "
                        "nothing was sent");
     case GNUTLS_E_FATAL_ALERT_RECEIVED:
-        return sl_fail(err, SL_IO, "the pool refuses TLS (%s): ask the pool",
-                       gnutls_alert_get_name(gnutls_alert_get(tls->session)));
+        return say_refusal(tls, err);
     default:
         return sl_fail(err, SL_IO, "TLS with the pool failed: %s", gnutls_strerror(rc));
     }
@@ -352,6 +356,9 @@ int sl_pool_tls_read(struct sl_pool_tls *tls, void *data, size_t size, size_t *r
     }
     if (n == 0 || n == GNUTLS_E_PREMATURE_TERMINATION) {
         return sl_fail(err, SL_CLOSED, "the pool closed the connection");
+    }
+    if (n == GNUTLS_E_FATAL_ALERT_RECEIVED) {
+        return say_refusal(tls, err); /* since TLS 1.3 a missing certificate is told so late */
     }
     if (n < 0) {
         /* A new handshake too: a pool's key does not change under a connection. */

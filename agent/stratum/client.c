@@ -13,6 +13,10 @@
 /* A pool that is not there is restarted, as a rule: then devices are to hash again within 5 s. */
 #define UNREACHABLE_MAX_MS 3000
 #define HINT_FAILURES 3
+/* A pool that sends us away has answers on their way; they would be shares of unknown fate. */
+#define LEAVE_MS 1000
+/* Of a user whose shares were accepted: with the pauses of other failures, about half a minute. */
+#define REFUSALS_BORNE 6
 #define UNREACHABLE_TRIES 100 /* later the pauses are as long as those of any other failure */
 
 void sl_stratum_config_defaults(struct sl_stratum_config *config) {
@@ -200,7 +204,20 @@ void sl_stratum_drop(struct sl_stratum *client, const char *reason, struct sl_mo
 }
 
 void sl_stratum_move(struct sl_stratum *client, int64_t wait_s, struct sl_mono now) {
+    if (!client->link.leaving) {
+        client->link.leaving = true;
+        client->link.leave_by = sl_mono_after_ms(now, LEAVE_MS);
+    }
+    client->link.leave_wait_s = wait_s;
+    sl_stratum_leave(client, now);
+}
+
+void sl_stratum_leave(struct sl_stratum *client, struct sl_mono now) {
     int64_t most_ms = client->config.backoff_max_ms;
+    int64_t wait_s = client->link.leave_wait_s;
+    if (!client->link.leaving || (client->open_count > 0 && now.ns < client->link.leave_by.ns)) {
+        return;
+    }
     unlink_pool(client, true);
     client->failures++; /* or a pool that always sends us on would be a busy loop */
     int64_t wait_ms = backoff_ms(client);
@@ -210,7 +227,28 @@ void sl_stratum_move(struct sl_stratum *client, int64_t wait_s, struct sl_mono n
                now);
 }
 
+/* A pool whose database is not up yet refuses everybody, and one behind a proxy that was restarted
+ * no longer knows who we are. */
+static bool is_borne(struct sl_stratum *client, const char *text, struct sl_mono now) {
+    char reason[SL_STRATUM_TEXT_MAX];
+    if (client->credit == 0) {
+        return false;
+    }
+    client->credit--;
+    snprintf(reason, sizeof reason,
+             "the pool refuses this user, whose shares it took before (%.90s)", text);
+    sl_stratum_drop(client, reason, now);
+    return true;
+}
+
+void sl_stratum_trust_user(struct sl_stratum *client) {
+    client->credit = REFUSALS_BORNE;
+}
+
 void sl_stratum_refuse(struct sl_stratum *client, const char *text, struct sl_mono now) {
+    if (is_borne(client, text, now)) {
+        return;
+    }
     unlink_pool(client, true);
     sl_stratum_close_waiting(client, true, "the pool refused the authorisation");
     int64_t wait_ms = client->config.refused_retry_ms;
@@ -341,6 +379,10 @@ void sl_stratum_received(struct sl_stratum *client, const void *data, size_t siz
 
 static void check_ready(struct sl_stratum *client, struct sl_mono now) {
     const struct sl_stratum_config *config = &client->config;
+    sl_stratum_leave(client, now);
+    if (client->state != SL_STRATUM_READY) {
+        return;
+    }
     if (sl_mono_since_ns(now, client->last_notify) >= config->notify_timeout_ms * SL_NS_PER_MS) {
         sl_stratum_drop(client, "the pool sends no jobs any more", now);
     } else if (client->open_count > 0 && sl_mono_since_ns(now, client->open[0].sent_at) >=
@@ -380,6 +422,9 @@ bool sl_stratum_deadline(const struct sl_stratum *client, struct sl_mono *ret_wh
             struct sl_mono answer =
                 sl_mono_after_ms(client->open[0].sent_at, client->config.submit_timeout_ms);
             *ret_when = answer.ns < ret_when->ns ? answer : *ret_when;
+        }
+        if (client->link.leaving && client->link.leave_by.ns < ret_when->ns) {
+            *ret_when = client->link.leave_by;
         }
     }
     return true;

@@ -54,6 +54,9 @@ struct sl_stratum_link {
     struct sl_mono subscribed_at; /* asked for */
     json_t *early_notify;         /* a job from before the answer to subscribe */
     unsigned chatter;
+    bool leaving; /* the pool sends us away; until then at the latest: */
+    struct sl_mono leave_by;
+    int64_t leave_wait_s;
 };
 
 struct sl_stratum {
@@ -64,6 +67,7 @@ struct sl_stratum {
     struct sl_mono phase_end;   /* CONNECTING, SUBSCRIBING, AUTHORIZING, WAITING, REFUSED */
     struct sl_mono last_notify; /* READY */
     uint32_t attempts, failures, refusals;
+    uint32_t credit;      /* refusals of the user that are still borne; see sl_stratum_trust_user */
     uint32_t unreachable; /* attempts in a row that reached nobody */
     int64_t next_id;      /* of requests; never reused */
     struct sl_stratum_link link;
@@ -121,10 +125,16 @@ int64_t sl_stratum_request(struct sl_stratum *client, const char *method, json_t
 /* client.c */
 /* Ends the connection for a reason (a text for people) and backs off. */
 void sl_stratum_drop(struct sl_stratum *client, const char *reason, struct sl_mono now);
-/* Ends it because the pool does not want this user: slow retry. */
+/* Ends it because the pool does not want this user: slow retry, once it is sure. */
 void sl_stratum_refuse(struct sl_stratum *client, const char *text, struct sl_mono now);
-/* Ends it because the pool asked for it: goes to client->next_url after at least wait_s. */
+/* The pool accepted a share of this user: refusals of the next half minute are taken for its
+ * trouble, not for ours. */
+void sl_stratum_trust_user(struct sl_stratum *client);
+/* The pool asks to end it: goes to client->next_url, at least wait_s after the pool's answers to
+ * open shares have come. */
 void sl_stratum_move(struct sl_stratum *client, int64_t wait_s, struct sl_mono now);
+/* Goes, if the pool has asked for it and owes no answer. */
+void sl_stratum_leave(struct sl_stratum *client, struct sl_mono now);
 uint64_t sl_stratum_random(uint64_t *state);
 bool sl_stratum_is_linked(const struct sl_stratum *client); /* SUBSCRIBING to READY */
 

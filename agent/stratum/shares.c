@@ -196,6 +196,7 @@ bool sl_stratum_share_answered(struct sl_stratum *client, const struct sl_messag
         client->failures = 0;
         client->attempts = 0;
         client->refusals = 0;
+        sl_stratum_trust_user(client);
     } else if (code == 24 && sl_stratum_worker_refused(client, worker)) {
         return true;
     } else if (code == 24) {
@@ -203,5 +204,6 @@ bool sl_stratum_share_answered(struct sl_stratum *client, const struct sl_messag
     } else if (code == 25) {
         sl_stratum_drop(client, "the pool says that we are not subscribed", now);
     }
+    sl_stratum_leave(client, now);
     return true;
 }

@@ -141,6 +141,53 @@ int sl_work_cursor_init(struct sl_work_cursor *cursor, uint32_t device, uint32_t
     return SL_OK;
 }
 
+/* Equal where two jobs give the same headers for the same extranonce2, version bits and time. */
+static uint64_t key_of(const struct sl_job *job) {
+    static const uint8_t zero[SL_EXTRANONCE2_MAX] = {0};
+    uint8_t header[80];
+    uint8_t digest[32];
+    uint64_t key = 0;
+    sl_job_merkle_root(job, zero, digest);
+    sl_header_write(job->version, job, digest, 0, 0, header);
+    sl_sha256d(header, sizeof header, digest);
+    memcpy(&key, digest, sizeof key);
+    return key | 1;
+}
+
+/* Notes how far the job that is left has been searched, and goes on with the other where that was
+ * left. A new one begins at the counter of the last: should it be one that is no longer remembered,
+ * what was searched first comes last. */
+static void change_place(struct sl_work_cursor *cursor, const struct sl_job *job) {
+    struct sl_work_place place = {
+        .key = key_of(job), .counter = cursor->counter, .ntime = job->ntime};
+    struct sl_work_place *left = cursor->places[cursor->source];
+    uint32_t at = 0;
+    if (left->key) {
+        left->counter = cursor->counter;
+        left->used = cursor->used;
+        left->ntime = cursor->ntime;
+    }
+    cursor->source = (uint32_t)(job->serial >> SL_JOB_SOURCE_SHIFT);
+    struct sl_work_place *places = cursor->places[cursor->source];
+    while (at < SL_WORK_PLACES - 1 && places[at].key != place.key) {
+        at++;
+    }
+    if (places[at].key == place.key) {
+        place.counter = places[at].counter;
+        /* With a later time, all values are new again. */
+        if (places[at].ntime >= job->ntime &&
+            places[at].ntime - job->ntime <= SL_WORK_NTIME_AHEAD_MAX) {
+            place.ntime = places[at].ntime;
+            place.used = places[at].used;
+        }
+    }
+    memmove(places + 1, places, at * sizeof places[0]);
+    places[0] = place;
+    cursor->counter = place.counter;
+    cursor->used = place.used;
+    cursor->ntime = place.ntime;
+}
+
 static void enter_job(struct sl_work_cursor *cursor, const struct sl_job *job) {
     unsigned size = job->terms.extranonce2_size;
     uint64_t last = size >= 8 ? UINT64_MAX : (UINT64_C(1) << 8 * size) - 1;
@@ -151,8 +198,7 @@ static void enter_job(struct sl_work_cursor *cursor, const struct sl_job *job) {
     }
     cursor->job_serial = job->serial;
     cursor->room = room;
-    cursor->used = 0;
-    cursor->ntime_ahead = 0;
+    change_place(cursor, job);
     cursor->roll = 0;
     cursor->roll_count = UINT64_C(1) << __builtin_popcount(job->terms.version_mask);
     if (cursor->counter >= room) {
@@ -186,11 +232,11 @@ static uint32_t spread_bits(uint64_t index, uint32_t mask) {
 
 /* One second on, and all extranonce2 values are new again. */
 static bool roll_ntime(struct sl_work_cursor *cursor, const struct sl_job *job) {
-    if (cursor->room == 0 || cursor->ntime_ahead == SL_WORK_NTIME_AHEAD_MAX ||
+    if (cursor->room == 0 || cursor->ntime - job->ntime >= SL_WORK_NTIME_AHEAD_MAX ||
         job->ntime >= UINT32_MAX - SL_WORK_NTIME_AHEAD_MAX) {
         return false;
     }
-    cursor->ntime_ahead++;
+    cursor->ntime++;
     cursor->used = 0;
     return true;
 }
@@ -218,7 +264,7 @@ int sl_work_next(struct sl_work_cursor *cursor, const struct sl_job *job, struct
     *ret_work = (struct sl_work){.job_serial = job->serial,
                                  .session = job->session,
                                  .version_bits = bits,
-                                 .ntime = job->ntime + cursor->ntime_ahead,
+                                 .ntime = cursor->ntime,
                                  .extranonce2_size = job->terms.extranonce2_size,
                                  .target = job->target,
                                  .hashes_per_share = job->hashes_per_share};

@@ -66,6 +66,10 @@ struct sl_job_terms {
     uint32_t version_mask;
 };
 
+/* The top bits of a serial say whose it is, where jobs of several pools come together. */
+#define SL_JOB_SOURCE_SHIFT 60
+#define SL_JOB_SOURCES 16
+
 /* Immutable once created. One heap block; the pointers point into it. */
 struct sl_job {
     uint64_t serial;  /* counts up within a client: the key of shares and work; never 0 */
@@ -121,17 +125,29 @@ bool sl_hash_meets(const uint8_t hash[32], const struct sl_u256 *target);
 /* T1 / hash, for people; infinite for a hash of zero. */
 double sl_hash_difficulty(const uint8_t hash[32]);
 
+/* How far the headers of a job have been searched: of all jobs with the same ones, whatever their
+ * serial, id, difficulty and version mask. */
+struct sl_work_place {
+    uint64_t key; /* of what the headers are made of; 0: unused */
+    uint64_t counter, used;
+    uint32_t ntime; /* as far as it was rolled */
+};
+#define SL_WORK_PLACES 4 /* of each source, the latest */
+
 /* Walks one device's part of a job's search space: extranonce2 = counter * slots + device, and for
  * each every combination of the version bits; then all again a second later in ntime. No two
- * devices ever get the same header, and one device gets none twice. The counter runs on from job to
- * job, so that a job which the pool sends again (after a resumed session, say) is not searched from
- * its beginning again. Flat; owned by the caller. */
+ * devices ever get the same header, and one device gets none twice: where a job comes back (the
+ * device was lent to another pool, or the pool sends it again), the search goes on where it was.
+ * Flat; owned by the caller. */
 struct sl_work_cursor {
     uint64_t job_serial;
+    uint32_t source; /* of that job */
+    /* As they were left, the newest first. */
+    struct sl_work_place places[SL_JOB_SOURCES][SL_WORK_PLACES];
     uint32_t device, slots;
     uint64_t counter;          /* next extranonce2 of this device */
     uint64_t used, room;       /* extranonce2 values taken, and there are, in this job */
-    uint32_t ntime_ahead;      /* seconds by which ntime is rolled */
+    uint32_t ntime;            /* of the job, or rolled */
     uint64_t roll, roll_count; /* next combination of version bits */
     uint8_t root[32];          /* of the present extranonce2 */
     uint8_t extranonce2[SL_EXTRANONCE2_MAX];

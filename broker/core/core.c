@@ -204,6 +204,7 @@ void sl_broker_core_destroy(struct sl_broker_core *core) {
     }
     for (uint32_t i = 0; i < core->node_count; i++) {
         sl_core_share_windows_fini(&core->nodes[i]);
+        sl_core_half_drop(core, i);
         free(core->nodes[i].pools);
     }
     for (uint32_t i = 0; i < core->tenant_count; i++) {

@@ -39,6 +39,7 @@ struct sl_broker_core {
 
     struct sl_core_node *nodes; /* [node_count] */
     uint32_t node_count, node_cap;
+    size_t halves_bytes; /* of all nodes */
     struct sl_core_fleet fleet;
     struct sl_core_index nodes_by_key, devices_by_key, devices_by_uuid;
     struct sl_core_names *names;

@@ -67,6 +67,7 @@ struct sl_core_node {
     uint64_t results_spooled, shares_spooled;
     struct sl_core_share_window share_windows[SL_CORE_SHARE_STARTS];
     uint64_t share_floor, share_restored; /* ids below are known; lowest id restored */
+    struct sl_core_half *half;            /* a line of which not all parts are here (halves.c) */
 };
 
 /* ---- the fleet: columns of [count], one row per device ---- */

@@ -47,6 +47,15 @@ int64_t sl_core_unit_cost(uint32_t worst_tokens, int64_t price_nusd_per_mtok);
 
 /* results.c, shares.c */
 void sl_core_result(struct sl_broker_core *core, uint32_t node, const struct sl_msg_result *result);
+/* halves.c: results that come in parts. The whole one, valid until it is dropped or the next part
+ * comes, once this was its last; else NULL. */
+const struct sl_msg_result *sl_core_half_join(struct sl_broker_core *core, uint32_t node,
+                                              const struct sl_msg_result *part);
+/* The result was answered: what there is of it is of no more use. */
+void sl_core_half_done(struct sl_broker_core *core, uint32_t node, uint64_t result_id);
+void sl_core_half_drop(struct sl_broker_core *core, uint32_t node);
+/* Gives up what has not grown for long. */
+void sl_core_half_sweep(struct sl_broker_core *core, uint32_t node);
 void sl_core_shares(struct sl_broker_core *core, uint32_t node, const struct sl_msg_shares *shares);
 bool sl_core_share_seen(struct sl_core_node *node, uint64_t id, bool mark);
 void sl_core_share_windows_fini(struct sl_core_node *node);

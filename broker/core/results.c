@@ -226,7 +226,10 @@ static void take_ok(struct taking *t, const struct sl_msg_result_line *line) {
                     batch->row.id, line->line);
         return;
     }
-    bool over_bound = batch->worst && line->tokens > batch->worst[line->line];
+    /* Each input has a token at least, so more inputs than that are none of the line's. */
+    bool over_bound =
+        line->inputs > 0 || (batch->worst && (line->tokens > batch->worst[line->line] ||
+                                              line->vector_count > batch->worst[line->line]));
     uint8_t *vectors = over_bound || line->tokens == 0 ? NULL : join_vectors(line);
     if (!vectors) {
         take_bad(t, line, true);
@@ -270,14 +273,25 @@ static void take_ok(struct taking *t, const struct sl_msg_result_line *line) {
     }
 }
 
+static bool is_decided(const struct taking *t, uint32_t line) {
+    uint8_t state = t->batch->line_state[line];
+    return (state == SL_CLINE_DONE || state == SL_CLINE_FAILED) && !SL_MUTANT(resend_credited);
+}
+
+/* Whether parts of the line are to be gathered; else the part is answered like a whole result. */
+static bool is_wanted(const struct taking *t, const struct sl_msg_result_line *line) {
+    return unit_has(t->unit, line->line) && line->line < t->batch->row.lines_total &&
+           !is_decided(t, line->line) &&
+           (!t->batch->worst || line->inputs <= t->batch->worst[line->line]);
+}
+
 static void take_line(struct taking *t, const struct sl_msg_result_line *line) {
     if (!unit_has(t->unit, line->line) || line->line >= t->batch->row.lines_total) {
         sl_core_log(t->core, SL_LOG_WARN, "result.foreign_line", "unit=%llu line=%u",
                     (unsigned long long)t->unit->id, line->line);
         return;
     }
-    uint8_t state = t->batch->line_state[line->line];
-    if ((state == SL_CLINE_DONE || state == SL_CLINE_FAILED) && !SL_MUTANT(resend_credited)) {
+    if (is_decided(t, line->line)) {
         return; /* the first one won */
     }
     uint32_t dev = t->unit->device;
@@ -311,6 +325,7 @@ static void take_line(struct taking *t, const struct sl_msg_result_line *line) {
 
 void sl_core_result(struct sl_broker_core *core, uint32_t node,
                     const struct sl_msg_result *result) {
+    const uint64_t result_id = result->result_id;
     struct taking t = {
         .core = core, .result = result, .unit = sl_core_unit_find(core, result->unit_id)};
     if (!t.unit || t.unit->node != node || t.unit->batch->sealed ||
@@ -322,12 +337,23 @@ void sl_core_result(struct sl_broker_core *core, uint32_t node,
             sl_core_foreign(core, node, "unit", unit, t.unit->node);
         }
         /* Its batch is final, or it is not this agent's: in any case there is nothing to resend. */
-        acknowledge(core, node, result->result_id);
+        acknowledge(core, node, result_id);
+        sl_core_half_done(core, node, result_id);
         return;
     }
     t.batch = t.unit->batch;
     t.unit->touched_ns = core->now.mono.ns;
     uint32_t dev = t.unit->device;
+    if (result->line_count == 1 && result->lines[0].inputs > 0 &&
+        is_wanted(&t, &result->lines[0])) {
+        result = t.result = sl_core_half_join(core, node, result);
+        if (!result) {
+            if (SL_MUTANT(part_acknowledged)) {
+                acknowledge(core, node, result_id);
+            }
+            return; /* its agent keeps all parts until the whole is durable */
+        }
+    }
     for (uint32_t i = 0; i < result->line_count; i++) {
         take_line(&t, &result->lines[i]);
     }
@@ -344,6 +370,7 @@ void sl_core_result(struct sl_broker_core *core, uint32_t node,
     if (dev != SL_CORE_NONE) {
         sl_core_unit_top_up(core, dev);
     }
-    acknowledge(core, node, result->result_id);
+    acknowledge(core, node, result_id);
+    sl_core_half_done(core, node, result_id);
     sl_core_arm(core);
 }

@@ -105,6 +105,7 @@ static void welcome(struct sl_broker_core *core, uint32_t at, const struct sl_co
     uint64_t fresh = (uint64_t)core->now.wall.ms << 10;
     core->session_high = core->session_high + 1 > fresh ? core->session_high + 1 : fresh;
     node->session = core->session_high;
+    sl_core_half_drop(core, at); /* all parts come again */
     node->sequence = 0;
     node->peer = event->peer;
     node->reported = core->now.mono;
@@ -116,6 +117,7 @@ static void welcome(struct sl_broker_core *core, uint32_t at, const struct sl_co
         .report_ms = (uint32_t)core->config.report_ms,
         .safe_mode = core->config.safe_mode,
         .safe_mode_max_ms = (uint64_t)core->config.safe_mode_max_ms,
+        .parts = true,
     };
     sl_core_session_step(core, at, SL_SEV_WELCOMED);
 }
@@ -256,6 +258,7 @@ static int64_t silent_ms_of(const struct sl_broker_core *core, const struct sl_c
 void sl_core_session_sweep(struct sl_broker_core *core) {
     for (uint32_t i = 0; i < core->node_count; i++) {
         struct sl_core_node *node = &core->nodes[i];
+        sl_core_half_sweep(core, i);
         if (!sl_core_node_up(core, i)) {
             continue;
         }

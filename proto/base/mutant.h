@@ -26,6 +26,8 @@
     X(absurd_watts_posted, "power that no device can draw is taken for measured and posted")       \
     X(failed_device_granted, "a device that reports a fault is offered work")                      \
     X(resend_credited, "a result that comes again is taken again")                                 \
+    X(part_acknowledged, "a part of a result is acknowledged as if it were all of it")             \
+    X(parts_mixed, "parts of two results are put together")                                        \
     X(late_result_dropped, "a result of a closed unit is acknowledged and thrown away")            \
     X(cancel_drops_results, "results after a cancel are acknowledged and thrown away")             \
     X(result_without_posting, "a finished line is recorded without its transfer")                  \

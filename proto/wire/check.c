@@ -278,14 +278,42 @@ static int check_ack(const struct check *c, const struct sl_msg_ack *m) {
     return rc ? rc : check_figures(c, figures, sizeof figures / sizeof figures[0]);
 }
 
+static int check_dim(const struct check *c, const struct sl_msg_result_line *line, uint32_t i) {
+    uint32_t dim = line->vectors[i].dim;
+    return dim > 0 && dim <= SL_MSG_VECTOR_MAX
+               ? SL_OK
+               : sl_fail(c->err, SL_LIMIT, "vector %u has %u dimensions, 1 to %d are possible", i,
+                         dim, SL_MSG_VECTOR_MAX);
+}
+
+/* Some inputs of the line, fewer than all, by rising input without a gap. */
+static int check_part(const struct check *c, const struct sl_msg_result_line *line) {
+    int rc = check_count(c, "inputs", line->inputs, 2, SL_MSG_INPUTS_MAX);
+    if (rc == SL_OK && line->vector_count >= line->inputs) {
+        rc = sl_fail(c->err, SL_INVALID, "a part with all vectors");
+    }
+    for (uint32_t i = 0; i < line->vector_count && rc == SL_OK; i++) {
+        uint32_t input = line->vectors[i].input;
+        rc = check_dim(c, line, i);
+        if (rc == SL_OK && input >= line->inputs) {
+            rc = sl_fail(c->err, SL_INVALID, "vector %u is for input %u of %u", i, input,
+                         line->inputs);
+        } else if (rc == SL_OK && i > 0 && input != line->vectors[i - 1].input + 1) {
+            rc = sl_fail(c->err, SL_INVALID, "input %u after input %u of a part", input,
+                         line->vectors[i - 1].input);
+        }
+    }
+    return rc;
+}
+
 /* Every input of the line exactly once: vector_count inputs, each below it, none twice. */
 static int check_vectors(const struct check *c, const struct sl_msg_result_line *line) {
     uint64_t seen[SL_MSG_INPUTS_MAX / 64] = {0};
     for (uint32_t i = 0; i < line->vector_count; i++) {
         const struct sl_msg_vector *v = &line->vectors[i];
-        if (v->dim == 0 || v->dim > SL_MSG_VECTOR_MAX) {
-            return sl_fail(c->err, SL_LIMIT, "vector %u has %u dimensions, 1 to %d are possible", i,
-                           v->dim, SL_MSG_VECTOR_MAX);
+        int rc = check_dim(c, line, i);
+        if (rc) {
+            return rc;
         }
         if (v->input >= line->vector_count) {
             return sl_fail(c->err, SL_INVALID, "vector %u is for input %u of %u", i, v->input,
@@ -309,7 +337,25 @@ static int check_result_line(const struct check *c, const struct sl_msg_result_l
     bool ok = line->status == SL_LINE_OK;
     rc = check_count(c, ok ? "vectors" : "vectors of a failed line", line->vector_count, ok ? 1 : 0,
                      ok ? SL_MSG_INPUTS_MAX : 0);
-    return rc ? rc : check_vectors(c, line);
+    if (rc == SL_OK && line->inputs && !ok) {
+        rc = sl_fail(c->err, SL_INVALID, "a part of a failed line");
+    }
+    return rc ? rc : line->inputs ? check_part(c, line) : check_vectors(c, line);
+}
+
+/* A part is alone in its message, and only the last one may say that its unit is done. */
+static int check_alone(const struct check *c, const struct sl_msg_result *m) {
+    for (uint32_t i = 0; i < m->line_count; i++) {
+        const struct sl_msg_result_line *line = &m->lines[i];
+        if (line->inputs && m->line_count > 1) {
+            return sl_fail(c->err, SL_INVALID, "a part beside other lines");
+        }
+        if (line->inputs && m->unit_done &&
+            line->vectors[line->vector_count - 1].input + 1 < line->inputs) {
+            return sl_fail(c->err, SL_INVALID, "a unit done before the last part");
+        }
+    }
+    return SL_OK;
 }
 
 static int check_result(const struct check *c, const struct sl_msg_result *m) {
@@ -329,7 +375,7 @@ static int check_result(const struct check *c, const struct sl_msg_result *m) {
             sl_wrap(c->err, "line %u", m->lines[i].line);
         }
     }
-    return rc;
+    return rc ? rc : check_alone(c, m);
 }
 
 static int check_shares(const struct check *c, const struct sl_msg_shares *m) {

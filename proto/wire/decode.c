@@ -320,6 +320,7 @@ static int get_result(const struct reader *r, const Sluice__V1__Result *in,
         lines[i].status = (enum sl_line_status)in->lines[i]->status;
         lines[i].tokens = in->lines[i]->tokens;
         lines[i].limit = in->lines[i]->limit;
+        lines[i].inputs = in->lines[i]->inputs;
         rc = get_vectors(r, in->lines[i], &lines[i]);
     }
     return rc;
@@ -353,6 +354,7 @@ static int get_welcome(const struct reader *r, const Sluice__V1__Welcome *in,
     m->report_ms = in->report_ms;
     m->safe_mode = (uint32_t)in->safe_mode;
     m->safe_mode_max_ms = in->safe_mode_max_ms;
+    m->parts = in->parts;
     return SL_OK;
 }
 

@@ -325,6 +325,7 @@ static void put_result_line(struct scratch *s, const struct sl_msg_result_line *
     out->status = (Sluice__V1__LineStatus)line->status;
     out->tokens = line->tokens;
     out->limit = line->limit;
+    out->inputs = line->inputs;
     out->vectors = take_items(s, line->vector_count, sizeof **out->vectors);
     out->n_vectors = out->vectors ? line->vector_count : 0;
     for (uint32_t i = 0; out->vectors && i < line->vector_count; i++) {
@@ -390,6 +391,7 @@ static void put_welcome(struct scratch *s, const struct sl_msg_welcome *m,
     out->report_ms = m->report_ms;
     out->safe_mode = (Sluice__V1__Mode)m->safe_mode;
     out->safe_mode_max_ms = m->safe_mode_max_ms;
+    out->parts = m->parts;
 }
 
 static void put_directive(struct scratch *s, const struct sl_msg_directive *m,

@@ -110,6 +110,7 @@ struct sl_msg_welcome {
     uint32_t report_ms;        /* interval wanted */
     uint32_t safe_mode;        /* enum sl_mode after all directives ran out */
     uint64_t safe_mode_max_ms; /* then idle */
+    bool parts;                /* it takes lines in parts (msg_work.h) */
 };
 
 /* Terms are what the agent needs to work and to show, not to decide. */

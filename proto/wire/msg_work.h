@@ -60,9 +60,13 @@ struct sl_msg_result_line {
     /* Exact usage of the whole line; for TOO_LONG the length that was too long, or 0 where the line
      * has more inputs than one result can carry vectors. */
     uint32_t tokens;
-    uint32_t vector_count; /* inputs of the line, all of them */
+    uint32_t vector_count; /* inputs of the line, all of them, unless it is a part */
     const struct sl_msg_vector *vectors;
     uint32_t limit; /* of TOO_LONG: how many tokens (inputs) would have been taken; 0: not said */
+    /* Of a part of a line that is too large for one message, and alone in each: the line's inputs,
+     * of which `vectors` are some, by rising input without a gap. All parts have one result_id and
+     * are acknowledged as one. Only for a broker whose Welcome says `parts`. 0: no part. */
+    uint32_t inputs;
 };
 
 struct sl_msg_result {

@@ -2,11 +2,12 @@
  * The bare kernel loop: the hash kernel that the agent would use, two launches queued, nothing
  * else.
  *
- *   hash_bare [--seconds S] [--split N] [--launch-ms L] [--no-cpu] [--one]
+ *   hash_bare [--seconds S] [--split N] [--launch-ms L] [--no-cpu] [--headers N]
  *             [--cache DIR] [--json]
  *
- * --one: one header at a time, as for a pool without version rolling. --cache keeps programs and
- * what was tuned. Prints nonces over wall time, all devices at once, one thread each. */
+ * --headers: no more at a time, as for a pool that leaves few version bits (1: none). --cache keeps
+ * programs and what was tuned. Prints nonces over wall time, all devices at once, one thread each.
+ */
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,7 +25,7 @@ struct options {
     uint32_t split;
     bool cpu;
     bool json;
-    bool one;
+    uint32_t headers;
     const char *cache;
 };
 
@@ -33,7 +34,8 @@ struct loop {
     const struct sl_discovered *found;
     struct sl_cl cl;
     struct sl_hash_choice choice;
-    struct sl_hash_shape shape; /* the best of them */
+    struct sl_hash_shape shape; /* the best of them for so many headers */
+    uint32_t headers;
     struct sl_hash_kernel kernel;
     pthread_barrier_t *start;
     pthread_t thread;
@@ -85,7 +87,8 @@ static int collect(struct loop *loop, struct sl_hash_launch *launch, int64_t *la
     loop->busy_ns += (uint64_t)(end - start);
     loop->gap_ns += *last_end_ns && start > *last_end_ns ? (uint64_t)(start - *last_end_ns) : 0;
     *last_end_ns = end;
-    loop->hashes += (uint64_t)found.groups_ran * sl_hash_hashes_per_group(&loop->kernel);
+    loop->hashes +=
+        (uint64_t)found.groups_ran * sl_hash_nonces_per_group(&loop->kernel) * loop->headers;
     return SL_OK;
 }
 
@@ -107,12 +110,16 @@ static int run(struct loop *loop, const struct sl_hash_input *input, uint32_t gr
     return rc;
 }
 
-/* The shape that the agent would take, of those for one header with --one. */
+/* The shape that the agent would take, and how many headers it would give it. */
 static int choose(struct loop *loop) {
     int rc = sl_hash_choose(&loop->cl, &loop->choice, &loop->err);
     if (rc == SL_OK) {
-        uint32_t last = loop->options->one ? 0 : loop->choice.count - 1;
-        loop->shape = loop->choice.shapes[last];
+        const struct sl_hash_shape *best = &loop->choice.shapes[loop->choice.count - 1];
+        uint32_t least = best->flow == SL_HASH_FLOW_IN_TURN ? 2 : best->mids;
+        bool several = loop->options->headers >= least;
+        loop->shape = several ? *best : loop->choice.shapes[0];
+        loop->headers = several && loop->options->headers < best->mids ? loop->options->headers
+                                                                       : loop->shape.mids;
     }
     return rc;
 }
@@ -140,7 +147,7 @@ static void *loop_main(void *arg) {
     bool ready = loop->status == SL_OK;
     if (ready) {
         sl_hash_input_make(midstate, tail, &target, &input);
-        while (input.mid_count < loop->shape.mids) {
+        while (input.mid_count < loop->headers) {
             sl_hash_input_add(&input, midstate);
         }
         loop->status = size_launch(loop, &input, &groups);
@@ -161,21 +168,21 @@ static void *loop_main(void *arg) {
 }
 
 static bool read_options(int argc, char **argv, struct options *o) {
-    *o = (struct options){.seconds = 5, .launch_ms = 50, .cpu = true};
+    *o = (struct options){.seconds = 5, .launch_ms = 50, .cpu = true, .headers = SL_HASH_MIDS_MAX};
     for (int i = 1; i < argc; i++) {
         bool more = i + 1 < argc;
         if (strcmp(argv[i], "--json") == 0) {
             o->json = true;
         } else if (strcmp(argv[i], "--no-cpu") == 0) {
             o->cpu = false;
-        } else if (strcmp(argv[i], "--one") == 0) {
-            o->one = true;
         } else if (more && strcmp(argv[i], "--seconds") == 0) {
             o->seconds = strtod(argv[++i], NULL);
         } else if (more && strcmp(argv[i], "--launch-ms") == 0) {
             o->launch_ms = strtod(argv[++i], NULL);
         } else if (more && strcmp(argv[i], "--split") == 0) {
             o->split = (uint32_t)strtoul(argv[++i], NULL, 10);
+        } else if (more && strcmp(argv[i], "--headers") == 0) {
+            o->headers = (uint32_t)strtoul(argv[++i], NULL, 10);
         } else if (more && strcmp(argv[i], "--cache") == 0) {
             o->cache = argv[++i];
         } else {
@@ -208,7 +215,7 @@ static int print(const struct options *o, const struct loop *loops, uint32_t cou
                        : "%s%s  %.0f H/s  width %u  work-group %u  rounds %u  headers %u  "
                          "idle gaps %.6f\n",
                o->json && i ? "," : "", l->found->info.key, rate, l->shape.width, l->shape.local,
-               l->shape.rounds, l->shape.mids, gap);
+               l->shape.rounds, l->headers, gap);
     }
     if (o->json) {
         printf("]}\n");
@@ -223,7 +230,7 @@ int main(int argc, char **argv) {
     pthread_barrier_t start;
     if (!read_options(argc, argv, &options)) {
         fprintf(stderr, "usage: hash_bare [--seconds S] [--split N] [--launch-ms L] [--no-cpu] "
-                        "[--one] [--cache DIR] [--json]\n");
+                        "[--headers N] [--cache DIR] [--json]\n");
         return 2;
     }
     const struct sl_discover_config config = {.node = "bench",

@@ -6,8 +6,10 @@ import json
 import math
 import os
 import random
+import signal
 import struct
 import subprocess
+import time
 import unittest
 
 from sluice_site import MODEL
@@ -17,7 +19,9 @@ CLS, SEP, A = 2, 3, 5  # of the generator's vocabulary; letters are pieces of th
 VOCAB = 120
 # name: layers, width, heads, ff, context, pooling, 1 - cosine at most by type
 SMALL, BASE = (384, 12, 1536, 512), (768, 12, 3072, 512)
-SHORT = {"bge-small": (3, *SMALL, "cls", "q8_0"), "e5-base": (1, *BASE, "mean", "f16")}
+# "wide": as many numbers as large models have, 8 MiB for a line of 2,048 inputs, and little to compute.
+SHORT = {"bge-small": (3, *SMALL, "cls", "q8_0"), "e5-base": (1, *BASE, "mean", "f16"),
+         "wide": (1, 1024, 16, 256, 512, "mean", "f16")}
 WHOLE = {"bge-small": (12, *SMALL, "cls"), "e5-small": (12, *SMALL, "mean"), "gte-small": (12, *SMALL, "mean"),
          "e5-base": (12, *BASE, "mean"), "gte-base": (12, *BASE, "mean")}
 FAR_MAX = {"f32": 1e-4, "f16": 1e-4, "q8_0": 1e-3}
@@ -85,21 +89,26 @@ class Encoders(SiteCase):
         with open(cls.site.path("agent.yaml"), "w") as f:
             f.write(text[:at] + text[text.index("launch:"):])
 
-    def run_lines(self, model, bodies):
+    def submit_lines(self, model, bodies):
         lines = [json.dumps({"custom_id": str(i), "method": "POST", "url": "/v1/embeddings",
                              "body": {"model": model, **body}}) for i, body in enumerate(bodies)]
         body = {"input_file_id": self.site.upload("\n".join(lines).encode()), "endpoint": "/v1/embeddings",
                 "completion_window": "24h", "metadata": {"sluice.bid_usd_per_mtok": "1000"}}
-        state = self.wait_batch(self.site.api("POST", "/v1/batches", body, self.site.tenant_key)["id"])
-        out = {}
+        return self.site.api("POST", "/v1/batches", body, self.site.tenant_key)["id"]
+
+    def answers(self, batch, count):
+        state, out = self.wait_batch(batch), {}
         for file_id in (state["output_file_id"], state["error_file_id"]):
             text = "" if not file_id else self.site.raw("GET", f"/v1/files/{file_id}/content",
                                                         key=self.site.tenant_key).decode()
             for line in filter(None, text.split("\n")):
                 said = json.loads(line)
                 out[int(said["custom_id"])] = said["response"]
-        self.assertEqual(len(out), len(bodies))
-        return [out[i] for i in range(len(bodies))], state
+        self.assertEqual(len(out), count)
+        return [out[i] for i in range(count)], state
+
+    def run_lines(self, model, bodies):
+        return self.answers(self.submit_lines(model, bodies), len(bodies))
 
     def vectors(self, response):
         self.assertEqual(response["status_code"], 200, response)
@@ -158,19 +167,51 @@ class Encoders(SiteCase):
         self.assertIn("65 tokens", answers[2]["body"]["error"]["message"])
         self.check_ledger()
 
-    @unittest.skipIf("e5-base" not in families(), "the whole set runs long enough")
-    def test_more_vectors_than_a_message_holds_fail_their_line_alone(self):
-        """768 wide: 1,346 fit. What does not must not make a device look faulty."""
-        answers, _ = self.run_lines("e5-base", [{"input": [[5]] * n, "encoding_format": "base64"}
-                                                for n in (2048, 1346, 1347, 1)])
-        self.assertEqual([one["status_code"] for one in answers], [400, 200, 400, 200])
-        self.assertEqual(len(self.vectors(answers[1])), 1346)
-        for at in (0, 2):
-            error = answers[at]["body"]["error"]
-            self.assertEqual((error["code"], error["param"]), ("invalid_value", "input"))
-            self.assertIn("room for 1346 in a line", error["message"])
+    def check_wide(self, response, alone):
+        """2,048 inputs of one id each, which come again after 100: bit by bit as in a line of few."""
+        self.assertEqual(response["status_code"], 200, response)
+        data = response["body"]["data"]
+        self.assertEqual([one["index"] for one in data], list(range(2048)))
+        for one in data:
+            self.assertEqual(one["embedding"], alone[one["index"] % 100]["embedding"])
+        self.assertEqual(response["body"]["usage"], {"prompt_tokens": 3 * 2048, "total_tokens": 3 * 2048})
+
+    @unittest.skipIf("wide" not in families(), "the whole set runs long enough")
+    def test_a_line_of_2048_inputs_whatever_the_width(self):
+        """6 and 8 MiB of vectors, which come in several messages (agent/core/parts.c)."""
+        for name in ("e5-base", "wide"):
+            bodies = [{"input": [[5 + i % 100] for i in range(n)], "encoding_format": "base64"}
+                      for n in (2048, 100, 2047, 1)]
+            answers, state = self.run_lines(name, bodies)
+            self.check_wide(answers[0], answers[1]["body"]["data"])
+            self.assertEqual([len(self.vectors(one)) for one in answers], [2048, 100, 2047, 1])
+            self.assertEqual(state["usage"]["total_tokens"], 3 * (2048 + 100 + 2047 + 1))
         for device in self.site.devices():
             self.assertEqual((device["health"], device["trouble"]), ("ok", None))
+        self.check_ledger()
+
+    @unittest.skipIf("wide" not in families(), "the whole set runs long enough")
+    def test_kill_9_in_the_middle_of_wide_lines(self):
+        """The broker stands still while the agent sends, so that only what the sockets hold of a line is there
+        when the agent is killed; then the broker is killed. Each line comes once and is billed once."""
+        wide = {"input": [[5 + i % 100] for i in range(2048)], "encoding_format": "base64"}
+        few = {"input": wide["input"][:100], "encoding_format": "base64"}
+        batch = self.submit_lines("wide", [few] + [wide] * 6)
+        self.assertTrue(self.site.wait_for(
+            lambda: self.site.batch(batch)["request_counts"]["completed"] > 0, 60, 0.02))
+        self.site.kill("broker", signal.SIGSTOP)
+        time.sleep(3)
+        self.site.kill("agent")
+        self.site.kill("broker", signal.SIGCONT)
+        self.site.start_agent()
+        self.site.wait_for(lambda: self.site.batch(batch)["request_counts"]["completed"] > 2, 60, 0.02)
+        self.site.kill("broker")
+        time.sleep(1)
+        self.site.start_broker()
+        answers, state = self.answers(batch, 7)
+        for one in answers[1:]:
+            self.check_wide(one, answers[0]["body"]["data"])
+        self.assertEqual(state["usage"]["total_tokens"], 3 * (100 + 6 * 2048))
         self.check_ledger()
 
     def test_z_a_file_that_is_swapped_under_the_agent_changes_nothing(self):

@@ -8,9 +8,11 @@
 #include <unistd.h>
 
 #include "agent/convert/hf_folder.h"
+#include "agent/convert/hf_weights.h"
 
-static const char *const names[] = {"config.json", "modules.json",   "1_Pooling/config.json",
-                                    "vocab.txt",   "tokenizer.json", "tokenizer_config.json"};
+static const char *const names[] = {
+    "config.json",    "modules.json",          "1_Pooling/config.json",        "vocab.txt",
+    "tokenizer.json", "tokenizer_config.json", "model.safetensors.index.json", "a.safetensors"};
 enum { NAMES = sizeof names / sizeof names[0] };
 
 static const char *folder(void) {
@@ -68,6 +70,21 @@ static void unpack(const uint8_t *data, size_t size) {
     }
 }
 
+/* Whatever an index says, each tensor is found under its name, once. */
+static void check_weights(void) {
+    struct sl_error err = {0};
+    SL_AUTO(sl_hf_weights) weights = NULL;
+    int rc = sl_hf_weights_open(folder(), &weights, &err);
+    if (rc != SL_OK) {
+        fuzz_check_error(rc, &err);
+        return;
+    }
+    for (size_t i = 0; i < sl_hf_weights_count(weights); i++) {
+        const struct sl_safetensors_tensor *t = sl_hf_weights_at(weights, i);
+        fuzz_check(sl_hf_weights_find(weights, t->name) == t);
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static bool begun;
     struct sl_error err = {0};
@@ -100,6 +117,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         }
     }
     sl_hf_vocab_fini(&vocab);
+    check_weights();
     clear();
     return 0;
 }

@@ -26,6 +26,25 @@ static void save(const char *corpus, const char *target, const char *name,
     fuzz_check(fclose(file) == 0);
 }
 
+/* Two of a line's five vectors. */
+static void seed_part(const char *corpus) {
+    static const uint8_t data[8] = {0, 0, 0x80, 0x3f, 0, 0, 0, 0x40};
+    const struct sl_msg_vector vectors[] = {{2, 5, 2, data}, {3, 4, 2, data}};
+    const struct sl_msg_result_line line = {.line = 7,
+                                            .status = SL_LINE_OK,
+                                            .tokens = 20,
+                                            .vector_count = 2,
+                                            .vectors = vectors,
+                                            .inputs = 5};
+    const struct sl_msg msg = {
+        .version = SL_WIRE_VERSION,
+        .kind = SL_MSG_RESULT,
+        .result = {.result_id = 9, .unit_id = 5, .device = "d", .line_count = 1, .lines = &line}};
+    SL_AUTO_BUF struct sl_buf bytes = {0};
+    fuzz_check(sl_msg_encode(&msg, &bytes, NULL) == SL_OK);
+    save(corpus, "wire", "result_part", &bytes);
+}
+
 /* The smallest of some random messages of each kind that says something. */
 static void seed_wire(const char *corpus) {
     struct random_msg *r = random_msg_create(1);
@@ -60,6 +79,7 @@ static void seed_wire(const char *corpus) {
     SL_AUTO_BUF struct sl_buf bytes = {0};
     fuzz_check(sl_msg_encode(&msg, &bytes, NULL) == SL_OK);
     save(corpus, "wire", "unit_tokens", &bytes);
+    seed_part(corpus);
 }
 
 static void seed_gguf(const char *corpus) {

@@ -241,6 +241,10 @@ bool sl_tp_tls_input(struct sl_tp_tls *tls, const void *data, size_t size,
     }
 }
 
+void sl_tp_tls_want_certificate(struct sl_tp_tls *tls) {
+    gnutls_alert_send(tls->session, GNUTLS_AL_FATAL, GNUTLS_A_CERTIFICATE_REQUIRED);
+}
+
 bool sl_tp_tls_write(struct sl_tp_tls *tls, const void *data, size_t size) {
     const char *bytes = data;
     while (size > 0) {

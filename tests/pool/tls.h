@@ -36,6 +36,8 @@ SL_DEFINE_AUTO(sl_tp_tls, sl_tp_tls_destroy)
 bool sl_tp_tls_input(struct sl_tp_tls *tls, const void *data, size_t size,
                      bool (*plain)(void *context, const char *data, size_t size), void *context);
 bool sl_tp_tls_write(struct sl_tp_tls *tls, const void *data, size_t size);
+/* Ends the session as a server does that finds its client without a certificate. */
+void sl_tp_tls_want_certificate(struct sl_tp_tls *tls);
 /* Ciphertext for the peer; the caller consumes it. */
 struct sl_buf *sl_tp_tls_output(struct sl_tp_tls *tls);
 bool sl_tp_tls_is_open(const struct sl_tp_tls *tls); /* hands are shaken */

@@ -91,6 +91,7 @@ static int open_agent(struct sim *sim, uint32_t i, struct sl_error *err) {
         .devices = devices,
         .model_count = 1,
         .models = &model,
+        .message_bytes = SIM_MESSAGE_BYTES,
     };
     sl_text_copy(config.node, sizeof config.node, agent->node);
     rc = rc ? rc : sim_agent_core_create(&config, agent->node, &agent->core, err);

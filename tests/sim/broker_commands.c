@@ -56,27 +56,33 @@ static void send_msg(struct sim *sim, const struct sl_link_peer *peer, const str
 static void send_unit(struct sim *sim, const struct sl_core_command *command) {
     const struct sl_unit_row *unit = &command->unit;
     struct sl_msg_unit_line lines[SL_MSG_LINES_MAX];
-    struct sl_msg_input inputs[SL_MSG_LINES_MAX];
+    struct sl_msg_input inputs[SL_MSG_LINES_MAX][SIM_INPUTS_WIDE];
     static const size_t room = 128;
     char *texts = malloc(unit->line_count * room + 1);
     uint32_t *ids = calloc(unit->line_count * room + 1, sizeof *ids);
     sl_assert(texts && ids);
     const struct sim_batch *batch = sim_batch_find(sim, unit->batch);
     sl_assert(batch);
-    bool has_ids = sim_batch_has_ids(sim, (uint32_t)(batch - sim->batches));
+    uint32_t at = (uint32_t)(batch - sim->batches);
+    bool has_ids = sim_batch_has_ids(sim, at);
     for (uint32_t i = 0; i < unit->line_count; i++) {
         char *text = texts + i * room;
-        uint32_t bytes =
-            sim_line_text(sim, (uint32_t)(batch - sim->batches), unit->lines[i], text, room);
-        inputs[i] = (struct sl_msg_input){.text = text, .bytes = bytes};
-        if (has_ids) {
-            inputs[i] = (struct sl_msg_input){.ids = ids + i * room, .id_count = bytes};
-            for (uint32_t k = 0; k < bytes; k++) {
-                ids[i * room + k] = (uint8_t)text[k];
-            }
+        uint32_t bytes = sim_line_text(sim, at, unit->lines[i], text, room);
+        for (uint32_t k = 0; k < bytes; k++) {
+            ids[i * room + k] = (uint8_t)text[k];
         }
-        lines[i] = (struct sl_msg_unit_line){
-            .line = unit->lines[i], .input_count = 1, .inputs = &inputs[i], .tokens = has_ids};
+        lines[i] =
+            (struct sl_msg_unit_line){.line = unit->lines[i],
+                                      .input_count = sim_line_inputs(sim, at, unit->lines[i]),
+                                      .inputs = inputs[i],
+                                      .tokens = has_ids};
+        for (uint32_t k = 0; k < lines[i].input_count; k++) {
+            uint32_t from = sim_input_start(bytes, k);
+            inputs[i][k] =
+                has_ids
+                    ? (struct sl_msg_input){.ids = ids + i * room + from, .id_count = bytes - from}
+                    : (struct sl_msg_input){.text = text + from, .bytes = bytes - from};
+        }
     }
     sim->result->counts[SIM_IDS_SENT] += has_ids;
     sim_check_unit(sim, unit);
@@ -105,9 +111,8 @@ static void validated(struct sim *sim, struct sim_event *event) {
     out.lines.worst_tokens = calloc(batch->lines, sizeof(uint32_t));
     sl_assert(out.lines.worst_tokens);
     for (uint32_t i = 0; i < batch->lines; i++) {
-        char text[128];
-        uint32_t bytes = sim_line_text(sim, (uint32_t)event->a, i, text, sizeof text);
-        out.lines.worst_tokens[i] = sim_line_is_refused(sim, (uint32_t)event->a, i) ? 0 : bytes + 2;
+        bool refused = sim_line_is_refused(sim, (uint32_t)event->a, i);
+        out.lines.worst_tokens[i] = refused ? 0 : sim_line_tokens(sim, (uint32_t)event->a, i);
     }
     sim_broker_step(sim, &out);
     free(out.lines.worst_tokens); /* NULL when the core took it */

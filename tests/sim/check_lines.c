@@ -71,9 +71,13 @@ static void note_result(struct sim *sim, uint32_t agent, const struct sl_msg_res
         sim_count(sim, SIM_RESULT_LATE);
     }
     for (uint32_t i = 0; i < SIM_SEEN_RESULTS; i++) {
-        const struct sim_seen_result *seen = &sim->seen[i];
+        struct sim_seen_result *seen = &sim->seen[i];
         if (seen->id == r->result_id && seen->agent == agent) {
-            sim_count(sim, SIM_RESULT_AGAIN);
+            bool part = r->line_count == 1 && r->lines[0].inputs > 0;
+            sim_count(sim, part ? SIM_RESULT_IN_PARTS : SIM_RESULT_AGAIN);
+            if (part && is_nonsense(&r->lines[0])) {
+                seen->count = 0;
+            }
             return;
         }
     }

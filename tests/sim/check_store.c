@@ -164,17 +164,24 @@ static void check_counters(struct reading *r) {
     sqlite3_finalize(stmt);
 }
 
-/* What the line's text gives: tokens and the vector that a sound device computes from them. */
-static void expect(struct sim *sim, uint32_t batch, uint32_t line, uint32_t *ret_tokens,
-                   float vector[SIM_DIM]) {
+/* What the line's texts give: tokens of the longest, and the vectors that a sound device computes;
+ * returns the size of these. */
+static size_t expect(struct sim *sim, uint32_t batch, uint32_t line, uint32_t *ret_tokens,
+                     float vectors[SIM_INPUTS_WIDE * SIM_DIM]) {
     char text[128];
     int32_t ids[128 + 2];
     uint32_t bytes = sim_line_text(sim, batch, line, text, sizeof text);
+    uint32_t inputs = sim_line_inputs(sim, batch, line);
     *ret_tokens = bytes + 2;
-    for (uint32_t i = 0; i < bytes + 2; i++) {
-        ids[i] = i == 0 || i > bytes ? 1 : text[i - 1];
+    for (uint32_t k = 0; k < inputs; k++) {
+        uint32_t from = sim_input_start(bytes, k);
+        uint32_t n = bytes - from;
+        for (uint32_t i = 0; i < n + 2; i++) {
+            ids[i] = i == 0 || i > n ? 1 : text[from + i - 1];
+        }
+        sl_fake_vector(ids, n + 2, SIM_DIM, vectors + (size_t)k * SIM_DIM);
     }
-    sl_fake_vector(ids, bytes + 2, SIM_DIM, vector);
+    return (size_t)inputs * SIM_DIM * sizeof *vectors;
 }
 
 static void check_results(struct reading *r) {
@@ -184,12 +191,13 @@ static void check_results(struct reading *r) {
         uint32_t line = (uint32_t)sqlite3_column_int64(stmt, 1);
         int status = sqlite3_column_int(stmt, 2);
         uint32_t tokens = 0;
-        float vector[SIM_DIM];
+        float vectors[SIM_INPUTS_WIDE * SIM_DIM];
         if (!batch || line >= batch->lines) {
             sim_break(r->sim, "batches", "a result for a line that does not exist");
             break;
         }
-        expect(r->sim, (uint32_t)(batch - r->sim->batches), line, &tokens, vector);
+        uint32_t at = (uint32_t)(batch - r->sim->batches);
+        size_t size = expect(r->sim, at, line, &tokens, vectors);
         if (status == SL_LINE_TOO_LONG) {
             sim_count(r->sim, SIM_LINE_TOO_LONG);
         } else if (status != SL_LINE_OK) {
@@ -197,11 +205,12 @@ static void check_results(struct reading *r) {
             continue;
         }
         bool fits = tokens <= SIM_MODEL_TOKENS;
+        tokens = fits ? sim_line_tokens(r->sim, at, line) : tokens;
         if (fits != (status == SL_LINE_OK) || tokens != sqlite3_column_int64(stmt, 3)) {
             sim_break(r->sim, "batches", "line %u of %s has status %d and %lld tokens, not %u",
                       line, batch->id, status, (long long)sqlite3_column_int64(stmt, 3), tokens);
-        } else if (fits && (sqlite3_column_bytes(stmt, 4) != (int)sizeof vector ||
-                            memcmp(sqlite3_column_blob(stmt, 4), vector, sizeof vector) != 0)) {
+        } else if (fits && (sqlite3_column_bytes(stmt, 4) != (int)size ||
+                            memcmp(sqlite3_column_blob(stmt, 4), vectors, size) != 0)) {
             sim_break(r->sim, "batches", "line %u of %s has another text's vector", line,
                       batch->id);
         }

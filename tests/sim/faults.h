@@ -71,6 +71,7 @@
     X(SESSION_TAKEN, "session-taken", "a hello superseded a session that was live")                \
     X(SESSION_LOST, "session-lost", "an agent fell silent")                                        \
     X(RESULT_AGAIN, "result-again", "a result was sent again")                                     \
+    X(RESULT_IN_PARTS, "result-in-parts", "a line's vectors came in several messages")             \
     X(RESULT_LATE, "result-late", "a result came after its unit was closed")                       \
     X(RESULT_TOO_LATE, "result-too-late", "a result came after its batch was sealed")              \
     X(UNIT_LOST, "unit-lost", "a unit was closed because its agent was away")                      \

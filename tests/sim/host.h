@@ -29,6 +29,8 @@
 #define SIM_MODEL "mini"
 #define SIM_MODEL_TOKENS 64
 #define SIM_DIM 4
+#define SIM_MESSAGE_BYTES 400 /* agents put so much of vectors into one message... */
+#define SIM_INPUTS_WIDE 15    /* ...and some lines have so many inputs, which take more */
 #define SIM_HASH_FEEDS 3
 #define SIM_FEEDS (SIM_HASH_FEEDS + 1) /* and a tariff */
 #define SIM_TENANTS 3

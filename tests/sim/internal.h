@@ -90,6 +90,10 @@ struct sim_batch *sim_batch_find(struct sim *sim, const char *id);
 uint32_t sim_line_text(const struct sim *sim, uint32_t batch, uint32_t line, char *out,
                        size_t size);
 /* A line that validation refuses: no JSON, say. */
+/* The first input is the line's text, the others are short ends of it, from here on. */
+uint32_t sim_line_inputs(const struct sim *sim, uint32_t batch, uint32_t line);
+uint32_t sim_input_start(uint32_t bytes, uint32_t input);
+uint32_t sim_line_tokens(const struct sim *sim, uint32_t batch, uint32_t line);
 bool sim_line_is_refused(const struct sim *sim, uint32_t batch, uint32_t line);
 /* Its tenant sends token ids in place of texts: one a byte of what the text would be. */
 bool sim_batch_has_ids(const struct sim *sim, uint32_t batch);

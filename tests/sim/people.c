@@ -36,6 +36,25 @@ uint32_t sim_line_text(const struct sim *sim, uint32_t batch, uint32_t line, cha
     return (uint32_t)length;
 }
 
+uint32_t sim_line_inputs(const struct sim *sim, uint32_t batch, uint32_t line) {
+    return sim_fold(sim_fold(sim->options.seed + 3, batch), line) % 10 == 0 ? SIM_INPUTS_WIDE : 1;
+}
+
+uint32_t sim_input_start(uint32_t bytes, uint32_t input) {
+    uint32_t length = 1 + input % 8;
+    return input == 0 || length > bytes ? 0 : bytes - length;
+}
+
+uint32_t sim_line_tokens(const struct sim *sim, uint32_t batch, uint32_t line) {
+    char text[128];
+    uint32_t bytes = sim_line_text(sim, batch, line, text, sizeof text);
+    uint32_t tokens = 0;
+    for (uint32_t i = 0; i < sim_line_inputs(sim, batch, line); i++) {
+        tokens += bytes - sim_input_start(bytes, i) + 2;
+    }
+    return tokens;
+}
+
 bool sim_line_is_refused(const struct sim *sim, uint32_t batch, uint32_t line) {
     return sim_fold(sim_fold(sim->options.seed + 1, batch), line) % 40 == 0;
 }

@@ -92,11 +92,13 @@ static void append_value(struct sl_buf *data, const char *dtype, float value) {
     sl_buf_append(data, &narrow, sizeof narrow);
 }
 
-static void put_weights(const struct hf_sample *sample, const char *dtype, const char *prefix) {
+/* Every step-th tensor from the first on. */
+static void put_weights(const struct hf_sample *sample, const char *dtype, const char *prefix,
+                        const char *name, size_t first, size_t step) {
     SL_AUTO_BUF struct sl_buf json = {0};
     SL_AUTO_BUF struct sl_buf data = {0};
     SL_AUTO_BUF struct sl_buf file = {0};
-    for (size_t t = 0; t < HF_SAMPLE_TENSORS; t++) {
+    for (size_t t = first; t < HF_SAMPLE_TENSORS; t += step) {
         const struct hf_sample_tensor *tensor = &hf_sample_tensors[t];
         size_t n = (size_t)(tensor->rows ? tensor->rows : 1) * tensor->columns;
         size_t begin = data.len;
@@ -108,8 +110,8 @@ static void put_weights(const struct hf_sample *sample, const char *dtype, const
                 append_value(&data, dtype, hf_sample_value(t, i));
             }
         }
-        sl_buf_printf(&json, "%s\"%s%s\":{\"dtype\":\"%s\",\"shape\":[", t ? "," : "{", prefix,
-                      tensor->hf, ids ? "I64" : dtype);
+        sl_buf_printf(&json, "%s\"%s%s\":{\"dtype\":\"%s\",\"shape\":[", t > first ? "," : "{",
+                      prefix, tensor->hf, ids ? "I64" : dtype);
         if (tensor->rows) {
             sl_buf_printf(&json, "%u,", tensor->rows);
         }
@@ -120,7 +122,26 @@ static void put_weights(const struct hf_sample *sample, const char *dtype, const
     sl_buf_append(&file, json.data, json.len);
     sl_buf_append(&file, data.data, data.len);
     assert_false(file.failed);
-    hf_sample_put_bytes(sample, "model.safetensors", file.data, file.len);
+    hf_sample_put_bytes(sample, name, file.data, file.len);
+}
+
+void hf_sample_split(const struct hf_sample *sample, const char *dtype, const char *prefix,
+                     size_t files) {
+    SL_AUTO_BUF struct sl_buf index = {0};
+    char name[64];
+    hf_sample_put(sample, "model.safetensors", NULL);
+    sl_buf_printf(&index, "{\"metadata\": {\"total_size\": 1}, \"weight_map\": {");
+    for (size_t i = 0; i < files; i++) {
+        snprintf(name, sizeof name, "model-%zu.safetensors", i);
+        put_weights(sample, dtype, prefix, name, i, files);
+    }
+    for (size_t t = 0; t < HF_SAMPLE_TENSORS; t++) {
+        sl_buf_printf(&index, "%s\"%s%s\": \"model-%zu.safetensors\"", t ? ",\n" : "", prefix,
+                      hf_sample_tensors[t].hf, t % files);
+    }
+    sl_buf_printf(&index, "}}\n");
+    assert_false(index.failed);
+    hf_sample_put_bytes(sample, "model.safetensors.index.json", index.data, index.len);
 }
 
 void hf_sample_put_bytes(const struct hf_sample *sample, const char *name, const void *bytes,
@@ -177,7 +198,7 @@ void hf_sample_make(struct hf_sample *sample, const char *dtype, const char *pre
     hf_sample_put(sample, "1_Pooling/config.json", pooling_json);
     hf_sample_put(sample, "tokenizer_config.json", settings_json);
     hf_sample_put(sample, "vocab.txt", vocab_txt);
-    put_weights(sample, dtype, prefix);
+    put_weights(sample, dtype, prefix, "model.safetensors", 0, 1);
 }
 
 void hf_sample_remove(const struct hf_sample *sample) {

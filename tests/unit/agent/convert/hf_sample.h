@@ -25,6 +25,9 @@ struct hf_sample {
 /* Makes the folder below /tmp with all files; the weights are of dtype F32, F16 or BF16 and their
  * names begin with prefix. */
 void hf_sample_make(struct hf_sample *sample, const char *dtype, const char *prefix);
+/* The weights in so many files "model-I.safetensors" with an index, in place of one. */
+void hf_sample_split(const struct hf_sample *sample, const char *dtype, const char *prefix,
+                     size_t files);
 void hf_sample_remove(const struct hf_sample *sample);
 
 /* Element i of tensor t; exact in all three types. */

@@ -73,6 +73,7 @@ static void boot(struct rig *rig) {
         .devices = devices,
         .model_count = 1,
         .models = &model,
+        .message_bytes = rig->options.message_bytes,
     };
     snprintf(config.node, sizeof config.node, "%s", rig->options.node ? rig->options.node : "rig");
     rc = rc ? rc : rig_pool_core(rig, &config, &err);

@@ -48,6 +48,8 @@ struct rig_options {
     struct sl_fake_script script; /* of every device; zero fields get sound values */
     const char *node;             /* NULL: "rig" */
     uint32_t width;               /* of the model's vectors, as far as the core knows */
+    uint32_t message_bytes;       /* of vectors, before a line goes in parts; 0: the default */
+    bool takes_parts;             /* the test's broker does */
 };
 
 struct rig {

@@ -33,6 +33,7 @@ void rig_welcome(struct rig *rig) {
         .safe_mode = rig->options.safe_mode ? rig->options.safe_mode : SL_MODE_HASH,
         .safe_mode_max_ms = (uint64_t)(rig->options.safe_mode_max_ms ? rig->options.safe_mode_max_ms
                                                                      : 6 * 3600 * 1000),
+        .parts = rig->options.takes_parts,
     };
     rig_send(rig, &msg);
 }

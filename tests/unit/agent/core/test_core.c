@@ -76,6 +76,7 @@ static void reports_every_second_and_on_change(void **state) {
     rig_forget(&rig);
     rig_run_ms(&rig, 300);
     rig_direct(&rig, 0, 1, SL_MODE_INFER, 60000);
+    rig_run_ms(&rig, 2);
     struct sl_msg msg;
     assert_true(rig_message(&rig, SL_MSG_REPORT, 0, &msg));
     assert_int_equal(msg.report.devices[0].mode, SL_MODE_INFER);

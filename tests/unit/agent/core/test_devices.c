@@ -414,6 +414,55 @@ static void a_failed_self_test_is_reported_and_never_offered(void **state) {
     rig_stop(&rig);
 }
 
+/* On a CPU device a report would take the time of the first launch. */
+static void a_report_waits_for_the_first_launch(void **state) {
+    (void)state;
+    static struct rig rig;
+    rig_start(&rig, &(struct rig_options){0});
+    rig_up(&rig);
+    rig_run_ms(&rig, 200);
+    rig_forget(&rig);
+    rig.disk_waits = true;
+    rig_direct(&rig, 0, 1, SL_MODE_INFER, 60000);
+    rig_run_ms(&rig, 2);
+    rig_sync(&rig);
+    assert_true(rig_find(&rig, SL_AGENT_POST, SL_DEVCMD_MODE, SL_MODE_INFER, 1) > 0);
+    assert_int_equal(rig_count(&rig, SL_MSG_REPORT), 0);
+    rig_run_ms(&rig, 2);
+    assert_string_equal(rig_device(&rig, 0).state, "leased");
+    assert_int_equal(rig_count(&rig, SL_MSG_ACK), 1);
+    assert_int_equal(rig_count(&rig, SL_MSG_REPORT), 1);
+    rig_stop(&rig);
+}
+
+static void a_report_does_not_wait_long(void **state) {
+    (void)state;
+    static struct rig rig;
+    struct rig_options options = {0};
+    options.script.start_us = 100000;
+    rig_start(&rig, &options);
+    rig_up(&rig);
+    rig_run_ms(&rig, 200);
+    rig_forget(&rig);
+    rig_direct(&rig, 0, 1, SL_MODE_INFER, 60000);
+    rig_run_ms(&rig, 9);
+    assert_int_equal(rig_count(&rig, SL_MSG_REPORT), 0);
+    rig_run_ms(&rig, 2);
+    assert_string_equal(rig_device(&rig, 0).state, "starting");
+    assert_int_equal(rig_count(&rig, SL_MSG_REPORT), 1);
+    /* One directive after the other, to a device that never gets that far: still one a second. */
+    rig_forget(&rig);
+    for (uint64_t epoch = 2; epoch < 400; epoch++) {
+        rig_direct(&rig, 0, epoch, epoch % 2 ? SL_MODE_INFER : SL_MODE_HASH, 60000);
+        rig_run_ms(&rig, 5);
+        if (epoch % 100 == 0) {
+            rig_ping(&rig);
+        }
+    }
+    assert_in_range(rig_count(&rig, SL_MSG_REPORT), 1, 3);
+    rig_stop(&rig);
+}
+
 static void step_times_on_request(void **state) {
     (void)state;
     static struct rig rig;
@@ -448,6 +497,8 @@ int main(void) {
         cmocka_unit_test(a_lease_that_ends_while_its_epoch_is_stored_never_begins),
         cmocka_unit_test(refusals_say_why),
         cmocka_unit_test(a_failed_self_test_is_reported_and_never_offered),
+        cmocka_unit_test(a_report_waits_for_the_first_launch),
+        cmocka_unit_test(a_report_does_not_wait_long),
         cmocka_unit_test(step_times_on_request),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

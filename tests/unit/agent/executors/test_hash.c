@@ -208,17 +208,18 @@ static void low_difficulty_shortens_launches(void **state) {
     const struct sl_hash_executor *hash = (const struct sl_hash_executor *)m->ex;
     for (uint32_t which = 0; which < hash->kernel_count; which++) {
         double per_group = sl_hash_hashes_per_group(&hash->kernels[which]);
-        uint32_t usual = sl_hash_launch_groups(hash, which, 0);
+        const uint32_t mids = hash->kernels[which].shape.mids;
+        uint32_t usual = sl_hash_launch_groups(hash, which, mids, 0);
         assert_true(usual > 1);
         /* Expected candidates x 8 + 64 must fit the ring. */
         for (uint32_t top = 0xffff; top < 0x80000000u; top *= 2) {
-            uint32_t groups = sl_hash_launch_groups(hash, which, top);
+            uint32_t groups = sl_hash_launch_groups(hash, which, mids, top);
             double expected = groups * per_group * ((double)top + 1) / 4294967296.0;
             assert_true(groups <= usual);
             assert_true(groups == 1 || expected * 8 + 64 <= SL_HASH_RING);
         }
         /* Even where every nonce is a candidate, one group always fits. */
-        assert_int_equal(sl_hash_launch_groups(hash, which, 0xffffffff), 1);
+        assert_int_equal(sl_hash_launch_groups(hash, which, mids, 0xffffffff), 1);
         assert_true(per_group <= SL_HASH_RING);
     }
 }
@@ -289,8 +290,29 @@ static void every_candidate_of_rolled_versions_is_a_share(void **state) {
     no_job(m);
 }
 
-/* One version bit is too few for several at once: one header after the other, and none twice. */
-static void few_versions_are_searched_one_by_one(void **state) {
+/* Fewer version bits than the kernel for several takes headers: it takes all that there are, where
+ * it takes fewer. */
+static void few_versions_are_searched_together(void **state) {
+    static const uint32_t masks[] = {0x2000, 0x6000, 0xe000};
+    struct machine *m = *state;
+    const struct sl_hash_executor *hash = (const struct sl_hash_executor *)m->ex;
+    const struct sl_hash_shape *shape = &hash->kernels[hash->kernel_count - 1].shape;
+    for (uint32_t i = 0; i < sizeof masks / sizeof masks[0]; i++) {
+        const struct job_row job = {90 + i, 1e-6, true, 3, 1, 4, masks[i]};
+        uint32_t headers = 2u << i;
+        if (headers > shape->mids) {
+            headers = shape->mids;
+        } else if (headers < shape->mids && shape->flow != SL_HASH_FLOW_IN_TURN) {
+            headers = 1;
+        }
+        assert_int_equal(check_candidates(m, &job), (1u << headers) - 1);
+        assert_int_equal(hash->batch.count, headers);
+        no_job(m);
+    }
+}
+
+/* One version bit: two headers of each extranonce2, and none twice. */
+static void no_header_is_searched_twice(void **state) {
     struct machine *m = *state;
     struct sl_hash_executor *hash = (struct sl_hash_executor *)m->ex;
     const struct job_row job = {79, 1.0, true, 3, 1, 4, 0x2000};
@@ -325,7 +347,7 @@ static void a_used_up_job_waits_for_the_next(void **state) {
     command_job(m, &job);
     assert_true(enqueue(m, &launch));
     complete(m, &launch);
-    hash->cursor.ntime_ahead = SL_WORK_NTIME_AHEAD_MAX;
+    hash->cursor.ntime += SL_WORK_NTIME_AHEAD_MAX;
     for (int i = 0; i < 255; i++) {
         hash->next_word = (uint64_t)1 << 32; /* as if this header had been searched */
         assert_true(enqueue(m, &launch));
@@ -368,7 +390,8 @@ int main(void) {
         cmocka_unit_test(low_difficulty_shortens_launches),
         cmocka_unit_test(every_candidate_is_a_share),
         cmocka_unit_test(every_candidate_of_rolled_versions_is_a_share),
-        cmocka_unit_test(few_versions_are_searched_one_by_one),
+        cmocka_unit_test(few_versions_are_searched_together),
+        cmocka_unit_test(no_header_is_searched_twice),
         cmocka_unit_test(a_used_up_job_waits_for_the_next),
         cmocka_unit_test(made_up_work_reports_nothing),
     };

@@ -72,11 +72,10 @@ static void input_of(const uint8_t header[80], const struct sl_u256 *target,
     sl_hash_input_make(midstate, header + 64, target, input);
 }
 
-/* The header under all versions that the kernel takes at once; at `own` it is as it stands. */
-static void rolled_input_of(const struct sl_hash_kernel *kernel, const uint8_t header[80],
-                            uint32_t own, const struct sl_u256 *target,
-                            struct sl_hash_input *input) {
-    for (uint32_t mid = 0; mid < kernel->shape.mids; mid++) {
+/* The header under `count` versions; at `own` it is as it stands. */
+static void rolled_input_of(uint32_t count, const uint8_t header[80], uint32_t own,
+                            const struct sl_u256 *target, struct sl_hash_input *input) {
+    for (uint32_t mid = 0; mid < count; mid++) {
         uint32_t midstate[8];
         uint8_t rolled[80];
         memcpy(rolled, header, sizeof rolled);
@@ -122,7 +121,7 @@ static void check_header(struct sl_hash_kernel *kernel, const uint8_t header[80]
     memcpy(&nonce, header + 76, sizeof nonce);
     uint32_t span = GROUPS * sl_hash_nonces_per_group(kernel);
     uint32_t own = shift % kernel->shape.mids;
-    rolled_input_of(kernel, header, own, &target, &input);
+    rolled_input_of(kernel->shape.mids, header, own, &target, &input);
     run(kernel, &input, sl_hash_nonce_of_word(nonce) - shift % span, GROUPS, &found);
     assert_int_equal(found.groups_ran, GROUPS);
     assert_int_equal(found.lost, 0);
@@ -206,7 +205,7 @@ static uint32_t check_span(const struct sl_hash_found *found, uint8_t header[80]
 }
 
 /* Difficulty below 1: the target's top word is not zero. Against the host, nonce by nonce. */
-static void check_low_targets(struct sl_hash_kernel *kernel) {
+static void check_low_targets(struct sl_hash_kernel *kernel, uint32_t headers) {
     static const struct {
         uint64_t top_limb;
         const char *why;
@@ -227,10 +226,10 @@ static void check_low_targets(struct sl_hash_kernel *kernel) {
         struct sl_hash_found found;
         uint32_t expected = 0;
         const uint32_t base = 0xffffe000; /* the words wrap round inside */
-        rolled_input_of(kernel, header, 0, &target, &input);
+        rolled_input_of(headers, header, 0, &target, &input);
         uint32_t groups = 16384 / sl_hash_hashes_per_group(kernel) + 1;
         run(kernel, &input, base, groups, &found);
-        for (uint32_t mid = 0; mid < kernel->shape.mids; mid++) {
+        for (uint32_t mid = 0; mid < headers; mid++) {
             uint8_t rolled[80];
             memcpy(rolled, header, sizeof rolled);
             rolled[2] ^= (uint8_t)(mid << 4);
@@ -249,7 +248,7 @@ static void every_vector_width_gives_the_same(void **state) {
         struct sl_hash_kernel kernel;
         uint32_t rounds = widths[i] < 4 ? 8 : 2;
         open_kernel(&m->cl, widths[i], 64, rounds, &kernel);
-        check_low_targets(&kernel);
+        check_low_targets(&kernel, 1);
         assert_true(check_headers(&kernel, 24) > 100);
         sl_hash_kernel_save(&kernel);
         sl_hash_kernel_close(&kernel);
@@ -273,11 +272,27 @@ static void several_headers_at_once_give_the_same(void **state) {
     for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
         struct sl_hash_kernel kernel;
         open_shape(&m->cl, &shapes[i], &kernel);
-        check_low_targets(&kernel);
+        check_low_targets(&kernel, shapes[i].mids);
         assert_true(check_headers(&kernel, 48) > 50);
         sl_hash_kernel_save(&kernel);
         sl_hash_kernel_close(&kernel);
     }
+}
+
+/* A pool leaves so few version bits as it likes. In turns, since the device has some of those that
+ * come next already, and some of others. */
+static void fewer_headers_than_it_takes_give_the_same(void **state) {
+    struct machine *m = *state;
+    static const struct sl_hash_shape shape = {
+        .width = 16, .local = 16, .rounds = 1, .mids = 16, .flow = SL_HASH_FLOW_IN_TURN};
+    static const uint32_t headers[] = {16, 2, 8, 16, 4, 1, 3, 16};
+    struct sl_hash_kernel kernel;
+    open_shape(&m->cl, &shape, &kernel);
+    for (size_t i = 0; i < sizeof headers / sizeof headers[0]; i++) {
+        check_low_targets(&kernel, headers[i]);
+    }
+    sl_hash_kernel_save(&kernel);
+    sl_hash_kernel_close(&kernel);
 }
 
 /* Midstates go to the device when they change, while earlier launches wait that need the others. */
@@ -300,7 +315,7 @@ static void queued_launches_keep_their_midstates(void **state) {
     for (uint32_t turn = 0; turn < 64; turn++) {
         for (uint32_t i = 0; i < SL_HASH_SLOTS; i++) {
             struct sl_hash_input input;
-            rolled_input_of(&kernel, header, (turn + i) / 2 % 2, &target, &input);
+            rolled_input_of(2, header, (turn + i) / 2 % 2, &target, &input);
             assert_int_equal(sl_hash_kernel_enqueue(&kernel, &input,
                                                     sl_hash_nonce_of_word(nonce) - 100, GROUPS,
                                                     &launches[i], NULL),
@@ -339,7 +354,7 @@ static void every_way_to_write_it_gives_the_same(void **state) {
     for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
         struct sl_hash_kernel kernel;
         open_shape(&m->cl, &shapes[i], &kernel);
-        check_low_targets(&kernel);
+        check_low_targets(&kernel, 1);
         assert_true(check_headers(&kernel, 100) > 20);
         sl_hash_kernel_save(&kernel);
         sl_hash_kernel_close(&kernel);
@@ -374,7 +389,7 @@ static void the_gpu_shape_gives_the_same(void **state) {
     struct machine *m = *state;
     struct sl_hash_kernel kernel;
     open_kernel(&m->cl, 1, m->cl.work_group_max < 256 ? 64 : 256, 4, &kernel);
-    check_low_targets(&kernel);
+    check_low_targets(&kernel, kernel.shape.mids);
     assert_true(check_headers(&kernel, 100) > 20);
     sl_hash_kernel_close(&kernel);
 }
@@ -397,7 +412,7 @@ static void a_sub_device_gives_the_same(void **state) {
             fail_msg("%s", err.text);
         }
         open_kernel(&cl, 16, 64, 1, &kernel);
-        check_low_targets(&kernel);
+        check_low_targets(&kernel, kernel.shape.mids);
         assert_true(check_headers(&kernel, 12) > 200);
         sl_hash_kernel_save(&kernel);
         sl_hash_kernel_close(&kernel);
@@ -518,6 +533,7 @@ int main(void) {
         cmocka_unit_test(every_mainnet_nonce_is_found),
         cmocka_unit_test(every_vector_width_gives_the_same),
         cmocka_unit_test(several_headers_at_once_give_the_same),
+        cmocka_unit_test(fewer_headers_than_it_takes_give_the_same),
         cmocka_unit_test(queued_launches_keep_their_midstates),
         cmocka_unit_test(every_way_to_write_it_gives_the_same),
         cmocka_unit_test(shapes_that_cannot_be_are_refused),

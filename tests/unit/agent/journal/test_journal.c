@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "agent/journal/journal_internal.h"
 #include "tests/unit/agent/journal/helpers.h"
 
 struct slow_disk {
@@ -200,9 +201,68 @@ static void limits(void **state) {
     assert_int_equal(sl_journal_open(&config, &f.journal, &err), -SL_IO);
 }
 
+static int visit_large(void *context, enum sl_journal_space space, const void *key, size_t key_size,
+                       const void *value, size_t value_size, struct sl_error *err) {
+    (void)key;
+    (void)key_size;
+    (void)err;
+    const uint8_t *bytes = value;
+    size_t *sum = context;
+    assert_int_equal(space, SL_JOURNAL_RESULT);
+    assert_int_equal(bytes[0], 1);
+    assert_int_equal(bytes[value_size - 1], 2);
+    *sum += value_size;
+    return SL_OK;
+}
+
+/* The largest batch there can be, of a record behind others that almost fill one; it is read back,
+ * and copied as a start does. */
+static void the_largest_record(void **state) {
+    (void)state;
+    struct fixture f;
+    set_up(&f, 2000);
+    const size_t sizes[] = {JOURNAL_BATCH_WANTED - 1000, SL_JOURNAL_VALUE_MAX};
+    uint8_t *value = malloc(SL_JOURNAL_VALUE_MAX);
+    memset(value, 0xA5, SL_JOURNAL_VALUE_MAX);
+    value[0] = 1;
+    for (size_t i = 0; i < 2; i++) {
+        uint8_t last = value[sizes[i] - 1];
+        value[sizes[i] - 1] = 2;
+        struct sl_journal_change change = {.space = SL_JOURNAL_RESULT,
+                                           .key = i ? "b" : "a",
+                                           .key_size = 1,
+                                           .value = value,
+                                           .value_size = sizes[i],
+                                           .ticket = i + 1,
+                                           .urgent = i == 1};
+        assert_int_equal(sl_journal_queue(f.journal, &change, NULL), SL_OK);
+        value[sizes[i] - 1] = last;
+    }
+    free(value);
+    struct sl_journal_done done;
+    assert_int_equal(wait_for(&f, 2, &done), 0);
+    struct sl_journal_stats stats;
+    sl_journal_get_stats(f.journal, &stats);
+    assert_int_equal(stats.batches, 1);
+    for (int i = 0; i < 2; i++) {
+        sl_journal_close(f.journal);
+        struct sl_journal_config config = {.dir = f.dir};
+        struct sl_error err;
+        if (sl_journal_open(&config, &f.journal, &err)) {
+            fail_msg("%s", err.text);
+        }
+        size_t sum = 0;
+        assert_int_equal(sl_journal_replay(f.journal, visit_large, &sum, &err), SL_OK);
+        assert_int_equal(sum, sizes[0] + sizes[1]);
+        assert_int_equal(sl_journal_start(f.journal, f.done, true, &err), 0);
+    }
+    tear_down(&f);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(many_records_share_few_syncs),
+        cmocka_unit_test(the_largest_record),
         cmocka_unit_test(what_is_not_urgent_lingers_and_goes_along),
         cmocka_unit_test(lingering_ends),
         cmocka_unit_test(a_failed_sync_is_final_and_says_why),

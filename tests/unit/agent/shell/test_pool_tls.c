@@ -276,6 +276,22 @@ static void what_is_no_tls_is_said(void **state) {
     }
 }
 
+/* With TLS 1.3 the client has shaken hands when a server says what it missed. */
+static void an_alert_after_the_handshake_is_named(void **state) {
+    (void)state;
+    struct pair pair;
+    struct sl_error err = {0};
+    char data[64];
+    size_t size = 0;
+    set_up(&pair, SL_TP_TLS_VALID, "pool.test", NULL);
+    there_and_back(&pair);
+    sl_tp_tls_want_certificate(pair.server);
+    carry(&pair);
+    assert_int_equal(sl_pool_tls_read(pair.client, data, sizeof data, &size, &err), -SL_IO);
+    assert_non_null(strstr(err.text, "refuses TLS (Certificate is required)"));
+    tear_down(&pair);
+}
+
 static void an_authority_file_must_hold_one(void **state) {
     (void)state;
     struct sl_pool_trust *trust = NULL;
@@ -305,6 +321,7 @@ int main(void) {
         cmocka_unit_test(an_unknown_authority_is_refused),
         cmocka_unit_test(a_pin_stands_for_authority_name_date_and_strength),
         cmocka_unit_test(what_is_no_tls_is_said),
+        cmocka_unit_test(an_alert_after_the_handshake_is_named),
         cmocka_unit_test(an_authority_file_must_hold_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -244,6 +244,40 @@ static void a_dead_end_leads_back_home(void **state) {
 }
 
 /* A pool that always sends us on must not keep us busy. */
+/* The pool's answers to shares stand behind its request, and those shares would be of unknown fate.
+ */
+static void who_is_sent_away_hears_the_answers_first(void **state) {
+    (void)state;
+    static const char away[] = "{\"id\":null,\"method\":\"client.reconnect\",\"params\":[]}\n";
+    struct rig rig;
+    rig_init(&rig);
+    rig_ready(&rig);
+    rig_submit(&rig, 1);
+    rig_did(&rig);
+    rig_say(&rig, away);
+    assert_string_equal(rig_did(&rig), "");
+    rig_submit(&rig, 2);
+    assert_non_null(strstr(rig_did(&rig), "mining.submit"));
+    rig_say(&rig, "{\"id\":4,\"result\":true}\n");
+    assert_string_equal(rig_did(&rig), "share 1 accepted sent 0\n");
+    rig_say(&rig, "{\"id\":5,\"result\":true}\n");
+    assert_string_equal(rig_did(&rig), "share 2 accepted sent 0\nclose\nno_work\n");
+    assert_int_equal(rig_state(&rig), SL_STRATUM_WAITING);
+    rig_fini(&rig);
+    /* Not for longer than a second, however often it asks. */
+    rig_init(&rig);
+    rig_ready(&rig);
+    rig_submit(&rig, 1);
+    rig_say(&rig, away);
+    rig_pass(&rig, 999);
+    rig_say(&rig, away);
+    rig_did(&rig);
+    assert_int_equal(rig_pass_to_deadline(&rig), 1);
+    assert_string_equal(rig_did(&rig), "close\nshare 1 unknown sent 0\nno_work\n");
+    assert_int_equal(rig_state(&rig), SL_STRATUM_WAITING);
+    rig_fini(&rig);
+}
+
 static void endless_reconnects_back_off(void **state) {
     (void)state;
     struct rig rig;
@@ -321,6 +355,7 @@ int main(void) {
         cmocka_unit_test(texts_that_are_none_do_not_end_a_connection),
         cmocka_unit_test(reconnects_stay_within_the_domain),
         cmocka_unit_test(a_dead_end_leads_back_home),
+        cmocka_unit_test(who_is_sent_away_hears_the_answers_first),
         cmocka_unit_test(endless_reconnects_back_off),
         cmocka_unit_test(configure_answers_of_every_kind),
     };

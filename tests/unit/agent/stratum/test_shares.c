@@ -269,6 +269,39 @@ static void codes_24_and_25_end_the_connection(void **state) {
                         "share 1 rejected sent 25\nclose\nno_work\n", SL_STRATUM_WAITING);
 }
 
+/* A pool that is restarted knows nobody until its database is up; a proxy before it says 24 to
+ * every share of a miner that has not authorized with the new pool. Minutes of hashing would be
+ * lost. */
+static void a_user_who_was_good_is_refused_only_after_half_a_minute(void **state) {
+    (void)state;
+    static const int64_t bounds_ms[] = {1000, 2000, 4000, 8000, 16000, 32000};
+    struct rig rig;
+    char line[160];
+    int id = 6;
+    rig_init(&rig);
+    rig_ready(&rig);
+    rig_submit(&rig, 1);
+    rig_submit(&rig, 2);
+    rig_say(&rig, "{\"id\":4,\"result\":true}\n");
+    rig_did(&rig);
+    rig_say(&rig, "{\"id\":5,\"result\":null,\"error\":[24,\"Unauthorized worker\",null]}\n");
+    assert_string_equal(rig_did(&rig), "share 2 rejected sent 24\nclose\nno_work\n");
+    assert_true(rig_logged(&rig, "whose shares it took before (Unauthorized worker)"));
+    for (size_t i = 0; i < sizeof bounds_ms / sizeof bounds_ms[0]; i++, id += 3) {
+        assert_int_equal(rig_state(&rig), SL_STRATUM_WAITING);
+        assert_in_range(rig_pass_to_deadline(&rig), 0, bounds_ms[i]);
+        rig_connect(&rig);
+        snprintf(line, sizeof line, "{\"id\":%d,\"result\":[[],\"08000002\",4]}\n", id + 1);
+        rig_say(&rig, line);
+        rig_did(&rig);
+        snprintf(line, sizeof line, "{\"id\":%d,\"result\":false}\n", id + 2);
+        rig_say(&rig, line);
+    }
+    assert_string_equal(rig_did(&rig), "close\nmisconfigured\n");
+    assert_int_equal(rig_state(&rig), SL_STRATUM_REFUSED);
+    rig_fini(&rig);
+}
+
 static void too_many_open_shares_are_pushed_back(void **state) {
     (void)state;
     struct rig rig;
@@ -309,6 +342,7 @@ int main(void) {
         cmocka_unit_test(the_same_extranonce1_of_another_size_is_another_session),
         cmocka_unit_test(a_refusal_settles_what_waits),
         cmocka_unit_test(codes_24_and_25_end_the_connection),
+        cmocka_unit_test(a_user_who_was_good_is_refused_only_after_half_a_minute),
         cmocka_unit_test(too_many_open_shares_are_pushed_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -256,6 +256,18 @@ static struct sl_job *small_job(uint64_t serial, uint8_t size2, uint32_t mask) {
     return job;
 }
 
+/* A job that differs from others of this `kind` in its serial, id, difficulty and time only. */
+static struct sl_job *job_of_kind(uint64_t serial, uint8_t kind, uint8_t size2, uint32_t ntime) {
+    uint8_t bytes[64] = {kind};
+    struct sl_job draft = {.serial = serial, .coinb1 = bytes, .coinb1_size = 64, .ntime = ntime};
+    struct sl_job *job;
+    snprintf(draft.id, sizeof draft.id, "%llu", (unsigned long long)serial);
+    draft.terms.difficulty = (struct sl_difficulty){1 + 2 * (serial % 100), 0};
+    draft.terms.extranonce2_size = size2;
+    assert_int_equal(sl_job_create(&draft, &job, NULL), SL_OK);
+    return job;
+}
+
 /* Every (extranonce2, version bits) exactly once over all devices, and the whole space used. */
 static void small_spaces_are_split_without_overlap(void **state) {
     (void)state;
@@ -301,7 +313,7 @@ static void small_spaces_are_split_without_overlap(void **state) {
             }
             /* What follows is the same a second later, where there was anything. */
             assert_int_equal(rc, cursor.room ? SL_OK : -SL_LIMIT);
-            assert_int_equal(cursor.ntime_ahead, cursor.room ? 1 : 0);
+            assert_int_equal(cursor.ntime - job->ntime, cursor.room ? 1 : 0);
         }
         assert_int_equal(count, values * rolls);
         free(seen);
@@ -323,7 +335,7 @@ static void ntime_goes_on_where_all_else_is_used_up(void **state) {
     assert_int_equal(sl_work_cursor_init(&cursor, 0, 1, NULL), SL_OK);
     for (size_t i = 0; i < 512 * seconds; i++) {
         if (i == 1024) {
-            cursor.ntime_ahead = SL_WORK_NTIME_AHEAD_MAX - 3;
+            cursor.ntime = job->ntime + SL_WORK_NTIME_AHEAD_MAX - 3;
         }
         size_t ahead = i < 1024 ? i / 512 : SL_WORK_NTIME_AHEAD_MAX + 1 - seconds + i / 512;
         assert_int_equal(sl_work_next(&cursor, job, &work, &err), SL_OK);
@@ -337,8 +349,11 @@ static void ntime_goes_on_where_all_else_is_used_up(void **state) {
     }
     assert_int_equal(sl_work_next(&cursor, job, &work, &err), -SL_LIMIT);
     sl_job_unref(job);
-    /* The next job begins at its own time again. */
+    /* Sent again, it is as used up. The next one begins at its own time. */
     job = small_job(2, 1, 0x2000);
+    assert_int_equal(sl_work_next(&cursor, job, &work, &err), -SL_LIMIT);
+    sl_job_unref(job);
+    job = job_of_kind(3, 'n', 1, 7);
     assert_int_equal(sl_work_next(&cursor, job, &work, &err), SL_OK);
     assert_int_equal(work.ntime, job->ntime);
     sl_job_unref(job);
@@ -361,6 +376,84 @@ static void the_counter_runs_on_from_job_to_job(void **state) {
     assert_memory_equal(b.extranonce2, "\0\0\0\5", 4);
     sl_job_unref(first);
     sl_job_unref(again);
+}
+
+/* A device that is lent to another pool and comes back within one job, and a pool that sends its
+ * job again and again: with an extranonce2 of one byte the values are soon used up, and the counter
+ * of another job says nothing. `visits` names the kinds and how many headers each visit takes. */
+static void a_job_that_comes_back_goes_on_where_it_was(void **state) {
+    (void)state;
+    static const struct {
+        uint32_t ntime, headers;
+        uint8_t kind, size2;
+    } visits[] = {
+        {1000, 100, 'a', 1}, {1000, 700, 'b', 4}, {1000, 100, 'a', 1}, {1000, 300, 'c', 2},
+        {1000, 300, 'a', 1}, {1000, 1, 'b', 4},   {1001, 10, 'a', 1},  {1000, 500, 'a', 1},
+        {1030, 90, 'a', 1},  {1000, 90, 'a', 1},  {1030, 90, 'c', 2},  {1020, 400, 'a', 1},
+    };
+    static uint8_t seen[4000][80];
+    struct sl_work_cursor cursor;
+    struct sl_work work;
+    size_t count = 0;
+    assert_int_equal(sl_work_cursor_init(&cursor, 0, 1, NULL), SL_OK);
+    for (size_t i = 0; i < sizeof visits / sizeof visits[0]; i++) {
+        struct sl_job *job = job_of_kind(i + 1, visits[i].kind, visits[i].size2, visits[i].ntime);
+        for (uint32_t n = 0; n < visits[i].headers; n++) {
+            assert_int_equal(sl_work_next(&cursor, job, &work, NULL), SL_OK);
+            assert_int_equal(work.job_serial, i + 1);
+            assert_in_range(work.ntime, job->ntime, job->ntime + SL_WORK_NTIME_AHEAD_MAX);
+            for (size_t k = 0; k < count; k++) {
+                if (memcmp(seen[k], work.header, 80) == 0) {
+                    fail_msg("visit %zu searches header %zu again", i, k);
+                }
+            }
+            memcpy(seen[count++], work.header, 80);
+        }
+        sl_job_unref(job);
+    }
+    /* 1,190 headers of 'a' at 256 a second: no more time was taken than they need. */
+    assert_in_range(work.ntime, 1030, 1034);
+}
+
+/* However many jobs another pool has in the meantime. */
+static void another_pool_makes_nothing_forgotten(void **state) {
+    (void)state;
+    struct sl_work_cursor cursor;
+    struct sl_work work;
+    struct sl_job *job = job_of_kind(1, 'a', 1, 1000);
+    assert_int_equal(sl_work_cursor_init(&cursor, 0, 1, NULL), SL_OK);
+    for (uint32_t visit = 0; visit < 10; visit++) {
+        for (uint32_t i = 0; i < 100; i++) {
+            assert_int_equal(sl_work_next(&cursor, job, &work, NULL), SL_OK);
+            assert_int_equal(work.ntime, 1000 + (visit * 100 + i) / 256);
+            assert_int_equal(work.extranonce2[0], (visit * 100 + i) % 256);
+        }
+        for (uint8_t i = 0; i < 100; i++) {
+            uint64_t serial = UINT64_C(7) << SL_JOB_SOURCE_SHIFT | (visit * 100 + i + 1);
+            struct sl_job *other = job_of_kind(serial, i, 4, 1000);
+            assert_int_equal(sl_work_next(&cursor, other, &work, NULL), SL_OK);
+            assert_int_equal(work.ntime, 1000);
+            sl_job_unref(other);
+        }
+    }
+    sl_job_unref(job);
+}
+
+/* A pool's older ones are not remembered: then it begins at another counter. */
+static void a_job_that_is_forgotten_begins_elsewhere(void **state) {
+    (void)state;
+    struct sl_work_cursor cursor;
+    struct sl_work first, again;
+    assert_int_equal(sl_work_cursor_init(&cursor, 0, 1, NULL), SL_OK);
+    for (uint8_t kind = 0; kind <= SL_WORK_PLACES; kind++) {
+        struct sl_job *job = job_of_kind(kind + 1, kind, 4, 1000);
+        assert_int_equal(sl_work_next(&cursor, job, kind == 0 ? &first : &again, NULL), SL_OK);
+        sl_job_unref(job);
+    }
+    struct sl_job *job = job_of_kind(99, 0, 4, 1000);
+    assert_int_equal(sl_work_next(&cursor, job, &again, NULL), SL_OK);
+    assert_true(memcmp(first.header, again.header, 80) != 0);
+    sl_job_unref(job);
 }
 
 static void wide_extranonces_have_room_for_all(void **state) {
@@ -432,6 +525,9 @@ int main(void) {
         cmocka_unit_test(small_spaces_are_split_without_overlap),
         cmocka_unit_test(ntime_goes_on_where_all_else_is_used_up),
         cmocka_unit_test(the_counter_runs_on_from_job_to_job),
+        cmocka_unit_test(a_job_that_comes_back_goes_on_where_it_was),
+        cmocka_unit_test(another_pool_makes_nothing_forgotten),
+        cmocka_unit_test(a_job_that_is_forgotten_begins_elsewhere),
         cmocka_unit_test(wide_extranonces_have_room_for_all),
         cmocka_unit_test(drafts_beyond_the_limits_are_refused),
     };

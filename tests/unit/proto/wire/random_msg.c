@@ -312,6 +312,13 @@ static void result(struct random_msg *r, struct sl_msg_result *m) {
     for (uint32_t i = 0; i < m->line_count; i++) {
         result_line(r, &lines[i], i);
     }
+    if (m->line_count == 1 && lines[0].vector_count > 0 && coin(r)) { /* a part of its line */
+        m->unit_done = false;
+        lines[0].inputs = lines[0].vector_count + 1 + random_msg_below(r, 9);
+        for (uint32_t i = 0; i < lines[0].vector_count; i++) {
+            ((struct sl_msg_vector *)lines[0].vectors)[i].input = 1 + i;
+        }
+    }
     m->lines = lines;
 }
 
@@ -336,6 +343,7 @@ static void welcome(struct random_msg *r, struct sl_msg_welcome *m) {
     m->report_ms = 1 + random_msg_below(r, 60000);
     m->safe_mode = 1 + random_msg_below(r, 2);
     m->safe_mode_max_ms = span(r) - 1;
+    m->parts = coin(r);
 }
 
 static void directive(struct random_msg *r, struct sl_msg_directive *m) {
@@ -480,7 +488,7 @@ static bool same_result(const struct sl_msg_result *a, const struct sl_msg_resul
         const struct sl_msg_result_line *x = &a->lines[i];
         const struct sl_msg_result_line *y = &b->lines[i];
         if (x->line != y->line || x->status != y->status || x->tokens != y->tokens ||
-            x->limit != y->limit || x->vector_count != y->vector_count) {
+            x->limit != y->limit || x->inputs != y->inputs || x->vector_count != y->vector_count) {
             return false;
         }
         for (uint32_t k = 0; k < x->vector_count; k++) {

@@ -41,8 +41,8 @@ static void sample_work(struct sample *s) {
     s->shares[1] = (struct sl_msg_share){.share_id = 2, .device = "gpu-0", .outcome = 4};
     s->vectors[0] = (struct sl_msg_vector){0, 1, 2, s->floats};
     s->vectors[1] = (struct sl_msg_vector){1, 1, 2, s->floats};
-    s->result_lines[0] = (struct sl_msg_result_line){3, SL_LINE_OK, 2, 2, s->vectors, 0};
-    s->result_lines[1] = (struct sl_msg_result_line){4, SL_LINE_TOO_LONG, 900, 0, NULL, 512};
+    s->result_lines[0] = (struct sl_msg_result_line){3, SL_LINE_OK, 2, 2, s->vectors, 0, 0};
+    s->result_lines[1] = (struct sl_msg_result_line){4, SL_LINE_TOO_LONG, 900, 0, NULL, 512, 0};
     s->inputs[0] = (struct sl_msg_input){.text = "a\0b", .bytes = 3};
     s->inputs[1] = (struct sl_msg_input){.text = "", .bytes = 0};
     s->unit_lines[0] = (struct sl_msg_unit_line){.line = 7, .input_count = 2, .inputs = s->inputs};
@@ -65,7 +65,7 @@ static void sample_make(struct sample *s, enum sl_msg_kind kind) {
     if (kind == SL_MSG_HELLO) {
         m->hello = (struct sl_msg_hello){"node", "0.1", 1, 2, s->devices, 2, s->ids, true};
     } else if (kind == SL_MSG_WELCOME) {
-        m->welcome = (struct sl_msg_welcome){1, 1000, SL_MODE_HASH, 1000};
+        m->welcome = (struct sl_msg_welcome){1, 1000, SL_MODE_HASH, 1000, true};
     } else if (kind == SL_MSG_REPORT) {
         m->report.device_count = 2;
         m->report.devices = s->devices;
@@ -161,6 +161,8 @@ static void rules_of_devices(void **state) {
     RULE(REPORT, SL_LIMIT, "silence of a pool", s.pools[0].suspect_ms = UINT64_MAX);
 }
 
+#define PART(n) (m->result.line_count = 1, s.result_lines[0].inputs = (n))
+
 static void rules_of_work(void **state) {
     (void)state;
     static struct sample s;
@@ -189,6 +191,18 @@ static void rules_of_work(void **state) {
     RULE(RESULT, SL_INVALID, "status 6", s.result_lines[1].status = (enum sl_line_status)6);
     RULE(RESULT, SL_INVALID, "status 5", m->version = 1;
          s.result_lines[1].status = SL_LINE_BAD_TOKEN);
+    RULE(RESULT, SL_INVALID, "a part beside other lines", s.result_lines[0].inputs = 3);
+    RULE(RESULT, SL_INVALID, "a part of a failed line", s.result_lines[1].inputs = 3);
+    RULE(RESULT, SL_INVALID, "a part with all vectors", PART(2));
+    RULE(RESULT, SL_LIMIT, "1 inputs", PART(1));
+    RULE(RESULT, SL_LIMIT, "2049 inputs", PART(2049));
+    RULE(RESULT, SL_INVALID, "vector 1 is for input 3 of 3", PART(3), s.vectors[0].input = 2,
+         s.vectors[1].input = 3);
+    RULE(RESULT, SL_INVALID, "input 2 after input 0", PART(3), s.vectors[1].input = 2);
+    RULE(RESULT, SL_INVALID, "input 0 after input 1", PART(3), s.vectors[0].input = 1,
+         s.vectors[1].input = 0);
+    RULE(RESULT, SL_LIMIT, "4097 dimensions", PART(3), s.vectors[1].dim = 4097);
+    RULE(RESULT, SL_INVALID, "done before the last part", PART(3), m->result.unit_done = true);
     RULE(RESULT, SL_LIMIT, "0 vectors", s.result_lines[1].status = SL_LINE_OK);
     RULE(RESULT, SL_LIMIT, "2 vectors of a failed", s.result_lines[0].status = SL_LINE_FAILED);
     RULE(RESULT, SL_INVALID, "two vectors for input 0", s.vectors[1].input = 0);
@@ -260,6 +274,21 @@ static void an_empty_result_may_close_a_unit(void **state) {
     assert_int_equal(sl_msg_check(&s.msg, false, NULL), 0);
 }
 
+/* Any run of its inputs, and the last one may end the unit. */
+static void a_part_is_a_run_of_inputs(void **state) {
+    (void)state;
+    static struct sample s;
+    for (uint32_t first = 0; first < 3; first++) {
+        sample_make(&s, SL_MSG_RESULT);
+        s.msg.result.line_count = 1;
+        s.result_lines[0].inputs = 4;
+        s.vectors[0].input = first;
+        s.vectors[1].input = first + 1;
+        s.msg.result.unit_done = first == 2;
+        assert_int_equal(sl_msg_check(&s.msg, false, NULL), 0);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rules_of_devices),
@@ -267,6 +296,7 @@ int main(void) {
         cmocka_unit_test(rules_of_commands),
         cmocka_unit_test(texts_for_people_are_checked_when_received),
         cmocka_unit_test(an_empty_result_may_close_a_unit),
+        cmocka_unit_test(a_part_is_a_run_of_inputs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
