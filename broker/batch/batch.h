@@ -30,12 +30,19 @@ int sl_batch_make_dir(const char *data_dir, const char *folder, struct sl_error 
 int sl_batch_sync_dir(const char *data_dir, const char *folder, struct sl_error *err);
 
 /* ---- room.c (any thread) ---- */
-/* Whether `bytes` more of a tenant's may go to a disk of `total` bytes with `left` of them free: a
- * sixteenth of it, 2 GiB at most, is for the store and for results of what was accepted. Without
- * them the broker ends, whoever filled the disk. total 0: not known, and then yes. */
-bool sl_batch_room_is_enough(uint64_t total, uint64_t left, uint64_t bytes);
+/* Whose bytes go to a disk. A sixteenth of it, 2 GiB at most, is for the store and for results of
+ * what was accepted; a quarter of that is for the store alone, without which the broker ends,
+ * whoever filled the disk. */
+enum sl_batch_room_for { SL_ROOM_TENANTS, SL_ROOM_RESULTS };
+/* Whether `bytes` more may go to a disk of `total` bytes with `left` of them free. total 0: not
+ * known, and then yes. */
+bool sl_batch_room_is_enough(enum sl_batch_room_for whose, uint64_t total, uint64_t left,
+                             uint64_t bytes);
 /* The same of the disk that holds `path`; -SL_IO with the text of ENOSPC: no. */
-int sl_batch_room(const char *path, int64_t bytes, struct sl_error *err);
+int sl_batch_room(enum sl_batch_room_for whose, const char *path, int64_t bytes,
+                  struct sl_error *err);
+/* Whether it was a full disk, after which there may be room again. */
+bool sl_batch_is_full(const struct sl_error *err);
 
 /* ---- validate.c (worker) ---- */
 /* A model on offer. input_prefix (NULL: none) goes before every text that is not given as ids: some

@@ -14,6 +14,7 @@
 #include "proto/base/text.h"
 
 #define CHUNK_BYTES 16384
+#define ROOM_BYTES (1024 * 1024) /* after so many it is looked how full the disk is */
 
 /* One of the two files; created when its first line comes. */
 struct sink {
@@ -25,11 +26,13 @@ struct sink {
 
 struct writer {
     const struct sl_batch_row *batch;
+    const char *dir;
     const char *suffix; /* of the batch's id */
     struct sl_spool *spool;
     struct sink output;
     struct sink error;
-    uint32_t next; /* first line not written yet */
+    uint32_t next;  /* first line not written yet */
+    int64_t looked; /* bytes after which it is looked again how full the disk is */
     int rc;
     struct sl_error *err;
 };
@@ -93,6 +96,18 @@ static int sink_finish(struct sink *sink, const struct sl_batch_row *batch, cons
     row.created = now;
     *ret_row = row;
     return SL_OK;
+}
+
+/* Results are as large as tenants ask for. Before they take what the store needs they are given up,
+ * to be written when there is room. */
+static int look_for_room(struct writer *writer) {
+    off_t output = writer->output.file ? ftello(writer->output.file) : 0;
+    off_t error = writer->error.file ? ftello(writer->error.file) : 0;
+    if (output + error < writer->looked) {
+        return SL_OK;
+    }
+    writer->looked = output + error + ROOM_BYTES;
+    return sl_batch_room(SL_ROOM_RESULTS, writer->dir, ROOM_BYTES, writer->err);
 }
 
 /* Everything up to the response: ids say which line of which batch it was. */
@@ -285,7 +300,8 @@ static int write_missing(struct writer *writer, uint32_t line,
 static int write_gap(struct writer *writer, uint32_t line) {
     for (; writer->next < line; writer->next++) {
         struct sl_spool_line spooled;
-        int rc = sl_spool_line(writer->spool, writer->next, &spooled, writer->err);
+        int rc = look_for_room(writer);
+        rc = rc ? rc : sl_spool_line(writer->spool, writer->next, &spooled, writer->err);
         if (rc == SL_OK && spooled.refusal) {
             rc = write_refused(writer, writer->next, &spooled, 400, spooled.refusal,
                                spooled.refusal_bytes);
@@ -304,7 +320,8 @@ static int write_result(struct writer *writer, const struct sl_result_row *row) 
         return sl_fail(writer->err, SL_CORRUPT, "batch %s: stored result of line %u out of order",
                        writer->batch->id, row->line + 1);
     }
-    int rc = write_gap(writer, row->line);
+    int rc = look_for_room(writer);
+    rc = rc ? rc : write_gap(writer, row->line);
     struct sl_spool_line spooled;
     if (rc == SL_OK) {
         rc = sl_spool_line(writer->spool, row->line, &spooled, writer->err);
@@ -342,7 +359,8 @@ int sl_batch_write_outputs(const char *data_dir, struct sl_reader *reader,
                            struct sl_file_row *ret_output, struct sl_file_row *ret_error,
                            struct sl_error *err) {
     const char *dash = strchr(batch->id, '_');
-    struct writer writer = {.batch = batch, .suffix = dash ? dash + 1 : batch->id, .err = err};
+    struct writer writer = {
+        .batch = batch, .dir = data_dir, .suffix = dash ? dash + 1 : batch->id, .err = err};
     SL_AUTO(sl_spool) spool = NULL;
     int rc = sl_spool_open(data_dir, batch->id, &spool, err);
     if (rc == SL_OK) {

@@ -178,12 +178,23 @@ static int check_line(struct checker *check, const char *text, size_t bytes, boo
     return rc;
 }
 
+/* What Windows calls Unicode, and PowerShell writes by `>`: each of its lines would be at fault in
+ * a way that says nothing. */
+static bool is_utf16(const char *text, size_t bytes) {
+    return bytes >= 2 && (memcmp(text, "\xFF\xFE", 2) == 0 || memcmp(text, "\xFE\xFF", 2) == 0);
+}
+
 static int check_file(struct checker *check, struct line_reader *reader, struct sl_error *err) {
     const char *text = NULL;
     size_t bytes = 0;
     bool too_long = false;
     int rc = SL_OK;
     while ((rc = next_line(reader, &text, &bytes, &too_long, err)) == SL_OK) {
+        if (check->lines == 0 && is_utf16(text, bytes)) {
+            check->lines++;
+            return add_error(check, "invalid_json_line", NULL, 1,
+                             "The file is UTF-16 or UTF-32, not UTF-8: save it as UTF-8.", err);
+        }
         if (check->lines == 0 && bytes >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0) {
             text += 3; /* a byte order mark, which Windows editors write */
             bytes -= 3;
@@ -230,8 +241,8 @@ static int open_input(struct checker *check, const char *data_dir, const char *f
     } else if (st.st_size > SL_BATCH_FILE_BYTES_MAX) {
         rc = add_error(check, "file_too_large", "input_file_id", 0,
                        "The input file is larger than 200 MB: split it.", err);
-    } else {
-        *ret_fd = fd;
+    } else if ((rc = sl_batch_room(SL_ROOM_RESULTS, data_dir, st.st_size, err)) == SL_OK) {
+        *ret_fd = fd; /* its texts are written again */
         return SL_OK;
     }
     if (fd >= 0) {

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/http/call.h"
 
-#include <errno.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "broker/batch/batch.h"
 #include "broker/http/multipart.h"
 #include "proto/base/log.h"
 
@@ -107,7 +107,7 @@ enum sl_step sl_call_error(struct sl_http_call *call, int status, const char *co
 
 enum sl_step sl_call_trouble(struct sl_http_call *call, const struct sl_error *err) {
     /* Warnings are counted when there are many: whoever asks again and again fills no log. */
-    bool full = strstr(err->text, strerror(ENOSPC));
+    bool full = sl_batch_is_full(err);
     sl_log(full ? SL_LOG_WARN : SL_LOG_ERROR, "http.trouble", "request=%s status=%s text=\"%s\"",
            call->request_id, sl_status_text(err->status), err->text);
     if (full) {

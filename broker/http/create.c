@@ -180,7 +180,8 @@ static bool check_input(struct sl_http_call *call, struct sl_reader *reader, con
                       "The file '%s' was not uploaded with the purpose \"batch\".", id);
         return false;
     }
-    if (sl_batch_room(call->http->data_dir, file.bytes, &err)) { /* its texts are written again */
+    /* Its texts are written again. */
+    if (sl_batch_room(SL_ROOM_TENANTS, call->http->data_dir, file.bytes, &err)) {
         sl_call_trouble(call, &err);
         return false;
     }

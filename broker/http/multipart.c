@@ -67,6 +67,21 @@ static char *text_of(struct sl_upload *upload, const struct sl_upload_field *fie
     return (char *)upload + field->offset;
 }
 
+/* A name is shown, never a path. Shells of Windows send it in their own code page: what is no UTF-8
+ * keeps its ASCII. One that is too long is cut between two characters. */
+static void take_filename(struct sl_upload *upload, const char *filename) {
+    char *name = upload->filename;
+    bool text = sl_utf8_valid(filename, strlen(filename));
+    sl_text_copy(name, sizeof upload->filename, filename[0] != '\0' ? filename : "upload");
+    for (char *at = name; !text && *at; at++) {
+        *at = (unsigned char)*at < 0x80 ? *at : '?';
+    }
+    size_t end = strlen(name);
+    while (end > 0 && !sl_utf8_valid(name, end)) {
+        name[--end] = '\0';
+    }
+}
+
 static void begin_file(struct sl_upload *upload, const char *filename) {
     if (upload->has_file) {
         fault(upload, 400, "invalid_value", "file", "The part 'file' was sent twice.");
@@ -74,12 +89,7 @@ static void begin_file(struct sl_upload *upload, const char *filename) {
     }
     upload->has_file = true;
     upload->to = SL_UPLOAD_FILE;
-    sl_text_copy(upload->filename, sizeof upload->filename,
-                 filename[0] != '\0' ? filename : "upload");
-    size_t end = strlen(upload->filename);
-    while (end > 0 && !sl_utf8_valid(upload->filename, end)) {
-        upload->filename[--end] = '\0';
-    }
+    take_filename(upload, filename);
 }
 
 static void begin_part(void *arg, const char *name, const char *filename) {
@@ -111,7 +121,7 @@ static void begin_part(void *arg, const char *name, const char *filename) {
 static void take_file(struct sl_upload *upload, const char *data, size_t n) {
     bool look = upload->bytes / ROOM_BYTES != (upload->bytes + (int64_t)n) / ROOM_BYTES;
     upload->bytes += (int64_t)n;
-    if (look && sl_batch_room(upload->path, 0, &upload->trouble) != SL_OK) {
+    if (look && sl_batch_room(SL_ROOM_TENANTS, upload->path, 0, &upload->trouble) != SL_OK) {
         return;
     }
     if (upload->bytes > SL_BATCH_FILE_BYTES_MAX) {
@@ -150,7 +160,7 @@ int sl_upload_create(const char *content_type, const char *data_dir, struct sl_u
                      struct sl_error *err) {
     struct sl_parts parts = {0};
     int rc = sl_parts_init(&parts, content_type, (struct sl_parts_sink){0}, err);
-    rc = rc ? rc : sl_batch_room(data_dir, 0, err);
+    rc = rc ? rc : sl_batch_room(SL_ROOM_TENANTS, data_dir, 0, err);
     if (rc) {
         return rc;
     }

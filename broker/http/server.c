@@ -114,8 +114,9 @@ static int64_t body_limit(const struct sl_http_call *call) {
 }
 
 static void refuse_size(struct sl_http_call *call) {
-    sl_call_error(call, 413, "request_too_large", NULL, "The body may have at most %lld bytes.",
-                  (long long)body_limit(call));
+    bool upload = call->route && (call->route->flags & SL_ROUTE_UPLOAD);
+    sl_call_error(call, 413, "request_too_large", NULL, "The body may have at most %lld bytes%s.",
+                  (long long)body_limit(call), upload ? ": split the batch" : "");
 }
 
 /* What is still read of a body that was refused. The SDKs send a whole upload before they look at
@@ -125,6 +126,22 @@ static int64_t discard_max(const struct sl_http_call *call) {
     bool known = call->who.role != SL_ROLE_INVALID;
     return known && body_limit(call) > SL_CALL_DISCARD_MAX ? 8 * SL_BATCH_FILE_BYTES_MAX
                                                            : SL_CALL_DISCARD_MAX;
+}
+
+/* libmicrohttpd knows "chunked" only and takes a body in any other coding for one that ends with
+ * the connection, which the client holds open to read its answer. True: refused, answer at once. */
+static bool refuse_transfer_coding(struct sl_http_call *call) {
+    const char *coding =
+        MHD_lookup_connection_value(call->connection, MHD_HEADER_KIND, "Transfer-Encoding");
+    if (!coding || strcasecmp(coding, "chunked") == 0) {
+        return false;
+    }
+    if (call->status == 0) {
+        sl_call_error(call, 415, "unsupported_encoding", NULL,
+                      "The body has a Transfer-Encoding that is not 'chunked': send it chunked, or "
+                      "with a Content-Length, and not compressed.");
+    }
+    return true;
 }
 
 static void refuse_encoding(struct sl_http_call *call) {
@@ -149,6 +166,9 @@ static enum MHD_Result begin(struct sl_http_call *call, const char *method) {
     if (call->who.role != SL_ROLE_INVALID) {
         MHD_set_connection_option(call->connection, MHD_CONNECTION_OPTION_TIMEOUT, IDLE_S);
         sl_http_guest_known(call->connection);
+    }
+    if (refuse_transfer_coding(call)) {
+        return send_answer(call);
     }
     const char *length =
         MHD_lookup_connection_value(call->connection, MHD_HEADER_KIND, "Content-Length");

@@ -69,7 +69,7 @@ struct sl_broker {
     uv_poll_t fatal_poll;
     uv_poll_t http_poll;
     uv_signal_t signals[2];
-    uint32_t work_running; /* validations and outputs on the worker threads */
+    struct sl_broker_job *work_waiting; /* validations and outputs for which the disk was full */
     bool stopping;
     int exit_code;
 };
@@ -92,9 +92,12 @@ void sl_broker_carry_out(struct sl_broker *broker);
 /* Says to an agent of a version that is not understood which ones are: one that is a version ahead
  * speaks ours then, any other logs that it has to be updated. */
 void sl_broker_refuse_version(struct sl_broker *broker, const struct sl_link_peer *peer);
-/* work.c: validations and outputs on worker threads. */
+/* work.c: validations and outputs on worker threads; those that wait for room: tried again when it
+ * is time (called every second or more often), or dropped. */
 void sl_broker_validate(struct sl_broker *broker, const char *batch);
 void sl_broker_finalize(struct sl_broker *broker, const char *batch);
+void sl_broker_work_again(struct sl_broker *broker);
+void sl_broker_work_drop(struct sl_broker *broker);
 /* A step of the core with the present time, then its commands. Takes over what the event owns. */
 void sl_broker_step(struct sl_broker *broker, struct sl_core_event *event);
 /* Stores' callbacks; run on the store's thread. */

@@ -89,6 +89,7 @@ static void on_timer(uv_timer_t *timer) {
     count_dropped(broker);
     read_messages(broker); /* before it is asked who was silent */
     sl_broker_count_refusals(broker);
+    sl_broker_work_again(broker);
     struct sl_core_event event = {.kind = SL_CEV_TIMER, .heard = broker->heard};
     sl_broker_step(broker, &event);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Long work on libuv's worker threads: reading a tenant's lines, writing a batch's output. Each job
- * has a store connection of its own; its answer is an event on the loop's thread. */
+ * has a store connection of its own; its answer is an event on the loop's thread. A job for which
+ * the disk is too full waits and is tried again: one tenant's results must not stop the others. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,16 +9,22 @@
 #include "proto/base/log.h"
 #include "proto/base/thread.h"
 
-struct job {
+#define AGAIN_S 10
+
+struct sl_broker_job {
     uv_work_t work;
     struct sl_broker *broker;
     bool finalize;
+    bool full;                  /* it failed for want of room */
+    struct sl_mono again;       /* when it is tried again */
+    struct sl_broker_job *next; /* of those that wait for room */
     char batch[SL_ID_MAX];
     struct sl_batch_model models[SL_CORE_MODELS_MAX];
     struct sl_core_event *event;
 };
 
-static int validate(struct job *job, const struct sl_batch_row *row, struct sl_error *err) {
+static int validate(struct sl_broker_job *job, const struct sl_batch_row *row,
+                    struct sl_error *err) {
     const struct sl_broker_config *config = &job->broker->config;
     struct sl_batch_validation validation = {0};
     int rc = sl_batch_validate(config->data_dir, row->id, row->input_file, row->endpoint,
@@ -33,7 +40,7 @@ static int validate(struct job *job, const struct sl_batch_row *row, struct sl_e
 }
 
 static void run(uv_work_t *work) {
-    struct job *job = work->data;
+    struct sl_broker_job *job = work->data;
     sl_thread_name("batch worker");
     sl_thread_patient(0);
     SL_AUTO(sl_reader) reader = NULL;
@@ -52,28 +59,71 @@ static void run(uv_work_t *work) {
     }
     if (rc) {
         job->event->kind = SL_CEV_INVALID;
+        job->full = sl_batch_is_full(&err);
         sl_text_copy(job->event->text, sizeof job->event->text, err.text);
     }
     sl_batch_row_fini(&row);
 }
 
+static void drop(struct sl_broker_job *job) {
+    free(job->event);
+    free(job);
+}
+
+static void wait_for_room(struct sl_broker_job *job) {
+    struct sl_broker *broker = job->broker;
+    sl_log(SL_LOG_ERROR, "batch.work", "batch=%s %s; tried again every %d s: make room", job->batch,
+           job->event->text, AGAIN_S);
+    job->again = (struct sl_mono){sl_clock_mono().ns + AGAIN_S * SL_NS_PER_S};
+    job->next = broker->work_waiting;
+    broker->work_waiting = job;
+}
+
 static void after(uv_work_t *work, int status) {
     (void)status;
-    struct job *job = work->data;
+    struct sl_broker_job *job = work->data;
     struct sl_broker *broker = job->broker;
-    broker->work_running--;
+    if (job->event->kind == SL_CEV_INVALID && job->full && !broker->stopping) {
+        wait_for_room(job);
+        return;
+    }
     if (job->event->kind == SL_CEV_INVALID) { /* our trouble, not the tenant's: the disk */
         sl_log(SL_LOG_ERROR, "batch.work", "batch=%s %s", job->batch, job->event->text);
         sl_broker_stop(broker, 1);
     } else {
         sl_broker_step(broker, job->event);
     }
-    free(job->event);
-    free(job);
+    drop(job);
+}
+
+static void start(struct sl_broker_job *job) {
+    job->full = false;
+    uv_queue_work(&job->broker->loop, &job->work, run, after);
+}
+
+void sl_broker_work_again(struct sl_broker *broker) {
+    int64_t now_ns = sl_clock_mono().ns;
+    for (struct sl_broker_job **at = &broker->work_waiting; *at;) {
+        struct sl_broker_job *job = *at;
+        if (job->again.ns > now_ns) {
+            at = &job->next;
+            continue;
+        }
+        *at = job->next;
+        start(job);
+    }
+}
+
+void sl_broker_work_drop(struct sl_broker *broker) {
+    while (broker->work_waiting) {
+        struct sl_broker_job *job = broker->work_waiting;
+        broker->work_waiting = job->next;
+        drop(job);
+    }
 }
 
 static void queue(struct sl_broker *broker, const char *batch, bool finalize) {
-    struct job *job = calloc(1, sizeof *job);
+    struct sl_broker_job *job = calloc(1, sizeof *job);
     struct sl_core_event *event = calloc(1, sizeof *event);
     if (!job || !event) {
         free(job);
@@ -91,8 +141,7 @@ static void queue(struct sl_broker *broker, const char *batch, bool finalize) {
         job->models[i] = (struct sl_batch_model){broker->config.models[i].id,
                                                  broker->config.models[i].input_prefix};
     }
-    broker->work_running++;
-    uv_queue_work(&broker->loop, &job->work, run, after);
+    start(job);
 }
 
 void sl_broker_validate(struct sl_broker *broker, const char *batch) {

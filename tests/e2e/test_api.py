@@ -174,6 +174,7 @@ class BadLines(ApiCase):
         with self.assertRaises(Refused) as caught:
             self.upload(b"x" * (201 * MIB))
         self.assertEqual(caught.exception.status, 413, caught.exception.body)
+        self.assertIn("split the batch", caught.exception.body)
         self.assertTrue(self.site.healthy())
         left = [n for n in os.listdir(self.site.path("broker", "files"))
                 if os.path.getsize(self.site.path("broker", "files", n)) > 100 * MIB]

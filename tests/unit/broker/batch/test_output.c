@@ -2,6 +2,18 @@
 #include "tests/unit/broker/batch/support.h"
 
 #include <jansson.h>
+#include <sys/statvfs.h>
+
+/* A disk of 64 GiB; the linker takes this one. Asked so often, it is full. */
+static int full_after = -1; /* never */
+static int asked;
+
+int statvfs(const char *path, struct statvfs *disk) {
+    (void)path;
+    uint64_t mib = asked++ == full_after ? 512 : 513; /* one is written before it is asked again */
+    *disk = (struct statvfs){.f_frsize = 1 << 20, .f_blocks = 64 << 10, .f_bavail = mib};
+    return 0;
+}
 
 /* What the store would hand out; the linker takes this one instead of the store's. */
 struct sl_reader {
@@ -193,6 +205,48 @@ static void test_a_hole_in_a_completed_batch_is_no_success(void **state) {
     test_dir_remove(dir);
 }
 
+/* Results that would take what the store needs are given up, to be written later, and leave
+ * nothing. */
+static void test_results_leave_room_for_the_store(void **state) {
+    (void)state;
+    struct sl_batch_row row;
+    char *dir = make_batch(&row);
+    static uint8_t large[1 << 20];
+    const struct sl_result_row good = {.status = SL_LINE_OK,
+                                       .tokens = 3,
+                                       .vector_count = 1,
+                                       .dim = sizeof large / 4,
+                                       .vectors = large};
+    struct sl_result_row some[3] = {good, good, good};
+    some[0].line = 2;
+    some[1].line = 3;
+    some[2].line = 4;
+    struct sl_reader reader = {some, 3};
+    for (full_after = 0; full_after < 3; full_after++) {
+        struct sl_file_row output = {0};
+        struct sl_file_row error = {0};
+        struct sl_error err = {0};
+        asked = 0;
+        assert_int_equal(sl_batch_write_outputs(dir, &reader, &row, (struct sl_wall){5000}, &output,
+                                                &error, &err),
+                         -SL_IO);
+        assert_true(sl_batch_is_full(&err));
+        assert_non_null(strstr(err.text, "for results: 512 of 65536 MiB are left"));
+        assert_string_equal(output.id, "");
+        char command[128];
+        snprintf(command, sizeof command, "ls %s/files | grep -q ^file-[oe]", dir);
+        assert_int_not_equal(system(command), 0); /* NOLINT(cert-env33-c) */
+    }
+    full_after = -1;
+    struct sl_file_row output = {0};
+    struct sl_file_row error = {0};
+    assert_int_equal(
+        sl_batch_write_outputs(dir, &reader, &row, (struct sl_wall){5000}, &output, &error, NULL),
+        SL_OK);
+    assert_string_equal(output.id, "file-o0123");
+    test_dir_remove(dir);
+}
+
 static void test_no_output_file_when_every_line_failed(void **state) {
     (void)state;
     struct sl_batch_row row;
@@ -253,6 +307,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_lines_go_where_they_belong),
         cmocka_unit_test(test_a_hole_in_a_completed_batch_is_no_success),
+        cmocka_unit_test(test_results_leave_room_for_the_store),
         cmocka_unit_test(test_a_line_is_one_line_for_every_reader),
         cmocka_unit_test(test_no_output_file_when_every_line_failed),
     };

@@ -29,6 +29,8 @@ static const struct bad_case bad_cases[] = {
     {"Infinity is no JSON", TEST_LINE("a", "{\"model\":\"m\",\"input\":-Infinity}"), 0,
      "invalid_json_line", 1},
     {"invalid UTF-8", TEST_LINE("a", TEST_BODY("\"\xC3\x28\"")), 0, "invalid_json_line", 1},
+    {"UTF-16, little-endian, is one fault", "\xFF\xFE{\0}\0\n\0{\0}\0", 12, "invalid_json_line", 1},
+    {"UTF-16, big-endian", "\xFE\xFF\0{\0}\0\n\0{\0}", 12, "invalid_json_line", 1},
     {"an encoded surrogate is invalid UTF-8", TEST_LINE("a", TEST_BODY("\"\xED\xA0\x80\"")), 0,
      "invalid_json_line", 1},
     {"a key twice in one object",

@@ -88,6 +88,38 @@ static void test_uploads(void **state) {
     answer_fini(&answer);
 }
 
+/* Whatever stands there, a name comes out that can be shown. */
+static void test_file_names(void **state) {
+    struct ground *g = *state;
+    char long_name[400], cut[256];
+    memset(long_name, 'n', sizeof long_name);
+    long_name[sizeof long_name - 1] = '\0';
+    memcpy(long_name + 254, "\xC3\xA9", 2); /* the limit is in the middle of it */
+    snprintf(cut, sizeof cut, "%.254s", long_name);
+    const struct {
+        const char *sent, *shown;
+    } names[] = {
+        {"", "upload"},
+        {"\xC3\xA9 \xF0\x9F\x98\x80.jsonl", "\xC3\xA9 \xF0\x9F\x98\x80.jsonl"},
+        {"M\xFCller.jsonl", "M?ller.jsonl"}, /* curl in a shell of Windows */
+        {"\xFC", "?"},
+        {long_name, cut},
+    };
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        char body[1024];
+        struct answer answer;
+        snprintf(body, sizeof body,
+                 PART_PURPOSE "--XX\r\nContent-Disposition: form-data; name=\"file\"; "
+                              "filename=\"%s\"\r\n\r\n{}\r\n" PARTS_END,
+                 names[i].sent);
+        upload(g, g->acme, body, &answer);
+        json_t *file = answer_json(&answer);
+        assert_string_equal(json_string_value(json_object_get(file, "filename")), names[i].shown);
+        json_decref(file);
+        answer_fini(&answer);
+    }
+}
+
 static void test_one_byte_at_a_time(void **state) {
     struct ground *g = *state;
     static const char body[] = PART_FILE("a\r\n--X\r\nb") PART_PURPOSE PARTS_END;
@@ -132,6 +164,7 @@ static void test_a_client_that_goes_away(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_uploads),
+        cmocka_unit_test(test_file_names),
         cmocka_unit_test(test_one_byte_at_a_time),
         cmocka_unit_test(test_a_client_that_goes_away),
     };
