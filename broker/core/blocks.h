@@ -8,8 +8,8 @@
 
 #include <stddef.h>
 
-#define SL_CORE_BLOCK_STEP 16u
-#define SL_CORE_BLOCK_SIZES 64u /* up to 1 KB; a larger block has a slab of its own */
+#define SL_CORE_BLOCK_STEP 8u
+#define SL_CORE_BLOCK_SIZES 128u /* up to 1 KB; a larger block has a slab of its own */
 
 struct sl_core_slab;
 struct sl_core_blocks {                             /* zeroed at first */

@@ -144,9 +144,12 @@ bool sl_core_claims_share(struct sl_broker_core *core, uint32_t node, uint32_t d
 
 /* ---- reports ---- */
 
+bool sl_core_claims_fits(const struct sl_broker_core *core, uint64_t rate_hs) {
+    return rate_hs <= (uint64_t)core->config.hash_rate_max_hs;
+}
+
 static bool believe_rate(struct sl_broker_core *core, uint32_t dev, uint64_t rate_hs) {
-    uint64_t most = (uint64_t)core->config.hash_rate_max_hs;
-    bool good = rate_hs <= most;
+    bool good = sl_core_claims_fits(core, rate_hs);
     if (good && !core->fleet.claims[dev]) {
         return true;
     }
@@ -155,7 +158,7 @@ static bool believe_rate(struct sl_broker_core *core, uint32_t dev, uint64_t rat
         sl_core_event_note(core, SL_SEVERITY_ALERT, "claims.rate", SL_CORE_NONE, dev,
                            "says that it does %" PRIu64 " H/s, more than %" PRIu64
                            " (agents.hash_rate_max): it gets no hashing work while it does",
-                           rate_hs, most);
+                           rate_hs, (uint64_t)core->config.hash_rate_max_hs);
         sl_core_log(core, SL_LOG_WARN, "claims.rate", "device=%s rate_hs=%" PRIu64,
                     core->fleet.cold[dev].key, rate_hs);
     }

@@ -56,6 +56,8 @@ bool sl_core_claims_share(struct sl_broker_core *core, uint32_t node, uint32_t d
 /* The rate that decisions may use. Call with every report. */
 uint64_t sl_core_claims_report(struct sl_broker_core *core, uint32_t dev,
                                const struct sl_msg_device *report);
+/* Whether it is a rate that is believed. */
+bool sl_core_claims_fits(const struct sl_broker_core *core, uint64_t rate_hs);
 /* The agent has started anew: its counts begin at 0. Before its first report is taken. */
 void sl_core_claims_boot(struct sl_broker_core *core, uint32_t dev);
 /* Why it is not believed, for people; NULL: it is. */

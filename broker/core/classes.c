@@ -42,7 +42,7 @@ uint32_t sl_core_class_of(struct sl_broker_core *core, uint32_t dev) {
     }
     uint32_t at = class_find(core, name);
     at = at == SL_CORE_NONE ? class_add(core, name) : at;
-    core->fleet.class_row[dev] = at + 1;
+    core->fleet.class_row[dev] = (uint8_t)(at + 1);
     return at;
 }
 

@@ -31,7 +31,7 @@ struct sl_core_shadow_slot {
     sl_i128 nusd;
 };
 
-#define SL_CORE_CLASSES_MAX 64
+#define SL_CORE_CLASSES_MAX 64 /* a device costs a byte for its own */
 
 struct sl_core_class {
     char name[SL_MSG_KEY_MAX]; /* of its devices */

@@ -100,15 +100,14 @@ enum sl_core_device_state {
     X(uint8_t, running)     /* the agent says that it runs */                                      \
     X(uint64_t, epoch)      /* of the newest directive */                                          \
     X(int64_t, expires_ns)  /* last sent + ttl */                                                  \
-    X(int64_t, renew_ns)                                                                           \
-    X(int64_t, since_ns)   /* mode began */                                                        \
-    X(int64_t, moved_ns)   /* last move caused by price; 0: none */                                \
-    X(int64_t, cause_ns)   /* when the event behind the directive was read; 0: a timer */          \
-    X(int64_t, left_ns)    /* it was durable and left: broker's step of a switch */                \
-    X(int64_t, refused_ns) /* no grant before */                                                   \
-    X(int64_t, price)      /* nUSD/Mtok of the grant */                                            \
-    X(uint8_t, pool)       /* to hash for: entry of the policy + 1; 0: its agent's choice */       \
-    X(int64_t, pool_ns)    /* since when */                                                        \
+    X(int64_t, since_ns)    /* mode began */                                                       \
+    X(int64_t, moved_ns)    /* last move caused by price; 0: none */                               \
+    X(int64_t, cause_ns)    /* of a switch under way: when the event behind it was read, or 0 */   \
+    X(int64_t, left_ns)     /* and when its directive was durable and left */                      \
+    X(int64_t, refused_ns)  /* no grant before */                                                  \
+    X(int64_t, price)       /* nUSD/Mtok of the grant */                                           \
+    X(uint8_t, pool)        /* to hash for: entry of the policy + 1; 0: its agent's choice */      \
+    X(int64_t, pool_ns)     /* since when */                                                       \
     X(struct sl_core_batch *, batch)                                                               \
     X(struct sl_core_unit *, units) /* open ones, newest first */                                  \
     X(uint32_t, open_units)         /* of the present epoch: an agent drops those of lower ones */ \
@@ -116,7 +115,7 @@ enum sl_core_device_state {
     X(struct sl_core_against_more *, against_more) /* malloc'ed; NULL: all fits the sums */        \
     X(uint32_t, against_ms)                        /* since the last row */                        \
     X(uint8_t, against_mode)                       /* in the step before; 0: none yet */           \
-    X(uint32_t, class_row)                         /* + 1; 0: not looked up yet */                 \
+    X(uint8_t, class_row)                          /* + 1; 0: not looked up yet */                 \
     X(uint32_t, row)                   /* in the last tick's tables, or SL_CORE_NONE */            \
     X(uint8_t, planned)                /* by the last tick; 0: it was left alone */                \
     X(uint8_t, running_mode)           /* as reported */                                           \

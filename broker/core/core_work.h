@@ -22,6 +22,8 @@ void sl_core_lease_grant(struct sl_broker_core *core, uint32_t dev, const struct
 void sl_core_lease_clear(struct sl_broker_core *core, uint32_t dev);
 void sl_core_lease_left(struct sl_broker_core *core, const struct sl_core_item *item);
 void sl_core_lease_resend(struct sl_broker_core *core, uint32_t dev);
+/* When its newest directive last left; 0: none did. */
+int64_t sl_core_lease_sent_ns(const struct sl_broker_core *core, uint32_t dev);
 /* A person drained or stopped the device after it was told to work, or its batch is over: what it
  * was told is neither sent again nor renewed. */
 bool sl_core_lease_called_off(const struct sl_broker_core *core, uint32_t dev);
@@ -188,6 +190,10 @@ int64_t sl_core_shadow_tokens_left(const struct sl_core_batch *batch);
 int sl_core_shadow_restore(struct sl_broker_core *core, const char *key, const char *value);
 
 /* switches.c */
+/* The device goes from `from` to its present mode because of something that was read then. */
+void sl_core_switch_begin(struct sl_core_fleet *fleet, uint32_t dev, uint8_t from,
+                          int64_t cause_ns);
+void sl_core_switch_forget(struct sl_core_fleet *fleet, uint32_t dev);
 void sl_core_switch_note(struct sl_broker_core *core, uint32_t dev, const struct sl_msg_ack *ack);
 void sl_core_switch_get(const struct sl_broker_core *core, struct sl_view_switches *ret_view);
 

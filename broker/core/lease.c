@@ -20,10 +20,23 @@ bool sl_core_lease_valid(const struct sl_broker_core *core, uint32_t dev) {
            (!fleet->sent[dev] || core->now.mono.ns < fleet->expires_ns[dev]);
 }
 
+static int64_t ttl_ns(const struct sl_broker_core *core) {
+    return core->config.lease_ttl_ms * SL_NS_PER_MS;
+}
+
+int64_t sl_core_lease_sent_ns(const struct sl_broker_core *core, uint32_t dev) {
+    int64_t expires_ns = core->fleet.expires_ns[dev];
+    return expires_ns != 0 ? expires_ns - ttl_ns(core) : 0;
+}
+
+/* A third of the ttl after it was last sent. */
+static int64_t renew_ns(const struct sl_broker_core *core, uint32_t dev) {
+    return sl_core_lease_sent_ns(core, dev) + ttl_ns(core) / 3;
+}
+
 /* Units of an ended lease: the agent hands them back; if it does not, they are closed by then. */
 static void let_units_go(struct sl_broker_core *core, uint32_t dev) {
-    int64_t close_ns =
-        core->now.mono.ns + core->config.lease_ttl_ms * SL_NS_PER_MS + sl_core_margin_ns(core);
+    int64_t close_ns = core->now.mono.ns + ttl_ns(core) + sl_core_margin_ns(core);
     for (struct sl_core_unit *unit = core->fleet.units[dev]; unit; unit = unit->next) {
         unit->close_ns = unit->close_ns ? unit->close_ns : close_ns;
     }
@@ -38,7 +51,7 @@ void sl_core_lease_clear(struct sl_broker_core *core, uint32_t dev) {
     sl_core_device_serves(fleet, dev, NULL, 0);
     fleet->sent[dev] = 0;
     fleet->running[dev] = 0;
-    fleet->cause_ns[dev] = 0;
+    sl_core_switch_forget(fleet, dev);
     let_units_go(core, dev);
     sl_core_arm_soon(core);
 }
@@ -132,8 +145,10 @@ static void set_columns(struct sl_broker_core *core, uint32_t dev, const struct 
         fleet->open_units[dev] = 0;
     }
     fleet->since_ns[dev] = other_mode ? now_ns : fleet->since_ns[dev];
-    fleet->moved_ns[dev] = g->by_price && other_mode ? now_ns : fleet->moved_ns[dev];
-    fleet->cause_ns[dev] = other_mode ? core->armed_ns : 0;
+    if (g->by_price && other_mode) {
+        fleet->moved_ns[dev] = now_ns;
+    }
+    sl_core_switch_begin(fleet, dev, fleet->from[dev], core->armed_ns);
     struct sl_core_device *cold = &fleet->cold[dev];
     fleet->rule[dev] = sl_core_rule_code(g->rule);
     sl_core_device_why(core, dev, g->why);
@@ -168,13 +183,11 @@ void sl_core_lease_left(struct sl_broker_core *core, const struct sl_core_item *
     if (fleet->epoch[item->device] != item->epoch) {
         return;
     }
-    if (!fleet->sent[item->device]) {
+    if (!fleet->sent[item->device] && fleet->cause_ns[item->device] != 0) {
         fleet->left_ns[item->device] = core->now.mono.ns;
     }
     fleet->sent[item->device] = 1;
-    int64_t ttl_ns = core->config.lease_ttl_ms * SL_NS_PER_MS;
-    fleet->expires_ns[item->device] = core->now.mono.ns + ttl_ns;
-    fleet->renew_ns[item->device] = core->now.mono.ns + ttl_ns / 3;
+    fleet->expires_ns[item->device] = core->now.mono.ns + ttl_ns(core);
 }
 
 void sl_core_lease_resend(struct sl_broker_core *core, uint32_t dev) {
@@ -185,7 +198,6 @@ void sl_core_lease_resend(struct sl_broker_core *core, uint32_t dev) {
         ticket = core->txn ? sl_core_ticket(core) : core->ticket;
     }
     send_directive(core, dev, ticket, fleet->running[dev] != 0);
-    fleet->renew_ns[dev] = core->now.mono.ns + core->config.lease_ttl_ms * SL_NS_PER_MS / 3;
 }
 
 /* An agent that was away, or has not reported yet, gets no new directive at once; meanwhile a
@@ -217,7 +229,7 @@ void sl_core_lease_sweep(struct sl_broker_core *core) {
                         fleet->cold[dev].key, (unsigned long long)fleet->epoch[dev]);
             sl_core_lease_clear(core, dev);
             sl_core_unit_close_device(core, dev);
-        } else if (live && now_ns >= fleet->renew_ns[dev] && !sl_core_lease_called_off(core, dev)) {
+        } else if (live && now_ns >= renew_ns(core, dev) && !sl_core_lease_called_off(core, dev)) {
             /* Messages take memory until they have left: the rest go with the next sweep. */
             if (renewed++ == SL_CORE_GRANTS_AT_ONCE) {
                 core->renewals_wait = true;

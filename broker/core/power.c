@@ -92,8 +92,8 @@ void sl_core_power_heard(struct sl_broker_core *core, uint32_t dev,
     const struct sl_core_fleet *fleet = &core->fleet;
     enum sl_mode mode = report->mode < SL_MODE_COUNT ? report->mode : SL_MODE_INVALID;
     bool newest = !report->safe && report->epoch > 0 && report->epoch == fleet->epoch[dev];
-    bool old =
-        fleet->mode[dev] == SL_MODE_INVALID && core->now.mono.ns - fleet->left_ns[dev] > LATE_NS;
+    bool old = fleet->mode[dev] == SL_MODE_INVALID &&
+               core->now.mono.ns - sl_core_lease_sent_ns(core, dev) > LATE_NS;
     device->bits = newest || old ? 0 : device->bits;
     device->bits |= mode == SL_MODE_INVALID ? 0 : bit(mode);
     device->named = false;

@@ -55,6 +55,13 @@ static bool is_blank(const void *row) {
     return any == 0;
 }
 
+/* What is there already is not written: pages of devices that regret nothing take no memory. */
+static void put_row(void *row, const void *fresh) {
+    if (memcmp(row, fresh, ROW_BYTES) != 0) {
+        memcpy(row, fresh, ROW_BYTES);
+    }
+}
+
 void sl_core_remembered_put(struct sl_core_remembered *r, uint32_t dev,
                             const struct sl_switching_device *device) {
     r->noted[dev][0] = device->noted;
@@ -66,10 +73,10 @@ void sl_core_remembered_put(struct sl_core_remembered *r, uint32_t dev,
         r->work = sl_core_calloc(r->cap, ROW_BYTES);
     }
     if (r->regret) {
-        memcpy(r->regret[dev], device->regret, ROW_BYTES);
+        put_row(r->regret[dev], device->regret);
     }
     if (r->work) {
-        memcpy(r->work[dev], device->work, ROW_BYTES);
+        put_row(r->work[dev], device->work);
     }
 }
 

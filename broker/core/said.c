@@ -4,8 +4,10 @@
  *
  * Of the packed bytes three parts are left out: the key, which the fleet has; the fields after it
  * that say what kind of device this is (its head: name, driver, size), kept once for all that say
- * the same; and what lies open whole: mode and epoch, models, the costs of a switch. Models, their
- * rates by length and the bytes share one block. */
+ * the same; and what lies open whole: mode and epoch, models, the costs of a switch, and where they
+ * are as they were said, the hash rate, the highest epoch and the watts. These share their field
+ * with the times spent in each mode, which then stand before the bytes. Models, their rates by
+ * length and the bytes share one block. */
 #include "broker/core/said.h"
 
 #include <stdlib.h>
@@ -16,19 +18,25 @@
 #include "proto/wire/codec.h"
 #include "proto/wire/msg_telemetry.h"
 
-#define SHRINKS (4 * SL_CORE_BLOCK_STEP)
+#define SHRINKS 64
 #define FIELD_KEY 1
 #define FIELD_HEAD_FIRST 2 /* name, driver; then, unless a device is ill: is_cpu, ... */
 #define FIELD_HEALTH 4
 #define FIELD_HEAD_LAST 7 /* memory_bytes */
+#define FIELD_EPOCH_MAX 8
 #define FIELD_EPOCH 9
 #define FIELD_MODE 10
 #define FIELD_SAFE 11
+#define FIELD_RATE 12
+#define FIELD_STATES 17 /* of modes: time spent and watts */
 #define FIELD_SWITCHES 18
 #define FIELD_MODELS 24
+#define FIELDS 64 /* that a set has room for */
 #define WIRE_VARINT 0
 #define WIRE_BYTES 2
 #define LENGTHS_BYTES (SL_LENGTHS * sizeof(uint64_t))
+#define KEPT_AT_ONCE 512                     /* bytes of a body that is gone through once only */
+#define TIMES_MAX (10 * (SL_MODE_COUNT - 1)) /* bytes */
 
 static const uint8_t *read_varint(const uint8_t *p, const uint8_t *end, uint64_t *ret_value) {
     *ret_value = 0;
@@ -38,6 +46,14 @@ static const uint8_t *read_varint(const uint8_t *p, const uint8_t *end, uint64_t
             break;
         }
     }
+    return p;
+}
+
+static uint8_t *write_varint(uint8_t *p, uint64_t value) {
+    for (; value >= 0x80; value >>= 7) {
+        *p++ = (uint8_t)(value | 0x80);
+    }
+    *p++ = (uint8_t)value;
     return p;
 }
 
@@ -74,18 +90,26 @@ static const uint8_t *body_of(const uint8_t *head, const uint8_t *end) {
     return head;
 }
 
-static bool lies_open(uint64_t number) {
-    return number == FIELD_EPOCH || number == FIELD_MODE || number == FIELD_SAFE ||
-           number == FIELD_SWITCHES || number == FIELD_MODELS;
+static uint64_t field_bit(uint64_t number) {
+    return number < FIELDS ? UINT64_C(1) << number : 0;
+}
+
+/* The set of fields that are not kept packed. */
+static uint64_t open_fields(const struct sl_core_report *own) {
+    uint64_t always = field_bit(FIELD_EPOCH) | field_bit(FIELD_MODE) | field_bit(FIELD_SAFE) |
+                      field_bit(FIELD_SWITCHES) | field_bit(FIELD_MODELS);
+    return always | (own->epoch_is_max ? field_bit(FIELD_EPOCH_MAX) : 0) |
+           (own->rate_open ? field_bit(FIELD_RATE) : 0) |
+           (own->watts_open ? field_bit(FIELD_STATES) : 0);
 }
 
 /* The body without what lies open, into `to`, or nowhere if that is NULL. Returns its size. */
-static uint32_t strip(const uint8_t *body, const uint8_t *end, uint8_t *to) {
+static uint32_t strip(uint64_t open, const uint8_t *body, const uint8_t *end, uint8_t *to) {
     uint32_t size = 0;
     while (body < end) {
         uint64_t number = 0;
         const uint8_t *next = field_end(body, end, &number);
-        if (!lies_open(number)) {
+        if (!(open & field_bit(number))) {
             if (to) {
                 memcpy(to + size, body, (size_t)(next - body));
             }
@@ -184,7 +208,17 @@ static void keep_block(struct sl_broker_core *core, struct sl_core_report *own,
     uint32_t count =
         report->model_count < SL_MSG_MODELS_MAX ? report->model_count : SL_MSG_MODELS_MAX;
     uint32_t lengths = take_models(core, own, report, count, models);
-    uint32_t size = strip(body, end, NULL);
+    uint64_t open = open_fields(own);
+    uint8_t times[TIMES_MAX];
+    uint8_t *times_end = times;
+    for (unsigned m = SL_MODE_IDLE; m < SL_MODE_COUNT && own->watts_open; m++) {
+        times_end = write_varint(times_end, report->busy_ms[m]);
+    }
+    size_t before = (size_t)(times_end - times);
+    uint8_t kept[KEPT_AT_ONCE];
+    bool at_once = (size_t)(end - body) <= sizeof kept;
+    uint32_t rest = strip(open, body, end, at_once ? kept : NULL);
+    uint32_t size = (uint32_t)before + rest;
     size_t room = sl_core_block_room(own->block);
     size_t wanted = front_bytes(count, lengths) + size;
     if (wanted > room || wanted + SHRINKS <= room) { /* figures vary: not at each of them */
@@ -204,7 +238,12 @@ static void keep_block(struct sl_broker_core *core, struct sl_core_report *own,
                    report->models[i].length_rates_milli, LENGTHS_BYTES);
         }
     }
-    strip(body, end, bytes_of(own));
+    memcpy(bytes_of(own), times, before);
+    if (at_once) {
+        memcpy(bytes_of(own) + before, kept, rest);
+    } else {
+        strip(open, body, end, bytes_of(own) + before);
+    }
 }
 
 static void keep_parts(struct sl_broker_core *core, struct sl_core_report *own,
@@ -257,38 +296,80 @@ static uint64_t token_rate(const struct sl_msg_device *report) {
     return (uint64_t)((sl_i128)report->tokens_total * 1000000 / busy_ms);
 }
 
-void sl_core_report_keep(struct sl_broker_core *core, uint32_t dev,
-                         const struct sl_msg_device *report, const struct sl_msg_bytes *bytes) {
-    struct sl_core_report *own = &core->fleet.cold[dev].report;
-    keep_packed(core, own, report, bytes);
-    if (!own->name || strcmp(own->name, report->name) != 0) {
-        const char *name = sl_core_name_take(core, report->name);
-        sl_core_name_drop(core, own->name);
-        own->name = name;
-    }
-    own->ill = report->health[0] != '\0';
-    own->safe = report->safe;
-    own->mode = (uint8_t)((unsigned)report->mode < SL_MODE_COUNT ? report->mode : SL_MODE_INVALID);
-    own->epoch = report->epoch;
-    own->token_rate_milli = token_rate(report);
-    own->holds = report->units_held > 0 || report->lines_held > 0;
+/* Whether all of them are as they were said: they are kept nowhere else then. */
+static bool keep_watts(struct sl_core_report *own, const struct sl_msg_device *report) {
+    bool same = true;
     for (unsigned m = SL_MODE_IDLE; m < SL_MODE_COUNT; m++) {
         struct sl_watts watts = believed(report->watts[m]);
         own->watts_source[m - 1] = (uint8_t)watts.source;
         own->watts_mw[m - 1] = short_mw(watts.mw);
+        same = same && own->watts_source[m - 1] == report->watts[m].source &&
+               own->watts_mw[m - 1] == report->watts[m].mw;
+    }
+    return same;
+}
+
+void sl_core_report_keep(struct sl_broker_core *core, uint32_t dev,
+                         const struct sl_msg_device *report, const struct sl_msg_bytes *bytes) {
+    struct sl_core_report *own = &core->fleet.cold[dev].report;
+    own->ill = report->health[0] != '\0';
+    own->safe = report->safe;
+    own->mode = (uint8_t)((unsigned)report->mode < SL_MODE_COUNT ? report->mode : SL_MODE_INVALID);
+    own->epoch = report->epoch;
+    own->epoch_is_max = report->epoch_max == report->epoch;
+    own->token_rate_milli = token_rate(report);
+    own->holds = report->units_held > 0 || report->lines_held > 0;
+    own->watts_open = keep_watts(own, report);
+    own->rate_open = sl_core_claims_fits(core, report->hash_rate_hs);
+    if (own->rate_open) {
+        core->fleet.hash_rate_hs[dev] = report->hash_rate_hs;
+    }
+    for (unsigned m = SL_MODE_IDLE; m < SL_MODE_COUNT; m++) {
         for (unsigned to = SL_MODE_IDLE; to < SL_MODE_COUNT; to++) {
             if (to != m) {
                 own->switch_us[pair_of(m, to)] = short_us(report->switch_us[m][to]);
             }
         }
     }
+    keep_packed(core, own, report, bytes);
+    if (!own->name || strcmp(own->name, report->name) != 0) {
+        const char *name = sl_core_name_take(core, report->name);
+        sl_core_name_drop(core, own->name);
+        own->name = name;
+    }
+}
+
+/* Into a device that was unpacked. Returns where the packed bytes begin. */
+static const uint8_t *get_times(const struct sl_core_report *own, uint64_t busy_ms[SL_MODE_COUNT]) {
+    const uint8_t *p = bytes_of(own);
+    const uint8_t *end = p ? p + own->size : NULL;
+    for (unsigned m = SL_MODE_IDLE; m < SL_MODE_COUNT && own->watts_open; m++) {
+        p = read_varint(p, end, &busy_ms[m]);
+    }
+    return p;
 }
 
 /* A device message without what lies open. */
 static void packed_again(const struct sl_core_report *own, struct sl_buf *out) {
+    uint64_t busy_ms[SL_MODE_COUNT];
+    const uint8_t *bytes = get_times(own, busy_ms);
+    size_t size = bytes ? (size_t)(bytes_of(own) + own->size - bytes) : 0;
     sl_buf_append(out, own->head ? own->head : "", own->head ? strlen(own->head) : 0);
-    sl_buf_append(out, own->size ? (const char *)bytes_of(own) : "", own->size);
+    sl_buf_append(out, size ? (const char *)bytes : "", size);
     sl_assert(!out->failed);
+}
+
+/* What lies open instead of in the bytes. */
+static void get_open(const struct sl_broker_core *core, uint32_t dev,
+                     struct sl_msg_device *device) {
+    const struct sl_core_report *own = &core->fleet.cold[dev].report;
+    device->epoch_max = own->epoch_is_max ? own->epoch : device->epoch_max;
+    device->hash_rate_hs = own->rate_open ? core->fleet.hash_rate_hs[dev] : device->hash_rate_hs;
+    (void)get_times(own, device->busy_ms);
+    for (unsigned m = SL_MODE_IDLE; m < SL_MODE_COUNT; m++) {
+        device->watts[m] =
+            own->watts_open ? sl_core_watts(core, dev, m) : believed(device->watts[m]);
+    }
 }
 
 static void get_models(const struct sl_core_report *own, struct sl_msg_device *device) {
@@ -315,12 +396,12 @@ void sl_core_report_get(const struct sl_broker_core *core, uint32_t dev,
         int rc = sl_msg_device_unpack((const uint8_t *)packed.data, packed.len, ret_device, NULL);
         sl_assert(rc == SL_OK); /* it was decoded or packed by us */
         get_models(&cold->report, ret_device);
+        get_open(core, dev, ret_device);
     }
     ret_device->epoch = cold->report.epoch;
     ret_device->mode = (enum sl_mode)cold->report.mode;
     ret_device->safe = cold->report.safe;
     for (unsigned m = SL_MODE_IDLE; m < SL_MODE_COUNT; m++) {
-        ret_device->watts[m] = believed(ret_device->watts[m]);
         for (unsigned to = SL_MODE_IDLE; to < SL_MODE_COUNT; to++) {
             ret_device->switch_us[m][to] = (uint64_t)sl_core_switch_us(core, dev, m, to);
         }

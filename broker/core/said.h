@@ -37,6 +37,9 @@ struct sl_core_report {
     bool safe : 1;
     bool ill : 1;   /* it said why it is not offered */
     bool holds : 1; /* units or lines of ours */
+    /* Not in the bytes, but: the highest epoch in `epoch`, the hash rate in the fleet's column, the
+     * watts here with the times spent in modes before the bytes. */
+    bool epoch_is_max : 1, rate_open : 1, watts_open : 1;
 };
 
 static inline const struct sl_core_model *sl_core_models(const struct sl_core_report *report) {

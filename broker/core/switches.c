@@ -33,14 +33,33 @@ static void log_steps(struct sl_broker_core *core, uint32_t dev, uint8_t from,
                 step_us(ack->durable_ns, cause_ns), step_us(ack->started_ns, cause_ns));
 }
 
+static bool is_switch(uint8_t from, uint8_t to) {
+    return is_work(from) && is_work(to) && from != to;
+}
+
+/* Only switches are measured: nothing is written for the many devices that stay where they are. */
+void sl_core_switch_begin(struct sl_core_fleet *fleet, uint32_t dev, uint8_t from,
+                          int64_t cause_ns) {
+    sl_core_switch_forget(fleet, dev);
+    if (is_switch(from, fleet->mode[dev]) && cause_ns != 0) {
+        fleet->cause_ns[dev] = cause_ns;
+    }
+}
+
+void sl_core_switch_forget(struct sl_core_fleet *fleet, uint32_t dev) {
+    if (fleet->cause_ns[dev] != 0) {
+        fleet->cause_ns[dev] = 0;
+    }
+}
+
 void sl_core_switch_note(struct sl_broker_core *core, uint32_t dev, const struct sl_msg_ack *ack) {
     struct sl_core_fleet *fleet = &core->fleet;
     uint8_t from = fleet->from[dev];
     uint8_t to = fleet->mode[dev];
     int64_t cause_ns = fleet->cause_ns[dev];
     fleet->from[dev] = to; /* a repeated acknowledgement counts once */
-    fleet->cause_ns[dev] = 0;
-    if (!is_work(from) || !is_work(to) || from == to) {
+    sl_core_switch_forget(fleet, dev);
+    if (!is_switch(from, to)) {
         return;
     }
     core->counters.switches++;

@@ -8,8 +8,8 @@
  *
  * `run` reads orders from its standard input, one a line: "storm" (all leave and come back at
  * once), "flap P" (each second P % leave for 0.2 s; 0: no more), "mark N" (hashes_total of every
- * device in all further reports), "claim A" (shares for more than agent A can have hashed), "count"
- * (a line of figures), "quit". */
+ * device in all further reports), "claim A" (shares for more than agent A can have hashed), "chat
+ * N" (each sends N small messages that are answered), "count" (a line of figures), "quit". */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -124,6 +124,10 @@ static bool carry_out(struct fleet *f, const char *order, int64_t now_ns) {
         f->mark = n;
     } else if (sscanf(order, "claim %llu", &n) == 1 && n < f->config.agents) {
         fleet_agent_claim(f, (uint32_t)n);
+    } else if (sscanf(order, "chat %llu", &n) == 1) {
+        for (uint32_t i = 0; i < f->config.agents; i++) {
+            fleet_agent_chat(f, i, (uint32_t)n);
+        }
     } else if (strcmp(order, "count") == 0) {
         count(f);
     }

@@ -35,6 +35,7 @@ struct fleet_agent {
     int64_t next_ns; /* hello or report */
     int64_t back_ns; /* away: until then */
     bool live;
+    uint32_t chat; /* messages left that only ask for an answer */
     struct sl_buf variants[FLEET_VARIANTS];
     uint32_t variant;
     struct fleet_device devices[FLEET_DEVICES_MAX];
@@ -69,6 +70,8 @@ bool fleet_agent_turn(struct fleet *f, uint32_t at, int64_t now_ns);
 /* As many shares of the agent's first device as one message holds, each for all hashes that the
  * wire can say. */
 void fleet_agent_claim(struct fleet *f, uint32_t at);
+/* So many messages, one after the other's answer: what a connection carries in hours. */
+void fleet_agent_chat(struct fleet *f, uint32_t at, uint32_t count);
 void fleet_agent_leave(struct fleet *f, uint32_t at, int64_t back_ns);
 uint64_t fleet_random(struct fleet *f);
 /* fleet_sink.c: a ROUTER with CURVE that unpacks with protobuf-c and nothing else. */

@@ -31,12 +31,17 @@ static int send_msg(struct fleet *f, struct fleet_agent *a, struct sl_msg *msg) 
     return rc;
 }
 
+static void name_device(const struct fleet *f, uint32_t at, uint32_t index, char *out,
+                        size_t size) {
+    snprintf(out, size, "%s%u/0000:%02x:00.0/GPU-%08x", f->config.prefix, at, index,
+             (at * 64 + index) * 2654435761U);
+}
+
 /* What an agent with GPUs reports: three modes with watts, switching costs, one or two models. */
 static void fill_device(struct fleet *f, uint32_t at, uint32_t index, struct sl_msg_device *d) {
     const struct fleet_device *own = &f->agents[at].devices[index];
     memset(d, 0, sizeof *d);
-    snprintf(d->key, sizeof d->key, "%s%u/0000:%02x:00.0/GPU-%08x", f->config.prefix, at, index,
-             (at * 64 + index) * 2654435761U);
+    name_device(f, at, index, d->key, sizeof d->key);
     snprintf(d->name, sizeof d->name, "Simulated GPU %u", at % 4);
     snprintf(d->driver, sizeof d->driver, "fleet 1.0");
     d->compute_units = 64;
@@ -104,15 +109,15 @@ static void say_hello(struct fleet *f, uint32_t at, int64_t now_ns) {
     }
 }
 
+/* The number is in its name: a site renews 100,000 leases every few seconds. */
 static struct fleet_device *device_of(struct fleet *f, uint32_t at, const char *key) {
-    for (uint32_t i = 0; i < f->config.devices; i++) {
-        struct sl_msg_device d;
-        fill_device(f, at, i, &d);
-        if (strcmp(d.key, key) == 0) {
-            return &f->agents[at].devices[i];
-        }
+    char own[SL_MSG_KEY_MAX];
+    unsigned index = 0;
+    if (sscanf(key, "%*[^/]/0000:%x:", &index) != 1 || index >= f->config.devices) {
+        return NULL;
     }
-    return NULL;
+    name_device(f, at, index, own, sizeof own);
+    return strcmp(own, key) == 0 ? &f->agents[at].devices[index] : NULL;
 }
 
 static void obey(struct fleet *f, uint32_t at, const struct sl_msg_directive *in) {
@@ -182,6 +187,25 @@ void fleet_agent_claim(struct fleet *f, uint32_t at) {
     send_msg(f, a, &msg);
 }
 
+/* One rejected share, over and over: each is acknowledged, only the first is written down. */
+static void chat(struct fleet *f, uint32_t at) {
+    struct fleet_agent *a = &f->agents[at];
+    struct sl_msg_share share = {.share_id = 1, .outcome = SL_SHARE_REJECTED};
+    struct sl_msg msg = {.kind = SL_MSG_SHARES};
+    name_device(f, at, 0, share.device, sizeof share.device);
+    msg.shares.share_count = 1;
+    msg.shares.shares = &share;
+    if (a->live && a->chat > 0) {
+        a->chat--;
+        send_msg(f, a, &msg);
+    }
+}
+
+void fleet_agent_chat(struct fleet *f, uint32_t at, uint32_t count) {
+    f->agents[at].chat = count;
+    chat(f, at);
+}
+
 static void prepare_variants(struct fleet *f, uint32_t at) {
     struct fleet_agent *a = &f->agents[at];
     for (uint32_t i = 0; i < FLEET_VARIANTS; i++) {
@@ -213,6 +237,11 @@ static void hear(struct fleet *f, uint32_t at, const struct sl_msg *msg, int64_t
         break;
     case SL_MSG_UNIT:
         work(f, at, &msg->unit);
+        break;
+    case SL_MSG_RESULT_ACK:
+        if (msg->result_ack.share_count > 0) {
+            chat(f, at);
+        }
         break;
     case SL_MSG_GOODBYE:
         say_hello(f, at, now_ns);

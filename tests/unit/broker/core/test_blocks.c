@@ -73,7 +73,7 @@ static void test_a_slab_that_is_left_goes_back(void **state) {
     for (uint32_t i = 0; i < COUNT; i++) {
         sl_core_block_drop(&blocks, at[i]);
         at[i] = sl_core_block_take(&blocks, 97);
-        assert_int_equal(sl_core_block_room(at[i]), 112);
+        assert_int_equal(sl_core_block_room(at[i]), 104);
         most = blocks.slabs > most ? blocks.slabs : most;
     }
     assert_true(most <= before + before / 6 + 3);

@@ -118,6 +118,52 @@ static void test_all_that_came_comes_back(void **state) {
     world_fini(&w);
 }
 
+/* Kept once where they say the same as what lies open; whole where they do not. */
+static void test_what_says_the_same_is_kept_once(void **state) {
+    (void)state;
+    struct sl_core_config config = world_config();
+    struct world w;
+    world_init(&w, &config);
+    world_join(&w, "a", 1);
+    struct sl_msg_device said;
+    fill(&said, "a/0");
+    for (unsigned m = SL_MODE_IDLE; m < SL_MODE_COUNT; m++) {
+        said.switch_us[m][m] = 0;
+    }
+    said.epoch = said.epoch_max = UINT64_C(1) << 51;
+    said.watts[SL_MODE_IDLE] = (struct sl_watts){SL_SOURCE_RATED, 30000};
+    said.busy_ms[SL_MODE_IDLE] = UINT64_C(1) << 40;
+    said.busy_ms[SL_MODE_HASH] = 0;
+    const struct sl_core_report *own = &w.core->fleet.cold[0].report;
+    comes_back(&w, &said, true);
+    assert_true(own->epoch_is_max && own->rate_open && own->watts_open);
+    uint32_t least = own->size;
+    said.epoch_max++;
+    comes_back(&w, &said, true);
+    assert_false(own->epoch_is_max);
+    assert_true(own->size > least);
+    said.epoch_max = said.epoch;
+    said.hash_rate_hs = (uint64_t)w.core->config.hash_rate_max_hs + 1;
+    comes_back(&w, &said, true);
+    assert_false(own->rate_open);
+    said.hash_rate_hs = 5;
+    comes_back(&w, &said, false);
+    assert_int_equal(w.core->fleet.hash_rate_hs[0], 5);
+    said.watts[SL_MODE_IDLE].mw = INT64_C(1) << 40; /* of a plant */
+    comes_back(&w, &said, true);
+    assert_false(own->watts_open);
+    said.watts[SL_MODE_IDLE].mw = 1;
+    comes_back(&w, &said, true);
+    assert_true(own->watts_open);
+    said.watts[SL_MODE_HASH].mw = -1; /* measured: not believed, so nobody is shown it */
+    sl_core_report_keep(w.core, 0, &said, NULL);
+    struct sl_msg_device back;
+    sl_core_report_get(w.core, 0, &back);
+    assert_int_equal(back.watts[SL_MODE_HASH].source, SL_SOURCE_UNKNOWN);
+    assert_int_equal(back.busy_ms[SL_MODE_IDLE], said.busy_ms[SL_MODE_IDLE]);
+    world_fini(&w);
+}
+
 /* Numbers that are not ours, and what a hostile agent may send: nothing is read beyond the end. */
 static void test_strange_fields_are_left_as_they_are(void **state) {
     (void)state;
@@ -237,6 +283,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_all_of_a_report_comes_back),
         cmocka_unit_test(test_all_that_came_comes_back),
+        cmocka_unit_test(test_what_says_the_same_is_kept_once),
         cmocka_unit_test(test_strange_fields_are_left_as_they_are),
         cmocka_unit_test(test_texts_and_models_may_change),
         cmocka_unit_test(test_names_are_kept_while_they_are_used),

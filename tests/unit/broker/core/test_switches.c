@@ -24,7 +24,9 @@ static void test_from_bid_to_kernel(void **state) {
     world_join(&w, "a", 1);
     assert_int_equal(switches(&w).count, 0); /* starting to hash is no switch */
     assert_int_equal(switches(&w).p50_us, 0);
+    assert_int_equal(w.core->fleet.cause_ns[0], 0);
     world_batch(&w, "b1", "acme", 100, WORLD_BID_HIGH);
+    assert_int_equal(w.core->fleet.cause_ns[0], w.core->armed_ns);
     int64_t read_ns = w.now.mono.ns; /* of the validation that made the batch worth it */
     world_running(&w, "a/0", read_ns + 1500000);
     assert_int_equal(switches(&w).count, 1);
