@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * How many connections the agents' socket may hold. libzmq takes all that the process can have, and
  * whoever only connects keeps one for 20 s: without a limit the operators' HTTP gets none then,
- * just when it is needed. At the limit nothing listens, so others are turned away by the kernel,
- * until some have gone. Thread: the socket's. */
+ * just when it is needed. At the limit the kernel drops whatever asks for a connection, until some
+ * have gone; who is there stays. Thread: the socket's. */
 #ifndef SLUICE_PROTO_LINK_CROWD_H
 #define SLUICE_PROTO_LINK_CROWD_H
 

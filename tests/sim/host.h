@@ -96,7 +96,8 @@ struct sim_batch {
     bool told_end;            /* ... and how it ended */
     bool lost;                /* a restored backup does not know it: nobody can */
     bool wants_cancel;
-    int64_t retry_ns; /* when its tenant asks again; 0: it waits for an answer */
+    uint32_t patience; /* how often its tenant left it alone since the faults ended */
+    int64_t retry_ns;  /* when its tenant asks again; 0: it waits for an answer */
     uint32_t asks;
     enum sl_batch_state state; /* as last durable */
     bool in_store;             /* when it was last read */
