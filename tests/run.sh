@@ -166,7 +166,7 @@ case $what in
     unit_tests asan -LE bare
     step build-tsan configure_and_build tsan
     unit_tests tsan -L tsan
-    fuzz --seed 1 --seconds 4 # the same inputs every time: who looks for new ones says --fuzz or --long
+    fuzz --seed 1 --seconds 3 # the same inputs every time: who looks for new ones says --fuzz or --long
     step same-bytes tests/same_bytes
     step format tests/static.sh format
     step cppcheck tests/static.sh cppcheck
