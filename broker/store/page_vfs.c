@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The VFS of page_sum.h: main database files are wrapped, all else is opened by the VFS below and
- * never seen again. */
+ * The VFS of page_sum.h: main database files are wrapped, the log gets the shell of log_file.h, all
+ * else is opened by the VFS below and never seen again. */
 #include <sqlite3.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "broker/store/log_file.h"
 #include "broker/store/page_sum.h"
 
 struct page_file {
@@ -134,12 +135,20 @@ static int learn(struct page_file *file) {
     return rc;
 }
 
+static size_t shell_size(void) {
+    size_t log = sl_log_file_size();
+    return log > sizeof(struct page_file) ? log : sizeof(struct page_file);
+}
+
 static int vfs_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags,
                     int *ret_flags) {
     sqlite3_vfs *under = vfs_below(vfs);
     file->pMethods = NULL;
-    if (!under || (int)sizeof(struct page_file) + under->szOsFile > vfs->szOsFile) {
+    if (!under || (int)shell_size() + under->szOsFile > vfs->szOsFile) {
         return SQLITE_CANTOPEN;
+    }
+    if (flags & SQLITE_OPEN_WAL) {
+        return sl_log_open(under, name, file, flags, ret_flags);
     }
     if (!(flags & SQLITE_OPEN_MAIN_DB)) {
         return under->xOpen(under, name, file, flags, ret_flags);
@@ -211,7 +220,7 @@ static int add(const char *name, const char *below_name) {
     snprintf(made->below, sizeof made->below, "%s", below_name ? below_name : "");
     made->vfs = (sqlite3_vfs){
         .iVersion = 2,
-        .szOsFile = (int)sizeof(struct page_file) + under->szOsFile,
+        .szOsFile = (int)shell_size() + under->szOsFile,
         .mxPathname = under->mxPathname,
         .zName = made->name,
         .pAppData = made->below,

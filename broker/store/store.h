@@ -69,9 +69,8 @@ struct sl_op {
 
 /* A growing list of operations; the store frees it, with what they own, after the commit. */
 struct sl_txn {
-    struct sl_op *ops;
-    uint32_t count;
-    uint32_t cap;
+    struct sl_op **blocks; /* [block_count], of eight each */
+    uint32_t block_count, count;
     uint64_t ticket;
     void (*done)(void *arg, uint64_t ticket);
     void *arg;
@@ -82,6 +81,7 @@ void sl_txn_destroy(struct sl_txn *txn);
 SL_DEFINE_AUTO(sl_txn, sl_txn_destroy)
 /* Appends by copy and takes over what *op owns (also on failure: -SL_NOMEM frees it). */
 int sl_txn_add(struct sl_txn *txn, const struct sl_op *op, struct sl_error *err);
+struct sl_op *sl_txn_op(const struct sl_txn *txn, uint32_t index);
 
 struct sl_store;
 struct sl_store_config {

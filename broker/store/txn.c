@@ -4,6 +4,13 @@
 
 #include "broker/store/store.h"
 
+#define BLOCK 8u
+
+struct sl_op *sl_txn_op(const struct sl_txn *txn, uint32_t index) {
+    sl_assert(index < txn->block_count * BLOCK);
+    return &txn->blocks[index / BLOCK][index % BLOCK];
+}
+
 int sl_txn_create(struct sl_txn **ret_txn, struct sl_error *err) {
     struct sl_txn *txn = calloc(1, sizeof *txn);
     if (!txn) {
@@ -27,26 +34,45 @@ void sl_txn_destroy(struct sl_txn *txn) {
         return;
     }
     for (uint32_t i = 0; i < txn->count; i++) {
-        op_fini(&txn->ops[i]);
+        op_fini(sl_txn_op(txn, i));
     }
-    free(txn->ops);
+    for (uint32_t i = 0; i < txn->block_count; i++) {
+        free(txn->blocks[i]);
+    }
+    free(txn->blocks);
     free(txn);
+}
+
+static bool is_power_of_two(uint32_t n) {
+    return (n & (n - 1)) == 0;
+}
+
+/* Blocks stay in the heap; as one array they were mapped and unmapped for every switch, and each
+ * unmapping interrupts the cores of all other threads. Their list doubles: it is full where its
+ * length is a power of two. */
+static bool add_block(struct sl_txn *txn) {
+    uint32_t n = txn->block_count;
+    if (is_power_of_two(n)) {
+        struct sl_op **blocks = realloc(txn->blocks, (n ? 2 * (size_t)n : 1) * sizeof *blocks);
+        if (!blocks) {
+            return false;
+        }
+        txn->blocks = blocks;
+    }
+    txn->blocks[n] = malloc(BLOCK * sizeof *txn->blocks[n]);
+    txn->block_count += txn->blocks[n] ? 1 : 0;
+    return txn->blocks[n] != NULL;
 }
 
 int sl_txn_add(struct sl_txn *txn, const struct sl_op *op, struct sl_error *err) {
     sl_assert(op->kind != SL_OP_INVALID);
-    if (txn->count == txn->cap) {
-        uint32_t cap = txn->cap ? txn->cap * 2 : 8;
-        struct sl_op *ops = realloc(txn->ops, cap * sizeof *ops);
-        if (!ops) {
-            struct sl_op owned = *op;
-            op_fini(&owned);
-            return sl_fail(err, SL_NOMEM, "no memory for a transaction of %u operations", cap);
-        }
-        txn->ops = ops;
-        txn->cap = cap;
+    if (txn->count == txn->block_count * BLOCK && !add_block(txn)) {
+        struct sl_op owned = *op;
+        op_fini(&owned);
+        return sl_fail(err, SL_NOMEM, "no memory for a transaction of %u operations",
+                       txn->count + 1);
     }
-    txn->ops[txn->count++] = *op;
+    *sl_txn_op(txn, txn->count++) = *op;
     return SL_OK;
 }
 

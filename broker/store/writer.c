@@ -12,6 +12,7 @@
 
 #include "broker/store/backup.h"
 #include "broker/store/file_check.h"
+#include "broker/store/log_file.h"
 #include "broker/store/page_sum.h"
 #include "broker/store/store_internal.h"
 #include "proto/base/clock.h"
@@ -147,12 +148,13 @@ static int commit_group(struct sl_store *store, struct sl_txn **group, uint32_t 
     store->statements.delta_count = 0;
     for (uint32_t i = 0; i < count; i++) {
         for (uint32_t k = 0; k < group[i]->count; k++) {
-            int rc = sl_store_apply(&store->statements, &group[i]->ops[k], err);
+            const struct sl_op *op = sl_txn_op(group[i], k);
+            int rc = sl_store_apply(&store->statements, op, err);
             if (rc) {
                 sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
                 return rc;
             }
-            if (SL_MUTANT(transaction_torn) && group[i]->ops[k].kind == SL_OP_TRANSFER) {
+            if (SL_MUTANT(transaction_torn) && op->kind == SL_OP_TRANSFER) {
                 sqlite3_exec(store->db, "COMMIT; BEGIN IMMEDIATE", NULL, NULL, NULL);
             }
         }
@@ -391,6 +393,7 @@ static int start(struct sl_store *store, const struct sl_store_config *config,
         sqlite3_wal_autocheckpoint(store->db, 0);
         rc = config->vfs ? SL_OK : make_wal_room(store->db, path, err);
         rc = rc || config->vfs ? rc : write_record(store, path, true, err);
+        sl_log_gather(store->db);
     }
     if (rc) {
         return rc;

@@ -16,9 +16,10 @@ static void store(struct sim *sim, struct sl_core_command *command) {
     struct sl_txn *txn = command->txn;
     command->txn = NULL;
     for (uint32_t i = 0; i < txn->count; i++) {
-        if (txn->ops[i].kind == SL_OP_DIRECTIVE) {
-            sim_check_decided(sim, &txn->ops[i].directive);
-            sim_check_policy(sim, &txn->ops[i].directive);
+        const struct sl_op *op = sl_txn_op(txn, i);
+        if (op->kind == SL_OP_DIRECTIVE) {
+            sim_check_decided(sim, &op->directive);
+            sim_check_policy(sim, &op->directive);
         }
     }
     sim_model_submitted(sim, txn);

@@ -158,13 +158,14 @@ void sim_model_submitted(struct sim *sim, const struct sl_txn *txn) {
     pending->ticket = txn->ticket;
     for (uint32_t i = 0; i < txn->count; i++) {
         struct saying *out = &pending->sayings[pending->count];
-        *out = (struct saying){.kind = txn->ops[i].kind, .index = UINT32_MAX};
-        read_op(sim, &txn->ops[i], out);
+        const struct sl_op *op = sl_txn_op(txn, i);
+        *out = (struct saying){.kind = op->kind, .index = UINT32_MAX};
+        read_op(sim, op, out);
         pending->count += out->key != 0 || out->index != UINT32_MAX ? 1 : 0;
-        sim_check_order_of_ops(sim, &txn->ops[i]);
-        sim_joining_op(sim, &txn->ops[i]);
-        if (txn->ops[i].kind == SL_OP_HEALTH) {
-            sim_retests_written(sim, &txn->ops[i].health);
+        sim_check_order_of_ops(sim, op);
+        sim_joining_op(sim, op);
+        if (op->kind == SL_OP_HEALTH) {
+            sim_retests_written(sim, &op->health);
         }
     }
     struct sim_pending **end = &sim->pending;

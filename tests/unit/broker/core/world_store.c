@@ -273,7 +273,7 @@ static void apply(struct world_store *s, const struct sl_op *op) {
 
 void world_store_apply(struct world_store *s, const struct sl_txn *txn) {
     for (uint32_t i = 0; i < txn->count; i++) {
-        apply(s, &txn->ops[i]);
+        apply(s, sl_txn_op(txn, i));
     }
 }
 
