@@ -265,26 +265,8 @@ static void bind_batch_times(sqlite3_stmt *stmt, const struct sl_batch_row *row)
     }
 }
 
-static int apply_batch(struct sl_statements *s, const struct sl_batch_row *row,
-                       struct sl_error *err) {
-    static const char sql[] =
-        "INSERT INTO "
-        "batches(id,tenant,input_file,output_file,error_file,model,endpoint,state,after,"
-        "bid_nusd_per_mtok,created_ms,in_progress_ms,finalizing_ms,completed_ms,failed_ms,"
-        "expired_ms,cancelling_ms,cancelled_ms,deadline_ms,lines_total,lines_completed,"
-        "lines_failed,tokens,remainder,billed_nusd,metadata,errors,model_sha256,"
-        "output_life_ms)"
-        " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,"
-        "?23,?24,?25,?26,?27,?28,?29) ON CONFLICT(id) DO UPDATE SET output_file=?4, error_file=?5,"
-        " model=?6, state=?8, after=?9, bid_nusd_per_mtok=?10, in_progress_ms=?12,"
-        " finalizing_ms=?13, completed_ms=?14, failed_ms=?15, expired_ms=?16, cancelling_ms=?17,"
-        " cancelled_ms=?18, deadline_ms=?19, lines_total=?20, lines_completed=?21,"
-        " lines_failed=?22, tokens=?23, remainder=?24, billed_nusd=?25, errors=?27, "
-        "model_sha256=?28";
-    sqlite3_stmt *stmt = sl_statements_get(s, sql, err);
-    if (!stmt) {
-        return -SL_IO;
-    }
+/* `remainder` must live until the statement has run. */
+static void bind_batch(sqlite3_stmt *stmt, const struct sl_batch_row *row, const char *remainder) {
     const char *texts[] = {row->id,         row->tenant, row->input_file, row->output_file,
                            row->error_file, row->model,  row->endpoint};
     for (int i = 0; i < 7; i++) {
@@ -298,13 +280,51 @@ static int apply_batch(struct sl_statements *s, const struct sl_batch_row *row,
     bind_int(stmt, 21, row->lines_completed);
     bind_int(stmt, 22, row->lines_failed);
     bind_int(stmt, 23, row->tokens);
-    char remainder[48];
-    bind_text(stmt, 24, sl_i128_format(row->accrual.rem, remainder));
+    bind_text(stmt, 24, remainder);
     bind_int(stmt, 25, row->billed_nusd);
     bind_text_or_null(stmt, 26, row->metadata);
     bind_text_or_null(stmt, 27, row->errors);
     bind_text(stmt, 28, row->model_sha256);
     bind_int(stmt, 29, row->output_life_ms);
+}
+
+/* Most often only figures change. SQLite writes an index anew whenever its column is set, so that
+ * the state is set only where it is another one saves a page of every such commit. */
+#define BATCH_SET                                                                                  \
+    " SET output_file=?4, error_file=?5, model=?6, after=?9, bid_nusd_per_mtok=?10,"               \
+    " in_progress_ms=?12, finalizing_ms=?13, completed_ms=?14, failed_ms=?15, expired_ms=?16,"     \
+    " cancelling_ms=?17, cancelled_ms=?18, deadline_ms=?19, lines_total=?20, lines_completed=?21," \
+    " lines_failed=?22, tokens=?23, remainder=?24, billed_nusd=?25, errors=?27, model_sha256=?28"
+
+static int apply_batch(struct sl_statements *s, const struct sl_batch_row *row,
+                       struct sl_error *err) {
+    static const char same_state[] =
+        "UPDATE batches" BATCH_SET " WHERE id=?1 AND state=?8 AND output_life_ms=?29";
+    static const char any_state[] =
+        "INSERT INTO "
+        "batches(id,tenant,input_file,output_file,error_file,model,endpoint,state,after,"
+        "bid_nusd_per_mtok,created_ms,in_progress_ms,finalizing_ms,completed_ms,failed_ms,"
+        "expired_ms,cancelling_ms,cancelled_ms,deadline_ms,lines_total,lines_completed,"
+        "lines_failed,tokens,remainder,billed_nusd,metadata,errors,model_sha256,"
+        "output_life_ms)"
+        " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,"
+        "?23,?24,?25,?26,?27,?28,?29) ON CONFLICT(id) DO UPDATE" BATCH_SET ", state=?8";
+    char remainder[48];
+    sl_i128_format(row->accrual.rem, remainder);
+    sqlite3_stmt *stmt = sl_statements_get(s, same_state, err);
+    if (!stmt) {
+        return -SL_IO;
+    }
+    bind_batch(stmt, row, remainder);
+    int rc = sl_store_run(s->db, stmt, "recording a batch", err);
+    if (rc || sqlite3_changes(s->db) > 0) {
+        return rc;
+    }
+    stmt = sl_statements_get(s, any_state, err);
+    if (!stmt) {
+        return -SL_IO;
+    }
+    bind_batch(stmt, row, remainder);
     return sl_store_run(s->db, stmt, "recording a batch", err);
 }
 

@@ -66,6 +66,35 @@ static void batches_of_before_keep_their_results(void **state) {
     sl_batch_row_fini(&row);
 }
 
+/* An update of figures leaves the index of states alone; one that changes the state does not. */
+static void a_batch_is_found_by_the_state_that_it_has(void **state) {
+    struct fixture *f = *state;
+    struct sl_op first = batch_op(0);
+    first.batch->state = SL_BATCH_IN_PROGRESS;
+    submit(f, &first, 1, 1);
+    for (uint32_t i = 0; i < 3; i++) {
+        struct sl_op more = batch_op(1000 * (i + 1));
+        more.batch->state = i < 2 ? SL_BATCH_IN_PROGRESS : SL_BATCH_COMPLETED;
+        more.batch->lines_completed = i + 1;
+        submit(f, &more, 1, i + 2);
+    }
+    wait_for(f, 4);
+    assert_int_equal(atomic_load(&f->durable), 4);
+    SL_AUTO(sl_reader) r = NULL;
+    struct sl_error err;
+    assert_int_equal(sl_reader_open(f->path, NULL, &r, &err), 0);
+    struct sl_batch_row row = {0};
+    assert_int_equal(sl_reader_batch(r, "batch_1", &row, &err), 0);
+    assert_int_equal(row.state, SL_BATCH_COMPLETED);
+    assert_int_equal(row.billed_nusd, 3000);
+    assert_int_equal(row.lines_completed, 3);
+    assert_true(row.accrual.rem == 999999);
+    sl_batch_row_fini(&row);
+    int rows = 0;
+    assert_int_equal(sl_reader_open_batches(r, count_rows, &rows, &err), 0);
+    assert_int_equal(rows, 0);
+}
+
 static void more_accounts_in_one_commit_than_are_summed_at_a_time(void **state) {
     struct fixture *f = *state;
     struct sl_op ops[200];
@@ -334,6 +363,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         STORE_TEST(what_is_posted_is_read_back_and_balances),
         STORE_TEST(batches_of_before_keep_their_results),
+        STORE_TEST(a_batch_is_found_by_the_state_that_it_has),
         STORE_TEST(more_accounts_in_one_commit_than_are_summed_at_a_time),
         STORE_TEST(a_forged_amount_is_found),
         STORE_TEST(broken_rules_stop_the_store_and_commit_nothing),
