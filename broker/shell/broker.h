@@ -28,6 +28,13 @@ struct sl_open_spool {
     uint64_t used; /* turn of the last use: the oldest is closed when the table is full */
 };
 
+/* Commands for which no device waits; in order. */
+#define SL_BROKER_LATER_MAX 16
+struct sl_broker_later {
+    uint32_t count;
+    struct sl_core_command commands[SL_BROKER_LATER_MAX];
+};
+
 struct sl_broker {
     struct sl_broker_config config;
     bool adopt_store; /* --adopt-store */
@@ -49,6 +56,7 @@ struct sl_broker {
     struct sl_buf bundle; /* [bundled] messages to bundle_peer that leave as one */
     uint32_t bundled;
     struct sl_link_peer bundle_peer;
+    struct sl_broker_later later;
     struct sl_feed *feeds[SL_CORE_FEEDS_MAX];
     struct sl_mailbox *durable;     /* of uint64_t tickets */
     struct sl_mailbox *feed_events; /* of struct sl_feed_event */
@@ -60,6 +68,7 @@ struct sl_broker {
     int64_t trimmed_ns;
     uv_loop_t loop;
     uv_timer_t timer;
+    uv_timer_t later_timer;
     uv_prepare_t prepare;
     uv_poll_t link_poll;
     uv_poll_t crowd_poll;
@@ -87,8 +96,11 @@ uint32_t sl_broker_check_files(const struct sl_broker_config *config, sl_broker_
 /* loop.c: runs until SIGTERM, SIGINT or a fatal error; returns the exit code. */
 int sl_broker_loop_init(struct sl_broker *broker, struct sl_error *err);
 int sl_broker_loop_run(struct sl_broker *broker);
-/* commands.c: carries out everything the core wants done now. */
+/* commands.c: carries out everything the core wants done now. Where a device waits for some of it,
+ * what no device waits for follows some milliseconds later. */
 void sl_broker_carry_out(struct sl_broker *broker);
+/* What is left of it: the loop has ended. */
+void sl_broker_carry_out_rest(struct sl_broker *broker);
 /* Says to an agent of a version that is not understood which ones are: one that is a version ahead
  * speaks ours then, any other logs that it has to be updated. */
 void sl_broker_refuse_version(struct sl_broker *broker, const struct sl_link_peer *peer);

@@ -210,51 +210,105 @@ static void admit(struct sl_broker *broker) {
     }
 }
 
+static void carry_out(struct sl_broker *broker, struct sl_core_command *command) {
+    switch (command->kind) {
+    case SL_CCMD_SEND:
+        send_command(broker, command);
+        break;
+    case SL_CCMD_SEND_UNIT:
+        send_unit(broker, command);
+        break;
+    case SL_CCMD_STORE:
+        submit_txn(broker, command);
+        break;
+    case SL_CCMD_REPLY:
+        sl_http_reply(broker->http, command->cookie, command->status, command->text);
+        break;
+    case SL_CCMD_VALIDATE:
+        sl_broker_validate(broker, command->batch);
+        break;
+    case SL_CCMD_FINALIZE:
+        sl_broker_finalize(broker, command->batch);
+        break;
+    case SL_CCMD_FORGET:
+        forget_batch(broker, command->batch);
+        break;
+    case SL_CCMD_DECISION:
+        log_decision(broker, command->line);
+        break;
+    case SL_CCMD_ADMIT:
+        admit(broker);
+        break;
+    case SL_CCMD_JOIN_REPLY:
+        sl_broker_join_reply(broker, command);
+        break;
+    case SL_CCMD_LOG:
+        sl_log(command->level, command->event, "%s", command->text);
+        break;
+    case SL_CCMD_INVALID:
+    default:
+        sl_assert(false && "the core gave a command without a kind");
+    }
+    sl_core_command_fini(command);
+}
+
+/* ---- what is urgent first ----
+ * A device waits for what was decided to become durable, then for its directive. The threads that
+ * do both are often on this one's core, and run when it sleeps: so it does, and writes its log
+ * lines and answers when the device has most likely started. Measured with perf sched: 40 us before
+ * the store began, as much again before ZeroMQ sent, since libmicrohttpd's thread went first. */
+
+#define LATER_MS 3
+
+static bool can_wait(const struct sl_core_command *command) {
+    return command->kind == SL_CCMD_LOG || command->kind == SL_CCMD_DECISION ||
+           command->kind == SL_CCMD_REPLY;
+}
+
+static bool is_urgent(const struct sl_core_command *command) {
+    return command->kind == SL_CCMD_STORE ||
+           (command->kind == SL_CCMD_SEND && command->msg->kind == SL_MSG_DIRECTIVE &&
+            !command->msg->directive.renewal);
+}
+
+void sl_broker_carry_out_rest(struct sl_broker *broker) {
+    struct sl_broker_later *later = &broker->later;
+    for (uint32_t i = 0; i < later->count; i++) {
+        carry_out(broker, &later->commands[i]);
+    }
+    later->count = 0;
+}
+
+static void on_later(uv_timer_t *timer) {
+    sl_broker_carry_out_rest(timer->data);
+}
+
+static void put_off(struct sl_broker *broker, const struct sl_core_command *command) {
+    if (broker->later.count == SL_BROKER_LATER_MAX) {
+        sl_broker_carry_out_rest(broker);
+    }
+    broker->later.commands[broker->later.count++] = *command;
+}
+
 void sl_broker_carry_out(struct sl_broker *broker) {
     struct sl_core_command command;
+    bool urgent = false;
     while (sl_broker_core_next(broker->core, &command)) {
+        if (can_wait(&command)) {
+            put_off(broker, &command);
+            continue;
+        }
         if (!joins_bundle(broker, &command)) {
             send_bundle(broker);
         }
-        switch (command.kind) {
-        case SL_CCMD_SEND:
-            send_command(broker, &command);
-            break;
-        case SL_CCMD_SEND_UNIT:
-            send_unit(broker, &command);
-            break;
-        case SL_CCMD_STORE:
-            submit_txn(broker, &command);
-            break;
-        case SL_CCMD_REPLY:
-            sl_http_reply(broker->http, command.cookie, command.status, command.text);
-            break;
-        case SL_CCMD_VALIDATE:
-            sl_broker_validate(broker, command.batch);
-            break;
-        case SL_CCMD_FINALIZE:
-            sl_broker_finalize(broker, command.batch);
-            break;
-        case SL_CCMD_FORGET:
-            forget_batch(broker, command.batch);
-            break;
-        case SL_CCMD_DECISION:
-            log_decision(broker, command.line);
-            break;
-        case SL_CCMD_ADMIT:
-            admit(broker);
-            break;
-        case SL_CCMD_JOIN_REPLY:
-            sl_broker_join_reply(broker, &command);
-            break;
-        case SL_CCMD_LOG:
-            sl_log(command.level, command.event, "%s", command.text);
-            break;
-        case SL_CCMD_INVALID:
-        default:
-            sl_assert(false && "the core gave a command without a kind");
-        }
-        sl_core_command_fini(&command);
+        urgent = urgent || is_urgent(&command);
+        carry_out(broker, &command);
     }
     send_bundle(broker);
+    if (!urgent) {
+        sl_broker_carry_out_rest(broker);
+    } else if (broker->later.count > 0 && !uv_is_active((uv_handle_t *)&broker->later_timer)) {
+        uv_update_time(&broker->loop);
+        uv_timer_start(&broker->later_timer, on_later, LATER_MS, 0);
+    }
 }

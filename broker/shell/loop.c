@@ -235,6 +235,8 @@ static int watch(struct sl_broker *broker, uv_poll_t *poll, int fd, uv_poll_cb c
 int sl_broker_loop_init(struct sl_broker *broker, struct sl_error *err) {
     uv_timer_init(&broker->loop, &broker->timer);
     broker->timer.data = broker;
+    uv_timer_init(&broker->loop, &broker->later_timer);
+    broker->later_timer.data = broker;
     uv_prepare_init(&broker->loop, &broker->prepare);
     broker->prepare.data = broker;
     uv_prepare_start(&broker->prepare, on_prepare);
@@ -269,5 +271,6 @@ int sl_broker_loop_init(struct sl_broker *broker, struct sl_error *err) {
 
 int sl_broker_loop_run(struct sl_broker *broker) {
     uv_run(&broker->loop, UV_RUN_DEFAULT);
+    sl_broker_carry_out_rest(broker);
     return broker->exit_code;
 }
