@@ -35,12 +35,13 @@ static void let_one_sync_do(struct sl_later *later) {
 }
 
 void sl_later_do(struct sl_later *later, sl_later_fn fn, void *context) {
+    static const enum sl_agent_cmd_kind turns[] = {SL_AGENT_JOURNAL, SL_AGENT_TOKENIZE,
+                                                   SL_AGENT_LOG};
     let_one_sync_do(later);
-    for (int turn = 0; turn < 2; turn++) {
+    for (size_t turn = 0; turn < sizeof turns / sizeof turns[0]; turn++) {
         for (uint32_t i = 0; i < later->count; i++) {
-            struct sl_agent_cmd *cmd = &later->cmds[i];
-            if ((cmd->kind == SL_AGENT_JOURNAL) == (turn == 0)) {
-                fn(context, cmd);
+            if (later->cmds[i].kind == turns[turn]) {
+                fn(context, &later->cmds[i]);
             }
         }
     }

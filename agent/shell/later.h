@@ -28,7 +28,7 @@ typedef void (*sl_later_fn)(void *context, struct sl_agent_cmd *cmd);
 bool sl_later_keep(struct sl_later *later, struct sl_agent_cmd *cmd);
 
 /* Hands out all that was kept, and frees it: what the journal gets first, with only the last one
- * urgent, if any was; then the rest, in order. */
+ * urgent, if any was; then texts for the tokenizer, then log lines, each in order. */
 void sl_later_do(struct sl_later *later, sl_later_fn fn, void *context);
 
 #endif

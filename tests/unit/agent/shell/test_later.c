@@ -69,7 +69,7 @@ static void two_directives_share_one_sync(void **state) {
     assert_true(keep(later, SL_AGENT_JOURNAL, 6, false));
     struct seen seen = {0};
     sl_later_do(later, note, &seen);
-    const uint64_t tickets[] = {1, 3, 6, 2, 4, 5};
+    const uint64_t tickets[] = {1, 3, 6, 5, 2, 4};
     assert_int_equal(seen.count, 6);
     assert_memory_equal(seen.tickets, tickets, sizeof tickets);
     for (uint32_t i = 0; i < 3; i++) {
