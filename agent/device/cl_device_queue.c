@@ -15,6 +15,9 @@ static int64_t later(int64_t a, int64_t b) {
 }
 
 static bool has_room(const struct sl_cl_device *d, int64_t now_ns) {
+    if (d->flight_count == 1 && d->flights[d->flight_first].launch.opening) {
+        return false;
+    }
     if (d->cl.stop_method != SL_STOP_NONE) {
         return d->flight_count < SL_FLIGHTS_MAX;
     }
@@ -119,7 +122,9 @@ void sl_flights_account(struct sl_cl_device *d, const struct sl_flight *flight) 
     d->stats.launches_total++;
     d->last_end_ns = later(d->last_end_ns, launch->end_ns);
     d->lane_end_ns[launch->lane] = launch->end_ns;
-    d->lengths_ns[d->length_count++ % SL_PREDICT_OF] = length;
+    if (!launch->opening) { /* short on purpose */
+        d->lengths_ns[d->length_count++ % SL_PREDICT_OF] = length;
+    }
 }
 
 /* The start of a launch, or of what another lane began before it: that one has most often ended. */
@@ -156,7 +161,30 @@ int sl_flights_complete(struct sl_cl_device *d, int64_t *ret_start_ns, struct sl
     return d->now->ops->complete(d->now, &flight.launch, err);
 }
 
+/* One sleep for all that is queued. On a CPU device each wake-up takes the core from the worker
+ * that has to run the rest out: launch by launch that was 10 us each, read-backs included. What
+ * failed is seen when each is completed. */
+static void wait_for_all(struct sl_cl_device *d) {
+    cl_event events[SL_FLIGHTS_MAX];
+    cl_uint count = 0;
+    sl_watch_alive(d);
+    clFinish(d->cl.queue);
+    for (uint32_t i = 0; i < d->flight_count; i++) {
+        struct sl_launch *launch = &d->flights[(d->flight_first + i) % SL_FLIGHTS_MAX].launch;
+        if (launch->lane > 0) {
+            events[count++] = launch->last;
+        }
+    }
+    if (count > 0) {
+        clWaitForEvents(count, events);
+    }
+    sl_watch_alive(d);
+}
+
 int sl_flights_drain(struct sl_cl_device *d, struct sl_error *err) {
+    if (d->flight_count > 0) {
+        wait_for_all(d);
+    }
     while (d->flight_count > 0) {
         int rc = sl_flights_complete(d, NULL, err);
         if (rc != SL_OK) {

@@ -31,6 +31,7 @@ struct sl_launch {
     uint64_t tag;     /* the executor's own */
     uint32_t lane;    /* below SL_LANES_MAX; launches of one lane run one after the other, those of
                          two at the same time */
+    bool opening;     /* nothing is to be enqueued behind it until it has ended */
     int64_t start_ns; /* sl_mono time, filled by the device thread before complete */
     int64_t end_ns;
 };

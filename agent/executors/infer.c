@@ -112,6 +112,7 @@ static void command(struct sl_executor *ex, struct sl_device_cmd *cmd) {
     case SL_DEVCMD_MODE:
         x->epoch = cmd->epoch > x->epoch ? cmd->epoch : x->epoch;
         x->work_asked = false;
+        x->opens = true;
         dropped = sl_infer_queue_drop(&x->queue, 0, x->epoch);
         break;
     case SL_DEVCMD_INVALID:

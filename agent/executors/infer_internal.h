@@ -22,6 +22,10 @@
  * queued are bounded; a launch has so many that each lane has one that runs and one behind it. */
 #define SL_INFER_QUEUED_KERNELS 16u
 #define SL_INFER_LAUNCHES_LANE 2u
+/* To enqueue a full launch takes the host 100 us and more, time of the very core on which a CPU
+ * device's first kernel, or another device's halt, waits for its turn. So the first one is short
+ * and alone, and the rest is enqueued when it has ended. */
+#define SL_INFER_OPENING_KERNELS 2u
 
 struct sl_infer {
     struct sl_executor base;
@@ -37,6 +41,7 @@ struct sl_infer {
     uint32_t launches_queued, kernels_queued;
     struct sl_infer_times times; /* of the launches in each lane */
     bool recover;                /* something may have been cut: look before anything is enqueued */
+    bool opens;                  /* the mode begins: its first launch is to be short */
     bool synthetic;
     bool work_asked;
     uint64_t epoch;

@@ -246,6 +246,7 @@ static int add_kernel(struct sl_infer *x, struct sl_infer_batch *b, struct build
     return 1;
 }
 
+/* Of a usual launch. */
 static uint32_t launch_kernels(const struct sl_infer *x) {
     return SL_INFER_QUEUED_KERNELS / (SL_INFER_LAUNCHES_LANE * x->engine.lane_count);
 }
@@ -253,8 +254,9 @@ static uint32_t launch_kernels(const struct sl_infer *x) {
 static int build_launch(struct sl_infer *x, struct sl_infer_batch *b, struct building *to,
                         struct sl_error *err) {
     int rc = b->uploaded ? SL_OK : sl_infer_batch_upload(&x->engine, b, err);
+    uint32_t most = to->launch.opening ? SL_INFER_OPENING_KERNELS : launch_kernels(x);
     bool more = true;
-    while (rc >= 0 && more && b->next_step < b->steps && to->kernels < launch_kernels(x)) {
+    while (rc >= 0 && more && b->next_step < b->steps && to->kernels < most) {
         rc = add_kernel(x, b, to, err);
         more = rc > 0;
     }
@@ -286,12 +288,13 @@ int sl_infer_enqueue(struct sl_infer *x, struct sl_launch *ret_launch, struct sl
     if (!b) {
         return 0;
     }
-    struct building to = {.left_ns = x->launch_ms * 1e6};
+    struct building to = {.launch.opening = x->opens, .left_ns = x->launch_ms * 1e6};
     int rc = build_launch(x, b, &to, err);
     if (rc < 0) {
         release_events(&to);
         return rc;
     }
+    x->opens = false;
     clFlush(x->engine.lanes[b->shape.lane].queue);
     to.launch.lane = b->shape.lane;
     to.launch.tag = (uint64_t)(b - x->slots) | (b->fetched ? TAG_LAST : 0) |

@@ -91,12 +91,28 @@ static void the_next_look(void **state) {
     assert_in_range(sl_flights_wake_ns(&device, 106 * MS), 112 * MS, 114 * MS);
 }
 
+/* A launch that is short on purpose says nothing about the next ones. */
+static void an_opening_launch_predicts_nothing(void **state) {
+    (void)state;
+    device.cl.stop_method = SL_STOP_MAPPED;
+    struct sl_flight opening = {
+        .launch = {.start_ns = 10 * MS, .end_ns = 11 * MS, .opening = true}};
+    sl_flights_account(&device, &opening);
+    assert_int_equal(device.length_count, 0);
+    assert_int_equal(busy_ms(), 1);
+    ended(0, 11, 61);
+    device.flight_count = 1;
+    device.flights[0].enqueued_ns = 12 * MS;
+    assert_in_range(sl_flights_wake_ns(&device, 62 * MS), 100 * MS, 102 * MS);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(one_lane, clean),
         cmocka_unit_test_setup(two_lanes, clean),
         cmocka_unit_test_setup(a_lane_that_began_first, clean),
         cmocka_unit_test_setup(the_next_look, clean),
+        cmocka_unit_test_setup(an_opening_launch_predicts_nothing, clean),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -398,6 +398,30 @@ static void test_canary(void **state) {
     drive_close(&d);
 }
 
+/* With a mode comes one short launch, then the usual ones. */
+static void test_opening(void **state) {
+    struct bed *bed = *state;
+    struct drive d;
+    struct sl_error err = {0};
+    drive_open(&d, &bed->cl, bed->set, 50);
+    for (uint64_t epoch = 1; epoch < 3; epoch++) {
+        drive_forget(&d);
+        drive_command(&d, (struct sl_device_cmd){
+                              .kind = SL_DEVCMD_MODE, .mode = SL_MODE_INFER, .epoch = epoch});
+        add_all(bed, &d, epoch);
+        for (uint32_t i = 0; i < 2; i++) {
+            assert_int_equal(d.ex->ops->enqueue(d.ex, &d.launches[i], &err), 1);
+            d.queued++;
+            uint64_t kernels = d.launches[i].tag >> 16;
+            assert_true(d.launches[i].opening == (i == 0));
+            assert_true((kernels <= SL_INFER_OPENING_KERNELS) == (i == 0));
+        }
+        drive_all(&d);
+        check_answers(bed, &d, 0, LINES);
+    }
+    drive_close(&d);
+}
+
 static void test_synthetic(void **state) {
     struct bed *bed = *state;
     struct drive d;
@@ -456,7 +480,8 @@ int main(void) {
         cmocka_unit_test(test_epochs),         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_two_models),     cmocka_unit_test(test_as_on_a_gpu),
         cmocka_unit_test(test_broken_device),  cmocka_unit_test(test_synthetic),
-        cmocka_unit_test(test_broken_device),  cmocka_unit_test(test_canary),
+        cmocka_unit_test(test_opening),        cmocka_unit_test(test_broken_device),
+        cmocka_unit_test(test_canary),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
