@@ -196,6 +196,7 @@ void sl_broker_fini(struct sl_broker *broker) {
     }
     uv_walk(&broker->loop, close_handle, NULL);
     uv_run(&broker->loop, UV_RUN_DEFAULT); /* lets jobs on worker threads end */
+    sl_broker_carry_out_rest(broker);      /* their log lines: the timer is gone */
     sl_broker_work_drop(broker);
     if (broker->decisions) {
         fclose(broker->decisions);

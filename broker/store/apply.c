@@ -289,7 +289,8 @@ static void bind_batch(sqlite3_stmt *stmt, const struct sl_batch_row *row, const
 }
 
 /* Most often only figures change. SQLite writes an index anew whenever its column is set, so that
- * the state is set only where it is another one saves a page of every such commit. */
+ * the state is set only where it is another one saves a page of every such commit. (The output's
+ * life never changes; that it is asked for lets both statements be bound alike.) */
 #define BATCH_SET                                                                                  \
     " SET output_file=?4, error_file=?5, model=?6, after=?9, bid_nusd_per_mtok=?10,"               \
     " in_progress_ms=?12, finalizing_ms=?13, completed_ms=?14, failed_ms=?15, expired_ms=?16,"     \
