@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/device/cl.h"
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,6 +41,20 @@ static void read_cache_key(struct sl_cl *cl) {
              cl->compute_units);
 }
 
+/* OpenCL has no question for it, and compilers of drivers may be set to an older processor; a CPU
+ * device runs on this one. Intel's manual, volume 2, CPUID, leaf 7. */
+static bool cpu_has_sha(void) {
+#if defined(__x86_64__)
+    unsigned a = 0;
+    unsigned b = 0;
+    unsigned c = 0;
+    unsigned d = 0;
+    return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & (1u << 29)) != 0;
+#else
+    return false;
+#endif
+}
+
 static void read_device(struct sl_cl *cl) {
     cl_device_type type = 0;
     cl_ulong local = 0;
@@ -46,6 +63,7 @@ static void read_device(struct sl_cl *cl) {
     clGetDeviceInfo(cl->device, CL_DEVICE_LOCAL_MEM_SIZE, sizeof local, &local, NULL);
     clGetDeviceInfo(cl->device, CL_DEVICE_MAX_WORK_GROUP_SIZE, sizeof group, &group, NULL);
     cl->is_cpu = (type & CL_DEVICE_TYPE_CPU) != 0;
+    cl->has_sha = cl->is_cpu && cpu_has_sha();
     cl->compute_units = read_u32(cl->device, CL_DEVICE_MAX_COMPUTE_UNITS, 1);
     cl->vector_width_int = read_u32(cl->device, CL_DEVICE_NATIVE_VECTOR_WIDTH_INT, 1);
     cl->vector_width_float = read_u32(cl->device, CL_DEVICE_NATIVE_VECTOR_WIDTH_FLOAT, 1);

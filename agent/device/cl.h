@@ -32,6 +32,7 @@ struct sl_cl {
     bool stop_is_svm;             /* then kernels get it by clSetKernelArgSVMPointer */
     enum sl_stop_method stop_method;
     bool is_cpu;
+    bool has_sha; /* a CPU with x86's instructions for SHA-256 */
     uint32_t compute_units;
     uint32_t vector_width_int;   /* CL_DEVICE_NATIVE_VECTOR_WIDTH_INT, at least 1 */
     uint32_t vector_width_float; /* likewise */

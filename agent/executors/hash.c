@@ -84,7 +84,7 @@ static bool take_headers(struct sl_hash_executor *hash) {
 
 static bool takes(const struct sl_hash_kernel *kernel, uint32_t headers) {
     const struct sl_hash_shape *shape = &kernel->shape;
-    return headers == shape->mids || (shape->flow == SL_HASH_FLOW_IN_TURN && headers > 1);
+    return headers == shape->mids || (sl_hash_shape_takes_fewer(shape) && headers > 1);
 }
 
 /* The next of the headers taken, or all of them. */

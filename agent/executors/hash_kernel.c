@@ -93,6 +93,12 @@ static bool is_power_of_two(uint32_t n) {
     return n > 0 && (n & (n - 1)) == 0;
 }
 
+/* The instructions, or spelt out: there is one way to do that. */
+static bool sha_fits(const struct sl_cl *cl, const struct sl_hash_shape *shape) {
+    return shape->width <= SL_HASH_SHA_WIDTH_MAX && shape->logic == SL_HASH_LOGIC_PLAIN &&
+           (cl->has_sha || shape->rotate != SL_HASH_ROTATE_PLAIN);
+}
+
 bool sl_hash_shape_fits(const struct sl_cl *cl, const struct sl_hash_shape *shape) {
     uint32_t mids_max =
         shape->flow == SL_HASH_FLOW_TOGETHER ? SL_HASH_TOGETHER_MAX : SL_HASH_MIDS_MAX;
@@ -100,7 +106,8 @@ bool sl_hash_shape_fits(const struct sl_cl *cl, const struct sl_hash_shape *shap
            shape->local <= cl->work_group_max && is_power_of_two(shape->rounds) &&
            is_power_of_two(shape->mids) && shape->mids <= mids_max &&
            shape->logic <= SL_HASH_LOGIC_TABLE && shape->rotate <= SL_HASH_ROTATE_SHIFTS &&
-           shape->flow <= SL_HASH_FLOW_IN_TURN &&
+           shape->flow <= SL_HASH_FLOW_SHA &&
+           (shape->flow != SL_HASH_FLOW_SHA || sha_fits(cl, shape)) &&
            (uint64_t)shape->local * shape->width * shape->rounds * shape->mids <= SL_HASH_RING;
 }
 
@@ -173,7 +180,7 @@ int sl_hash_kernel_open(struct sl_cl *cl, const struct sl_hash_shape *shape,
         rc = code == CL_SUCCESS ? SL_OK : sl_cl_fail(err, code, "cannot make the hash kernel");
     }
     rc = rc == SL_OK ? sl_cl_buffer(cl, READ_BYTES, CL_MEM_READ_WRITE, &k.results, err) : rc;
-    if (rc == SL_OK && shape->flow == SL_HASH_FLOW_IN_TURN) {
+    if (rc == SL_OK && sl_hash_shape_takes_fewer(shape)) {
         rc = sl_cl_buffer(cl, sizeof k.mids_sent[0], CL_MEM_READ_ONLY, &k.mids, err);
     }
     rc = rc == SL_OK ? map_read_back(&k, err) : rc;

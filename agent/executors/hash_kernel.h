@@ -16,11 +16,13 @@
 #define SL_HASH_RING 4096 /* candidates kept between two read-backs; a power of two */
 #define SL_HASH_SLOTS 4   /* launches in flight */
 #define SL_HASH_MIDS_MAX 16
-#define SL_HASH_TOGETHER_MAX 4 /* of SL_HASH_FLOW_TOGETHER, whose midstates are arguments */
+#define SL_HASH_TOGETHER_MAX 4  /* of SL_HASH_FLOW_TOGETHER, whose midstates are arguments */
+#define SL_HASH_SHA_WIDTH_MAX 4 /* of SL_HASH_FLOW_SHA */
 
 /* How several midstates share a message schedule, how a function of three words and a rotation are
- * written; see sha256d.cl. */
-enum sl_hash_flow { SL_HASH_FLOW_TOGETHER, SL_HASH_FLOW_IN_TURN };
+ * written; see sha256d.cl. FLOW_SHA has its instructions with ROTATE_PLAIN, else they are spelt
+ * out. */
+enum sl_hash_flow { SL_HASH_FLOW_TOGETHER, SL_HASH_FLOW_IN_TURN, SL_HASH_FLOW_SHA };
 enum sl_hash_logic { SL_HASH_LOGIC_PLAIN, SL_HASH_LOGIC_SELECT, SL_HASH_LOGIC_TABLE };
 enum sl_hash_rotate { SL_HASH_ROTATE_PLAIN, SL_HASH_ROTATE_ALIGN, SL_HASH_ROTATE_SHIFTS };
 
@@ -51,7 +53,8 @@ struct sl_hash_kernel {
     cl_mem results; /* uint [2 + 2 * SL_HASH_RING]: groups that ran, candidates, ring of nonces and
                        midstates */
     struct sl_hash_shape shape;
-    cl_mem mids; /* SL_HASH_FLOW_IN_TURN: cl_uint16 [SL_HASH_MIDS_MAX], written when they change */
+    cl_mem mids; /* not SL_HASH_FLOW_TOGETHER: cl_uint16 [SL_HASH_MIDS_MAX], written when they
+                    change */
     cl_uint16 mids_sent[SL_HASH_SLOTS][SL_HASH_MIDS_MAX]; /* a write may read its own until its
                                                              launch is over */
     uint32_t mids_at;                                     /* the last sent */
@@ -92,6 +95,10 @@ static inline uint32_t sl_hash_found_mid(const struct sl_hash_found *found, uint
     return found->ring[(found->first + i) % SL_HASH_RING * 2 + 1];
 }
 
+static inline bool sl_hash_shape_takes_fewer(const struct sl_hash_shape *shape) {
+    return shape->flow != SL_HASH_FLOW_TOGETHER;
+}
+
 /* False when the shape is none of those above, its group larger than the device takes, or one
  * group finds more candidates than the ring holds where every nonce is one. */
 bool sl_hash_shape_fits(const struct sl_cl *cl, const struct sl_hash_shape *shape);
@@ -119,8 +126,8 @@ void sl_hash_input_make(const uint32_t midstate[8], const uint8_t tail[12],
 void sl_hash_input_add(struct sl_hash_input *input, const uint32_t midstate[8]);
 
 /* Enqueues kernel and read-back, without waiting or flushing. The input has as many midstates as
- * the kernel's shape; SL_HASH_FLOW_IN_TURN takes fewer, too. At most SL_HASH_SLOTS launches may be
- * neither collected nor dropped. */
+ * the kernel's shape; one that sl_hash_shape_takes_fewer may have fewer. At most SL_HASH_SLOTS
+ * launches may be neither collected nor dropped. */
 int sl_hash_kernel_enqueue(struct sl_hash_kernel *kernel, const struct sl_hash_input *input,
                            uint32_t base, uint32_t groups, struct sl_hash_launch *ret_launch,
                            struct sl_error *err);

@@ -33,6 +33,7 @@
 /* In which order several midstates are worked off. */
 #define FLOW_TOGETHER 0 /* each round with all of them in turns; at most 4 */
 #define FLOW_IN_TURN 1  /* the schedule into a table, then one after the other; MIDS or fewer */
+#define FLOW_SHA 2      /* likewise, with x86's instructions for SHA-256; VW is 4 at most */
 #ifndef FLOW
 #define FLOW FLOW_TOGETHER
 #endif
@@ -50,20 +51,27 @@
 #define ROTATE ROTATE_PLAIN
 #endif
 
+#if FLOW == FLOW_SHA
+#include "inc_sha.cl"
+#endif
+
 #if VW == 1
 typedef uint lanes;
+#define LOAD(in) (in)[0]
 #define ANY(x) (x)
 #define FROM_UINT(x) (x)
 #define LANE_OFFSETS 0u
 #elif VW == 2
 typedef uint2 lanes;
 #define STORE(x, out) vstore2(x, 0, out)
+#define LOAD(in) vload2(0, in)
 #define ANY(x) any(x)
 #define FROM_UINT(x) (lanes)(x)
 #define LANE_OFFSETS (lanes)(0u, 1u)
 #elif VW == 4
 typedef uint4 lanes;
 #define STORE(x, out) vstore4(x, 0, out)
+#define LOAD(in) vload4(0, in)
 #define ANY(x) any(x)
 #define FROM_UINT(x) (lanes)(x)
 #define LANE_OFFSETS (lanes)(0u, 1u, 2u, 3u)
@@ -344,9 +352,34 @@ static void report(__global uint *results, lanes got, lanes nonce, uint top, uin
     }
 }
 
+#if FLOW == FLOW_SHA
+/* All midstates with the nonces first to first + VW - 1. */
+static void sha_vector(__global uint *results, uint known[4], uint first, uint top,
+                       __global const uint16 *mids, uint mid_count) {
+    ulong pairs[VW][30];
+    uint nonces[VW];
+#pragma unroll
+    for (uint n = 0; n < VW; n++) {
+        nonces[n] = first + n;
+        sha_tabulate(pairs[n], nonces[n], known);
+    }
+#pragma unroll 1
+    for (uint m = 0; m < mid_count; m++) {
+        quad digests[VW][2];
+        uint tops[VW];
+        sha_first(digests, pairs, nonces, (__global const uint4 *)(mids + m));
+#pragma unroll
+        for (uint n = 0; n < VW; n += SHA_SIDE) {
+            sha_second(tops + n, digests + n);
+        }
+        report(results, LOAD(tops), FROM_UINT(first) + LANE_OFFSETS, top, m);
+    }
+}
+#endif
+
 __kernel void sha256d(STOP_ARGS, __global uint *results, uint8 sched, uint base, uint top,
                       uint rounds,
-#if FLOW == FLOW_IN_TURN
+#if FLOW != FLOW_TOGETHER
                       __global const uint16 *mids, uint mid_count
 #else
                       uint16 mid0
@@ -363,6 +396,13 @@ __kernel void sha256d(STOP_ARGS, __global uint *results, uint8 sched, uint base,
     STOP_BEGIN
     const uint span = (uint)get_local_size(0) * VW;
     uint first = base + (uint)get_group_id(0) * span * rounds + (uint)get_local_id(0) * VW;
+#if FLOW == FLOW_SHA
+    uint known[4] = {sched.s0, sched.s1, sched.s2, sched.s3};
+    empty_upper_halves(known);
+    for (uint round = 0; round < rounds; round++, first += span) {
+        sha_vector(results, known, first, top, mids, mid_count);
+    }
+#else
     for (uint round = 0; round < rounds; round++, first += span) {
         const lanes nonce = FROM_UINT(first) + LANE_OFFSETS;
         lanes w[16];
@@ -410,5 +450,6 @@ __kernel void sha256d(STOP_ARGS, __global uint *results, uint8 sched, uint base,
 #endif
 #endif
     }
+#endif
     STOP_END
 }

@@ -115,7 +115,7 @@ static int choose(struct loop *loop) {
     int rc = sl_hash_choose(&loop->cl, &loop->choice, &loop->err);
     if (rc == SL_OK) {
         const struct sl_hash_shape *best = &loop->choice.shapes[loop->choice.count - 1];
-        uint32_t least = best->flow == SL_HASH_FLOW_IN_TURN ? 2 : best->mids;
+        uint32_t least = sl_hash_shape_takes_fewer(best) ? 2 : best->mids;
         bool several = loop->options->headers >= least;
         loop->shape = several ? *best : loop->choice.shapes[0];
         loop->headers = several && loop->options->headers < best->mids ? loop->options->headers

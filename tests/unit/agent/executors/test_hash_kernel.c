@@ -279,20 +279,55 @@ static void several_headers_at_once_give_the_same(void **state) {
     }
 }
 
+/* x86's instructions for SHA-256 where there are any, and spelt out everywhere. */
+static void the_sha_instructions_give_the_same(void **state) {
+    struct machine *m = *state;
+    static const uint32_t widths[] = {4, 2, 1};
+    static const uint32_t mids[] = {16, 1, 2};
+    static const enum sl_hash_rotate ways[] = {SL_HASH_ROTATE_PLAIN, SL_HASH_ROTATE_SHIFTS};
+    for (size_t i = 0; i < 6; i++) {
+        const struct sl_hash_shape shape = {.width = widths[i / 2],
+                                            .local = 32,
+                                            .rounds = 2,
+                                            .mids = mids[i / 2],
+                                            .rotate = ways[i % 2],
+                                            .flow = SL_HASH_FLOW_SHA};
+        struct sl_hash_kernel kernel;
+        if (shape.rotate == SL_HASH_ROTATE_PLAIN && !m->cl.has_sha) {
+            assert_false(sl_hash_shape_fits(&m->cl, &shape));
+            continue;
+        }
+        open_shape(&m->cl, &shape, &kernel);
+        check_low_targets(&kernel, shape.mids);
+        assert_true(check_headers(&kernel, 48) > 50);
+        sl_hash_kernel_save(&kernel);
+        sl_hash_kernel_close(&kernel);
+    }
+}
+
 /* A pool leaves so few version bits as it likes. In turns, since the device has some of those that
  * come next already, and some of others. */
 static void fewer_headers_than_it_takes_give_the_same(void **state) {
     struct machine *m = *state;
-    static const struct sl_hash_shape shape = {
-        .width = 16, .local = 16, .rounds = 1, .mids = 16, .flow = SL_HASH_FLOW_IN_TURN};
+    static const struct sl_hash_shape shapes[] = {
+        {.width = 16, .local = 16, .rounds = 1, .mids = 16, .flow = SL_HASH_FLOW_IN_TURN},
+        {.width = 4,
+         .local = 16,
+         .rounds = 1,
+         .mids = 16,
+         .rotate = SL_HASH_ROTATE_SHIFTS,
+         .flow = SL_HASH_FLOW_SHA},
+    };
     static const uint32_t headers[] = {16, 2, 8, 16, 4, 1, 3, 16};
-    struct sl_hash_kernel kernel;
-    open_shape(&m->cl, &shape, &kernel);
-    for (size_t i = 0; i < sizeof headers / sizeof headers[0]; i++) {
-        check_low_targets(&kernel, headers[i]);
+    for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
+        struct sl_hash_kernel kernel;
+        open_shape(&m->cl, &shapes[i], &kernel);
+        for (size_t k = 0; k < sizeof headers / sizeof headers[0]; k++) {
+            check_low_targets(&kernel, headers[k]);
+        }
+        sl_hash_kernel_save(&kernel);
+        sl_hash_kernel_close(&kernel);
     }
-    sl_hash_kernel_save(&kernel);
-    sl_hash_kernel_close(&kernel);
 }
 
 /* Midstates go to the device when they change, while earlier launches wait that need the others. */
@@ -376,9 +411,23 @@ static void shapes_that_cannot_be_are_refused(void **state) {
         {.width = 16, .local = 64, .rounds = 2, .mids = 4}, /* more than the ring */
         {.width = 1, .local = 64, .rounds = 1, .mids = 1, .logic = (enum sl_hash_logic)7},
         {.width = 1, .local = 64, .rounds = 1, .mids = 1, .rotate = (enum sl_hash_rotate)3},
-        {.width = 1, .local = 64, .rounds = 1, .mids = 1, .flow = (enum sl_hash_flow)2},
+        {.width = 1, .local = 64, .rounds = 1, .mids = 1, .flow = (enum sl_hash_flow)3},
+        {.width = 8,
+         .local = 64,
+         .rounds = 1,
+         .mids = 1,
+         .rotate = SL_HASH_ROTATE_SHIFTS,
+         .flow = SL_HASH_FLOW_SHA},
     };
+    static const struct sl_hash_shape sha = {
+        .width = 4, .local = 64, .rounds = 1, .mids = 16, .flow = SL_HASH_FLOW_SHA};
+    const bool has_sha = m->cl.has_sha;
     assert_true(sl_hash_shape_fits(&m->cl, &good));
+    m->cl.has_sha = false; /* such instructions would end the process */
+    assert_false(sl_hash_shape_fits(&m->cl, &sha));
+    m->cl.has_sha = true;
+    assert_true(sl_hash_shape_fits(&m->cl, &sha));
+    m->cl.has_sha = has_sha;
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         assert_false(sl_hash_shape_fits(&m->cl, &bad[i]));
     }
@@ -533,6 +582,7 @@ int main(void) {
         cmocka_unit_test(every_mainnet_nonce_is_found),
         cmocka_unit_test(every_vector_width_gives_the_same),
         cmocka_unit_test(several_headers_at_once_give_the_same),
+        cmocka_unit_test(the_sha_instructions_give_the_same),
         cmocka_unit_test(fewer_headers_than_it_takes_give_the_same),
         cmocka_unit_test(queued_launches_keep_their_midstates),
         cmocka_unit_test(every_way_to_write_it_gives_the_same),

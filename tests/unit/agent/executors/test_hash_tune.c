@@ -94,6 +94,28 @@ static void what_was_kept_is_taken(void **state) {
     assert_int_equal(choice.rate_hs, kept.figure);
 }
 
+/* Instructions that take fewer headers than the shape take one alone, too. */
+static void one_header_keeps_the_sha_instructions(void **state) {
+    struct machine *m = *state;
+    const struct sl_tuned kept = {UINT64_C(123000000000000), 7, {4, 64, 1, 16, 0, 0, 2}};
+    const bool has_sha = m->cl.has_sha;
+    struct sl_hash_choice choice;
+    m->cl.has_sha = true;
+    assert_int_equal(sl_tuning_put(m->cl.tuning, TASK, sl_kernel_sha256d, &kept), SL_OK);
+    choose(m, &choice);
+    assert_int_equal(choice.count, 2);
+    assert_int_equal(choice.shapes[0].flow, SL_HASH_FLOW_SHA);
+    assert_int_equal(choice.shapes[0].mids, 1);
+    assert_int_equal(choice.shapes[0].width, 4);
+    /* Tuned on another processor: neither taken nor tried. */
+    m->cl.has_sha = false;
+    choose(m, &choice);
+    assert_true(choice.rate_hs != kept.figure);
+    assert_int_not_equal(choice.shapes[0].flow, SL_HASH_FLOW_SHA);
+    assert_int_not_equal(choice.shapes[choice.count - 1].flow, SL_HASH_FLOW_SHA);
+    m->cl.has_sha = has_sha;
+}
+
 static void what_cannot_be_or_is_of_another_source_is_timed_anew(void **state) {
     struct machine *m = *state;
     static const struct {
@@ -118,6 +140,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_timed_is_kept),
         cmocka_unit_test(what_was_kept_is_taken),
+        cmocka_unit_test(one_header_keeps_the_sha_instructions),
         cmocka_unit_test(what_cannot_be_or_is_of_another_source_is_timed_anew),
     };
     return cmocka_run_group_tests(tests, open_machine, close_machine);
