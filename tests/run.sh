@@ -127,7 +127,7 @@ unit_tests() {
   say "tests of build $preset"
   # Twice as many as cores: many wait for a disk or a peer.
   ctest --preset "$preset" -j $((jobs * 2)) --output-junit "$out/$preset.xml" \
-    --test-output-size-passed 1000000 --timeout 300 "$@" >"$out/ctest-$preset.log" 2>&1
+    --test-output-size-passed 1000000 --timeout 600 "$@" >"$out/ctest-$preset.log" 2>&1
   python3 tests/count.py "$out/$preset.xml" "$preset" >>"$results" ||
     record "tests-$preset" failed "no test report; see tests/out/ctest-$preset.log"
   # What a failed test said, which ctest prints behind its line; the assertion that failed first of all.

@@ -10,6 +10,9 @@
  * With any other ROTATE they are spelt out: the same bits on any device. */
 typedef int4 quad;
 
+/* What is too long for compilers to copy in by themselves. */
+#define WHOLE __attribute__((always_inline)) static
+
 #if ROTATE == ROTATE_PLAIN
 #if !defined(__x86_64__)
 #error "this device's processor has no instructions for SHA-256"
@@ -82,11 +85,6 @@ static void empty_upper_halves(uint known[4]) {
 }
 #endif
 
-/* Words 16 to 19 of 0 to 15. */
-static quad message_next(quad w0, quad w4, quad w8, quad w12) {
-    return message_2(message_1(w0, w4) + (quad)(w8.yzw, w12.x), w12);
-}
-
 __constant uint sha_k[64] = {
     0x428a2f98u, 0x71374491u, 0xb5c0fbcfu, 0xe9b5dba5u, 0x3956c25bu, 0x59f111f1u, 0x923f82a4u,
     0xab1c5ed5u, 0xd807aa98u, 0x12835b01u, 0x243185beu, 0x550c7dc3u, 0x72be5d74u, 0x80deb1feu,
@@ -102,41 +100,91 @@ static quad sha_constants(uint i) {
     return as_int4((uint4)(sha_k[i], sha_k[i + 1], sha_k[i + 2], sha_k[i + 3]));
 }
 
-/* Sums of word and constant of rounds 4 to 63 of a header's second block, for two rounds each.
- * known: what the host knows of W16 to W19. */
-static void sha_tabulate(ulong pairs[30], uint nonce, const uint known[4]) {
-    const uint small0 = rotate(nonce, 25u) ^ rotate(nonce, 14u) ^ nonce >> 3u;
-    quad w[16];
-    w[1] = as_int4((uint4)(0x80000000u, 0u, 0u, 0u));
-    w[2] = (quad)(0);
-    w[3] = (quad)(0, 0, 0, 640);
-    w[4] = as_int4((uint4)(known[0], known[1], small0 + known[2], nonce + known[3]));
+/* How many nonces take turns where there is a schedule to work out: processors do not look far
+ * enough ahead to find that much to do beside one, and there are registers for two. */
+#define SHA_SIDE (VW < 2 ? VW : 2)
+
+/* Words 4 to 7 and so on of a header's second block, the nonce's in w[n][1], .., 16 to 19 in
+ * w[n][0]. known: what the host knows of those. */
+static void sha_words(quad w[SHA_SIDE][4], const uint nonces[SHA_SIDE], const uint known[4]) {
 #pragma unroll
-    for (uint i = 5; i < 16; i++) {
-        w[i] = message_next(w[i - 4], w[i - 3], w[i - 2], w[i - 1]);
-    }
-#pragma unroll
-    for (uint i = 1; i < 16; i++) {
-        const ulong2 both = as_ulong2(w[i] + sha_constants(4 * i));
-        pairs[2 * i - 2] = both.x;
-        pairs[2 * i - 1] = both.y;
+    for (uint n = 0; n < SHA_SIDE; n++) {
+        const uint nonce = nonces[n];
+        const uint small0 = rotate(nonce, 25u) ^ rotate(nonce, 14u) ^ nonce >> 3u;
+        w[n][0] = as_int4((uint4)(known[0], known[1], small0 + known[2], nonce + known[3]));
+        w[n][1] = as_int4((uint4)(0x80000000u, 0u, 0u, 0u));
+        w[n][2] = (quad)(0);
+        w[n][3] = (quad)(0, 0, 0, 640);
     }
 }
 
-/* Of each nonce, the first digest as words 0 to 3 and 4 to 7 of the second hash. mid: as the host
- * lays out a midstate. */
-static void sha_first(quad digests[VW][2], ulong pairs[VW][30], const uint nonces[VW],
-                      __global const uint4 *mid) {
-    const uint4 s0 = mid[0];
-    const uint4 s4 = mid[1];
-    const quad add_feba = as_int4((uint4)(mid[3].yx, mid[2].yx));
-    const quad add_hgdc = as_int4((uint4)(mid[3].wz, mid[2].wz));
+/* Words 4i to 4i + 3, in w[i & 3], become those 16 later. Of words 8 to 15, message_1 is words 8 to
+ * 11 in both blocks here. */
+static void sha_expand(quad w[4], uint i) {
+    const quad first = i == 2 ? w[2] : message_1(w[i & 3], w[(i + 1) & 3]);
+    w[i & 3] = message_2(first + (quad)(w[(i + 2) & 3].yzw, w[(i + 3) & 3].x), w[(i + 3) & 3]);
+}
+
+/* Sums of word and constant of rounds 4 to 63 of a header's second block, for two rounds each. */
+WHOLE void sha_tabulate(ulong pairs[SHA_SIDE][30], const uint nonces[SHA_SIDE],
+                        const uint known[4]) {
+    quad w[SHA_SIDE][4];
+    sha_words(w, nonces, known);
+#pragma unroll
+    for (uint i = 1; i < 16; i++) {
+#pragma unroll
+        for (uint n = 0; n < SHA_SIDE; n++) {
+            const ulong2 both = as_ulong2(w[n][i & 3] + sha_constants(4 * i));
+            pairs[n][2 * i - 2] = both.x;
+            pairs[n][2 * i - 1] = both.y;
+            if (i < 12) {
+                sha_expand(w[n], i);
+            }
+        }
+    }
+}
+
+/* Rounds 4 * begin to 4 * end - 1, between them the schedule. The loop has constant bounds, since
+ * compilers unroll before they know those of the caller. */
+WHOLE void sha_rounds(quad feba[SHA_SIDE], quad hgdc[SHA_SIDE], quad w[SHA_SIDE][4], uint begin,
+                      uint end) {
+#pragma unroll
+    for (uint i = 0; i < 16; i++) {
+#pragma unroll
+        for (uint n = 0; n < SHA_SIDE; n++) {
+            if (i >= begin && i < end) {
+                const quad wk = w[n][i & 3] + sha_constants(4 * i);
+                hgdc[n] = two_rounds(hgdc[n], feba[n], wk);
+                feba[n] = two_rounds(feba[n], hgdc[n], wk.zwzw);
+                if (i < 12) {
+                    sha_expand(w[n], i);
+                }
+            }
+        }
+    }
+}
+
+/* The state after round 3, and the first digest as words 0 to 3 and 4 to 7 of the second hash. mid:
+ * as the host lays out a midstate. */
+static void sha_begin(quad *feba, quad *hgdc, uint nonce, __global const uint4 *mid) {
+    *feba = as_int4((uint4)(mid[1].yx, mid[0].yx) + (uint4)(0u, nonce, 0u, nonce));
+    *hgdc = as_int4((uint4)(mid[1].wz, mid[0].wz));
+}
+static void sha_end(quad digest[2], quad feba, quad hgdc, __global const uint4 *mid) {
+    feba += as_int4((uint4)(mid[3].yx, mid[2].yx));
+    hgdc += as_int4((uint4)(mid[3].wz, mid[2].wz));
+    digest[0] = (quad)(feba.wz, hgdc.wz);
+    digest[1] = (quad)(feba.yx, hgdc.yx);
+}
+
+/* The first digests of one midstate, with a table of their words. */
+WHOLE void sha_first(quad digests[VW][2], ulong pairs[VW][30], const uint nonces[VW],
+                     __global const uint4 *mid) {
     quad feba[VW];
     quad hgdc[VW];
 #pragma unroll
     for (uint n = 0; n < VW; n++) {
-        feba[n] = as_int4((uint4)(s4.yx, s0.yx) + (uint4)(0u, nonces[n], 0u, nonces[n]));
-        hgdc[n] = as_int4((uint4)(s4.wz, s0.wz));
+        sha_begin(&feba[n], &hgdc[n], nonces[n], mid);
     }
 #pragma unroll
     for (uint i = 0; i < 30; i++) {
@@ -150,19 +198,30 @@ static void sha_first(quad digests[VW][2], ulong pairs[VW][30], const uint nonce
     }
 #pragma unroll
     for (uint n = 0; n < VW; n++) {
-        feba[n] += add_feba;
-        hgdc[n] += add_hgdc;
-        digests[n][0] = (quad)(feba[n].wz, hgdc[n].wz);
-        digests[n][1] = (quad)(feba[n].yx, hgdc[n].yx);
+        sha_end(digests[n], feba[n], hgdc[n], mid);
     }
 }
 
-/* How many nonces take turns in the second hash, schedule and rounds alike: processors do not look
- * far enough ahead to find that much to do beside one, and there are registers for two. */
-#define SHA_SIDE (VW < 2 ? VW : 2)
+/* The same where there is one midstate: a table would cost more than it saves. */
+WHOLE void sha_first_alone(quad digests[SHA_SIDE][2], const uint nonces[SHA_SIDE],
+                           const uint known[4], __global const uint4 *mid) {
+    quad feba[SHA_SIDE];
+    quad hgdc[SHA_SIDE];
+    quad w[SHA_SIDE][4];
+    sha_words(w, nonces, known);
+#pragma unroll
+    for (uint n = 0; n < SHA_SIDE; n++) {
+        sha_begin(&feba[n], &hgdc[n], nonces[n], mid);
+    }
+    sha_rounds(feba, hgdc, w, 1, 16);
+#pragma unroll
+    for (uint n = 0; n < SHA_SIDE; n++) {
+        sha_end(digests[n], feba[n], hgdc[n], mid);
+    }
+}
 
 /* The second hash's top 32 bits, as second_hash_top has them. */
-static void sha_second(uint tops[SHA_SIDE], quad digests[SHA_SIDE][2]) {
+WHOLE void sha_second(uint tops[SHA_SIDE], quad digests[SHA_SIDE][2]) {
     quad feba[SHA_SIDE];
     quad hgdc[SHA_SIDE];
     quad w[SHA_SIDE][4];
@@ -175,22 +234,7 @@ static void sha_second(uint tops[SHA_SIDE], quad digests[SHA_SIDE][2]) {
         w[n][2] = as_int4((uint4)(0x80000000u, 0u, 0u, 0u));
         w[n][3] = (quad)(0, 0, 0, 256);
     }
-#pragma unroll
-    for (uint i = 0; i < 15; i++) {
-#pragma unroll
-        for (uint n = 0; n < SHA_SIDE; n++) {
-            quad *next = w[n];
-            const quad wk = next[i & 3] + sha_constants(4 * i);
-            hgdc[n] = two_rounds(hgdc[n], feba[n], wk);
-            feba[n] = two_rounds(feba[n], hgdc[n], wk.zwzw);
-            if (i == 2) { /* message_1 of words 8 to 15 is words 8 to 11 */
-                next[2] = message_2(next[2] + (quad)(next[0].yzw, next[1].x), next[1]);
-            } else if (i < 12) {
-                next[i & 3] = message_next(next[i & 3], next[(i + 1) & 3], next[(i + 2) & 3],
-                                           next[(i + 3) & 3]);
-            }
-        }
-    }
+    sha_rounds(feba, hgdc, w, 0, 15);
     /* Round 60 gives the word that reaches the end as h; after round 61 it is called f. */
 #pragma unroll
     for (uint n = 0; n < SHA_SIDE; n++) {

@@ -356,20 +356,31 @@ static void report(__global uint *results, lanes got, lanes nonce, uint top, uin
 /* All midstates with the nonces first to first + VW - 1. */
 static void sha_vector(__global uint *results, uint known[4], uint first, uint top,
                        __global const uint16 *mids, uint mid_count) {
-    ulong pairs[VW][30];
     uint nonces[VW];
 #pragma unroll
     for (uint n = 0; n < VW; n++) {
         nonces[n] = first + n;
-        sha_tabulate(pairs[n], nonces[n], known);
     }
+#if MIDS > 1
+    ulong pairs[VW][30];
+#pragma unroll
+    for (uint n = 0; n < VW; n += SHA_SIDE) {
+        sha_tabulate(pairs + n, nonces + n, known);
+    }
+#endif
 #pragma unroll 1
     for (uint m = 0; m < mid_count; m++) {
         quad digests[VW][2];
         uint tops[VW];
-        sha_first(digests, pairs, nonces, (__global const uint4 *)(mids + m));
+        __global const uint4 *mid = (__global const uint4 *)(mids + m);
+#if MIDS > 1
+        sha_first(digests, pairs, nonces, mid);
+#endif
 #pragma unroll
         for (uint n = 0; n < VW; n += SHA_SIDE) {
+#if MIDS == 1
+            sha_first_alone(digests + n, nonces + n, known, mid);
+#endif
             sha_second(tops + n, digests + n);
         }
         report(results, LOAD(tops), FROM_UINT(first) + LANE_OFFSETS, top, m);

@@ -259,15 +259,14 @@ static void every_vector_width_gives_the_same(void **state) {
  * be told apart. */
 static void several_headers_at_once_give_the_same(void **state) {
     struct machine *m = *state;
-    static const struct sl_hash_shape shapes[] = {
+    /* Not wider than the device: compilers take half a minute for such a kernel then. */
+    const uint32_t most = m->cl.vector_width_int < 16 ? m->cl.vector_width_int : 16;
+    const struct sl_hash_shape shapes[] = {
         {.width = 1, .local = 64, .rounds = 2, .mids = 4},
-        {.width = 16, .local = 64, .rounds = 1, .mids = 2},
-        {.width = 16, .local = 16, .rounds = 2, .mids = 4},
-        {.width = 16, .local = 16, .rounds = 1, .mids = 16, .flow = SL_HASH_FLOW_IN_TURN},
+        {.width = most, .local = 16, .rounds = 2, .mids = 4},
+        {.width = most, .local = 16, .rounds = 1, .mids = 16, .flow = SL_HASH_FLOW_IN_TURN},
         {.width = 1, .local = 64, .rounds = 2, .mids = 8, .flow = SL_HASH_FLOW_IN_TURN},
-        {.width = 8, .local = 32, .rounds = 2, .mids = 4, .flow = SL_HASH_FLOW_IN_TURN},
-        {.width = 4, .local = 32, .rounds = 1, .mids = 2, .flow = SL_HASH_FLOW_IN_TURN},
-        {.width = 16, .local = 64, .rounds = 1, .mids = 1, .flow = SL_HASH_FLOW_IN_TURN},
+        {.width = 4, .local = 32, .rounds = 2, .mids = 2, .flow = SL_HASH_FLOW_IN_TURN},
     };
     for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
         struct sl_hash_kernel kernel;
@@ -310,7 +309,7 @@ static void the_sha_instructions_give_the_same(void **state) {
 static void fewer_headers_than_it_takes_give_the_same(void **state) {
     struct machine *m = *state;
     static const struct sl_hash_shape shapes[] = {
-        {.width = 16, .local = 16, .rounds = 1, .mids = 16, .flow = SL_HASH_FLOW_IN_TURN},
+        {.width = 4, .local = 16, .rounds = 1, .mids = 16, .flow = SL_HASH_FLOW_IN_TURN},
         {.width = 4,
          .local = 16,
          .rounds = 1,
