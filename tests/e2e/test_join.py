@@ -152,7 +152,8 @@ class TestLife(JoinCase):
         after = self.agent("alpha")
         self.assertEqual(after["identity"], before["identity"])
         self.assertEqual(after["key_before"], before["public_key"])
-        self.wait_log(config, "opened with the new key " + re.escape(after["public_key"]))
+        # Until its session is on the new link: who is revoked between two links is refused, not told.
+        self.wait_log(config, "(?s)opened with the new key " + re.escape(after["public_key"]) + ".* session.live ")
         self.wait_session("alpha")
         state = self.wait_batch(batch)
         self.assertEqual(state["request_counts"], {"total": 400, "completed": 400, "failed": 0})

@@ -247,6 +247,9 @@ static void every_vector_width_gives_the_same(void **state) {
     for (size_t i = 0; i < sizeof widths / sizeof widths[0]; i++) {
         struct sl_hash_kernel kernel;
         uint32_t rounds = widths[i] < 4 ? 8 : 2;
+        if (widths[i] > 4 && widths[i] > m->cl.vector_width_int) {
+            break; /* as below */
+        }
         open_kernel(&m->cl, widths[i], 64, rounds, &kernel);
         check_low_targets(&kernel, 1);
         assert_true(check_headers(&kernel, 24) > 100);
@@ -259,7 +262,8 @@ static void every_vector_width_gives_the_same(void **state) {
  * be told apart. */
 static void several_headers_at_once_give_the_same(void **state) {
     struct machine *m = *state;
-    /* Not wider than the device: compilers take half a minute for such a kernel then. */
+    /* Not wider than the device: compilers take half a minute for such a kernel, and none is
+     * chosen. */
     const uint32_t most = m->cl.vector_width_int < 16 ? m->cl.vector_width_int : 16;
     const struct sl_hash_shape shapes[] = {
         {.width = 1, .local = 64, .rounds = 2, .mids = 4},
