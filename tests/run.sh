@@ -12,8 +12,8 @@
 #   tests/run.sh --mutants    the simulator must see each bug that is put in on purpose
 #   tests/run.sh --kills N    only real processes under fire, until N were killed
 #   tests/run.sh --fuzz       only the fuzzers, 15 s a target
-#   tests/run.sh --long       an hour of fuzzing a target (or 10^7 inputs), then 1,000 kills, which go on
-#                             where they were cut off (tests/out/fire.state)
+#   tests/run.sh --long       clang-tidy with its whole budget, an hour of fuzzing a target (or 10^7 inputs), then
+#                             1,000 kills, which go on where they were cut off (tests/out/fire.state)
 #   tests/run.sh --coverage   coverage by folder, and what is not covered for which reason
 #   tests/run.sh --no-deps    (first, with any of them) trust that everything is installed
 set -uo pipefail
@@ -177,6 +177,7 @@ case $what in
   kills) fire "${rest[@]}" ;;
   fuzz) fuzz ;;
   long)
+    step clang-tidy-deep tests/static.sh clang-tidy-deep
     fuzz --long
     fire --long --state "$out/fire.state"
     ;;
