@@ -93,10 +93,11 @@ static bool is_power_of_two(uint32_t n) {
     return n > 0 && (n & (n - 1)) == 0;
 }
 
-/* The instructions, or spelt out: there is one way to do that. */
+/* The instructions, or spelt out with shifts. */
 static bool sha_fits(const struct sl_cl *cl, const struct sl_hash_shape *shape) {
     return shape->width <= SL_HASH_SHA_WIDTH_MAX && shape->logic == SL_HASH_LOGIC_PLAIN &&
-           (cl->has_sha || shape->rotate != SL_HASH_ROTATE_PLAIN);
+           (shape->rotate == SL_HASH_ROTATE_SHIFTS ||
+            (shape->rotate == SL_HASH_ROTATE_PLAIN && cl->has_sha));
 }
 
 bool sl_hash_shape_fits(const struct sl_cl *cl, const struct sl_hash_shape *shape) {

@@ -20,8 +20,8 @@
 #define SL_HASH_SHA_WIDTH_MAX 4 /* of SL_HASH_FLOW_SHA */
 
 /* How several midstates share a message schedule, how a function of three words and a rotation are
- * written; see sha256d.cl. FLOW_SHA has its instructions with ROTATE_PLAIN, else they are spelt
- * out. */
+ * written; see sha256d.cl. FLOW_SHA has its instructions with ROTATE_PLAIN; with ROTATE_SHIFTS they
+ * are spelt out. */
 enum sl_hash_flow { SL_HASH_FLOW_TOGETHER, SL_HASH_FLOW_IN_TURN, SL_HASH_FLOW_SHA };
 enum sl_hash_logic { SL_HASH_LOGIC_PLAIN, SL_HASH_LOGIC_SELECT, SL_HASH_LOGIC_TABLE };
 enum sl_hash_rotate { SL_HASH_ROTATE_PLAIN, SL_HASH_ROTATE_ALIGN, SL_HASH_ROTATE_SHIFTS };

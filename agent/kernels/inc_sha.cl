@@ -7,7 +7,7 @@
  *
  * With ROTATE_PLAIN the instructions are written as text, since PoCL's packages compile for an
  * older processor than the one they run on; who may run that, the host asks (sl_hash_shape_fits).
- * With any other ROTATE they are spelt out: the same bits on any device. */
+ * With ROTATE_SHIFTS they are spelt out: the same bits on any device. */
 typedef int4 quad;
 
 /* What is too long for compilers to copy in by themselves. */
@@ -46,21 +46,12 @@ static void empty_upper_halves(uint known[4]) {
 #else
 /* Calls, since a compiler takes a minute for all of it in one piece. */
 #define SPELT __attribute__((noinline)) static
-#define WORD_ROTR(x, n) ((x) >> (n) | (x) << (32u - (n)))
-static uint word_small0(uint x) {
-    return WORD_ROTR(x, 7u) ^ WORD_ROTR(x, 18u) ^ x >> 3u;
-}
-static uint word_small1(uint x) {
-    return WORD_ROTR(x, 17u) ^ WORD_ROTR(x, 19u) ^ x >> 10u;
-}
 SPELT quad two_rounds(quad hgdc, quad feba, quad wk) {
     uint4 ab = as_uint4(feba).wzyx; /* a, b, e, f */
     uint4 cd = as_uint4(hgdc).wzyx; /* c, d, g, h */
     for (uint i = 0; i < 2; i++) {
-        uint t = cd.w + (WORD_ROTR(ab.z, 6u) ^ WORD_ROTR(ab.z, 11u) ^ WORD_ROTR(ab.z, 25u)) +
-                 (cd.z ^ (ab.z & (ab.w ^ cd.z))) + (uint)(i ? wk.y : wk.x);
-        uint a = t + (WORD_ROTR(ab.x, 2u) ^ WORD_ROTR(ab.x, 13u) ^ WORD_ROTR(ab.x, 22u)) +
-                 ((ab.x & ab.y) | (cd.x & (ab.x | ab.y)));
+        uint t = cd.w + BIG1(ab.z) + CH(ab.z, ab.w, cd.z) + (uint)(i ? wk.y : wk.x);
+        uint a = t + BIG0(ab.x) + MAJ(ab.x, ab.y, cd.x);
         uint e = cd.y + t;
         cd = (uint4)(ab.y, cd.x, ab.w, cd.z);
         ab = (uint4)(a, ab.x, e, ab.z);
@@ -69,15 +60,12 @@ SPELT quad two_rounds(quad hgdc, quad feba, quad wk) {
 }
 SPELT quad message_1(quad w0, quad w4) {
     const uint4 w = (uint4)(as_uint4(w0).yzw, (uint)w4.x);
-    return w0 +
-           as_int4((uint4)(word_small0(w.x), word_small0(w.y), word_small0(w.z), word_small0(w.w)));
+    return w0 + as_int4(SMALL0(w));
 }
 SPELT quad message_2(quad sum, quad w12) {
     uint4 w = as_uint4(sum);
-    w.x += word_small1((uint)w12.z);
-    w.y += word_small1((uint)w12.w);
-    w.z += word_small1(w.x);
-    w.w += word_small1(w.y);
+    w.xy += SMALL1(as_uint4(w12).zw);
+    w.zw += SMALL1(w.xy);
     return as_int4(w);
 }
 static void empty_upper_halves(uint known[4]) {

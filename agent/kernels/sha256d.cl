@@ -51,10 +51,6 @@
 #define ROTATE ROTATE_PLAIN
 #endif
 
-#if FLOW == FLOW_SHA
-#include "inc_sha.cl"
-#endif
-
 #if VW == 1
 typedef uint lanes;
 #define LOAD(in) (in)[0]
@@ -157,6 +153,10 @@ static lanes by_table(uint table, lanes x, lanes y, lanes z) {
 #define BIG1(x) XOR3(ROTR(x, 6u), ROTR(x, 11u), ROTR(x, 25u))
 #define SMALL0(x) XOR3(ROTR(x, 7u), ROTR(x, 18u), (x) >> 3u)
 #define SMALL1(x) XOR3(ROTR(x, 17u), ROTR(x, 19u), (x) >> 10u)
+
+#if FLOW == FLOW_SHA
+#include "inc_sha.cl"
+#endif
 
 #define ROUND_PLAIN(a, b, c, d, e, f, g, h, wk)                                                    \
     t = h + BIG1(e) + CH(e, f, g) + (wk);                                                          \
