@@ -200,6 +200,9 @@ case $what in
     unit_tests ci
     step simulator build/ci/tests/sim/sluice-sim --seeds 200
     tail -n 70 "$out/simulator.log"
+    say "end-to-end" # what waits most comes first: builds go on behind it
+    python3 tests/e2e/run.py --build build/ci --models "$models" --results "$results" ||
+      grep -qP '\te2e/' "$results" || record end-to-end failed "no test ran"
     await build-asan
     unit_tests asan -LE bare
     await build-tsan
@@ -207,9 +210,6 @@ case $what in
     fuzz --seed 1 --seconds 3 # the same inputs every time: who looks for new ones says --fuzz or --long
     step same-bytes tests/same_bytes
     step format tests/static.sh format
-    say "end-to-end"
-    python3 tests/e2e/run.py --build build/ci --models "$models" --results "$results" ||
-      grep -qP '\te2e/' "$results" || record end-to-end failed "no test ran"
     await cppcheck
     await clang-tidy
     ;;

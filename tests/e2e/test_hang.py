@@ -17,6 +17,8 @@ class TestHang(SiteCase):
     def start_with_shim(self):
         site = self.site
         self.assertTrue(site.stop("agent"))
+        # Until then its devices still look as if they were at work.
+        self.assertTrue(site.wait_for(lambda: site.api("GET", "/api/v1/nodes")["nodes"][0]["state"] != "live", 30, 0.1))
         self.flag = site.path("hang")
         with open(site.path("logs", "agent.log"), "a") as log:
             process = subprocess.Popen(site.commands()["agent"], stdin=subprocess.DEVNULL, stdout=log, stderr=log,

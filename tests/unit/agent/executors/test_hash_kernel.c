@@ -64,6 +64,11 @@ static void open_kernel(struct sl_cl *cl, uint32_t width, uint32_t local, uint32
     open_shape(cl, &shape, kernel);
 }
 
+/* Not wider than the device: compilers take half a minute for such a kernel, and none is chosen. */
+static uint32_t widest(const struct sl_cl *cl) {
+    return cl->vector_width_int < 16 ? cl->vector_width_int : 16;
+}
+
 static void input_of(const uint8_t header[80], const struct sl_u256 *target,
                      struct sl_hash_input *input) {
     uint32_t midstate[8];
@@ -171,7 +176,8 @@ static uint32_t check_headers(struct sl_hash_kernel *kernel, uint32_t step) {
 
 static void every_mainnet_nonce_is_found(void **state) {
     struct machine *m = *state;
-    const struct sl_hash_shape shape = {.width = 16, .local = 64, .rounds = 1, .mids = 4};
+    const struct sl_hash_shape shape = {
+        .width = widest(&m->cl), .local = 64, .rounds = 1, .mids = 4};
     struct sl_hash_kernel kernel;
     open_shape(&m->cl, &shape, &kernel);
     uint32_t count = check_headers(&kernel, 1);
@@ -241,20 +247,26 @@ static void check_low_targets(struct sl_hash_kernel *kernel, uint32_t headers) {
     }
 }
 
+/* Against the host, and every step-th header of the list. */
+static void check_shape(struct sl_cl *cl, const struct sl_hash_shape *shape, uint32_t step) {
+    struct sl_hash_kernel kernel;
+    open_shape(cl, shape, &kernel);
+    check_low_targets(&kernel, shape->mids);
+    assert_true(check_headers(&kernel, step) > 2400 / step);
+    sl_hash_kernel_save(&kernel);
+    sl_hash_kernel_close(&kernel);
+}
+
 static void every_vector_width_gives_the_same(void **state) {
     struct machine *m = *state;
     static const uint32_t widths[] = {1, 2, 4, 8, 16};
     for (size_t i = 0; i < sizeof widths / sizeof widths[0]; i++) {
-        struct sl_hash_kernel kernel;
-        uint32_t rounds = widths[i] < 4 ? 8 : 2;
         if (widths[i] > 4 && widths[i] > m->cl.vector_width_int) {
             break; /* as below */
         }
-        open_kernel(&m->cl, widths[i], 64, rounds, &kernel);
-        check_low_targets(&kernel, 1);
-        assert_true(check_headers(&kernel, 24) > 100);
-        sl_hash_kernel_save(&kernel);
-        sl_hash_kernel_close(&kernel);
+        const struct sl_hash_shape shape = {
+            .width = widths[i], .local = 64, .rounds = widths[i] < 4 ? 8 : 2, .mids = 1};
+        check_shape(&m->cl, &shape, 24);
     }
 }
 
@@ -262,9 +274,7 @@ static void every_vector_width_gives_the_same(void **state) {
  * be told apart. */
 static void several_headers_at_once_give_the_same(void **state) {
     struct machine *m = *state;
-    /* Not wider than the device: compilers take half a minute for such a kernel, and none is
-     * chosen. */
-    const uint32_t most = m->cl.vector_width_int < 16 ? m->cl.vector_width_int : 16;
+    const uint32_t most = widest(&m->cl);
     const struct sl_hash_shape shapes[] = {
         {.width = 1, .local = 64, .rounds = 2, .mids = 4},
         {.width = most, .local = 16, .rounds = 2, .mids = 4},
@@ -273,12 +283,7 @@ static void several_headers_at_once_give_the_same(void **state) {
         {.width = 4, .local = 32, .rounds = 2, .mids = 2, .flow = SL_HASH_FLOW_IN_TURN},
     };
     for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
-        struct sl_hash_kernel kernel;
-        open_shape(&m->cl, &shapes[i], &kernel);
-        check_low_targets(&kernel, shapes[i].mids);
-        assert_true(check_headers(&kernel, 48) > 50);
-        sl_hash_kernel_save(&kernel);
-        sl_hash_kernel_close(&kernel);
+        check_shape(&m->cl, &shapes[i], 48);
     }
 }
 
@@ -295,16 +300,11 @@ static void the_sha_instructions_give_the_same(void **state) {
                                             .mids = mids[i / 2],
                                             .rotate = ways[i % 2],
                                             .flow = SL_HASH_FLOW_SHA};
-        struct sl_hash_kernel kernel;
         if (shape.rotate == SL_HASH_ROTATE_PLAIN && !m->cl.has_sha) {
             assert_false(sl_hash_shape_fits(&m->cl, &shape));
             continue;
         }
-        open_shape(&m->cl, &shape, &kernel);
-        check_low_targets(&kernel, shape.mids);
-        assert_true(check_headers(&kernel, 48) > 50);
-        sl_hash_kernel_save(&kernel);
-        sl_hash_kernel_close(&kernel);
+        check_shape(&m->cl, &shape, 48);
     }
 }
 
@@ -390,12 +390,7 @@ static void every_way_to_write_it_gives_the_same(void **state) {
          .rotate = SL_HASH_ROTATE_SHIFTS},
     };
     for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
-        struct sl_hash_kernel kernel;
-        open_shape(&m->cl, &shapes[i], &kernel);
-        check_low_targets(&kernel, 1);
-        assert_true(check_headers(&kernel, 100) > 20);
-        sl_hash_kernel_save(&kernel);
-        sl_hash_kernel_close(&kernel);
+        check_shape(&m->cl, &shapes[i], 100);
     }
 }
 
@@ -463,7 +458,7 @@ static void a_sub_device_gives_the_same(void **state) {
         if (sl_cl_open(&cl, &spec, &err) != SL_OK) {
             fail_msg("%s", err.text);
         }
-        open_kernel(&cl, 16, 64, 1, &kernel);
+        open_kernel(&cl, widest(&cl), 64, 1, &kernel);
         check_low_targets(&kernel, kernel.shape.mids);
         assert_true(check_headers(&kernel, 12) > 200);
         sl_hash_kernel_save(&kernel);
@@ -488,10 +483,10 @@ static void a_launch_cut_short_counts_what_ran(void **state) {
         print_message("running kernels of this device see no stop word\n");
         skip();
     }
-    open_kernel(&m->cl, 16, 64, 1, &kernel);
+    open_kernel(&m->cl, widest(&m->cl), 64, 1, &kernel);
     input_of(header, &target, &input);
     uint32_t per_group = sl_hash_nonces_per_group(&kernel);
-    const uint32_t groups = 2048; /* some 512 candidates when whole: within the ring */
+    const uint32_t groups = (2U << 20) / per_group; /* some 512 candidates: within the ring */
     struct sl_hash_found found;
     int64_t whole_ns = 0;
     assert_int_equal(sl_hash_run(&kernel, &input, 0, groups, &found, &whole_ns, NULL), SL_OK);
@@ -544,19 +539,20 @@ static void a_set_word_runs_nothing(void **state) {
         print_message("running kernels of this device see no stop word\n");
         skip();
     }
-    open_kernel(&m->cl, 16, 64, 1, &kernel);
+    open_kernel(&m->cl, widest(&m->cl), 64, 1, &kernel);
     input_of(header, &target, &input);
+    const uint32_t groups = 65536 / sl_hash_nonces_per_group(&kernel);
     sl_cl_stop_set(&m->cl, true);
     if (m->cl.stop_method == SL_STOP_QUEUE) {
         const struct timespec nap = {0, 100000000};
         nanosleep(&nap, NULL);
     }
-    run(&kernel, &input, 0, 64, &found);
+    run(&kernel, &input, 0, groups, &found);
     assert_int_equal(found.groups_ran, 0);
     assert_int_equal(found.count, 0);
     sl_cl_stop_set(&m->cl, false);
-    run(&kernel, &input, 0, 64, &found);
-    assert_int_equal(found.groups_ran, 64);
+    run(&kernel, &input, 0, groups, &found);
+    assert_int_equal(found.groups_ran, groups);
     assert_in_range(found.count, 150, 370); /* 256 expected */
     sl_hash_kernel_close(&kernel);
 }
@@ -569,12 +565,13 @@ static void an_overflow_is_counted(void **state) {
     struct sl_hash_found found;
     uint8_t header[80] = {3};
     const struct sl_u256 target = {{0, 0, 0, UINT64_MAX}};
-    open_kernel(&m->cl, 16, 64, 1, &kernel);
+    open_kernel(&m->cl, widest(&m->cl), 64, 1, &kernel);
     input_of(header, &target, &input);
-    run(&kernel, &input, 0, 8, &found); /* every nonce is one: 8192 */
-    assert_int_equal(found.count + found.lost, 8 * sl_hash_nonces_per_group(&kernel));
+    const uint32_t full = SL_HASH_RING / sl_hash_nonces_per_group(&kernel);
+    run(&kernel, &input, 0, 2 * full, &found); /* every nonce is one */
+    assert_int_equal(found.count + found.lost, 2 * SL_HASH_RING);
     assert_int_equal(found.count, SL_HASH_RING);
-    run(&kernel, &input, 0, 4, &found); /* exactly full */
+    run(&kernel, &input, 0, full, &found); /* exactly full */
     assert_int_equal(found.count, SL_HASH_RING);
     assert_int_equal(found.lost, 0);
     sl_hash_kernel_close(&kernel);
