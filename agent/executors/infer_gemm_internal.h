@@ -4,6 +4,8 @@
 #ifndef SLUICE_AGENT_EXECUTORS_INFER_GEMM_INTERNAL_H
 #define SLUICE_AGENT_EXECUTORS_INFER_GEMM_INTERNAL_H
 
+#include <stdbool.h>
+
 #include "agent/executors/infer_gemm.h"
 
 /* A kernel that can be compiled: its tile and the items of a work-group. */
@@ -22,6 +24,15 @@ uint32_t sl_gemm_tiles(uint32_t vector, const struct sl_gemm_tile **ret_tiles);
 #define SL_GEMM_WAYS_MAX 8u
 uint32_t sl_gemm_ways(const struct sl_gemm *gemm, enum sl_weight_type weights,
                       struct sl_gemm_way ret_ways[SL_GEMM_WAYS_MAX]);
+
+/* A way as it is kept: by its tile's measures, since places in a table mean nothing later. No two
+ * ways of a device and a type have the same. */
+#define SL_GEMM_WAY_VALUES 4u
+void sl_gemm_way_write(const struct sl_gemm *gemm, const struct sl_gemm_way *way,
+                       uint32_t ret_values[SL_GEMM_WAY_VALUES]);
+/* False: there is none such here. */
+bool sl_gemm_way_read(const struct sl_gemm *gemm, enum sl_weight_type weights,
+                      const uint32_t values[SL_GEMM_WAY_VALUES], struct sl_gemm_way *ret_way);
 
 /* Compiles a kernel unless it is there. */
 int sl_gemm_build(struct sl_gemm *gemm, enum sl_weight_type weights, uint32_t program,

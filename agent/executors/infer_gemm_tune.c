@@ -3,6 +3,7 @@
  * them counts. Results do not depend on it (infer_gemm.h), so a wrong choice costs speed only. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "agent/executors/infer_gemm_internal.h"
 #include "proto/base/clock.h"
@@ -13,7 +14,7 @@
 #define MANY_ROWS_FORCED 128u /* GPU kernels on a CPU device are for tests */
 #define ROUNDS 3u
 #define QUEUED 3u /* launches in one wait, as when work is on */
-#define TUNED_VALUES 6u
+#define TUNED_VALUES (2 * SL_GEMM_WAY_VALUES) /* for few rows, for many */
 
 static const char *const TYPE_NAMES[SL_WEIGHT_TYPES] = {"", "f32", "f16", "q8-0"};
 
@@ -23,23 +24,24 @@ static void task_name(const struct sl_gemm *gemm, const struct sl_gemm_shape *s,
              s->n, s->k);
 }
 
-/* A way as it is kept: by the tile's size, since places in a table mean nothing later. */
-static void way_write(const struct sl_gemm *gemm, const struct sl_gemm_way *way, uint32_t out[3]) {
+void sl_gemm_way_write(const struct sl_gemm *gemm, const struct sl_gemm_way *way,
+                       uint32_t ret_values[SL_GEMM_WAY_VALUES]) {
     const struct sl_gemm_tile *tiles = NULL;
     sl_gemm_tiles(gemm->vector, &tiles);
-    out[0] = tiles[way->program].rows;
-    out[1] = tiles[way->program].columns;
-    out[2] = way->block_floats;
+    ret_values[0] = tiles[way->program].rows;
+    ret_values[1] = tiles[way->program].columns;
+    ret_values[2] = tiles[way->program].steps;
+    ret_values[3] = way->block_floats;
 }
 
-static bool way_read(const struct sl_gemm *gemm, enum sl_weight_type weights, const uint32_t in[3],
-                     struct sl_gemm_way *ret_way) {
+bool sl_gemm_way_read(const struct sl_gemm *gemm, enum sl_weight_type weights,
+                      const uint32_t values[SL_GEMM_WAY_VALUES], struct sl_gemm_way *ret_way) {
     struct sl_gemm_way ways[SL_GEMM_WAYS_MAX];
     uint32_t count = sl_gemm_ways(gemm, weights, ways);
     for (uint32_t i = 0; i < count; i++) {
-        uint32_t want[3];
-        way_write(gemm, &ways[i], want);
-        if (want[0] == in[0] && want[1] == in[1] && want[2] == in[2]) {
+        uint32_t want[SL_GEMM_WAY_VALUES];
+        sl_gemm_way_write(gemm, &ways[i], want);
+        if (memcmp(want, values, sizeof want) == 0) {
             *ret_way = ways[i];
             return true;
         }
@@ -52,8 +54,9 @@ static bool recall(const struct sl_gemm *gemm, struct sl_gemm_shape *shape) {
     struct sl_tuned kept;
     task_name(gemm, shape, name);
     return sl_tuning_find(gemm->cl->tuning, name, sl_gemm_source(gemm), &kept) &&
-           kept.count == TUNED_VALUES && way_read(gemm, shape->weights, kept.values, &shape->few) &&
-           way_read(gemm, shape->weights, kept.values + 3, &shape->many);
+           kept.count == TUNED_VALUES &&
+           sl_gemm_way_read(gemm, shape->weights, kept.values, &shape->few) &&
+           sl_gemm_way_read(gemm, shape->weights, kept.values + SL_GEMM_WAY_VALUES, &shape->many);
 }
 
 static void keep(const struct sl_gemm *gemm, const struct sl_gemm_shape *shape,
@@ -61,8 +64,8 @@ static void keep(const struct sl_gemm *gemm, const struct sl_gemm_shape *shape,
     char name[SL_TUNING_TASK_MAX];
     struct sl_tuned tuned = {.figure = flops_per_us, .count = TUNED_VALUES};
     task_name(gemm, shape, name);
-    way_write(gemm, &shape->few, tuned.values);
-    way_write(gemm, &shape->many, tuned.values + 3);
+    sl_gemm_way_write(gemm, &shape->few, tuned.values);
+    sl_gemm_way_write(gemm, &shape->many, tuned.values + SL_GEMM_WAY_VALUES);
     /* No room: it is measured again at the next start. */
     (void)sl_tuning_put(gemm->cl->tuning, name, sl_gemm_source(gemm), &tuned);
 }

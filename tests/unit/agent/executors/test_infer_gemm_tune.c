@@ -31,7 +31,7 @@ static void test_kept(void **state) {
     struct sl_cl *cl = *state;
     struct sl_tuned first = {0}, second = {0};
     struct sl_gemm_shape a = tuned(cl, &first);
-    assert_int_equal(first.count, 6);
+    assert_int_equal(first.count, 2 * SL_GEMM_WAY_VALUES);
     assert_true(first.figure > 0);
     /* Had it been measured again, the figure would be another. */
     struct sl_tuned other = first;
@@ -51,10 +51,35 @@ static void test_kept(void **state) {
     assert_int_equal(sl_tuning_put(cl->tuning, TASK, "an older kernel", &other), SL_OK);
     tuned(cl, &second);
     assert_int_not_equal(second.figure, 12345678);
-    other.values[3] = 77;
+    other.values[SL_GEMM_WAY_VALUES] = 77;
     assert_int_equal(sl_tuning_put(cl->tuning, TASK, sl_gemm_source(&gemm), &other), SL_OK);
     tuned(cl, &second);
     assert_int_not_equal(second.figure, 12345678);
+    sl_gemm_close(&gemm);
+}
+
+/* Two tiles of the same size that differ in their steps were taken for each other. */
+static void test_each_way_comes_back(void **state) {
+    static const uint32_t vectors[] = {1, 4, 8, 16};
+    struct sl_cl *cl = *state;
+    struct sl_gemm gemm;
+    assert_int_equal(sl_gemm_open(cl, &gemm, NULL), SL_OK);
+    for (size_t v = 0; v < sizeof vectors / sizeof vectors[0]; v++) {
+        gemm.vector = vectors[v];
+        for (uint32_t type = SL_WEIGHT_F32; type < SL_WEIGHT_TYPES; type++) {
+            struct sl_gemm_way ways[SL_GEMM_WAYS_MAX];
+            uint32_t count = sl_gemm_ways(&gemm, (enum sl_weight_type)type, ways);
+            assert_true(count > 0);
+            for (uint32_t i = 0; i < count; i++) {
+                uint32_t kept[SL_GEMM_WAY_VALUES];
+                struct sl_gemm_way back = {.program = UINT32_MAX};
+                sl_gemm_way_write(&gemm, &ways[i], kept);
+                assert_true(sl_gemm_way_read(&gemm, (enum sl_weight_type)type, kept, &back));
+                assert_int_equal(back.program, ways[i].program);
+                assert_int_equal(back.block_floats, ways[i].block_floats);
+            }
+        }
+    }
     sl_gemm_close(&gemm);
 }
 
@@ -91,6 +116,7 @@ static int setup(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_kept),
+        cmocka_unit_test(test_each_way_comes_back),
         cmocka_unit_test(test_limits),
     };
     return cmocka_run_group_tests(tests, setup, rig_teardown);
