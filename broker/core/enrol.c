@@ -97,7 +97,9 @@ void sl_core_tokens_withdraw(struct sl_broker_core *core, const char *name) {
     for (uint32_t i = 0; i < core->agents->token_count; i++) {
         struct sl_core_token *token = &core->agents->tokens[i];
         if (is_open(core, token) && strcmp(token->row.name, name) == 0) {
-            token->row.expires = core->now.wall;
+            /* Not now: a clock that is set back would open it again, or put its end before its
+             * beginning. */
+            token->row.expires = token->row.created;
             token->end = core->now.mono;
             store_token(core, token);
         }
@@ -297,14 +299,18 @@ int sl_broker_core_restore_enrolment(struct sl_broker_core *core,
                                      const struct sl_enrolment_row *row) {
     struct sl_core_agents *all = core->agents;
     int64_t ttl_ms = row->expires.ms - row->created.ms;
-    if (row->id[0] == '\0' || row->name[0] == '\0' || ttl_ms < 0 || ttl_ms > SL_TOKEN_TTL_MAX_MS) {
+    if (row->id[0] == '\0' || row->name[0] == '\0' || ttl_ms > SL_TOKEN_TTL_MAX_MS) {
         return -SL_CORRUPT;
     }
     if (all->token_count >= TOKENS_MAX) {
         make_room(all, row->created);
     }
     sl_core_grow(&all->tokens, all->token_count, &all->token_cap, sizeof *all->tokens);
-    all->tokens[all->token_count++] = (struct sl_core_token){.row = *row};
+    struct sl_core_token *token = &all->tokens[all->token_count++];
+    *token = (struct sl_core_token){.row = *row};
+    if (ttl_ms < 0) { /* withdrawn by an earlier version after the clock was set back */
+        token->row.expires = row->created;
+    }
     return SL_OK;
 }
 

@@ -170,7 +170,10 @@ uint32_t sl_core_unit_top_up(struct sl_broker_core *core, uint32_t dev) {
     bool may_work = fleet->mode[dev] == SL_MODE_INFER && batch &&
                     core->nodes[fleet->node[dev]].state == SL_SESSION_LIVE &&
                     fleet->state[dev] != SL_DEVICE_LOST && fleet->state[dev] != SL_DEVICE_FAULTY &&
-                    sl_core_lease_valid(core, dev) && sl_core_batch_readable(core, dev, batch);
+                    sl_core_lease_valid(core, dev) && sl_core_batch_readable(core, dev, batch) &&
+                    /* A bid that was lowered holds for every line that is not out yet; the grant at
+                     * the new price may still be on its way (a silent node, a long queue). */
+                    fleet->price[dev] <= batch->row.bid_nusd_per_mtok;
     uint32_t issued = 0;
     uint32_t ahead = fleet->running[dev] ? core->config.units_ahead : 1;
     while (may_work && fleet->open_units[dev] < ahead && sl_core_batch_issuable(core, batch) &&

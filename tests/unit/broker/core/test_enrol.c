@@ -110,6 +110,31 @@ static void test_expiry_by_both_clocks(void **state) {
     }
 }
 
+/* Withdrawn after the clock was set back: the row must not end before it begins, which a restart
+ * took for a damaged store, and no later clock opens it again. */
+static void test_withdrawn_by_a_clock_set_back(void **state) {
+    (void)state;
+    for (int back = 0; back < 2; back++) {
+        struct world w;
+        world_init(&w, NULL);
+        world_wait(&w, 10);
+        joining_order(&w, SL_AGENT_ENROLL, "n1", 15 * MINUTE, 1);
+        w.now.wall.ms += back ? MINUTE : -MINUTE;
+        joining_order(&w, SL_AGENT_ENROLL, "n1", 15 * MINUTE, 2); /* withdraws the first */
+        w.now.wall.ms -= back ? 2 * MINUTE : 0;
+        world_restart(&w);
+        assert_int_equal(joining_present(&w, KEY_A, "n1", 1), SL_JOIN_REFUSED);
+        assert_int_equal(w.store->agent_count, 0);
+        /* As an earlier version left it. */
+        struct sl_enrolment_row row = {.id = "token_9",
+                                       .name = "n9",
+                                       .created.ms = w.now.wall.ms + 5000,
+                                       .expires = w.now.wall};
+        assert_int_equal(sl_broker_core_restore_enrolment(w.core, &row), SL_OK);
+        world_fini(&w);
+    }
+}
+
 /* kill -9 between any two steps. */
 static void test_crashes(void **state) {
     (void)state;
@@ -210,6 +235,7 @@ int main(void) {
         cmocka_unit_test(test_what_is_wrong_with_a_token),
         cmocka_unit_test(test_orders_that_are_refused),
         cmocka_unit_test(test_expiry_by_both_clocks),
+        cmocka_unit_test(test_withdrawn_by_a_clock_set_back),
         cmocka_unit_test(test_crashes),
         cmocka_unit_test(test_approval_by_policy),
         cmocka_unit_test(test_view_and_sweep),

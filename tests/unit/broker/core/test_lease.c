@@ -111,6 +111,35 @@ static void test_moves_by_bid_and_back(void **state) {
     world_fini(&w);
 }
 
+/* A tenant that lowered its bid pays no more for lines that were not out yet, even where the grant
+ * at the new price has to wait, as that of a silent node does. */
+static void test_a_lower_bid_holds_before_its_grant(void **state) {
+    (void)state;
+    struct world w;
+    start(&w);
+    world_batch(&w, "b1", "acme", 2000, WORLD_BID_HIGH * 2);
+    world_running(&w, "a/0", w.now.mono.ns);
+    uint64_t epoch = world_directive(&w, "a/0")->epoch;
+    const struct sl_unit_row out = *world_unit(&w, "a/0", 0);
+    for (int i = 0; i < 100 && w.core->nodes[0].state != SL_SESSION_SUSPECT; i++) {
+        world_wait(&w, 250);
+    }
+    assert_int_equal(w.core->nodes[0].state, SL_SESSION_SUSPECT);
+    assert_true(sl_core_lease_valid(w.core, 0));
+    world_bid(&w, "b1", "acme", WORLD_BID_HIGH);
+    assert_int_equal(world_directive(&w, "a/0")->epoch, epoch);
+    world_forget_sent(&w);
+    world_finish(&w, &out, 10, true); /* it is heard again */
+    for (uint32_t i = 0; world_unit(&w, "a/0", i); i++) {
+        assert_int_equal(world_unit(&w, "a/0", i)->price_nusd_per_mtok, WORLD_BID_HIGH);
+    }
+    world_wait(&w, 1000);
+    assert_int_equal(world_directive(&w, "a/0")->price_nusd_per_mtok, WORLD_BID_HIGH);
+    assert_non_null(world_unit(&w, "a/0", 0));
+    world_check(&w);
+    world_fini(&w);
+}
+
 static void test_reprice(void **state) {
     (void)state;
     struct world w;
@@ -330,6 +359,7 @@ int main(void) {
         cmocka_unit_test(test_sent_only_when_durable),
         cmocka_unit_test(test_renewals_do_not_write),
         cmocka_unit_test(test_moves_by_bid_and_back),
+        cmocka_unit_test(test_a_lower_bid_holds_before_its_grant),
         cmocka_unit_test(test_reprice),
         cmocka_unit_test(test_epoch_goes_above_the_agents),
         cmocka_unit_test(test_lost_session_frees_after_ttl),
