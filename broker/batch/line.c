@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/batch/line.h"
 
+#include <errno.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,9 +10,17 @@
 
 #include "proto/base/text.h"
 
-/* What a lone surrogate is replaced by, so that the rest of its line can be read. */
+/* What a lone surrogate is replaced by, so that the rest of its line can be read; and another, to
+ * see where it stood. */
 #define REPLACEMENT_ESCAPE "\\ufffd"
-#define REPLACEMENT_UTF8 "\xEF\xBF\xBD"
+#define OTHER_ESCAPE "\\ufffe"
+
+/* What is valid JSON, and yet nothing that the parser can hold. */
+struct misfits {
+    bool surrogate; /* a lone one, somewhere */
+    bool in_id;     /* in custom_id */
+    bool number;    /* beyond 64 bits, or beyond a double */
+};
 
 void sl_batch_line_fault(struct sl_batch_line *line, const char *code, const char *param,
                          const char *format, ...) {
@@ -86,7 +96,7 @@ static int escape_unit(const char *text, size_t n, size_t at) {
 
 /* Replaces lone surrogate escapes in place; true when there was one. Backslashes occur in strings
  * only, or the text is no JSON anyway. */
-static bool replace_lone_surrogates(char *text, size_t n) {
+static bool replace_lone_surrogates(char *text, size_t n, const char *escape) {
     bool found = false;
     for (size_t i = 0; i + 1 < n; i++) {
         if (text[i] != '\\') {
@@ -103,7 +113,7 @@ static bool replace_lone_surrogates(char *text, size_t n) {
             continue;
         }
         for (size_t k = 0; k < 6; k++) {
-            text[i + k] = REPLACEMENT_ESCAPE[k];
+            text[i + k] = escape[k];
         }
         found = true;
         i += 5;
@@ -115,9 +125,70 @@ static json_t *parse(const char *text, size_t n, json_error_t *ret_error) {
     return json_loadb(text, n, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, ret_error);
 }
 
-/* JSON of the line into line->root; *ret_surrogate when it held a lone surrogate. */
-static int parse_line(struct sl_batch_line *line, const char *text, size_t n, bool *ret_surrogate,
-                      struct sl_error *err) {
+/* Replaces numbers that the parser cannot hold by 0 and blanks; true when there was one. text[n] is
+ * '\0'. */
+static bool replace_huge_numbers(char *text, size_t n) {
+    bool found = false;
+    bool in_string = false;
+    for (size_t i = 0; i < n; i++) {
+        if (text[i] == '"') {
+            in_string = !in_string;
+        } else if (in_string) {
+            i += text[i] == '\\';
+        } else if (text[i] == '-' || (text[i] >= '0' && text[i] <= '9')) {
+            size_t size = strspn(text + i, "+-.eE0123456789");
+            bool real = strcspn(text + i, ".eE") < size;
+            char *end = text + i;
+            errno = 0;
+            double value = real ? strtod(text + i, &end) : 0.0;
+            bool huge = real ? value == HUGE_VAL || value == -HUGE_VAL
+                             : strtoll(text + i, &end, 10) != 0 && errno == ERANGE;
+            huge = huge && end == text + i + size; /* or it is no number */
+            if (huge) {
+                memset(text + i, ' ', size);
+                text[i] = '0';
+            }
+            found = found || huge;
+            i += size - 1;
+        }
+    }
+    return found;
+}
+
+static bool same_id(const json_t *a, const json_t *b) {
+    const json_t *one = json_object_get(a, "custom_id");
+    const json_t *two = json_object_get(b, "custom_id");
+    return json_equal(one, two) || (!one && !two);
+}
+
+/* A line that the parser refused, read without what it cannot hold; NULL: it is no JSON. */
+static int parse_misfits(const char *text, size_t n, json_t **ret_root, struct misfits *ret_misfits,
+                         struct sl_error *err) {
+    json_error_t ignored;
+    SL_AUTO_FREE char *copy = malloc(n + 1);
+    if (!copy) {
+        return sl_fail(err, SL_NOMEM, "checking a line of %zu bytes", n);
+    }
+    memcpy(copy, text, n);
+    copy[n] = '\0';
+    struct misfits is = {.number = replace_huge_numbers(copy, n),
+                         .surrogate = replace_lone_surrogates(copy, n, REPLACEMENT_ESCAPE)};
+    *ret_root = is.number || is.surrogate ? parse(copy, n, &ignored) : NULL;
+    if (*ret_root && is.surrogate) {
+        memcpy(copy, text, n);
+        replace_huge_numbers(copy, n);
+        replace_lone_surrogates(copy, n, OTHER_ESCAPE);
+        json_t *other = parse(copy, n, &ignored);
+        is.in_id = !same_id(*ret_root, other);
+        json_decref(other);
+    }
+    *ret_misfits = *ret_root ? is : (struct misfits){0};
+    return SL_OK;
+}
+
+/* JSON of the line into line->root. */
+static int parse_line(struct sl_batch_line *line, const char *text, size_t n,
+                      struct misfits *ret_misfits, struct sl_error *err) {
     if (is_too_deep(text, n)) {
         sl_batch_line_fault(line, "invalid_json_line", NULL,
                             "This line nests arrays or objects deeper than %d levels.",
@@ -126,17 +197,9 @@ static int parse_line(struct sl_batch_line *line, const char *text, size_t n, bo
     }
     json_error_t error;
     line->root = parse(text, n, &error);
-    if (!line->root && memmem(text, n, "\\u", 2)) {
-        SL_AUTO_FREE char *copy = malloc(n + 1);
-        if (!copy) {
-            return sl_fail(err, SL_NOMEM, "checking a line of %zu bytes", n);
-        }
-        memcpy(copy, text, n);
-        json_error_t ignored;
-        if (replace_lone_surrogates(copy, n)) {
-            line->root = parse(copy, n, &ignored);
-            *ret_surrogate = line->root != NULL;
-        }
+    int rc = line->root ? SL_OK : parse_misfits(text, n, &line->root, ret_misfits, err);
+    if (rc != SL_OK) {
+        return rc;
     }
     if (!line->root) {
         const char *what =
@@ -171,7 +234,7 @@ static bool string_is(const json_t *value, const char *expected) {
     return json_string_length(value) == n && memcmp(json_string_value(value), expected, n) == 0;
 }
 
-static void check_custom_id(struct sl_batch_line *line, bool surrogate) {
+static void check_custom_id(struct sl_batch_line *line, const struct misfits *misfits) {
     const json_t *id = require_string(line, line->root, "custom_id", "custom_id");
     if (!id) {
         return;
@@ -181,7 +244,7 @@ static void check_custom_id(struct sl_batch_line *line, bool surrogate) {
         sl_batch_line_fault(line, "invalid_custom_id", "custom_id",
                             "'custom_id' must have 1 to %d bytes, this one has %zu.",
                             SL_BATCH_CUSTOM_ID_MAX, n);
-    } else if (surrogate && strstr(json_string_value(id), REPLACEMENT_UTF8)) {
+    } else if (misfits->in_id) {
         sl_batch_line_fault(line, "invalid_json_line", "custom_id",
                             "'custom_id' holds a lone surrogate escape, which is no character.");
     }
@@ -202,8 +265,9 @@ static void check_model(struct sl_batch_line *line, const json_t *body) {
     line->model = json_string_value(model);
 }
 
-static void check_envelope(struct sl_batch_line *line, const char *endpoint, bool surrogate) {
-    check_custom_id(line, surrogate);
+static void check_envelope(struct sl_batch_line *line, const char *endpoint,
+                           const struct misfits *misfits) {
+    check_custom_id(line, misfits);
     const json_t *method = require_string(line, line->root, "method", "method");
     if (method && !string_is(method, "POST")) {
         sl_batch_line_fault(line, "invalid_method", "method", "'method' must be \"POST\".");
@@ -244,34 +308,46 @@ static int refuse_line(struct sl_batch_line *line, const char *code, const char 
     return line->refusal ? SL_OK : sl_fail(err, SL_NOMEM, "refusing a line");
 }
 
+/* A good envelope: what is wrong from here on refuses this line alone. */
+static int check_request(struct sl_batch_line *line, const struct misfits *misfits,
+                         struct sl_error *err) {
+    const char *extra = unknown_key(line->root);
+    if (misfits->surrogate) {
+        return refuse_line(line, "invalid_value", "input",
+                           "The request holds a lone surrogate escape (\\ud800 to \\udfff "
+                           "without its partner), which is no character.",
+                           err);
+    }
+    if (misfits->number) {
+        return refuse_line(line, "invalid_value", "input",
+                           "The request holds a number beyond 64 bits or beyond 1.8e308: no "
+                           "parameter takes such a one, and no token has such an id.",
+                           err);
+    }
+    if (extra) {
+        char message[160];
+        snprintf(message, sizeof message, "Unknown parameter: '%.80s'.", extra);
+        return refuse_line(line, "unknown_parameter", NULL, message, err);
+    }
+    return sl_batch_line_check_body(line, json_object_get(line->root, "body"), err);
+}
+
 int sl_batch_line_check(const char *text, size_t bytes, const char *endpoint,
                         struct sl_batch_line *ret_line, struct sl_error *err) {
     struct sl_batch_line line = {0};
-    bool surrogate = false;
+    struct misfits misfits = {0};
     int rc = SL_OK;
     if (is_blank(text, bytes)) {
         sl_batch_line_fault(&line, "empty_line", NULL,
                             "This line is empty: remove it, every line is one request.");
     } else {
-        rc = parse_line(&line, text, bytes, &surrogate, err);
+        rc = parse_line(&line, text, bytes, &misfits, err);
     }
     if (rc == SL_OK && line.code[0] == '\0') {
-        check_envelope(&line, endpoint, surrogate);
+        check_envelope(&line, endpoint, &misfits);
     }
     if (rc == SL_OK && line.code[0] == '\0') {
-        const char *extra = unknown_key(line.root);
-        if (surrogate) {
-            rc = refuse_line(&line, "invalid_value", "input",
-                             "The request holds a lone surrogate escape (\\ud800 to \\udfff "
-                             "without its partner), which is no character.",
-                             err);
-        } else if (extra) {
-            char message[160];
-            snprintf(message, sizeof message, "Unknown parameter: '%.80s'.", extra);
-            rc = refuse_line(&line, "unknown_parameter", NULL, message, err);
-        } else {
-            rc = sl_batch_line_check_body(&line, json_object_get(line.root, "body"), err);
-        }
+        rc = check_request(&line, &misfits, err);
     }
     if (rc != SL_OK) {
         sl_batch_line_fini(&line);

@@ -105,9 +105,7 @@ static int list_file(void *arg, const void *row) {
     struct list *list = arg;
     const struct sl_file_row *file = row;
     sl_list_saw(&list->page, file->id);
-    if (!has_expired(file)) {
-        write_file(list->json, file);
-    }
+    write_file(list->json, file);
     return 0;
 }
 
@@ -130,9 +128,13 @@ enum sl_step sl_h_files_list(struct sl_http_call *call, struct sl_reader *reader
     struct list list = {.json = &call->out};
     struct sl_error err = {0};
     sl_list_open(call);
-    int rc = sl_reader_files(reader, call->who.tenant, purpose[0] != '\0' ? purpose : NULL,
-                             after[0] != '\0' ? after : NULL, limit, ascending, list_file, &list,
-                             &list.page.more, &err);
+    const struct sl_file_list which = {.tenant = call->who.tenant,
+                                       .purpose = purpose[0] != '\0' ? purpose : NULL,
+                                       .after = after[0] != '\0' ? after : NULL,
+                                       .limit = limit,
+                                       .ascending = ascending,
+                                       .living_at = sl_clock_wall()};
+    int rc = sl_reader_files(reader, &which, list_file, &list, &list.page.more, &err);
     return sl_list_close(call, &list.page, rc, &err);
 }
 

@@ -61,8 +61,8 @@ void sl_http_sweep(struct sl_http *http, struct sl_reader *reader) {
         return;
     }
     expired->now = sl_clock_wall();
-    int rc = sl_reader_files(reader, NULL, NULL, NULL, UINT32_MAX - 1, true, note_expired, expired,
-                             &more, &err);
+    const struct sl_file_list all = {.limit = UINT32_MAX - 1, .ascending = true};
+    int rc = sl_reader_files(reader, &all, note_expired, expired, &more, &err);
     if (rc == SL_OK && expired->count > 0) {
         rc = delete_rows(http, expired, &err);
     }

@@ -238,36 +238,34 @@ static bool fill_file(sqlite3_stmt *stmt, struct sl_file_row *row) {
 
 #define FILE_COLUMNS "id,tenant,filename,purpose,bytes,created_ms,expires_ms"
 
-static void bind_file_list(sqlite3_stmt *stmt, const char *tenant, const char *purpose,
-                           const char *after, uint32_t limit) {
-    sqlite3_bind_text(stmt, 1, tenant, -1, SQLITE_STATIC);
-    sqlite3_bind_text(stmt, 2, purpose, -1, SQLITE_STATIC);
-    sqlite3_bind_text(stmt, 3, after, -1, SQLITE_STATIC);
-    sqlite3_bind_int64(stmt, 4, (int64_t)limit + 1);
-}
-
-static int list_files(struct sl_reader *r, const char *tenant, const char *purpose,
-                      const char *after, uint32_t limit, bool ascending, sl_row_cb cb, void *arg,
+static int list_files(struct sl_reader *r, const struct sl_file_list *which, struct page *page,
                       struct sl_error *err) {
+#define FILES_WHERE                                                                                \
+    "SELECT " FILE_COLUMNS " FROM files WHERE deleted=0 AND (?1 IS NULL OR tenant=?1) AND"         \
+    " (?2 IS NULL OR purpose=?2) AND (?5=0 OR expires_ms=0 OR expires_ms>?5) AND"
     static const char newest_first[] =
-        "SELECT " FILE_COLUMNS " FROM files WHERE deleted=0 AND (?1 IS NULL OR tenant=?1) AND"
-        " (?2 IS NULL OR purpose=?2) AND (?3 IS NULL OR seq < (SELECT seq FROM files WHERE id=?3))"
-        " ORDER BY seq DESC LIMIT ?4";
+        FILES_WHERE " (?3 IS NULL OR seq < (SELECT seq FROM files WHERE id=?3))"
+                    " ORDER BY seq DESC LIMIT ?4";
     static const char oldest_first[] =
-        "SELECT " FILE_COLUMNS " FROM files WHERE deleted=0 AND (?1 IS NULL OR tenant=?1) AND"
-        " (?2 IS NULL OR purpose=?2) AND (?3 IS NULL OR seq > (SELECT seq FROM files WHERE id=?3))"
-        " ORDER BY seq ASC LIMIT ?4";
-    PREPARE(stmt, ascending ? oldest_first : newest_first)
-    bind_file_list(stmt, tenant, purpose, after, limit);
+        FILES_WHERE " (?3 IS NULL OR seq > (SELECT seq FROM files WHERE id=?3))"
+                    " ORDER BY seq ASC LIMIT ?4";
+#undef FILES_WHERE
+    sl_row_cb cb = page_row;
+    void *arg = page;
+    PREPARE(stmt, which->ascending ? oldest_first : newest_first)
+    sqlite3_bind_text(stmt, 1, which->tenant, -1, SQLITE_STATIC);
+    sqlite3_bind_text(stmt, 2, which->purpose, -1, SQLITE_STATIC);
+    sqlite3_bind_text(stmt, 3, which->after, -1, SQLITE_STATIC);
+    sqlite3_bind_int64(stmt, 4, (int64_t)which->limit + 1);
+    sqlite3_bind_int64(stmt, 5, which->living_at.ms);
     FOR_ROWS(stmt, struct sl_file_row, fill_file);
     return SL_OK;
 }
 
-int sl_reader_files(struct sl_reader *r, const char *tenant, const char *purpose, const char *after,
-                    uint32_t limit, bool ascending, sl_row_cb cb, void *arg, bool *ret_has_more,
-                    struct sl_error *err) {
-    struct page page = {.limit = limit, .cb = cb, .arg = arg};
-    int rc = list_files(r, tenant, purpose, after, limit, ascending, page_row, &page, err);
+int sl_reader_files(struct sl_reader *r, const struct sl_file_list *which, sl_row_cb cb, void *arg,
+                    bool *ret_has_more, struct sl_error *err) {
+    struct page page = {.limit = which->limit, .cb = cb, .arg = arg};
+    int rc = list_files(r, which, &page, err);
     if (rc == SL_OK) {
         *ret_has_more = page.more;
     }

@@ -142,9 +142,14 @@ int sl_reader_meta(struct sl_reader *r, const char *key, char *ret_value,
 /* Newest first. limit rows after `after`; *ret_has_more tells whether there are others. */
 int sl_reader_batches(struct sl_reader *r, const char *tenant, const char *after, uint32_t limit,
                       sl_row_cb cb, void *arg, bool *ret_has_more, struct sl_error *err);
-int sl_reader_files(struct sl_reader *r, const char *tenant, const char *purpose, const char *after,
-                    uint32_t limit, bool ascending, sl_row_cb cb, void *arg, bool *ret_has_more,
-                    struct sl_error *err);
+struct sl_file_list {
+    const char *tenant, *purpose, *after;
+    uint32_t limit;
+    bool ascending;            /* oldest first */
+    struct sl_wall living_at; /* those that have expired by then are left out; 0: none are */
+};
+int sl_reader_files(struct sl_reader *r, const struct sl_file_list *which, sl_row_cb cb, void *arg,
+                    bool *ret_has_more, struct sl_error *err);
 int sl_reader_batch(struct sl_reader *r, const char *id, struct sl_batch_row *ret_row,
                     struct sl_error *err); /* -SL_NOTFOUND; free with sl_batch_row_fini */
 int sl_reader_file(struct sl_reader *r, const char *id, struct sl_file_row *ret_row,
@@ -162,15 +167,12 @@ int sl_reader_against(struct sl_reader *r, const char *device, uint32_t limit, s
                       void *arg, struct sl_error *err);
 int sl_reader_transfers(struct sl_reader *r, uint64_t after_id, uint32_t limit, sl_row_cb cb,
                         void *arg, struct sl_error *err);
-
 struct sl_account_row {
     char id[SL_TENANT_MAX + 16];
-    struct sl_nusd_sum debits;
-    struct sl_nusd_sum credits;
+    struct sl_nusd_sum debits, credits;
 };
 int sl_reader_accounts(struct sl_reader *r, sl_row_cb cb, void *arg, struct sl_error *err);
-/* Share counts by outcome. */
-struct sl_share_totals {
+struct sl_share_totals { /* by outcome */
     uint64_t count[SL_SHARE_UNKNOWN + 1];
     int64_t last_share_ms;
 };

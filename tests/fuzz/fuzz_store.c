@@ -186,12 +186,14 @@ static void read_all(struct sl_reader *r) {
     struct sl_share_totals totals;
     struct sl_batch_row batch;
     struct sl_file_row file;
+    const struct sl_file_list files = {
+        .tenant = "acme", .purpose = "batch", .after = "", .limit = 50, .ascending = true};
     bool more = false;
     the_store.rows = 0;
     check_read(sl_reader_keys(r, count_row, NULL, &e), &e);
     check_read(sl_reader_batches(r, NULL, "", 50, count_row, NULL, &more, &e), &e);
     check_read(sl_reader_batches(r, "acme", "b1", 50, count_row, NULL, &more, &e), &e);
-    check_read(sl_reader_files(r, "acme", "batch", "", 50, true, count_row, NULL, &more, &e), &e);
+    check_read(sl_reader_files(r, &files, count_row, NULL, &more, &e), &e);
     check_read(sl_reader_results(r, "b1", true, count_row, NULL, &e), &e);
     check_read(sl_reader_directives(r, "n/0", 20, count_row, NULL, &e), &e);
     check_read(sl_reader_transfers(r, 0, 1000, count_row, NULL, &e), &e);

@@ -41,6 +41,10 @@ static const struct bad_case bad_cases[] = {
     {"a raw NUL", "{\"custom_id\":\"a\0\"}", 18, "invalid_json_line", 1},
     {"a lone surrogate in custom_id could not be echoed", TEST_LINE("\\ud800", TEST_BODY("\"x\"")),
      0, "invalid_json_line", 1},
+    {"a lone surrogate behind a NUL in custom_id", TEST_LINE("\\u0000\\ud800", TEST_BODY("\"x\"")),
+     0, "invalid_json_line", 1},
+    {"a number that is none, and too large",
+     TEST_LINE("a", TEST_BODY("[1.2.3e999,99999999999999999999]")), 0, "invalid_json_line", 1},
     {"deeper than the cap",
      TEST_LINE("a",
                TEST_BODY("[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]")),
@@ -134,6 +138,11 @@ static const struct refused_case refused_cases[] = {
     {"a negative id", TEST_BODY("[1,-1]"), "invalid_value", "input"},
     {"an id above all", TEST_BODY("[4194304]"), "invalid_value", "input"},
     {"an id beyond 64 bits", TEST_BODY("[1e30]"), "invalid_type", "input"},
+    {"-1 as an unsigned number", TEST_BODY("[101,18446744073709551615]"), "invalid_value", "input"},
+    {"an id far beyond 64 bits", TEST_BODY("[-99999999999999999999]"), "invalid_value", "input"},
+    {"a number beyond a double",
+     "{\"model\":\"m\",\"input\":\"1e400 \\\" 1e400\",\"dimensions\":1e400}", "invalid_value",
+     "input"},
     {"an empty list of ids", TEST_BODY("[[1],[]]"), "invalid_value", "input"},
     {"a number among lists", TEST_BODY("[[1],2]"), "invalid_type", "input"},
     {"lists in lists", TEST_BODY("[[[1]]]"), "invalid_type", "input"},
@@ -296,6 +305,23 @@ static void test_forms_that_are_accepted(void **state) {
     test_dir_remove(dir);
 }
 
+/* The character that stands for a lone surrogate elsewhere in the line is a good one in custom_id.
+ */
+static void test_a_lone_surrogate_is_found_where_it_is(void **state) {
+    (void)state;
+    static const char text[] = TEST_LINE("x\\ufffd", TEST_BODY("\"\\ud800\""));
+    char *dir = test_dir_make();
+    struct sl_batch_validation validation = {0};
+    struct sl_error err = {0};
+    test_write_file(dir, "file-in", text, sizeof text - 1);
+    assert_int_equal(test_validate(dir, "batch_1", &validation, &err), SL_OK);
+    assert_null(validation.errors);
+    assert_int_equal(validation.lines.count, 1);
+    assert_int_equal(validation.lines.worst_tokens[0], 0); /* refused by itself */
+    sl_batch_validation_fini(&validation);
+    test_dir_remove(dir);
+}
+
 /* Writes `count` copies of a line whose custom_id and text are numbered. */
 static void write_many(const char *dir, uint32_t count, uint32_t inputs, size_t text_bytes) {
     struct sl_buf buf = {0};
@@ -430,6 +456,7 @@ static void test_ids_cannot_leave_the_folder(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_lone_surrogate_is_found_where_it_is),
         cmocka_unit_test(test_bad_lines_fail_the_batch),
         cmocka_unit_test(test_faults_of_their_own_refuse_one_line),
         cmocka_unit_test(test_ids_and_prefixes_in_the_spool),

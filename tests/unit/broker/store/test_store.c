@@ -301,6 +301,43 @@ static void rows_that_cannot_be_read_are_never_guessed_at(void **state) {
     assert_int_equal(sl_reader_meta(r, "rem.power", value, sizeof value), -SL_NOTFOUND);
 }
 
+/* Files that have expired and are not swept yet took the places of others on a page: it was empty,
+ * said that there were more, and clients stopped there. */
+static void expired_files_take_no_place_on_a_page(void **state) {
+    struct fixture *f = *state;
+    struct sl_error err;
+    struct sl_op ops[6];
+    bool more = true;
+    for (int i = 0; i < 6; i++) {
+        ops[i] = (struct sl_op){.kind = SL_OP_FILE};
+        snprintf(ops[i].file.id, sizeof ops[i].file.id, "file-%d", i);
+        strcpy(ops[i].file.tenant, "acme");
+        strcpy(ops[i].file.purpose, "batch");
+        ops[i].file.expires.ms = i == 0 ? 0 : i == 1 ? 2000 : 1000;
+    }
+    submit(f, ops, 6, 1);
+    wait_for(f, 1);
+    SL_AUTO(sl_reader) r = NULL;
+    assert_int_equal(sl_reader_open(f->path, NULL, &r, &err), 0);
+    for (int ascending = 0; ascending < 2; ascending++) {
+        struct sl_file_list which = {
+            .tenant = "acme", .limit = 1, .ascending = ascending, .living_at.ms = 1000};
+        int rows = 0;
+        assert_int_equal(sl_reader_files(r, &which, count_rows, &rows, &more, &err), 0);
+        assert_int_equal(rows, 1);
+        assert_true(more);
+        which.limit = 2;
+        assert_int_equal(sl_reader_files(r, &which, count_rows, &rows, &more, &err), 0);
+        assert_int_equal(rows, 3);
+        assert_false(more);
+        which.living_at.ms = 0;
+        which.limit = 6;
+        assert_int_equal(sl_reader_files(r, &which, count_rows, &rows, &more, &err), 0);
+        assert_int_equal(rows, 9);
+        assert_false(more);
+    }
+}
+
 /* "There is no such row" is an answer that the API hands on, so it must be true. */
 static void what_cannot_be_read_is_not_called_absent(void **state) {
     struct fixture *f = *state;
@@ -372,6 +409,7 @@ int main(void) {
         STORE_TEST(a_newer_store_is_refused),
         STORE_TEST(a_schema_below_the_first_is_no_store),
         STORE_TEST(rows_that_cannot_be_read_are_never_guessed_at),
+        STORE_TEST(expired_files_take_no_place_on_a_page),
         STORE_TEST(what_cannot_be_read_is_not_called_absent),
         STORE_TEST(the_highest_shares_of_each_node),
     };
