@@ -13,7 +13,7 @@
 #define MANY_ROWS_GPU 4096u
 #define MANY_ROWS_FORCED 128u /* GPU kernels on a CPU device are for tests */
 #define ROUNDS 3u
-#define QUEUED 3u /* launches in one wait, as when work is on */
+#define QUEUED 3u                             /* launches in one wait, as when work is on */
 #define TUNED_VALUES (2 * SL_GEMM_WAY_VALUES) /* for few rows, for many */
 
 static const char *const TYPE_NAMES[SL_WEIGHT_TYPES] = {"", "f32", "f16", "q8-0"};

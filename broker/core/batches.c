@@ -10,6 +10,8 @@
 #include "proto/base/mutant.h"
 #include "proto/base/text.h"
 
+#define BIDS_EVERY_NS SL_NS_PER_S /* of one tenant, that are decided upon at once */
+
 struct sl_core_tenant_state *sl_core_tenant_get(struct sl_broker_core *core, const char *id) {
     for (uint32_t i = 0; i < core->tenant_count; i++) {
         if (strcmp(core->tenants[i]->config.id, id) == 0) {
@@ -449,7 +451,11 @@ void sl_core_batch_bid(struct sl_broker_core *core, const struct sl_core_event *
         batch->row.bid_nusd_per_mtok = bid;
         sl_core_batch_store(core, batch);
         sl_core_audit(core, event->actor, "bid", batch->row.id, detail);
-        sl_core_arm(core);
+        /* Who changes bids again and again does not make a large fleet decide each time. */
+        int64_t *last_ns = &batch->tenant->bid_ns;
+        bool often = *last_ns != 0 && core->now.mono.ns - *last_ns < BIDS_EVERY_NS;
+        *last_ns = core->now.mono.ns;
+        often ? sl_core_arm_soon(core) : sl_core_arm(core);
     }
     sl_core_reply(core, event->cookie, sl_core_ticket(core), SL_OK, "%s", batch->row.id);
 }

@@ -192,5 +192,6 @@ struct sl_core_tenant_state {
     bool gone;        /* taken out of the configuration: it buys nothing any more */
     sl_i128 reserved; /* sum over its open units */
     uint32_t account;
+    int64_t bid_ns; /* of its last change of a bid; 0: none yet */
 };
 #endif

@@ -102,6 +102,7 @@ enum sl_step sl_call_error(struct sl_http_call *call, int status, const char *co
     if ((status == 409 || status == 429) && call->retry == SL_RETRY_UNSAID) {
         call->retry = SL_RETRY_NO;
     }
+    call->retry_after_s = status == 503 ? 1 : call->retry_after_s;
     return SL_STEP_REPLY;
 }
 
@@ -137,9 +138,6 @@ enum sl_step sl_call_core_error(struct sl_http_call *call) {
                            : sl_status_text(call->core_status);
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
         if (call->core_status == -(int)table[i].status) {
-            if (table[i].http == 503) {
-                call->retry_after_s = 1;
-            }
             return sl_call_error(call, table[i].http, table[i].code, NULL, "%s", text);
         }
     }

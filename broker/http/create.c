@@ -66,10 +66,38 @@ static int find_twin(struct sl_reader *reader, const struct sl_batch_row *row, c
     return rc == SL_OK ? -SL_NOTFOUND : rc;
 }
 
+static bool check_input(struct sl_http_call *call, struct sl_reader *reader, const char *id) {
+    struct sl_file_row file = {0};
+    struct sl_error err = {0};
+    int rc = sl_reader_file(reader, id, &file, &err);
+    if (rc != SL_OK && rc != -SL_NOTFOUND) {
+        sl_call_trouble(call, &err);
+        return false;
+    }
+    bool gone = file.expires.ms != 0 && file.expires.ms <= sl_clock_wall().ms;
+    if (rc == -SL_NOTFOUND || gone || strcmp(file.tenant, call->who.tenant) != 0) {
+        sl_call_error(call, 400, "file_not_found", "input_file_id", "No such File object: '%s'.",
+                      id);
+        return false;
+    }
+    if (strcmp(file.purpose, "batch") != 0) {
+        sl_call_error(call, 400, "invalid_value", "input_file_id",
+                      "The file '%s' was not uploaded with the purpose \"batch\".", id);
+        return false;
+    }
+    /* Its texts are written again. */
+    if (sl_batch_room(SL_ROOM_TENANTS, call->http->data_dir, file.bytes, &err)) {
+        sl_call_trouble(call, &err);
+        return false;
+    }
+    return true;
+}
+
 /* The explicit key: "BODYHASH BATCH" under its own hash. *ret_exists when an earlier request used
- * it; id is set to that one's batch. -SL_EXISTS when its body was another. */
-static int note_key(struct sl_http_call *call, struct sl_reader *reader, char *id, bool *ret_exists,
-                    struct sl_error *err) {
+ * it; id is set to that one's batch. -SL_EXISTS when its body was another; -SL_DENIED when a new
+ * one asks for what is refused anyway (the answer is set): its key would be kept for ever. */
+static int note_key(struct sl_http_call *call, struct sl_reader *reader, const char *input_file,
+                    char *id, bool *ret_exists, struct sl_error *err) {
     uint8_t hash[32];
     char hex[33];
     struct sl_op op = {.kind = SL_OP_META};
@@ -90,6 +118,9 @@ static int note_key(struct sl_http_call *call, struct sl_reader *reader, char *i
     }
     if (rc != -SL_NOTFOUND) {
         return sl_fail(err, SL_IO, "reading an idempotency key");
+    }
+    if (!check_input(call, reader, input_file)) {
+        return -SL_DENIED;
     }
     snprintf(op.meta.value, sizeof op.meta.value, "%s %s", hex, id);
     SL_AUTO(sl_txn) txn = NULL;
@@ -131,7 +162,7 @@ static bool choose_id(struct sl_http_call *call, struct sl_reader *reader,
     bool exists = false;
     int rc = -SL_NOTFOUND;
     if (explicit_key) {
-        rc = note_key(call, reader, id, &exists, &err);
+        rc = note_key(call, reader, row->input_file, id, &exists, &err);
         struct sl_batch_row earlier = {0};
         if (rc == SL_OK && (!exists || sl_reader_batch(reader, id, &earlier, &err) != SL_OK)) {
             /* New, or noted before a crash: it is created under the id that was noted. */
@@ -155,37 +186,10 @@ static bool choose_id(struct sl_http_call *call, struct sl_reader *reader,
                       "This Idempotency-Key was used with another body: use a new one.");
     } else if (rc == SL_OK) {
         sl_batch_show(call, reader, id);
-    } else {
+    } else if (rc != -SL_DENIED) {
         sl_call_trouble(call, &err);
     }
     return false;
-}
-
-static bool check_input(struct sl_http_call *call, struct sl_reader *reader, const char *id) {
-    struct sl_file_row file = {0};
-    struct sl_error err = {0};
-    int rc = sl_reader_file(reader, id, &file, &err);
-    if (rc != SL_OK && rc != -SL_NOTFOUND) {
-        sl_call_trouble(call, &err);
-        return false;
-    }
-    bool gone = file.expires.ms != 0 && file.expires.ms <= sl_clock_wall().ms;
-    if (rc == -SL_NOTFOUND || gone || strcmp(file.tenant, call->who.tenant) != 0) {
-        sl_call_error(call, 400, "file_not_found", "input_file_id", "No such File object: '%s'.",
-                      id);
-        return false;
-    }
-    if (strcmp(file.purpose, "batch") != 0) {
-        sl_call_error(call, 400, "invalid_value", "input_file_id",
-                      "The file '%s' was not uploaded with the purpose \"batch\".", id);
-        return false;
-    }
-    /* Its texts are written again. */
-    if (sl_batch_room(SL_ROOM_TENANTS, call->http->data_dir, file.bytes, &err)) {
-        sl_call_trouble(call, &err);
-        return false;
-    }
-    return true;
 }
 
 static enum sl_step after_create(struct sl_http_call *call, struct sl_reader *reader) {

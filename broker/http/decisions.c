@@ -95,7 +95,7 @@ enum sl_step sl_h_decisions(struct sl_http_call *call, struct sl_reader *reader)
     }
     if (epoch > 0 || at.ms > 0) {
         return named ? one_decision(call, reader, device, epoch, at)
-                     : sl_call_error(call, 400, "missing_value", "device",
+                     : sl_call_error(call, 400, "missing_required_parameter", "device",
                                      "'epoch' and 'at' are of one device: give 'device' too.");
     }
     sl_json_open(&call->out, NULL, '{');

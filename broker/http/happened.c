@@ -97,7 +97,8 @@ static enum sl_step list_events(struct sl_http_call *call, struct sl_reader *rea
 enum sl_step sl_h_events(struct sl_http_call *call, struct sl_reader *reader) {
     struct listing *list = calloc(1, sizeof *list);
     if (!list) {
-        return sl_call_error(call, 503, "unavailable", NULL, "The broker is out of memory.");
+        return sl_call_error(call, 503, "out_of_memory", NULL,
+                             "The broker has no memory for this answer: try again.");
     }
     enum sl_step step = list_events(call, reader, list);
     free(list);

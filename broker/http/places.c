@@ -80,7 +80,6 @@ bool sl_http_take_place(struct sl_http_call *call) {
     }
     uint32_t *mine = count_of(http, call->who.tenant);
     if (*mine >= TENANT_MAX || http->tenants_calls >= TENANTS_MAX) {
-        call->retry_after_s = 1;
         sl_call_error(call, 503, "overloaded", NULL,
                       *mine >= TENANT_MAX
                           ? "You have %d requests under way: wait for some of them to end."

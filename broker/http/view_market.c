@@ -5,8 +5,8 @@
 #include "broker/http/views.h"
 
 static const char *role_name(enum sl_feed_role role) {
-    static const char *const names[] = {NULL,       "hashprice", "power", "lease_reference",
-                                        "currency", "carbon"};
+    static const char *const names[] = {NULL,        "hashprice", "power",
+                                        "lease_ref", "currency",  "carbon"};
     return (unsigned)role <= SL_FEED_CARBON ? names[role] : NULL;
 }
 

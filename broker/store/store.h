@@ -145,7 +145,7 @@ int sl_reader_batches(struct sl_reader *r, const char *tenant, const char *after
 struct sl_file_list {
     const char *tenant, *purpose, *after;
     uint32_t limit;
-    bool ascending;            /* oldest first */
+    bool ascending;           /* oldest first */
     struct sl_wall living_at; /* those that have expired by then are left out; 0: none are */
 };
 int sl_reader_files(struct sl_reader *r, const struct sl_file_list *which, sl_row_cb cb, void *arg,

@@ -140,6 +140,31 @@ static void test_a_lower_bid_holds_before_its_grant(void **state) {
     world_fini(&w);
 }
 
+/* On a large fleet each decision costs: of a tenant that changes its bid again and again, only the
+ * first change is decided upon at once. */
+static void test_bids_in_a_row_wait_for_the_tick(void **state) {
+    (void)state;
+    struct world w;
+    world_init(&w, NULL);
+    world_price(&w, 0, WORLD_PRICE);
+    static const char *const nodes[] = {"a", "b", "c", "d", "e", "f", "g", "h", "i", "j"};
+    for (size_t i = 0; i < sizeof nodes / sizeof nodes[0]; i++) {
+        assert_true(world_hello(&w, nodes[i], 1 + i, 77, 8) != 0);
+        world_report(&w, nodes[i], 8);
+    }
+    world_batch(&w, "b1", "acme", 2000, WORLD_BID_HIGH);
+    world_wait(&w, 1000);
+    assert_int_equal(world_directive(&w, "a/0")->mode, SL_MODE_INFER);
+    world_bid(&w, "b1", "acme", WORLD_BID_HIGH * 2);
+    assert_int_equal(world_directive(&w, "a/0")->price_nusd_per_mtok, WORLD_BID_HIGH * 2);
+    world_bid(&w, "b1", "acme", WORLD_BID_HIGH * 3);
+    assert_int_equal(world_directive(&w, "a/0")->price_nusd_per_mtok, WORLD_BID_HIGH * 2);
+    world_wait(&w, 100);
+    assert_int_equal(world_directive(&w, "a/0")->price_nusd_per_mtok, WORLD_BID_HIGH * 3);
+    world_check(&w);
+    world_fini(&w);
+}
+
 static void test_reprice(void **state) {
     (void)state;
     struct world w;
@@ -360,6 +385,7 @@ int main(void) {
         cmocka_unit_test(test_renewals_do_not_write),
         cmocka_unit_test(test_moves_by_bid_and_back),
         cmocka_unit_test(test_a_lower_bid_holds_before_its_grant),
+        cmocka_unit_test(test_bids_in_a_row_wait_for_the_tick),
         cmocka_unit_test(test_reprice),
         cmocka_unit_test(test_epoch_goes_above_the_agents),
         cmocka_unit_test(test_lost_session_frees_after_ttl),

@@ -199,6 +199,11 @@ static void test_an_idempotency_key_is_honoured(void **state) {
     assert_int_equal(status, 400);
     create_with(g, file, "Idempotency-Key: k-2\r\n", "one", again, &status);
     assert_string_not_equal(first, again);
+    /* The key of a request that is refused is not kept: anyone could fill the store with them. */
+    create_with(g, "file-that-is-not", "Idempotency-Key: k-3\r\n", "one", again, &status);
+    assert_int_equal(status, 400);
+    create_with(g, file, "Idempotency-Key: k-3\r\n", "two", again, &status);
+    assert_int_equal(status, 200);
 }
 
 static void test_lists(void **state) {
