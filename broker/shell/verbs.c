@@ -95,6 +95,20 @@ int sl_verb_backup(int argc, char **argv) {
     return code;
 }
 
+static void print_kept(const struct sl_restore_kept *kept, const char *at) {
+    if (kept->known) {
+        printf("What was revoked since stays revoked: %u API keys, %u agents; %u tokens that were "
+               "used since are closed. ",
+               kept->keys, kept->agents, kept->tokens);
+    } else {
+        printf("What was revoked since %s is not known here and GOOD AGAIN: revoke it again "
+               "(`sluice keys`, `sluice agents`) before agents and tenants come back. ",
+               at);
+    }
+    printf("Orders (drain, stop, pin) and changes of agents' keys since are undone: give them "
+           "again; an agent whose key was changed since must be enrolled anew.\n");
+}
+
 static void print_restored(const struct sl_restore_facts *facts, const char *data_dir) {
     char at[32];
     sl_wall_format(facts->backup.at, at);
@@ -107,6 +121,7 @@ static void print_restored(const struct sl_restore_facts *facts, const char *dat
            "lines finished since run again, their postings and those of shares since are missing. "
            "Epochs and work units go on above all that was given out since.\n",
            at);
+    print_kept(&facts->kept, at);
 }
 
 int sl_verb_restore(int argc, char **argv) {

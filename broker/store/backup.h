@@ -22,6 +22,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "broker/store/restore_keep.h"
 #include "proto/base/clock.h"
 #include "proto/base/error.h"
 
@@ -59,6 +60,7 @@ struct sl_restore_config {
 struct sl_restore_facts {
     struct sl_backup_facts backup;
     char aside[320]; /* where the old data are; empty: there were none */
+    struct sl_restore_kept kept;
 };
 /* -SL_EXISTS: a broker runs on the data; -SL_DENIED: of another site; -SL_CORRUPT, -SL_UNSUPPORTED,
  * -SL_INVALID: the backup is damaged, newer, or none. Until it succeeds the old data stand. */

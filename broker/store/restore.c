@@ -24,6 +24,7 @@ struct restoring {
     char fresh[SL_TREE_PATH_MAX]; /* restore.new */
     char aside[SL_TREE_PATH_MAX];
     sqlite3 *db; /* the copy of the backup */
+    struct sl_restore_kept kept;
 };
 
 /* ---- may it be put back here? ---- */
@@ -172,6 +173,7 @@ static int extract_store(struct restoring *r, struct sl_error *err) {
                             "preparing the restored store", err);
     rc = rc ? rc : sl_store_exec(r->db, into, "preparing the restored store", err);
     rc = rc ? rc : sl_restore_mark(path, NULL, r->backup.at, r->config->now, err);
+    rc = rc ? rc : sl_restore_keep(r->store, path, &r->kept, err);
     if (rc == SL_OK && r->config->adopt && r->config->site_key) {
         rc = adopt(path, r->config->site_key, err);
     }
@@ -260,7 +262,7 @@ int sl_restore(const struct sl_restore_config *config, struct sl_restore_facts *
     if (rc) {
         return sl_wrap(err, "nothing was restored");
     }
-    *ret_facts = (struct sl_restore_facts){.backup = r.backup};
+    *ret_facts = (struct sl_restore_facts){.backup = r.backup, .kept = r.kept};
     if (access(r.aside, F_OK) == 0) {
         sl_text_copy(ret_facts->aside, sizeof ret_facts->aside, r.aside);
     }

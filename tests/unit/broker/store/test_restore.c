@@ -125,6 +125,7 @@ static void into_an_empty_place_and_over_damage(void **state) {
     fclose(store);
     assert_int_equal(open_again(f, &err), -SL_CORRUPT);
     assert_int_equal(restore(&p, LATER, &facts, &err), SL_OK);
+    assert_false(facts.kept.known);
     check_restored(&p, LATER);
     assert_int_equal(run_command("rm -rf %s", f->dir), 0);
     assert_int_equal(restore(&p, LATER, &facts, &err), SL_OK);
@@ -184,6 +185,67 @@ static void another_site_is_refused_until_it_is_adopted(void **state) {
     config.now.ms = LATER + 5;
     assert_int_equal(sl_restore(&config, &facts, &err), -SL_DENIED);
     assert_non_null(strstr(err.text, "NEW-KEY, not OTHER-KEY"));
+    forget_place(&p);
+}
+
+/* A leaked key that was revoked after the backup must not be good again. */
+static void what_was_revoked_since_stays_revoked(void **state) {
+    struct fixture *f = *state;
+    struct sl_error err;
+    struct place p;
+    struct sl_op ops[6] = {{.kind = SL_OP_KEY},       {.kind = SL_OP_KEY},
+                           {.kind = SL_OP_AGENT},     {.kind = SL_OP_AGENT},
+                           {.kind = SL_OP_ENROLMENT}, {.kind = SL_OP_ENROLMENT}};
+    for (int i = 0; i < 2; i++) {
+        snprintf(ops[i].key.id, sizeof ops[i].key.id, "key_%d", i);
+        ops[i].key.hash[0] = (uint8_t)(i + 1);
+        ops[i].key.role = SL_ROLE_OPERATOR;
+        snprintf(ops[2 + i].agent.id, sizeof ops[2 + i].agent.id, "AGENT-%d", i);
+        snprintf(ops[2 + i].agent.key, sizeof ops[2 + i].agent.key, "AGENT-%d", i);
+        snprintf(ops[2 + i].agent.name, sizeof ops[2 + i].agent.name, "n%d", i);
+        ops[2 + i].agent.state = SL_AGENT_APPROVED;
+        snprintf(ops[4 + i].enrolment.id, sizeof ops[4 + i].enrolment.id, "token_%d", i);
+        strcpy(ops[4 + i].enrolment.name, "n9");
+        ops[4 + i].enrolment.hash[0] = (uint8_t)(i + 1);
+        ops[4 + i].enrolment.created.ms = 1000;
+        ops[4 + i].enrolment.expires.ms = 900000;
+    }
+    submit(f, ops, 6, 50);
+    wait_for(f, 50);
+    atomic_store(&f->durable, 0); /* make_site counts from there */
+    make_place(f, &p);
+    ops[0].key.revoked.ms = 2000;
+    ops[2].agent.state = SL_AGENT_REVOKED;
+    ops[2].agent.decided.ms = 2000;
+    ops[4].enrolment.used.ms = 2000;
+    submit(f, ops, 6, 51);
+    wait_for(f, 51);
+    sl_store_close(f->store);
+    f->store = NULL;
+    struct sl_restore_facts facts;
+    if (restore(&p, LATER, &facts, &err)) {
+        fail_msg("%s", err.text);
+    }
+    assert_true(facts.kept.known);
+    assert_int_equal(facts.kept.keys, 1);
+    assert_int_equal(facts.kept.agents, 1);
+    assert_int_equal(facts.kept.tokens, 1);
+    check_restored(&p, LATER);
+    sqlite3 *db = open_raw(f->path);
+    static const char sql[] =
+        "SELECT (SELECT group_concat(id||':'||revoked_ms) FROM keys)||' '||"
+        "(SELECT group_concat(id||':'||state||':'||decided_ms) FROM agents)||' '||"
+        "(SELECT group_concat(id||':'||used_ms||':'||expires_ms) FROM enrolments)";
+    sqlite3_stmt *stmt = NULL;
+    assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &stmt, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(stmt), SQLITE_ROW);
+    char wanted[160];
+    snprintf(wanted, sizeof wanted,
+             "key_0:2000,key_1:0 AGENT-0:%d:2000,AGENT-1:%d:0 token_0:0:1000,token_1:0:900000",
+             SL_AGENT_REVOKED, SL_AGENT_APPROVED);
+    assert_string_equal((const char *)sqlite3_column_text(stmt, 0), wanted);
+    sqlite3_finalize(stmt);
+    sqlite3_close(db);
     forget_place(&p);
 }
 
@@ -325,6 +387,7 @@ int main(void) {
         RESTORE_TEST(into_an_empty_place_and_over_damage),
         RESTORE_TEST(the_log_of_the_old_store_goes_with_it),
         RESTORE_TEST(another_site_is_refused_until_it_is_adopted),
+        RESTORE_TEST(what_was_revoked_since_stays_revoked),
         RESTORE_TEST(a_damaged_backup_changes_nothing),
         RESTORE_TEST(a_kill_before_the_decision_leaves_the_old),
         RESTORE_TEST(a_kill_after_it_is_ended_by_the_next_start),
