@@ -67,6 +67,14 @@ static int parse(int argc, char **argv, const char *flag, struct verb *verb) {
     return 0;
 }
 
+static void print_bare(const struct sl_backup_facts *facts) {
+    if (facts->batches_bare > 0) {
+        printf("%u of the open batches are in it without their texts (data_dir/lines/), which are "
+               "read again from their input files; a batch whose input file is gone, too, fails.\n",
+               facts->batches_bare);
+    }
+}
+
 int sl_verb_backup(int argc, char **argv) {
     struct verb verb = {0};
     int code = parse(argc, argv, "force", &verb);
@@ -89,6 +97,7 @@ int sl_verb_backup(int argc, char **argv) {
                "Keep %s too.\n",
                verb.file, (unsigned long long)facts.bytes, facts.files, facts.batches_open,
                sl_wall_format(facts.at, at), verb.config->key_file);
+        print_bare(&facts);
         code = 0;
     }
     free(verb.config);
@@ -114,6 +123,7 @@ static void print_restored(const struct sl_restore_facts *facts, const char *dat
     sl_wall_format(facts->backup.at, at);
     printf("%s is as it was at %s: %u files, %u open batches.\n", data_dir, at, facts->backup.files,
            facts->backup.batches_open);
+    print_bare(&facts->backup);
     if (facts->aside[0]) {
         printf("What was there before is in %s.\n", facts->aside);
     }

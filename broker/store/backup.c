@@ -71,12 +71,18 @@ static int open_store(struct making *m, struct sl_error *err) {
 
 /* ---- what the rows refer to ---- */
 
-static const char names_sql[] = "SELECT 'files/'||id, 1 FROM files WHERE deleted=0 UNION ALL"
-                                " SELECT 'lines/'||id, 0 FROM batches WHERE " SL_SQL_BATCH_OPEN
-                                " UNION ALL SELECT 'operator.key', 0";
+/* MUST: a row without it is of another moment, or wrong. WANTED: likewise, but one that has really
+ * gone from the site must not end all backups: its batch alone is hurt. */
+enum need { NEED_NOT, NEED_WANTED, NEED_MUST };
 
-/* Links every file, by its place in the list; *ret_gone when one that must be there is not. */
-static int link_all(struct making *m, bool *ret_gone, struct sl_error *err) {
+/* Texts go as soon as their batch ends, files only when they are deleted: so texts are first. */
+static const char names_sql[] =
+    "SELECT 'lines/'||id, lines_total>0 FROM batches"
+    " WHERE " SL_SQL_BATCH_OPEN " UNION ALL SELECT 'files/'||id, 2 FROM files WHERE deleted=0"
+    " UNION ALL SELECT 'operator.key', 0";
+
+/* Links every file, by its place in the list; *ret_gone when one is not there that is needed so. */
+static int link_all(struct making *m, enum need need, bool *ret_gone, struct sl_error *err) {
     sqlite3_stmt *stmt = NULL;
     int rc = sqlite3_prepare_v2(m->from, names_sql, -1, &stmt, NULL) ? -SL_IO : SL_OK;
     uint32_t number = 0;
@@ -90,7 +96,7 @@ static int link_all(struct making *m, bool *ret_gone, struct sl_error *err) {
                           err);
         rc = rc ? rc : sl_tree_path(m->links, name, to, err);
         if (rc == SL_OK && link(from, to) != 0) {
-            *ret_gone = errno == ENOENT && sqlite3_column_int(stmt, 1);
+            *ret_gone = errno == ENOENT && sqlite3_column_int(stmt, 1) >= (int)need;
             rc = errno == ENOENT ? SL_OK : sl_fail_errno(err, "linking %s", from);
             if (*ret_gone) {
                 sl_fail(err, SL_NOTFOUND, "the store knows of %s, but it is not there", from);
@@ -108,7 +114,8 @@ static int pin(struct making *m, struct sl_error *err) {
         int rc = sl_tree_remove(m->links, err);
         rc = rc ? rc : sl_tree_make_dir(m->links, err);
         rc = rc ? rc : sl_store_exec(m->from, "BEGIN", "reading the store", err);
-        rc = rc ? rc : link_all(m, &gone, err);
+        enum need need = round < ROUNDS_MAX - 1 ? NEED_WANTED : NEED_MUST;
+        rc = rc ? rc : link_all(m, need, &gone, err);
         if (rc || !gone) {
             return rc;
         }

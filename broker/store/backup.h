@@ -31,6 +31,7 @@ struct sl_backup_facts {
     uint64_t bytes;    /* of the file */
     uint32_t files;
     uint32_t batches_open;
+    uint32_t batches_bare; /* of those: begun, and the backup does not hold their texts */
     int schema;
     char site_id[40];
     char site_key[64];

@@ -42,6 +42,7 @@ static int check_whole(sqlite3 *db, const char *file, struct sl_backup_facts *fa
     int64_t files = 0;
     int64_t bytes = 0;
     int64_t open_batches = 0;
+    int64_t bare = 0;
     int64_t schema = 0;
     rc = rc ? rc : sl_store_int(db, "SELECT count(DISTINCT name) FROM backup_file", &files, err);
     rc =
@@ -50,6 +51,12 @@ static int check_whole(sqlite3 *db, const char *file, struct sl_backup_facts *fa
     rc = rc ? rc
             : sl_store_int(db, "SELECT count(*) FROM batches WHERE " SL_SQL_BATCH_OPEN,
                            &open_batches, err);
+    rc = rc ? rc
+            : sl_store_int(db,
+                           "SELECT count(*) FROM batches WHERE lines_total>0"
+                           " AND " SL_SQL_BATCH_OPEN
+                           " AND 'lines/'||id NOT IN (SELECT name FROM backup_file)",
+                           &bare, err);
     rc = rc ? rc : sl_store_int(db, "PRAGMA user_version", &schema, err);
     if (rc == SL_OK &&
         (files != value_number(db, "files") || bytes != value_number(db, "file_bytes"))) {
@@ -58,6 +65,7 @@ static int check_whole(sqlite3 *db, const char *file, struct sl_backup_facts *fa
     facts->at.ms = value_number(db, "at_ms");
     facts->files = (uint32_t)files;
     facts->batches_open = (uint32_t)open_batches;
+    facts->batches_bare = (uint32_t)bare;
     facts->schema = (int)schema;
     return rc;
 }

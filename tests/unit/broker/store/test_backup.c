@@ -189,6 +189,81 @@ static void a_missing_file_is_named(void **state) {
     assert_int_not_equal(access(file, F_OK), 0);
 }
 
+/* ---- what goes while it is linked; the linker takes this one ---- */
+
+static struct fixture *ending;
+static int links_asked;
+
+/* The batch ends, and with it its texts, after the backup has read its row. */
+static void end_batch(struct fixture *f, const char *spool) {
+    struct sl_op op = batch_op(0);
+    op.batch->lines_total = 3;
+    op.batch->state = SL_BATCH_COMPLETED;
+    submit(f, &op, 1, 2);
+    wait_for(f, 2);
+    assert_int_equal(unlink(spool), 0);
+}
+
+int link(const char *from, const char *to) {
+    if (strstr(from, "/lines/batch_1") && links_asked++ == 0 && ending) {
+        end_batch(ending, from);
+    }
+    return linkat(AT_FDCWD, from, AT_FDCWD, to, 0);
+}
+
+static void make_begun(struct fixture *f) {
+    make_site(f);
+    struct sl_op op = batch_op(0);
+    op.batch->lines_total = 3;
+    submit(f, &op, 1, 2);
+    wait_for(f, 2);
+    links_asked = 0;
+}
+
+static void texts_that_go_meanwhile_are_of_another_moment(void **state) {
+    struct fixture *f = *state;
+    struct sl_error err;
+    struct sl_backup_facts facts;
+    char file[128];
+    make_begun(f);
+    snprintf(file, sizeof file, "%s/b1", f->dir);
+    const struct sl_backup_config config = {.data_dir = f->dir, .file = file, .now = {1234567}};
+    ending = f;
+    int rc = sl_backup_make(&config, &facts, &err);
+    ending = NULL;
+    if (rc) {
+        fail_msg("%s", err.text);
+    }
+    assert_int_equal(facts.batches_open, 0); /* as it was when its texts were gone */
+    assert_int_equal(facts.batches_bare, 0);
+    assert_int_equal(facts.files, 4);
+}
+
+/* One batch's file must not end all backups, but it is said. */
+static void texts_that_the_site_lacks_are_counted(void **state) {
+    struct fixture *f = *state;
+    struct sl_error err;
+    struct sl_backup_facts facts;
+    char file[128];
+    make_begun(f);
+    snprintf(file, sizeof file, "%s/b1", f->dir);
+    const struct sl_backup_config config = {
+        .data_dir = f->dir, .file = file, .force = true, .now = {1234567}};
+    assert_int_equal(sl_backup_make(&config, &facts, &err), SL_OK);
+    assert_int_equal(facts.batches_open, 1);
+    assert_int_equal(facts.batches_bare, 0);
+    assert_int_equal(links_asked, 1);
+    char spool[128];
+    snprintf(spool, sizeof spool, "%s/lines/batch_1", f->dir);
+    assert_int_equal(unlink(spool), 0);
+    if (sl_backup_make(&config, &facts, &err)) {
+        fail_msg("%s", err.text);
+    }
+    assert_int_equal(facts.batches_open, 1);
+    assert_int_equal(facts.batches_bare, 1);
+    assert_true(links_asked > 2); /* it was looked for again */
+}
+
 static void a_store_that_is_damaged_is_not_backed_up(void **state) {
     struct fixture *f = *state;
     struct sl_error err;
@@ -216,6 +291,8 @@ int main(void) {
         BACKUP_TEST(what_is_no_sound_backup_is_refused),
         BACKUP_TEST(a_backup_is_not_opened_as_a_store),
         BACKUP_TEST(a_missing_file_is_named),
+        BACKUP_TEST(texts_that_go_meanwhile_are_of_another_moment),
+        BACKUP_TEST(texts_that_the_site_lacks_are_counted),
         BACKUP_TEST(a_store_that_is_damaged_is_not_backed_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
