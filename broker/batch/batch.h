@@ -105,4 +105,15 @@ int sl_batch_write_outputs(const char *data_dir, struct sl_reader *reader,
                            struct sl_file_row *ret_output, struct sl_file_row *ret_error,
                            struct sl_error *err);
 
+/* ---- finalize.c (worker) ---- */
+/* The same, whatever became of the spool: missing or damaged, it is built anew from the input file.
+ * Where the results still cannot be written (the input is gone, too, or a line that must have one
+ * has no result) that is SL_OK without files: err says why, and *ret_errors what the tenant reads
+ * (JSON array, malloc'ed). -SL_IO is about the batch's own files; other failures are the store's.
+ */
+int sl_batch_finalize(const char *data_dir, struct sl_reader *reader,
+                      const struct sl_batch_row *batch, struct sl_wall now,
+                      struct sl_file_row *ret_output, struct sl_file_row *ret_error,
+                      char **ret_errors, struct sl_error *err);
+
 #endif

@@ -348,9 +348,8 @@ static int on_result(void *arg, const void *row) {
 
 static int write_all(struct writer *writer, struct sl_reader *reader) {
     int rc = sl_reader_results(reader, writer->batch->id, true, on_result, writer, writer->err);
-    if (rc == SL_OK) {
-        rc = writer->rc;
-    }
+    /* A store that cannot be read is never taken for a file of this batch that cannot. */
+    rc = rc ? -SL_CORRUPT : writer->rc;
     return rc == SL_OK ? write_gap(writer, sl_spool_count(writer->spool)) : rc;
 }
 

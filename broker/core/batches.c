@@ -166,7 +166,7 @@ static void finish(struct sl_broker_core *core, struct sl_core_batch *batch,
 }
 
 static void finalize_if_quiet(struct sl_broker_core *core, struct sl_core_batch *batch) {
-    if (!batch->settling || batch->sealed || batch->open_units > 0) {
+    if (!batch->settling || batch->sealed || batch->open_units > 0 || batch->reading) {
         return;
     }
     batch->sealed = true;
@@ -346,9 +346,27 @@ static void reserve_anew(struct sl_core_batch *batch) {
     }
 }
 
-static void fail(struct sl_broker_core *core, struct sl_core_batch *batch, char *errors) {
+/* It had begun: what its tenant was billed for is not delivered, so somebody has to act. */
+static void note_lost(struct sl_broker_core *core, const struct sl_core_batch *batch,
+                      const char *why) {
+    char billed[64];
+    sl_nusd_format(batch->row.billed_nusd, billed);
+    sl_core_log(core, SL_LOG_ERROR, "batch.lost", "batch=%s tenant=%s billed_usd=%s %s",
+                batch->row.id, batch->row.tenant, billed,
+                why[0] ? why : "its lines cannot be read any more");
+    sl_core_event_note(core, SL_SEVERITY_ALERT, "batch.lost", SL_CORE_NONE, SL_CORE_NONE,
+                       "%s of %s failed: neither its spool nor its input file can be read. %s USD "
+                       "were billed: check the disk, settle with the tenant",
+                       batch->row.id, batch->row.tenant, billed);
+}
+
+static void fail(struct sl_broker_core *core, struct sl_core_batch *batch,
+                 const struct sl_core_event *event) {
+    if (batch->row.lines_total > 0) {
+        note_lost(core, batch, event->text);
+    }
     free(batch->row.errors);
-    batch->row.errors = copy_text(errors);
+    batch->row.errors = copy_text(event->errors);
     batch->settling = true;
     batch->sealed = true; /* closing its units must not finalize it */
     for (uint32_t i = 0; i < batch->unit_count; i++) {
@@ -362,19 +380,21 @@ void sl_core_batch_validated(struct sl_broker_core *core, struct sl_core_event *
     if (!batch || batch->lines_known) {
         return;
     }
+    batch->reading = false;
     if (batch->row.state == SL_BATCH_CANCELLING && batch->row.lines_total == 0) {
         finish(core, batch, SL_BATCH_CANCELLED); /* cancelled before it had a line */
         return;
     }
-    if (batch->settling) {
-        return; /* ended meanwhile, after a restart: nothing will be issued */
+    if (batch->settling) { /* ended meanwhile, after a restart: nothing will be issued */
+        finalize_if_quiet(core, batch);
+        return;
     }
     bool first = batch->row.state == SL_BATCH_VALIDATING;
     bool fits = first || event->lines.count == batch->row.lines_total;
     bool usable = event->lines.count > 0 && event->lines.count <= SL_BATCH_LINES_MAX &&
                   event->lines.worst_tokens;
     if (!usable || !fits) {
-        fail(core, batch, event->errors);
+        fail(core, batch, event);
         return;
     }
     sl_core_shadow_advance(core);
@@ -405,6 +425,10 @@ static void store_file(struct sl_broker_core *core, const struct sl_file_row *ro
 void sl_core_batch_finalized(struct sl_broker_core *core, const struct sl_core_event *event) {
     struct sl_core_batch *batch = sl_core_batch_find(core, event->batch);
     if (!batch || !batch->sealed) {
+        return;
+    }
+    if (event->errors) {
+        fail(core, batch, event);
         return;
     }
     store_file(core, &event->output, batch->row.output_life_ms);

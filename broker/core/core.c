@@ -252,7 +252,7 @@ static void sweep(struct sl_broker_core *core) {
     sl_core_arm_soon(core);
 }
 
-static void finish_validated(struct sl_core_event *event) {
+static void finish_worked(struct sl_core_event *event) {
     free(event->lines.worst_tokens);
     free(event->errors);
     event->lines = (struct sl_core_lines){0};
@@ -275,10 +275,11 @@ static void handle(struct sl_broker_core *core, struct sl_core_event *event) {
         break;
     case SL_CEV_VALIDATED:
         sl_core_batch_validated(core, event);
-        finish_validated(event);
+        finish_worked(event);
         break;
     case SL_CEV_FINALIZED:
         sl_core_batch_finalized(core, event);
+        finish_worked(event);
         break;
     case SL_CEV_BID:
         sl_core_batch_bid(core, event);
@@ -336,6 +337,7 @@ static void start(struct sl_broker_core *core) {
         bool needs_lines =
             batch->row.state == SL_BATCH_VALIDATING || batch->row.state == SL_BATCH_IN_PROGRESS;
         if (needs_lines) {
+            batch->reading = true;
             sl_core_batch_order(core, batch, SL_CCMD_VALIDATE, 0);
         } else {
             batch->settling = !SL_MUTANT(ending_batch_forgotten);

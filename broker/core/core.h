@@ -84,7 +84,8 @@ enum sl_core_event_kind {
     SL_CEV_PRICE,     /* a feed read a value, or failed (price_ok false: why in text) */
     SL_CEV_BATCH,     /* a tenant's request passed HTTP's checks: create it; row moves */
     SL_CEV_VALIDATED, /* the worker read all lines; lines or errors move */
-    SL_CEV_FINALIZED, /* output and error files are durable on disk; file rows follow */
+    SL_CEV_FINALIZED, /* output and error files are durable on disk; file rows follow. With errors:
+                         they cannot be written, why in text; errors move */
     SL_CEV_BID,       /* new bid of a batch */
     SL_CEV_CANCEL,    /* of a batch by its tenant */
     SL_CEV_OVERRIDE,  /* drain, resume, pin, stop --all by an operator */

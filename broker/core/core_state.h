@@ -167,6 +167,7 @@ struct sl_core_batch {
     bool tokens;    /* only for agents that read token inputs */
     bool settling;  /* nothing is issued any more; when no unit is open, it is finalized */
     bool sealed;    /* FINALIZE was ordered: results that come now are too late */
+    bool reading;   /* since a start, VALIDATE may be writing its spool: FINALIZE waits for it */
     bool mixed;     /* vectors of another file came: said once */
     bool file_lost; /* model_file.h */
     uint32_t dim;   /* of its vectors; 0: none is known */

@@ -78,7 +78,7 @@ struct sl_broker {
     uv_poll_t fatal_poll;
     uv_poll_t http_poll;
     uv_signal_t signals[2];
-    struct sl_broker_job *work_waiting; /* validations and outputs for which the disk was full */
+    struct sl_broker_job *work_waiting; /* validations and outputs whose files failed them */
     bool stopping;
     int exit_code;
 };

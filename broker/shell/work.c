@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Long work on libuv's worker threads: reading a tenant's lines, writing a batch's output. Each job
- * has a store connection of its own; its answer is an event on the loop's thread. A job for which
- * the disk is too full waits and is tried again: one tenant's results must not stop the others. */
+ * has a store connection of its own; its answer is an event on the loop's thread. A job whose
+ * files cannot be read or written (a full disk, above all) waits and is tried again: one tenant's
+ * batch must not stop the others. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,9 +16,10 @@ struct sl_broker_job {
     uv_work_t work;
     struct sl_broker *broker;
     bool finalize;
-    bool full;                  /* it failed for want of room */
+    bool waits;                 /* its own files failed it, not the store */
+    bool full;                  /* that is, for want of room */
     struct sl_mono again;       /* when it is tried again */
-    struct sl_broker_job *next; /* of those that wait for room */
+    struct sl_broker_job *next; /* of those that wait */
     char batch[SL_ID_MAX];
     struct sl_batch_model models[SL_CORE_MODELS_MAX];
     struct sl_core_event *event;
@@ -39,6 +41,20 @@ static int validate(struct sl_broker_job *job, const struct sl_batch_row *row,
     return SL_OK;
 }
 
+static int finalize(struct sl_broker_job *job, struct sl_reader *reader,
+                    const struct sl_batch_row *row, struct sl_error *err) {
+    struct sl_core_event *event = job->event;
+    int rc = sl_batch_finalize(job->broker->config.data_dir, reader, row, sl_clock_wall(),
+                               &event->output, &event->error, &event->errors, err);
+    if (rc == SL_OK) {
+        event->kind = SL_CEV_FINALIZED;
+    }
+    if (event->errors) {
+        sl_text_copy(event->text, sizeof event->text, err->text);
+    }
+    return rc;
+}
+
 static void run(uv_work_t *work) {
     struct sl_broker_job *job = work->data;
     sl_thread_name("batch worker");
@@ -50,12 +66,9 @@ static void run(uv_work_t *work) {
     if (rc == SL_OK) {
         rc = sl_reader_batch(reader, job->batch, &row, &err);
     }
-    if (rc == SL_OK && job->finalize) {
-        rc = sl_batch_write_outputs(job->broker->config.data_dir, reader, &row, sl_clock_wall(),
-                                    &job->event->output, &job->event->error, &err);
-        job->event->kind = SL_CEV_FINALIZED;
-    } else if (rc == SL_OK) {
-        rc = validate(job, &row, &err);
+    if (rc == SL_OK) {
+        rc = job->finalize ? finalize(job, reader, &row, &err) : validate(job, &row, &err);
+        job->waits = rc == -SL_IO;
     }
     if (rc) {
         job->event->kind = SL_CEV_INVALID;
@@ -70,10 +83,11 @@ static void drop(struct sl_broker_job *job) {
     free(job);
 }
 
-static void wait_for_room(struct sl_broker_job *job) {
+static void wait_and_retry(struct sl_broker_job *job) {
     struct sl_broker *broker = job->broker;
-    sl_log(SL_LOG_ERROR, "batch.work", "batch=%s %s; tried again every %d s: make room", job->batch,
-           job->event->text, AGAIN_S);
+    sl_log(SL_LOG_ERROR, "batch.work", "batch=%s %s; tried again every %d s: %s", job->batch,
+           job->event->text, AGAIN_S,
+           job->full ? "make room" : "check the disk and whose the file is");
     job->again = (struct sl_mono){sl_clock_mono().ns + AGAIN_S * SL_NS_PER_S};
     job->next = broker->work_waiting;
     broker->work_waiting = job;
@@ -83,11 +97,11 @@ static void after(uv_work_t *work, int status) {
     (void)status;
     struct sl_broker_job *job = work->data;
     struct sl_broker *broker = job->broker;
-    if (job->event->kind == SL_CEV_INVALID && job->full && !broker->stopping) {
-        wait_for_room(job);
+    if (job->event->kind == SL_CEV_INVALID && job->waits && !broker->stopping) {
+        wait_and_retry(job);
         return;
     }
-    if (job->event->kind == SL_CEV_INVALID) { /* our trouble, not the tenant's: the disk */
+    if (job->event->kind == SL_CEV_INVALID) { /* the store cannot be read, or no memory */
         sl_log(SL_LOG_ERROR, "batch.work", "batch=%s %s", job->batch, job->event->text);
         sl_broker_stop(broker, 1);
     } else {
@@ -97,7 +111,8 @@ static void after(uv_work_t *work, int status) {
 }
 
 static void start(struct sl_broker_job *job) {
-    job->full = false;
+    job->waits = false;
+    job->event->text[0] = '\0';
     uv_queue_work(&job->broker->loop, &job->work, run, after);
 }
 

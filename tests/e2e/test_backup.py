@@ -172,6 +172,44 @@ class BackupAndRestore(Base):
         self.assertIn("No such file or directory", nowhere)
 
 
+class BadTexts(Base):
+    """The texts of a batch (lines/ID) are hurt while it runs: that never ends the broker."""
+
+    def begin(self, prefix):
+        """A batch under way, one bit of whose first record, sent already, has flipped."""
+        site = self.site
+        batch = site.submit(texts(3000), "1000", prefix=prefix)
+        self.assertTrue(site.wait_for(lambda: 50 < self.completed(batch), 60, 0.05))
+        with open(site.path("broker", "lines", batch), "r+b") as f:
+            f.seek(96 + 16)
+            byte = f.read(1)[0]
+            f.seek(96 + 16)
+            f.write(bytes([byte ^ 1]))
+        self.assertEqual(site.batch(batch)["status"], "in_progress", "the batch was too short for this test")
+        return batch
+
+    def test_1_they_are_read_again_from_the_input_file(self):
+        batch = self.begin("again")
+        pid = self.site.pid("broker")
+        self.wait_batch(batch)
+        self.assertEqual(len(set(self.lines_of(batch))), 3000)
+        self.assertEqual(self.site.pid("broker"), pid)
+        self.assertTrue(self.site.healthy())
+
+    def test_2_without_it_this_batch_fails_alone(self):
+        site = self.site
+        batch = self.begin("lost")
+        site.api("DELETE", "/v1/files/" + site.batch(batch)["input_file_id"], key=site.tenant_key)
+        state = self.wait_batch(batch, "failed")
+        self.assertEqual([error["code"] for error in state["errors"]["data"]], ["results_lost"])
+        self.assertIn("batch.lost", self.sluice("events"))
+        other = site.submit(texts(10), "1000", prefix="other")
+        self.wait_batch(other)
+        self.assertTrue(site.stop("broker"))
+        site.start_broker()
+        self.check_ledger()
+
+
 class BadStores(Base):
     """A store that is damaged or foreign: the broker does not start and says why; put right, it goes on."""
     parts = ("broker",)

@@ -274,6 +274,87 @@ static void test_deadline(void **state) {
     world_fini(&w);
 }
 
+static const struct sl_event_row *last_event(const struct world *w) {
+    return w->store->event_count ? &w->store->events[(w->store->event_count - 1) % 64] : NULL;
+}
+
+static void expect_lost(struct world *w) {
+    const struct sl_batch_row *row = world_stored_batch(w, "b1");
+    assert_int_equal(row->state, SL_BATCH_FAILED);
+    assert_true(row->failed.ms > 0);
+    assert_string_equal(row->output_file, "");
+    assert_true(row->billed_nusd > 0);
+    const struct sl_event_row *event = last_event(w);
+    assert_string_equal(event->kind, "batch.lost");
+    assert_int_equal(event->severity, SL_SEVERITY_ALERT);
+    assert_non_null(strstr(event->text, "b1 of acme failed"));
+    assert_string_equal(world_last(w, SL_CCMD_FORGET)->batch, "b1");
+    assert_null(sl_core_batch_find(w->core, "b1"));
+}
+
+/* Its texts are gone, and its input file: this one fails, and somebody hears of it. */
+static void test_results_that_cannot_be_written(void **state) {
+    (void)state;
+    struct world w;
+    start(&w);
+    world_batch(&w, "b1", "acme", 4, -1);
+    world_batch(&w, "b2", "acme", 4, -1);
+    finish_all(&w, 50);
+    assert_int_equal(stored(&w, "b1"), SL_BATCH_FINALIZING);
+    struct sl_core_event event = {.kind = SL_CEV_FINALIZED,
+                                  .batch = "b1",
+                                  .text = "its spool is damaged",
+                                  .errors = strdup("[]")};
+    world_step(&w, &event);
+    free(event.errors); /* NULL when the core took it */
+    expect_lost(&w);
+    world_finalized(&w, "b2");
+    assert_int_equal(stored(&w, "b2"), SL_BATCH_COMPLETED);
+    world_check(&w);
+    world_fini(&w);
+}
+
+/* The same at a start, while it is in progress. */
+static void test_lines_that_cannot_be_read_again(void **state) {
+    (void)state;
+    struct world w;
+    start(&w);
+    world_batch(&w, "b1", "acme", 40, -1);
+    world_running(&w, "a/0", w.now.mono.ns);
+    struct sl_unit_row unit = *world_unit(&w, "a/0", 0);
+    world_finish(&w, &unit, 10, true);
+    world_restart(&w);
+    world_validated(&w, "b1", 0, 0);
+    expect_lost(&w);
+    world_check(&w);
+    world_fini(&w);
+}
+
+/* Both would build a spool that is missing, in the same place. */
+static void test_an_end_waits_for_the_reading_of_lines(void **state) {
+    (void)state;
+    struct world w;
+    start(&w);
+    world_batch(&w, "b1", "acme", 40, -1);
+    world_running(&w, "a/0", w.now.mono.ns);
+    struct sl_unit_row unit = *world_unit(&w, "a/0", 0);
+    world_finish(&w, &unit, 10, true);
+    world_restart(&w);
+    world_cancel(&w, "b1", "acme");
+    for (int i = 0; i < 15; i++) { /* until no unit is open */
+        world_wait(&w, 900);
+    }
+    assert_int_equal(stored(&w, "b1"), SL_BATCH_CANCELLING);
+    assert_null(world_last(&w, SL_CCMD_FINALIZE));
+    world_validated(&w, "b1", 0, 0); /* in vain: what that means is seen when it is finalized */
+    assert_int_equal(stored(&w, "b1"), SL_BATCH_CANCELLING);
+    assert_string_equal(world_last(&w, SL_CCMD_FINALIZE)->batch, "b1");
+    world_finalized(&w, "b1");
+    assert_int_equal(stored(&w, "b1"), SL_BATCH_CANCELLED);
+    world_check(&w);
+    world_fini(&w);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_to_the_end),
@@ -286,6 +367,9 @@ int main(void) {
         cmocka_unit_test(test_cancel_does_not_wait_for_ever),
         cmocka_unit_test(test_cancel_while_validating),
         cmocka_unit_test(test_deadline),
+        cmocka_unit_test(test_results_that_cannot_be_written),
+        cmocka_unit_test(test_an_end_waits_for_the_reading_of_lines),
+        cmocka_unit_test(test_lines_that_cannot_be_read_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
