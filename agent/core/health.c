@@ -91,6 +91,9 @@ void sl_agent_telemetry(struct sl_agent_core *core, struct sl_now now, uint32_t 
         judge_fitness(core, device, now, true);
     } else if (!lost(device) && before.figures[SL_FIG_LOST] == 1) {
         test_soon(device, now); /* it is back: a test that passes makes it fit again */
+        if (core->config.canary_ms == 0) {
+            judge_fitness(core, device, now, false); /* and where nobody wants tests, its driver */
+        }
     }
     agent_settle(core, now);
 }

@@ -174,6 +174,25 @@ static void a_lost_gpu_does_nothing_until_it_is_back_and_tested(void **state) {
     rig_stop(&rig);
 }
 
+/* With `canary: 0` no test comes that could say so: its driver's word counts. */
+static void without_tests_a_lost_gpu_is_fit_when_it_is_back(void **state) {
+    (void)state;
+    static struct rig rig;
+    rig_start(&rig, &(struct rig_options){0});
+    rig_up(&rig);
+    struct sl_msg_telemetry gone = {.source = SL_TELEMETRY_NVML, .note = "fallen off"};
+    sl_telemetry_set(&gone, SL_FIG_LOST, 1);
+    tell(&rig, &gone);
+    assert_int_equal(rig_device(&rig, 0).mode, SL_MODE_IDLE);
+    struct sl_msg_telemetry t = power(1000);
+    for (int i = 0; i < 3; i++) {
+        tell(&rig, &t);
+    }
+    assert_int_equal(rig_device(&rig, 0).mode, SL_MODE_HASH);
+    assert_int_equal(tests_asked(&rig), 0);
+    rig_stop(&rig);
+}
+
 static void a_hung_device_is_told_as_such(void **state) {
     (void)state;
     static struct rig rig;
@@ -197,6 +216,7 @@ int main(void) {
         cmocka_unit_test(a_wrong_answer_stops_even_the_safe_mode),
         cmocka_unit_test(doubts_do_not_lengthen_the_safe_mode),
         cmocka_unit_test(a_lost_gpu_does_nothing_until_it_is_back_and_tested),
+        cmocka_unit_test(without_tests_a_lost_gpu_is_fit_when_it_is_back),
         cmocka_unit_test(a_hung_device_is_told_as_such),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
