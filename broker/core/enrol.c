@@ -112,6 +112,26 @@ static void forget_token(struct sl_core_agents *all, uint32_t at) {
     all->token_count--;
 }
 
+/* Whoever used it waits for approval and goes on asking with it. */
+static bool is_awaited(const struct sl_broker_core *core, const struct sl_core_token *token) {
+    uint32_t agent =
+        token->row.used.ms != 0 ? sl_core_agent_by_key(core, token->row.key) : SL_CORE_NONE;
+    return agent != SL_CORE_NONE && core->agents->agents[agent].row.state == SL_AGENT_WAITING;
+}
+
+/* The oldest closed ones go first, until fewer than `most` are left; awaited: of these, too. */
+static void forget_closed(struct sl_broker_core *core, uint32_t most, bool awaited) {
+    struct sl_core_agents *all = core->agents;
+    for (uint32_t i = 0; i < all->token_count && all->token_count >= most;) {
+        const struct sl_core_token *token = &all->tokens[i];
+        if (is_open(core, token) || (!awaited && is_awaited(core, token))) {
+            i++;
+            continue;
+        }
+        forget_token(all, i);
+    }
+}
+
 /* Forgets what nobody asks for any more; the store prunes by itself. */
 void sl_core_tokens_sweep(struct sl_broker_core *core) {
     struct sl_core_agents *all = core->agents;
@@ -124,14 +144,9 @@ void sl_core_tokens_sweep(struct sl_broker_core *core) {
         }
     }
     all->token_count = kept;
-    /* Beyond reason: the oldest closed ones go first. */
-    for (uint32_t i = 0; i < all->token_count && all->token_count >= TOKENS_MAX / 2;) {
-        if (is_open(core, &all->tokens[i])) {
-            i++;
-            continue;
-        }
-        forget_token(all, i);
-    }
+    /* Beyond reason. */
+    forget_closed(core, TOKENS_MAX / 2, false);
+    forget_closed(core, TOKENS_MAX, true);
 }
 
 /* ---- presenting ---- */
@@ -284,13 +299,22 @@ void sl_core_tokens_start(struct sl_broker_core *core) {
     }
 }
 
-/* A busy week leaves more rows than are kept here: the oldest one that is closed goes, never one
- * that somebody may still present. Rows rise by their creation, which tells how late it was. */
-static void make_room(struct sl_core_agents *all, struct sl_wall created) {
+static bool may_come(const struct sl_core_token *token, struct sl_wall created) {
+    return token->row.used.ms == 0 && token->row.expires.ms > created.ms;
+}
+
+/* A busy week leaves more rows than are kept here: the oldest one that is closed goes, one of an
+ * agent that waits only when there is no other, and never one that somebody may still present.
+ * Rows rise by their creation, which tells how late it was. Agents were restored before. */
+static void make_room(struct sl_broker_core *core, struct sl_wall created) {
+    struct sl_core_agents *all = core->agents;
     uint32_t at = 0;
-    while (at < all->token_count && all->tokens[at].row.used.ms == 0 &&
-           all->tokens[at].row.expires.ms > created.ms) {
+    while (at < all->token_count &&
+           (may_come(&all->tokens[at], created) || is_awaited(core, &all->tokens[at]))) {
         at++;
+    }
+    for (uint32_t i = 0; at == all->token_count && i < all->token_count; i++) {
+        at = may_come(&all->tokens[i], created) ? at : i;
     }
     forget_token(all, at < all->token_count ? at : 0);
 }
@@ -303,7 +327,7 @@ int sl_broker_core_restore_enrolment(struct sl_broker_core *core,
         return -SL_CORRUPT;
     }
     if (all->token_count >= TOKENS_MAX) {
-        make_room(all, row->created);
+        make_room(core, row->created);
     }
     sl_core_grow(&all->tokens, all->token_count, &all->token_cap, sizeof *all->tokens);
     struct sl_core_token *token = &all->tokens[all->token_count++];

@@ -229,6 +229,57 @@ static void test_a_busy_week_before_a_restart(void **state) {
     world_fini(&w);
 }
 
+/* Of a site that approves by hand: whoever waits is told so, however many others came since. */
+static void restore_used(struct world *w, uint32_t i, bool waits) {
+    struct sl_enrolment_row row = {.created = {w->now.wall.ms - 30 * MINUTE + i}};
+    row.expires.ms = row.created.ms + 60 * MINUTE;
+    row.used.ms = row.created.ms;
+    snprintf(row.id, sizeof row.id, "token_%u", i);
+    snprintf(row.name, sizeof row.name, "n%u", i);
+    snprintf(row.key, sizeof row.key, "%040u", i);
+    memset(row.hash, i == 0 ? 3 : 1, sizeof row.hash);
+    struct sl_agent_row agent = {.state = waits ? SL_AGENT_WAITING : SL_AGENT_APPROVED};
+    snprintf(agent.id, sizeof agent.id, "%s", row.key);
+    snprintf(agent.key, sizeof agent.key, "%s", row.key);
+    snprintf(agent.name, sizeof agent.name, "%s", row.name);
+    assert_int_equal(sl_broker_core_restore_agent(w->core, &agent), SL_OK);
+    assert_int_equal(sl_broker_core_restore_enrolment(w->core, &row), SL_OK);
+}
+
+static void test_who_waits_is_not_forgotten(void **state) {
+    (void)state;
+    char first[SL_NODE_KEY_MAX];
+    snprintf(first, sizeof first, "%040u", 0);
+    for (uint32_t count = 300; count <= 600; count += 300) { /* the sweep; the restore, too */
+        struct world w;
+        world_init(&w, NULL);
+        for (uint32_t i = 0; i < count; i++) {
+            restore_used(&w, i, i % 3 == 0);
+        }
+        sl_core_tokens_start(w.core);
+        assert_int_equal(joining_order(&w, SL_AGENT_ENROLL, "one-more", 15 * MINUTE, 9), SL_OK);
+        assert_true(w.core->agents->token_count <= 257);
+        assert_int_equal(joining_present(&w, first, "n0", 3), SL_JOIN_WAITING);
+        world_fini(&w);
+    }
+}
+
+/* They take no more than the room that there is: tokens can be made all the same. */
+static void test_too_many_that_wait(void **state) {
+    (void)state;
+    struct world w;
+    world_init(&w, NULL);
+    for (uint32_t i = 0; i < 600; i++) {
+        restore_used(&w, i, true);
+    }
+    assert_true(w.core->agents->token_count <= 512);
+    sl_core_tokens_start(w.core);
+    assert_int_equal(joining_order(&w, SL_AGENT_ENROLL, "one-more", 15 * MINUTE, 9), SL_OK);
+    assert_int_equal(joining_present(&w, KEY_A, "one-more", 9), SL_JOIN_WAITING);
+    assert_true(w.core->agents->token_count <= 512);
+    world_fini(&w);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_token_lets_one_key_in_for_approval),
@@ -240,6 +291,8 @@ int main(void) {
         cmocka_unit_test(test_approval_by_policy),
         cmocka_unit_test(test_view_and_sweep),
         cmocka_unit_test(test_a_busy_week_before_a_restart),
+        cmocka_unit_test(test_who_waits_is_not_forgotten),
+        cmocka_unit_test(test_too_many_that_wait),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
