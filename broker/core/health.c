@@ -313,6 +313,17 @@ static bool is_told(const struct sl_broker_core *core, const struct sl_core_heal
            h->told_ns != 0 && core->now.mono.ns - h->told_ns < TOLD_NS;
 }
 
+/* Another start of the agent. */
+static void begin(struct sl_broker_core *core, uint32_t dev, uint64_t boot_id) {
+    struct sl_core_health *h = own(core, dev);
+    h->seen = (struct sl_health_seen){.boot_id = boot_id};
+    h->passes_base = 0;
+    h->base_unknown = false;
+    if (h->state != SL_HEALTH_OK) {
+        store(core, dev); /* a broker that starts again knows that this start was counted from */
+    }
+}
+
 void sl_core_health_heard(struct sl_broker_core *core, uint32_t dev,
                           const struct sl_msg_device *report) {
     const struct sl_msg_telemetry *t = &report->telemetry;
@@ -322,8 +333,7 @@ void sl_core_health_heard(struct sl_broker_core *core, uint32_t dev,
     struct sl_core_health *h = own(core, dev);
     uint64_t boot_id = core->nodes[core->fleet.node[dev]].boot_id;
     if (h->seen.boot_id != boot_id) {
-        h->seen = (struct sl_health_seen){.boot_id = boot_id};
-        h->passes_base = 0;
+        begin(core, dev, boot_id);
     }
     if (report->uuid[0] && (!h->uuid || strcmp(h->uuid, report->uuid) != 0)) {
         know_uuid(core, dev, report->uuid);
@@ -331,6 +341,10 @@ void sl_core_health_heard(struct sl_broker_core *core, uint32_t dev,
     }
     struct sl_health_verdict verdict = sl_health_judge(&core->config.policy.health, &h->seen, t);
     note_seen(h, t);
+    if (h->base_unknown) {
+        h->passes_base = h->passed;
+        h->base_unknown = false;
+    }
     if (verdict.state > h->state || (verdict.state == h->state && verdict.fresh)) {
         char text[SL_WHY_MAX];
         bool told = is_told(core, h, &verdict);
@@ -431,7 +445,8 @@ int sl_broker_core_restore_health(struct sl_broker_core *core, const struct sl_h
                                  .state = (uint8_t)row->state,
                                  .cause = row->cause,
                                  .rma = row->rma,
-                                 .rows = true};
+                                 .rows = true,
+                                 .base_unknown = true};
     set_text(&h->text, row->state == SL_HEALTH_OK ? "" : row->text);
     know_uuid(core, dev, row->uuid);
     return SL_OK;

@@ -30,6 +30,7 @@ struct sl_core_health {
     uint16_t code;
     uint8_t state, cause; /* enum sl_health_state, enum sl_figure of the fact */
     bool rma, rows;       /* rows: the store has one */
+    bool base_unknown;    /* restored: counts of this start of the agent were not stored */
 };
 
 /* The worst of what a report says that was not judged before. */

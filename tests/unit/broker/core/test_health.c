@@ -7,17 +7,11 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "tests/unit/broker/core/world.h"
+#include "tests/unit/broker/core/gpus.h"
 
 #include <cmocka.h>
 
 #include "proto/base/text.h"
-
-static struct sl_policy_health shipped(void) {
-    struct sl_policy_document document;
-    sl_policy_document_default(&document);
-    return document.health;
-}
 
 /* ---- the judging ---- */
 
@@ -114,48 +108,8 @@ static void what_holds_is_judged_while_it_holds(void **state) {
 
 /* ---- in the core ---- */
 
-#define UUID "0123456789abcdef0123456789abcdef"
-
-static struct sl_msg_device gpu(const char *key) {
-    struct sl_msg_device device;
-    world_device(&device, key);
-    strcpy(device.uuid, UUID);
-    device.telemetry.source = SL_TELEMETRY_NVML;
-    sl_telemetry_set(&device.telemetry, SL_FIG_XIDS, 0);
-    sl_telemetry_set(&device.telemetry, SL_FIG_CANARY_PASSED, 0);
-    return device;
-}
-
-static void start(struct world *w) {
-    struct sl_core_config config = world_config();
-    config.policy.health = shipped();
-    world_init(w, &config);
-    world_price(w, 0, WORLD_PRICE);
-    world_join(w, "a", 2);
-}
-
-static enum sl_mode mode(struct world *w, const char *device) {
-    return world_view(w, device).wanted;
-}
-
-static void say(struct world *w, const struct sl_msg_device *device) {
-    world_report_as(w, "a", device, 1, true);
-}
-
-static void fact(struct world *w, struct sl_msg_device *device, enum sl_figure figure,
-                 int64_t value) {
-    sl_telemetry_set(&device->telemetry, figure, value);
-    say(w, device);
-}
-
 static const struct sl_event_row *newest(const struct world *w) {
     return &w->store->events[(w->store->event_count - 1) % 64];
-}
-
-static void give_xid(struct world *w, struct sl_msg_device *device, uint16_t number) {
-    device->telemetry.xids[0] = number;
-    device->telemetry.xid_count = 1;
-    fact(w, device, SL_FIG_XIDS, device->telemetry.figures[SL_FIG_XIDS] + 1);
 }
 
 static void a_quarantined_device_gets_no_work_until_a_person_clears_it(void **state) {
@@ -433,6 +387,46 @@ static void uuids_that_change_take_no_memory(void **state) {
     world_fini(&w);
 }
 
+/* ---- re-tests across a restart of the broker ---- */
+
+static void tests_from_before_a_restart_do_not_end_a_drain(void **state) {
+    (void)state;
+    struct world w;
+    start(&w);
+    struct sl_msg_device device = gpu("a/0");
+    fact(&w, &device, SL_FIG_CANARY_PASSED, 7);
+    give_xid(&w, &device, 48);
+    assert_int_equal(health(&w, "a/0"), SL_HEALTH_DRAIN);
+    world_restart(&w);
+    world_price(&w, 0, WORLD_PRICE);
+    world_hello_units(&w, "a", 1, 77, &device, 1, NULL, 0); /* the same start of the agent */
+    say(&w, &device);
+    fact(&w, &device, SL_FIG_CANARY_PASSED, 9);
+    assert_int_equal(health(&w, "a/0"), SL_HEALTH_DRAIN);
+    fact(&w, &device, SL_FIG_CANARY_PASSED, 10);
+    assert_int_equal(health(&w, "a/0"), SL_HEALTH_OK);
+    world_fini(&w);
+}
+
+static void nor_those_of_a_start_in_which_the_cause_held(void **state) {
+    (void)state;
+    struct world w;
+    start(&w);
+    struct sl_msg_device device = gpu("a/0");
+    fact(&w, &device, SL_FIG_REMAP_PENDING, 1);
+    world_hello_units(&w, "a", 1, 78, &device, 1, NULL, 0);
+    fact(&w, &device, SL_FIG_CANARY_PASSED, 20);
+    world_restart(&w);
+    world_price(&w, 0, WORLD_PRICE);
+    fact(&w, &device, SL_FIG_REMAP_PENDING, 0);
+    world_hello_units(&w, "a", 1, 78, &device, 1, NULL, 0);
+    assert_int_equal(health(&w, "a/0"), SL_HEALTH_DRAIN);
+    /* A new start has no tests of before: what it passes counts. */
+    world_hello_units(&w, "a", 1, 79, &device, 1, NULL, 0);
+    assert_int_equal(health(&w, "a/0"), SL_HEALTH_OK);
+    world_fini(&w);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_class_of_driver_error_has_its_consequence),
@@ -448,6 +442,8 @@ int main(void) {
         cmocka_unit_test(what_still_holds_cannot_be_cleared),
         cmocka_unit_test(only_what_exists_can_be_cleared),
         cmocka_unit_test(uuids_that_change_take_no_memory),
+        cmocka_unit_test(tests_from_before_a_restart_do_not_end_a_drain),
+        cmocka_unit_test(nor_those_of_a_start_in_which_the_cause_held),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
