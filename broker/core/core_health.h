@@ -25,8 +25,6 @@ const char *sl_core_health_uuid(const struct sl_broker_core *core, uint32_t dev)
 /* Why it gets no work, where the cause is there in what its agent says now: then nobody can clear
  * it. NULL: it can be cleared. */
 const char *sl_core_health_holds(const struct sl_broker_core *core, uint32_t dev);
-/* A device of this hardware is known under another key: its state comes along. */
-void sl_core_health_adopt(struct sl_broker_core *core, uint32_t dev, const char *uuid);
 /* Why it gets no work; NULL: health is no reason. */
 const char *sl_core_health_bars(const struct sl_broker_core *core, uint32_t dev);
 /* Never NULL. */

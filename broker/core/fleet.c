@@ -155,9 +155,8 @@ void sl_core_device_why(struct sl_broker_core *core, uint32_t dev, const char *w
 }
 
 /* The device's row, or SL_CORE_NONE when another node owns it, or this one has too many. */
-static uint32_t adopt(struct sl_broker_core *core, uint32_t node, const struct sl_msg_device *who) {
+static uint32_t adopt(struct sl_broker_core *core, uint32_t node, const char *key) {
     struct sl_core_fleet *fleet = &core->fleet;
-    const char *key = who->key;
     uint32_t dev = sl_core_device_find(core, key);
     if (dev == SL_CORE_NONE && core->nodes[node].device_count >= SL_CORE_NODE_DEVICES_MAX) {
         sl_core_made_up(core, node, key, "which is new, but 1024 are known of it already");
@@ -168,7 +167,6 @@ static uint32_t adopt(struct sl_broker_core *core, uint32_t node, const struct s
         fleet->cold[dev].first_seen = core->now.wall;
         fleet->epoch_max[dev] = core->epoch_floor;
         store_device(core, dev);
-        sl_core_health_adopt(core, dev, who->uuid);
         return dev;
     }
     if (fleet->node[dev] != node) {
@@ -318,7 +316,7 @@ void sl_core_device_forgive(struct sl_broker_core *core, uint32_t dev) {
 static void hello_device(struct sl_broker_core *core, uint32_t node,
                          const struct sl_msg_device *report, bool new_boot) {
     struct sl_core_fleet *fleet = &core->fleet;
-    uint32_t dev = adopt(core, node, report);
+    uint32_t dev = adopt(core, node, report->key);
     if (dev == SL_CORE_NONE) {
         return;
     }
@@ -416,7 +414,7 @@ void sl_core_fleet_report(struct sl_broker_core *core, uint32_t node,
     for (uint32_t i = 0; i < report->device_count; i++) {
         const char *key = report->devices[i].key;
         bool right = guess != SL_CORE_NONE && strcmp(core->fleet.cold[guess].key, key) == 0;
-        uint32_t dev = right ? guess : adopt(core, node, &report->devices[i]);
+        uint32_t dev = right ? guess : adopt(core, node, key);
         if (dev == SL_CORE_NONE) {
             continue;
         }

@@ -267,12 +267,51 @@ const char *sl_core_health_uuid(const struct sl_broker_core *core, uint32_t dev)
     return uuid ? uuid : "";
 }
 
-/* From now on the GPU is known by this device, wherever it was before. */
-static void know_uuid(struct sl_broker_core *core, uint32_t dev, const char *uuid) {
-    set_text(&own(core, dev)->uuid, uuid);
+static void list_uuid(struct sl_broker_core *core, uint32_t dev) {
+    const char *uuid = sl_core_health_uuid(core, dev);
     if (uuid[0] && sl_core_index_find(core, &core->devices_by_uuid, uuid) != dev) {
         sl_core_index_add(core, &core->devices_by_uuid, dev);
     }
+}
+
+/* The GPU was `old` and is `dev` now: one row at a time holds a UUID, so that its health is what
+ * was said of it last. Within a node the rows change places: the empty one has no past, and
+ * whatever is put there begins anew. Another node's keeps its state, since a node's word frees no
+ * device but its own. */
+static void come_along(struct sl_broker_core *core, uint32_t dev, uint32_t old) {
+    struct sl_core_health **at = core->fleet.health;
+    struct sl_core_health *to = own(core, dev);
+    struct sl_core_health *from = at[old];
+    if (core->fleet.node[dev] == core->fleet.node[old]) {
+        at[dev] = from;
+        at[old] = to;
+    } else {
+        drop_texts(to);
+        *to = *from;
+        from->uuid = to->text = NULL;
+        set_text(&to->text, from->text ? from->text : "");
+    }
+    at[dev]->seen = (struct sl_health_seen){0}; /* counted by another start of an agent */
+    list_uuid(core, dev);
+    list_uuid(core, old);
+    sl_core_event_note(core, SL_SEVERITY_WARN, "device.moved", SL_CORE_NONE, dev,
+                       "is the GPU that was %s; its health comes along", core->fleet.cold[old].key);
+    store(core, old);
+    store(core, dev);
+}
+
+/* A device names a UUID that it is not known by. GPUs change their slots between two starts of an
+ * agent only (begun: this is the first report of one). */
+static void name_uuid(struct sl_broker_core *core, uint32_t dev, const char *uuid, bool begun) {
+    uint32_t old = sl_core_index_find(core, &core->devices_by_uuid, uuid);
+    if (old != SL_CORE_NONE && begun) {
+        come_along(core, dev, old);
+        return;
+    }
+    /* Its state stays, though another GPU was known here: a quarantine ends by a person. */
+    set_text(&own(core, dev)->uuid, uuid);
+    list_uuid(core, dev);
+    store(core, dev); /* so that it is known again in another slot */
 }
 
 static void note_seen(struct sl_core_health *h, const struct sl_msg_telemetry *t) {
@@ -332,12 +371,12 @@ void sl_core_health_heard(struct sl_broker_core *core, uint32_t dev,
     }
     struct sl_core_health *h = own(core, dev);
     uint64_t boot_id = core->nodes[core->fleet.node[dev]].boot_id;
+    if (report->uuid[0] && (!h->uuid || strcmp(h->uuid, report->uuid) != 0)) {
+        name_uuid(core, dev, report->uuid, h->seen.boot_id != boot_id);
+        h = own(core, dev);
+    }
     if (h->seen.boot_id != boot_id) {
         begin(core, dev, boot_id);
-    }
-    if (report->uuid[0] && (!h->uuid || strcmp(h->uuid, report->uuid) != 0)) {
-        know_uuid(core, dev, report->uuid);
-        store(core, dev); /* so that it is known again in another slot */
     }
     struct sl_health_verdict verdict = sl_health_judge(&core->config.policy.health, &h->seen, t);
     note_seen(h, t);
@@ -398,32 +437,28 @@ void sl_core_health_unmark(struct sl_broker_core *core, uint32_t dev, const char
     }
 }
 
-void sl_core_health_adopt(struct sl_broker_core *core, uint32_t dev, const char *uuid) {
-    struct sl_core_fleet *fleet = &core->fleet;
-    uint32_t old = uuid[0] ? sl_core_index_find(core, &core->devices_by_uuid, uuid) : SL_CORE_NONE;
-    if (old == SL_CORE_NONE || old == dev) {
-        return;
-    }
-    const struct sl_core_health *from = sl_core_health_of(core, old);
-    struct sl_core_health *to = own(core, dev);
-    drop_texts(to);
-    *to = *from;
-    to->seen = (struct sl_health_seen){0};
-    to->passes_base = 0;
-    to->text = to->uuid = NULL;
-    set_text(&to->text, from->text ? from->text : "");
-    know_uuid(core, dev, uuid);
-    sl_core_event_note(core, SL_SEVERITY_WARN, "device.moved", SL_CORE_NONE, dev,
-                       "is the GPU that was %s; its health comes along", fleet->cold[old].key);
-    store(core, dev);
-}
-
 const char *sl_core_health_bars(const struct sl_broker_core *core, uint32_t dev) {
     const struct sl_core_health *h = sl_core_health_of(core, dev);
     if (h->state < SL_HEALTH_DRAIN || SL_MUTANT(quarantine_ignored)) {
         return NULL;
     }
     return h->text ? h->text : "";
+}
+
+/* Earlier versions left a UUID with every slot in which the GPU has been: the one whose state is
+ * the newest has it. */
+static void restore_uuid(struct sl_broker_core *core, uint32_t dev, const char *uuid) {
+    struct sl_core_health *h = own(core, dev);
+    uint32_t other = sl_core_index_find(core, &core->devices_by_uuid, uuid);
+    bool shared = other != SL_CORE_NONE && other != dev;
+    if (!uuid[0] || (shared && core->fleet.health[other]->since_ms > h->since_ms)) {
+        return;
+    }
+    if (shared) {
+        set_text(&core->fleet.health[other]->uuid, "");
+    }
+    set_text(&h->uuid, uuid);
+    list_uuid(core, dev);
 }
 
 int sl_broker_core_restore_health(struct sl_broker_core *core, const struct sl_health_row *row) {
@@ -448,6 +483,6 @@ int sl_broker_core_restore_health(struct sl_broker_core *core, const struct sl_h
                                  .rows = true,
                                  .base_unknown = true};
     set_text(&h->text, row->state == SL_HEALTH_OK ? "" : row->text);
-    know_uuid(core, dev, row->uuid);
+    restore_uuid(core, dev, row->uuid);
     return SL_OK;
 }

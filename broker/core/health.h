@@ -23,7 +23,7 @@ struct sl_core_health {
     int64_t told_ns;     /* when an event last said why; 0: never */
     int64_t incident_ms; /* first quarantine that counts towards an RMA */
     char *text;          /* malloc'ed, of a state that is not OK; else NULL */
-    char *uuid;          /* malloc'ed; NULL: not known */
+    char *uuid;          /* malloc'ed, and of no other device; NULL: not known */
     uint32_t incidents;
     uint32_t passes_base; /* re-tests passed when the state began, or a fact last held */
     uint32_t passed;      /* of this start of the agent */
