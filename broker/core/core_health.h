@@ -25,6 +25,9 @@ const char *sl_core_health_uuid(const struct sl_broker_core *core, uint32_t dev)
 /* Why it gets no work, where the cause is there in what its agent says now: then nobody can clear
  * it. NULL: it can be cleared. */
 const char *sl_core_health_holds(const struct sl_broker_core *core, uint32_t dev);
+/* Whether its agent is there and finds it. Before `heard` of any device in the same hello: a UUID
+ * that is in use moves nowhere. */
+void sl_core_health_here(struct sl_broker_core *core, uint32_t dev, bool here);
 /* Why it gets no work; NULL: health is no reason. */
 const char *sl_core_health_bars(const struct sl_broker_core *core, uint32_t dev);
 /* Never NULL. */

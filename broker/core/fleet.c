@@ -379,6 +379,7 @@ void sl_core_fleet_hello(struct sl_broker_core *core, uint32_t node,
         for (uint32_t i = 0; i < hello->device_count && !listed; i++) {
             listed = strcmp(hello->devices[i].key, fleet->cold[dev].key) == 0;
         }
+        sl_core_health_here(core, dev, listed);
         if (!listed) {
             if (fleet->state[dev] != SL_DEVICE_LOST) {
                 sl_core_event_note(core, SL_SEVERITY_WARN, "device.gone", SL_CORE_NONE, dev,
@@ -434,6 +435,7 @@ void sl_core_fleet_lost(struct sl_broker_core *core, uint32_t node) {
          dev = core->fleet.sibling[dev]) {
         sl_core_meter(core, dev);
         sl_core_device_step(core, dev, SL_DEV_GONE);
+        sl_core_health_here(core, dev, false);
     }
     sl_core_arm_soon(core);
 }

@@ -267,6 +267,11 @@ const char *sl_core_health_uuid(const struct sl_broker_core *core, uint32_t dev)
     return uuid ? uuid : "";
 }
 
+/* Makers that number nothing say nothing, or the same digit throughout: no GPU is known by it. */
+static bool names_one(const char *uuid) {
+    return uuid[strspn(uuid, "0-")] != '\0' && uuid[strspn(uuid, "fF-")] != '\0';
+}
+
 static void list_uuid(struct sl_broker_core *core, uint32_t dev) {
     const char *uuid = sl_core_health_uuid(core, dev);
     if (uuid[0] && sl_core_index_find(core, &core->devices_by_uuid, uuid) != dev) {
@@ -291,6 +296,8 @@ static void come_along(struct sl_broker_core *core, uint32_t dev, uint32_t old) 
         from->uuid = to->text = NULL;
         set_text(&to->text, from->text ? from->text : "");
     }
+    at[old]->here = false;
+    at[dev]->here = true;
     at[dev]->seen = (struct sl_health_seen){0}; /* counted by another start of an agent */
     list_uuid(core, dev);
     list_uuid(core, old);
@@ -300,18 +307,45 @@ static void come_along(struct sl_broker_core *core, uint32_t dev, uint32_t old) 
     store(core, dev);
 }
 
+static void refuse_uuid(struct sl_broker_core *core, uint32_t dev, uint32_t owner,
+                        const char *uuid) {
+    struct sl_core_health *h = own(core, dev);
+    uint32_t node = core->fleet.node[dev];
+    if (h->uuid_told) {
+        return; /* it is in each of its reports */
+    }
+    h->uuid_told = true;
+    if (core->fleet.node[owner] == node) {
+        sl_core_event_note(core, SL_SEVERITY_WARN, "device.refused", SL_CORE_NONE, dev,
+                           "has the UUID of %s, which is there too: its health is kept by its "
+                           "place alone",
+                           core->fleet.cold[owner].key);
+    } else {
+        sl_core_foreign(core, node, "UUID", uuid, core->fleet.node[owner]);
+    }
+}
+
 /* A device names a UUID that it is not known by. GPUs change their slots between two starts of an
- * agent only (begun: this is the first report of one). */
+ * agent only (begun: this is the first report of one). A UUID that is in use stays where it is: two
+ * makers' boards may have the same, and a node could else take the name of any GPU. The second one
+ * works on, and its health is its key's. */
 static void name_uuid(struct sl_broker_core *core, uint32_t dev, const char *uuid, bool begun) {
+    struct sl_core_health *h = own(core, dev);
     uint32_t old = sl_core_index_find(core, &core->devices_by_uuid, uuid);
-    if (old != SL_CORE_NONE && begun) {
-        come_along(core, dev, old);
+    h->uuid_told = h->uuid_told && !begun;
+    if (old == SL_CORE_NONE) {
+        /* Its state stays, though another GPU was known here: a quarantine ends by a person. */
+        set_text(&h->uuid, uuid);
+        list_uuid(core, dev);
+        store(core, dev); /* so that it is known again in another slot */
         return;
     }
-    /* Its state stays, though another GPU was known here: a quarantine ends by a person. */
-    set_text(&own(core, dev)->uuid, uuid);
-    list_uuid(core, dev);
-    store(core, dev); /* so that it is known again in another slot */
+    bool foreign = core->fleet.node[old] != core->fleet.node[dev];
+    if (core->fleet.health[old]->here || !begun || (foreign && h->uuid)) {
+        refuse_uuid(core, dev, old, uuid);
+    } else {
+        come_along(core, dev, old);
+    }
 }
 
 static void note_seen(struct sl_core_health *h, const struct sl_msg_telemetry *t) {
@@ -339,7 +373,7 @@ static void recover(struct sl_broker_core *core, uint32_t dev,
 static bool is_plain(const struct sl_policy_health *policy, const struct sl_msg_device *report) {
     static const struct sl_health_seen none;
     const struct sl_msg_telemetry *t = &report->telemetry;
-    return report->uuid[0] == '\0' && figure(t, SL_FIG_XIDS) == 0 &&
+    return !names_one(report->uuid) && figure(t, SL_FIG_XIDS) == 0 &&
            figure(t, SL_FIG_ECC_NEW) == 0 && figure(t, SL_FIG_CANARY_FAILED) == 0 &&
            figure(t, SL_FIG_CANARY_PASSED) == 0 &&
            sl_health_judge(policy, &none, t).state == SL_HEALTH_OK;
@@ -363,6 +397,12 @@ static void begin(struct sl_broker_core *core, uint32_t dev, uint64_t boot_id) {
     }
 }
 
+void sl_core_health_here(struct sl_broker_core *core, uint32_t dev, bool here) {
+    if (core->fleet.health[dev]) {
+        core->fleet.health[dev]->here = here;
+    }
+}
+
 void sl_core_health_heard(struct sl_broker_core *core, uint32_t dev,
                           const struct sl_msg_device *report) {
     const struct sl_msg_telemetry *t = &report->telemetry;
@@ -371,7 +411,8 @@ void sl_core_health_heard(struct sl_broker_core *core, uint32_t dev,
     }
     struct sl_core_health *h = own(core, dev);
     uint64_t boot_id = core->nodes[core->fleet.node[dev]].boot_id;
-    if (report->uuid[0] && (!h->uuid || strcmp(h->uuid, report->uuid) != 0)) {
+    h->here = true;
+    if (names_one(report->uuid) && (!h->uuid || strcmp(h->uuid, report->uuid) != 0)) {
         name_uuid(core, dev, report->uuid, h->seen.boot_id != boot_id);
         h = own(core, dev);
     }
@@ -451,7 +492,7 @@ static void restore_uuid(struct sl_broker_core *core, uint32_t dev, const char *
     struct sl_core_health *h = own(core, dev);
     uint32_t other = sl_core_index_find(core, &core->devices_by_uuid, uuid);
     bool shared = other != SL_CORE_NONE && other != dev;
-    if (!uuid[0] || (shared && core->fleet.health[other]->since_ms > h->since_ms)) {
+    if (!names_one(uuid) || (shared && core->fleet.health[other]->since_ms > h->since_ms)) {
         return;
     }
     if (shared) {

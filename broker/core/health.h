@@ -31,6 +31,8 @@ struct sl_core_health {
     uint8_t state, cause; /* enum sl_health_state, enum sl_figure of the fact */
     bool rma, rows;       /* rows: the store has one */
     bool base_unknown;    /* restored: counts of this start of the agent were not stored */
+    bool here;            /* its agent is there and finds it */
+    bool uuid_told;       /* that the UUID which it names is another one's */
 };
 
 /* The worst of what a report says that was not judged before. */

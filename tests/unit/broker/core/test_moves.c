@@ -127,12 +127,122 @@ static void of_two_rows_with_one_uuid_the_newer_counts(void **state) {
     }
 }
 
+static uint32_t refusals(const struct world *w) {
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < w->store->event_count && i < 64; i++) {
+        count += strcmp(w->store->events[i].kind, "device.refused") == 0;
+    }
+    return count;
+}
+
+/* Also where two makers' boards truly have one number: both work, each by its own health. */
+static void a_uuid_in_use_is_not_taken_over(void **state) {
+    (void)state;
+    struct world w;
+    start(&w);
+    struct sl_msg_device ours = gpu("a/0");
+    struct sl_msg_device theirs = gpu("b/0");
+    finds(&w, "a", &ours, 1);
+    finds(&w, "b", &theirs, 1);
+    assert_int_equal(refusals(&w), 1);
+    assert_int_equal(mode(&w, "b/0"), SL_MODE_HASH);
+    give_xid(&w, &ours, 79);
+    for (int i = 0; i < 20; i++) {
+        world_wait(&w, 1000);
+        say(&w, &ours);
+        world_report_as(&w, "b", &theirs, 1, true);
+    }
+    assert_int_equal(refusals(&w), 1); /* once a start */
+    finds(&w, "b", &theirs, 1);
+    assert_int_equal(refusals(&w), 2);
+    assert_int_equal(health(&w, "b/0"), SL_HEALTH_OK);
+    assert_int_equal(health(&w, "a/0"), SL_HEALTH_QUARANTINE);
+    moves(&w, SLOT_81); /* it is found where it goes */
+    assert_int_equal(health(&w, SLOT_81), SL_HEALTH_QUARANTINE);
+    /* Not in the middle of a session either, when the other node is away for a while. */
+    for (int i = 0; i < 20; i++) {
+        world_wait(&w, 1000);
+        world_report_as(&w, "b", &theirs, 1, true);
+    }
+    assert_string_equal(world_view(&w, SLOT_81).state, "lost");
+    assert_int_equal(mode(&w, "b/0"), SL_MODE_HASH);
+    moves(&w, SLOT_01);
+    assert_int_equal(health(&w, SLOT_01), SL_HEALTH_QUARANTINE);
+    world_check(&w);
+    world_fini(&w);
+}
+
+/* Its health comes along; but no node's word makes another node's device a trusted one. */
+static void a_gpu_that_goes_to_another_node(void **state) {
+    (void)state;
+    struct world w;
+    start(&w);
+    struct sl_msg_device ours = gpu("a/0");
+    struct sl_msg_device theirs = gpu("b/0");
+    finds(&w, "a", &ours, 1);
+    give_xid(&w, &ours, 79);
+    world_wait(&w, 20000);
+    finds(&w, "b", &theirs, 1);
+    assert_int_equal(health(&w, "b/0"), SL_HEALTH_QUARANTINE);
+    assert_int_equal(rows_with_the_uuid(&w), 1);
+    world_order(&w, "b/0", SL_OVERRIDE_CLEAR, SL_MODE_INVALID);
+    assert_int_equal(health(&w, "b/0"), SL_HEALTH_OK);
+    ours = gpu("a/0");
+    finds(&w, "a", &ours, 1);
+    assert_int_equal(health(&w, "a/0"), SL_HEALTH_QUARANTINE);
+    struct sl_msg_device none;
+    world_device(&none, "b/1");
+    finds(&w, "b", &none, 1); /* now it is not there any more */
+    finds(&w, "a", &ours, 1);
+    assert_int_equal(health(&w, "a/0"), SL_HEALTH_OK);
+    world_fini(&w);
+}
+
+static void twins_of_one_node_keep_their_own_health(void **state) {
+    (void)state;
+    struct world w;
+    start(&w);
+    struct sl_msg_device twins[] = {gpu("a/0"), gpu("a/1")};
+    finds(&w, "a", twins, 2);
+    give_xid(&w, &twins[0], 79);
+    world_wait(&w, 20000); /* both are lost */
+    struct sl_msg_device turned[] = {gpu("a/1"), gpu("a/0")};
+    finds(&w, "a", turned, 2);
+    assert_int_equal(health(&w, "a/0"), SL_HEALTH_QUARANTINE);
+    assert_int_equal(health(&w, "a/1"), SL_HEALTH_OK);
+    world_fini(&w);
+}
+
+static void a_uuid_that_names_nothing_is_nobodys(void **state) {
+    (void)state;
+    static const char *const none[] = {"", "00000000000000000000000000000000",
+                                       "ffffffff-ffff-ffff-ffff-ffffffffffff"};
+    for (size_t i = 0; i < sizeof none / sizeof none[0]; i++) {
+        struct world w;
+        start(&w);
+        struct sl_msg_device first = gpu("a/0");
+        struct sl_msg_device next = gpu("a/2");
+        strcpy(first.uuid, none[i]);
+        strcpy(next.uuid, none[i]);
+        give_xid(&w, &first, 79);
+        finds(&w, "a", &next, 1);
+        assert_int_equal(health(&w, "a/2"), SL_HEALTH_OK);
+        assert_int_equal(refusals(&w), 0);
+        assert_int_equal(w.core->devices_by_uuid.count, 0);
+        world_fini(&w);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_gpu_that_returns_to_a_slot_has_its_newest_health),
         cmocka_unit_test(another_gpu_in_the_old_slot_begins_anew),
         cmocka_unit_test(a_faulty_gpu_moves_like_any_other),
         cmocka_unit_test(of_two_rows_with_one_uuid_the_newer_counts),
+        cmocka_unit_test(a_uuid_in_use_is_not_taken_over),
+        cmocka_unit_test(a_gpu_that_goes_to_another_node),
+        cmocka_unit_test(twins_of_one_node_keep_their_own_health),
+        cmocka_unit_test(a_uuid_that_names_nothing_is_nobodys),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
