@@ -180,6 +180,9 @@ static void finalize_if_quiet(struct sl_broker_core *core, struct sl_core_batch 
 
 static void settle(struct sl_broker_core *core, struct sl_core_batch *batch,
                    enum sl_batch_state after) {
+    if (after != SL_BATCH_COMPLETED) {
+        sl_core_shadow_advance(core); /* what is not done to its end is not corrected later */
+    }
     batch->row.after_finalizing = after;
     if (after == SL_BATCH_CANCELLED) {
         batch->row.state = SL_BATCH_CANCELLING;

@@ -184,5 +184,6 @@ void sl_core_session_shutdown(struct sl_broker_core *core);
 #include "broker/core/core_health.h"
 #include "broker/core/core_work.h"
 #include "broker/core/fleet.h"
+#include "broker/core/shadow.h"
 
 #endif

@@ -180,15 +180,6 @@ enum sl_policy_order sl_core_order(const struct sl_broker_core *core, uint32_t d
                                    enum sl_mode *ret_pinned);
 void sl_core_override_put(struct sl_broker_core *core, const struct sl_override_row *row);
 
-/* shadow.c */
-void sl_core_shadow_advance(struct sl_broker_core *core);
-void sl_core_shadow_settle(struct sl_broker_core *core, struct sl_core_batch *batch);
-void sl_core_shadow_metas(struct sl_broker_core *core);
-void sl_core_shadow_start(struct sl_broker_core *core);
-/* Tokens of its lines that are not done, by estimate; 0 while they are not known. */
-int64_t sl_core_shadow_tokens_left(const struct sl_core_batch *batch);
-int sl_core_shadow_restore(struct sl_broker_core *core, const char *key, const char *value);
-
 /* switches.c */
 /* The device goes from `from` to its present mode because of something that was read then. */
 void sl_core_switch_begin(struct sl_core_fleet *fleet, uint32_t dev, uint8_t from,

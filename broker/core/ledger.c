@@ -130,7 +130,7 @@ void sl_core_ledger_sweep(struct sl_broker_core *core) {
             post_power(core, dev);
         }
     }
-    sl_core_shadow_advance(core);
+    sl_core_shadow_sweep(core);
     bool dirty = core->counters_dirty || core->shadow_dirty || core->power_rem_dirty ||
                  core->against_dirty || sl_core_power_dirty(core);
     if (dirty && now_ns - core->shadow_stored_ns >= METAS_EVERY_NS) {

@@ -105,7 +105,7 @@ void sl_core_file_look(struct sl_broker_core *core, struct sl_core_batch *batch,
     bool lost = false;
     if (batch->row.model_sha256[0] != '\0' && best && best->offering > 0 && !best->silent) {
         snprintf(text, sizeof text, "%s %s", batch->row.model_sha256, batch->row.model);
-        lost = !sl_core_name_used(core, text);
+        lost = !sl_core_name_find(core, text);
     }
     if (lost && !batch->file_lost) {
         sl_core_log(core, SL_LOG_WARN, "batch.file_lost",

@@ -78,12 +78,12 @@ static void make_room(struct sl_core_names *names) {
     names->cap = cap;
 }
 
-bool sl_core_name_used(const struct sl_broker_core *core, const char *text) {
+const char *sl_core_name_find(const struct sl_broker_core *core, const char *text) {
     const struct name *at = core->names->buckets[sl_core_hash(text) & (core->names->cap - 1)];
     while (at && strcmp(at->text, text) != 0) {
         at = at->next;
     }
-    return at != NULL;
+    return at ? at->text : NULL;
 }
 
 const char *sl_core_name_take(struct sl_broker_core *core, const char *text) {

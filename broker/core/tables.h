@@ -19,8 +19,8 @@ struct sl_core_index {
 uint64_t sl_core_hash(const char *text);
 void sl_core_names_create(struct sl_broker_core *core);
 void sl_core_names_destroy(struct sl_broker_core *core);
-/* Whether anybody holds it. */
-bool sl_core_name_used(const struct sl_broker_core *core, const char *text);
+/* As it is kept, or NULL where nobody holds it. */
+const char *sl_core_name_find(const struct sl_broker_core *core, const char *text);
 const char *sl_core_name_take(struct sl_broker_core *core, const char *text);
 void sl_core_name_drop(struct sl_broker_core *core, const char *name);
 
