@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "broker/core/core_internal.h"
+#include "broker/core/rates.h"
 #include "broker/core/tick_rows.h"
 #include "proto/base/mutant.h"
 
@@ -171,6 +172,7 @@ int sl_broker_core_create(const struct sl_core_config *config, struct sl_broker_
     }
     core->config = filled;
     core->believed = sl_core_calloc(SL_FEED_CARBON + 1, sizeof core->believed[0]);
+    core->instead = sl_core_calloc(SL_CORE_INSTEAD, sizeof core->instead[0]);
     core->price_moment = 1;
     core->policy = sl_policy_at((size_t)filled.policy.policy);
     sl_policy_document_version(&filled.policy, core->policy_version);
@@ -217,6 +219,7 @@ void sl_broker_core_destroy(struct sl_broker_core *core) {
     sl_core_index_fini(&core->nodes_by_key);
     free(core->nodes);
     free(core->believed);
+    free(core->instead);
     free(core->batches);
     free(core->units);
     free(core->overrides);

@@ -67,7 +67,10 @@ struct sl_broker_core {
     struct sl_core_feed_state feeds[SL_CORE_FEEDS_MAX];
     struct sl_core_believed *believed; /* [SL_FEED_CARBON + 1]; a memory, no state */
     uint64_t price_moment;             /* rises with each step and each price */
-    struct {                           /* effective hashprices, a ring */
+    struct sl_core_instead *instead;   /* [SL_CORE_INSTEAD] likewise (rates.h) */
+    uint64_t rate_tick;
+    bool planning; /* a tick looks at its devices: no batch changes */
+    struct {       /* effective hashprices, a ring */
         int64_t mono_ns;
         int64_t price;
     } history[SL_CORE_HISTORY];

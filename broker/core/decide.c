@@ -534,9 +534,11 @@ void sl_core_tick(struct sl_broker_core *core) {
     collect_models(core);
     count_offering(core);
     choose_best(core);
+    sl_core_rate_begin(core);
     if (limited || !plan_pieces(core)) {
         plan_all(core);
     }
+    sl_core_rate_end(core);
     sl_core_pools_tick(core);
     apply(core);
     sl_core_pools_send(core);

@@ -26,10 +26,13 @@ bool sl_core_rate_refuses(const struct sl_broker_core *core, uint32_t dev,
     return core->config.policy.rate_count > 0 && below(core, sl_core_class_name(core, dev), batch);
 }
 
+static bool reads_tokens(const struct sl_broker_core *core, uint32_t dev) {
+    return core->nodes[core->fleet.node[dev]].wire >= SL_WIRE_VERSION_TOKENS;
+}
+
 const char *sl_core_batch_bars(const struct sl_broker_core *core, uint32_t dev,
                                const struct sl_core_batch *batch) {
-    if (batch->tokens && !SL_MUTANT(ids_for_old_agents) &&
-        core->nodes[core->fleet.node[dev]].wire < SL_WIRE_VERSION_TOKENS) {
+    if (batch->tokens && !SL_MUTANT(ids_for_old_agents) && !reads_tokens(core, dev)) {
         return "newer agent for token inputs";
     }
     return sl_core_file_fits(core, dev, batch) ? NULL
@@ -46,21 +49,66 @@ static bool may_serve(const struct sl_broker_core *core, uint32_t dev,
     return sl_core_batch_readable(core, dev, batch) && !sl_core_rate_refuses(core, dev, batch);
 }
 
+static struct sl_core_batch *best_of_model(const struct sl_broker_core *core, uint32_t dev,
+                                           const char *model) {
+    struct sl_core_batch *best = NULL;
+    for (uint32_t i = 0; i < core->batch_count; i++) {
+        struct sl_core_batch *other = core->batches[i];
+        if (strcmp(other->row.model, model) == 0 && sl_core_batch_issuable(core, other) &&
+            may_serve(core, dev, other) && (!best || sl_core_batch_pays_more(other, best))) {
+            best = other;
+        }
+    }
+    return best;
+}
+
+/* Where two meet in one slot, the later one stays: that costs time, and changes nothing. */
+static struct sl_core_instead *slot_of(const struct sl_broker_core *core,
+                                       const struct sl_core_instead *key) {
+    const uintptr_t words[] = {(uintptr_t)key->class_, (uintptr_t)key->model, (uintptr_t)key->file,
+                               key->tokens};
+    uint64_t hash = 0;
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        hash = (hash ^ words[i]) * UINT64_C(0x9e3779b97f4a7c15);
+        hash ^= hash >> 32;
+    }
+    return &core->instead[hash % SL_CORE_INSTEAD];
+}
+
+/* Every device asks in a tick, and the site may have thousands of batches: whatever keeps a device
+ * from one of them is the same for all of its kind (may_serve). */
 struct sl_core_batch *sl_core_rate_batch(const struct sl_broker_core *core, uint32_t dev,
                                          struct sl_core_batch *batch) {
     if (!batch || may_serve(core, dev, batch)) {
         return batch;
     }
-    struct sl_core_batch *best = NULL;
-    for (uint32_t i = 0; i < core->batch_count; i++) {
-        struct sl_core_batch *other = core->batches[i];
-        if (strcmp(other->row.model, batch->row.model) == 0 &&
-            sl_core_batch_issuable(core, other) && may_serve(core, dev, other) &&
-            (!best || sl_core_batch_pays_more(other, best))) {
-            best = other;
-        }
+    const struct sl_core_report *report = &core->fleet.cold[dev].report;
+    const struct sl_core_model *model = sl_core_model_of(report, batch->row.model);
+    if (!model || !core->planning) {
+        return model ? best_of_model(core, dev, model->id) : NULL;
     }
-    return best;
+    struct sl_core_instead key = {.tick = core->rate_tick,
+                                  .class_ = report->name,
+                                  .model = model->id,
+                                  .file = model->file,
+                                  .tokens = reads_tokens(core, dev)};
+    struct sl_core_instead *slot = slot_of(core, &key);
+    bool found = slot->tick == key.tick && slot->class_ == key.class_ && slot->model == key.model &&
+                 slot->file == key.file && slot->tokens == key.tokens;
+    if (!found) {
+        key.batch = best_of_model(core, dev, model->id);
+        *slot = key;
+    }
+    return slot->batch;
+}
+
+void sl_core_rate_begin(struct sl_broker_core *core) {
+    core->rate_tick++;
+    core->planning = true;
+}
+
+void sl_core_rate_end(struct sl_broker_core *core) {
+    core->planning = false;
 }
 
 /* ---- for screens ---- */

@@ -9,6 +9,16 @@
 
 struct sl_core_batch;
 
+/* What devices of one class, with one file of a model, may serve instead of a batch that is refused
+ * to them; by address. */
+#define SL_CORE_INSTEAD 256
+struct sl_core_instead {
+    uint64_t tick; /* in which it was found; 0: never */
+    const char *class_, *model, *file;
+    bool tokens; /* their agents read token inputs */
+    struct sl_core_batch *batch;
+};
+
 /* Why the device cannot serve the batch although it has its model: token inputs that its agent's
  * wire version does not have, or another file of the model (model_file.h). NULL: it can. */
 const char *sl_core_batch_bars(const struct sl_broker_core *core, uint32_t dev,
@@ -20,9 +30,13 @@ bool sl_core_rate_refuses(const struct sl_broker_core *core, uint32_t dev,
                           const struct sl_core_batch *batch);
 
 /* `batch` itself where the device may serve it; else the best other one of its model that it may,
- * for a tenant's rate must not hide the tenants below it; or NULL. NULL gives NULL. */
+ * for a tenant's rate must not hide the tenants below it; or NULL. NULL gives NULL. A device
+ * without the model is not looked further for. */
 struct sl_core_batch *sl_core_rate_batch(const struct sl_broker_core *core, uint32_t dev,
                                          struct sl_core_batch *batch);
+/* From here on no batch changes until `end`: what was found for one device holds for its like. */
+void sl_core_rate_begin(struct sl_broker_core *core);
+void sl_core_rate_end(struct sl_broker_core *core);
 
 /* A class of devices and a model beside each other. */
 struct sl_view_rate {
