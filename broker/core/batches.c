@@ -255,12 +255,27 @@ bool sl_core_batch_over_budget(const struct sl_broker_core *core,
            batch->waiting > 0 && !is_next_affordable(core, batch);
 }
 
+/* Bounded, so that one tenant cannot take every place from the others for weeks. */
+static bool has_too_many(const struct sl_broker_core *core,
+                         const struct sl_core_tenant_state *tenant) {
+    uint32_t open = 0;
+    for (uint32_t i = 0; i < core->batch_count; i++) {
+        open += core->batches[i]->tenant == tenant;
+    }
+    return open >= SL_CORE_TENANT_BATCHES_MAX;
+}
+
 static int check_new(struct sl_broker_core *core, struct sl_batch_row *row, const char **ret_why) {
     struct sl_core_tenant_state *tenant = sl_core_tenant_get(core, row->tenant);
     if (tenant->gone) {
         *ret_why = "this tenant is not in the broker's configuration any more: nothing new is "
                    "taken from it; ask the operator";
         return -SL_DENIED;
+    }
+    _Static_assert(SL_CORE_TENANT_BATCHES_MAX == 1024, "the text says so");
+    if (has_too_many(core, tenant)) {
+        *ret_why = "this tenant has 1,024 batches open: wait until some are done, or cancel some";
+        return -SL_LIMIT;
     }
     if (core->batch_count >= SL_CORE_BATCHES_MAX) {
         *ret_why = "too many batches are open; try again when some are done";

@@ -22,7 +22,8 @@
 #define SL_CORE_LINE_TRIES_MAX 3   /* bad vectors for one line before it fails for good */
 #define SL_CORE_FAULTS_MAX 3       /* lines with a bad vector before a device is faulty */
 #define SL_CORE_BATCHES_MAX 4096   /* open at a time */
-#define SL_CORE_HISTORY 512        /* hashprices remembered, for shares that come late */
+#define SL_CORE_TENANT_BATCHES_MAX (SL_CORE_BATCHES_MAX / 4)
+#define SL_CORE_HISTORY 512 /* hashprices remembered, for shares that come late */
 #define SL_CORE_SWITCHES 4096
 /* Of a tick: rows and messages of a grant take memory until they are durable. */
 #define SL_CORE_GRANTS_AT_ONCE 2048

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "tests/unit/broker/core/world.h"
@@ -152,6 +153,32 @@ static void test_refused_requests(void **state) {
         assert_int_equal(reply->cookie, w.cookie - 1);
     }
     assert_int_equal(w.store->batch_count, 1);
+    world_fini(&w);
+}
+
+/* One tenant takes a quarter of the places; the others are not concerned. */
+static void test_a_tenant_has_its_share_of_places(void **state) {
+    (void)state;
+    struct world w;
+    start(&w);
+    for (uint32_t i = 0; i < 1023; i++) {
+        struct sl_batch_row row = {.tenant = "acme", .state = SL_BATCH_VALIDATING};
+        snprintf(row.id, sizeof row.id, "x%u", i);
+        sl_core_batch_add(w.core, &row);
+    }
+    world_batch_only(&w, "b1", "acme", -1, 0);
+    assert_int_equal(world_last(&w, SL_CCMD_REPLY)->status, SL_OK);
+    world_batch_only(&w, "b2", "acme", -1, 0);
+    assert_int_equal(world_last(&w, SL_CCMD_REPLY)->status, -SL_LIMIT);
+    assert_string_equal(
+        world_last(&w, SL_CCMD_REPLY)->text,
+        "this tenant has 1,024 batches open: wait until some are done, or cancel some");
+    world_batch_only(&w, "b3", "poor", -1, 0);
+    assert_int_equal(world_last(&w, SL_CCMD_REPLY)->status, SL_OK);
+    world_cancel(&w, "b1", "acme");
+    world_validated(&w, "b1", 1, 0); /* it is gone, so there is a place again */
+    world_batch_only(&w, "b2", "acme", -1, 0);
+    assert_int_equal(world_last(&w, SL_CCMD_REPLY)->status, SL_OK);
     world_fini(&w);
 }
 
@@ -362,6 +389,7 @@ int main(void) {
         cmocka_unit_test(test_all_lines_refused),
         cmocka_unit_test(test_invalid_file),
         cmocka_unit_test(test_refused_requests),
+        cmocka_unit_test(test_a_tenant_has_its_share_of_places),
         cmocka_unit_test(test_bids),
         cmocka_unit_test(test_cancel_keeps_what_is_done),
         cmocka_unit_test(test_cancel_does_not_wait_for_ever),
