@@ -52,6 +52,7 @@ struct sl_core_node {
     char name[SL_MSG_NAME_MAX], version[SL_MSG_NAME_MAX];
     enum sl_session_state state;
     uint32_t first_device, device_count; /* SL_CORE_NONE: it has none */
+    struct sl_core_unit *strays;         /* open ones of devices that are not known any more */
     struct sl_link_peer peer;
     uint32_t wire; /* version that it speaks: it is answered in the same */
     uint64_t session, sequence, boot_id;
@@ -155,7 +156,7 @@ struct sl_core_unit {
     int64_t reserved; /* worst cost of what is not finished */
     int64_t close_ns; /* the broker closes it then; 0: no such time */
     int64_t touched_ns;
-    struct sl_core_unit *next; /* of the device */
+    struct sl_core_unit *next; /* of the device, or of the node's strays */
     bool closed;
     uint32_t left; /* lines without a result */
     uint32_t line_count;

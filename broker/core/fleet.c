@@ -265,20 +265,28 @@ static bool holds(const struct sl_msg_hello *hello, uint64_t unit_id) {
     return false;
 }
 
+static void settle_list(const struct sl_broker_core *core, struct sl_core_unit *list, uint32_t node,
+                        const struct sl_msg_hello *hello) {
+    for (struct sl_core_unit *unit = list; unit; unit = unit->next) {
+        if (unit->node == node) {
+            bool held = holds(hello, unit->id);
+            unit->close_ns = held ? 0 : core->now.mono.ns + SPOOL_NS;
+            unit->touched_ns = core->now.mono.ns;
+        }
+    }
+}
+
 /* Units that the agent still holds go on. The lines of the others wait again, but for a moment
  * later: what it has finished of them is in its spool and comes first. Units that it holds but that
- * are over for us are drained. */
+ * are over for us are drained. Only the node's own are looked at: after a restart thousands say
+ * hello at once, and the site has many more units, most of them closed. */
 static void settle_units(struct sl_broker_core *core, uint32_t node,
                          const struct sl_msg_hello *hello) {
-    for (uint32_t i = 0; i < core->unit_count; i++) {
-        struct sl_core_unit *unit = core->units[i];
-        if (unit->closed || unit->node != node) {
-            continue;
-        }
-        bool held = holds(hello, unit->id);
-        unit->close_ns = held ? 0 : core->now.mono.ns + SPOOL_NS;
-        unit->touched_ns = core->now.mono.ns;
+    for (uint32_t dev = core->nodes[node].first_device; dev != SL_CORE_NONE;
+         dev = core->fleet.sibling[dev]) {
+        settle_list(core, core->fleet.units[dev], node, hello);
     }
+    settle_list(core, core->nodes[node].strays, node, hello);
     uint64_t over[SL_MSG_IDS_MAX];
     uint32_t count = 0;
     for (uint32_t i = 0; i < hello->unit_count && count < SL_MSG_IDS_MAX; i++) {

@@ -41,6 +41,12 @@ struct sl_core_unit *sl_core_unit_find(const struct sl_broker_core *core, uint64
     return at < core->unit_count && core->units[at]->id == id ? core->units[at] : NULL;
 }
 
+/* Open units are listed with their device, or with their node where the device is not known. */
+static struct sl_core_unit **list_of(struct sl_broker_core *core, const struct sl_core_unit *unit) {
+    return unit->device == SL_CORE_NONE ? &core->nodes[unit->node].strays
+                                        : &core->fleet.units[unit->device];
+}
+
 struct sl_core_unit *sl_core_unit_add(struct sl_broker_core *core, const struct sl_unit_row *row,
                                       struct sl_core_batch *batch, uint32_t dev, uint32_t node) {
     struct sl_core_unit *unit =
@@ -67,9 +73,10 @@ struct sl_core_unit *sl_core_unit_add(struct sl_broker_core *core, const struct 
         unit->reserved = row->reserved_nusd;
         batch->tenant->reserved += unit->reserved;
         batch->open_units++;
+        struct sl_core_unit **list = list_of(core, unit);
+        unit->next = *list;
+        *list = unit;
         if (dev != SL_CORE_NONE) {
-            unit->next = core->fleet.units[dev];
-            core->fleet.units[dev] = unit;
             core->fleet.open_units[dev] += unit->epoch == core->fleet.epoch[dev];
         }
     }
@@ -184,17 +191,16 @@ uint32_t sl_core_unit_top_up(struct sl_broker_core *core, uint32_t dev) {
 }
 
 static void unlink_unit(struct sl_broker_core *core, struct sl_core_unit *unit) {
-    if (unit->device == SL_CORE_NONE) {
-        return;
-    }
-    struct sl_core_unit **at = &core->fleet.units[unit->device];
+    struct sl_core_unit **at = list_of(core, unit);
     while (*at && *at != unit) {
         at = &(*at)->next;
     }
     sl_assert(*at == unit);
     *at = unit->next;
     unit->next = NULL;
-    core->fleet.open_units[unit->device] -= unit->epoch == core->fleet.epoch[unit->device];
+    if (unit->device != SL_CORE_NONE) {
+        core->fleet.open_units[unit->device] -= unit->epoch == core->fleet.epoch[unit->device];
+    }
 }
 
 void sl_core_unit_close(struct sl_broker_core *core, struct sl_core_unit *unit) {

@@ -118,6 +118,34 @@ static void test_units_nobody_holds(void **state) {
     world_fini(&w);
 }
 
+/* The store lost the row of their device: their agent is asked all the same. */
+static void test_units_of_an_unknown_device(void **state) {
+    (void)state;
+    struct world w;
+    start(&w);
+    struct sl_unit_row unit = *world_unit(&w, "a/0", 1);
+    w.store->device_count = 0;
+    world_restart(&w);
+    world_price(&w, 0, WORLD_PRICE);
+    world_validated(&w, "b1", 100, 0);
+    uint32_t a = sl_core_node_find(w.core, "a");
+    assert_ptr_equal(w.core->nodes[a].strays, sl_core_unit_find(w.core, 2));
+    assert_ptr_equal(w.core->nodes[a].strays->next, sl_core_unit_find(w.core, 1));
+    world_hello(&w, "b", 3, 5, 1); /* another's hello is none of theirs */
+    assert_true(sl_core_unit_find(w.core, 1)->close_ns > w.now.mono.ns + 2 * SL_NS_PER_S);
+    agent_is_back(&w, 0, &unit.unit_id, 1);
+    world_wait(&w, 1500);
+    assert_false(w.store->units[0].closed); /* it holds that one */
+    assert_true(w.store->units[1].closed);
+    assert_ptr_equal(w.core->nodes[a].strays, sl_core_unit_find(w.core, 1));
+    world_finish(&w, &unit, 10, true);
+    assert_true(w.store->units[0].closed);
+    assert_null(w.core->nodes[a].strays);
+    assert_int_equal(world_view_batch(&w, "b1").done, 8);
+    world_check(&w);
+    world_fini(&w);
+}
+
 static void test_agent_never_comes_back(void **state) {
     (void)state;
     struct world w;
@@ -390,6 +418,7 @@ int main(void) {
         cmocka_unit_test(test_lease_goes_on),
         cmocka_unit_test(test_units_nobody_holds),
         cmocka_unit_test(test_a_tenant_that_is_gone_buys_nothing),
+        cmocka_unit_test(test_units_of_an_unknown_device),
         cmocka_unit_test(test_agent_never_comes_back),
         cmocka_unit_test(test_refused_lines_count_once),
         cmocka_unit_test(test_spool_does_not_match),
