@@ -29,8 +29,25 @@ static void take_job(struct sl_agent_core *core, struct sl_now now, uint32_t poo
     }
 }
 
+/* The newest job of an event stands for all of them. A pool can put hundreds into one read, and
+ * each would be a command and a copy for every device. What a skipped one ended stays ended. */
+static void skip_to(struct sl_job **newest, struct sl_job *job) {
+    struct sl_job *next = NULL;
+    if (*newest && (*newest)->clean && !job->clean) {
+        struct sl_job draft = *job;
+        draft.clean = true;
+        int rc = sl_job_create(&draft, &next, NULL);
+        sl_assert(rc == SL_OK); /* it passed once; else memory is out */
+    } else {
+        next = sl_job_ref(job);
+    }
+    sl_job_unref(*newest);
+    *newest = next;
+}
+
+/* Jobs go to *newest. */
 static void handle(struct sl_agent_core *core, struct sl_now now, uint32_t pool,
-                   const struct agent_pool_action *action) {
+                   const struct agent_pool_action *action, struct sl_job **newest) {
     struct sl_agent_cmd *cmd;
     uint32_t link = pool * SL_AGENT_LINKS_MAX + action->link;
     switch (action->kind) {
@@ -52,11 +69,12 @@ static void handle(struct sl_agent_core *core, struct sl_now now, uint32_t pool,
         agent_queue(core, SL_AGENT_POOL_CLOSE)->link = link;
         break;
     case POOL_JOB:
-        take_job(core, now, pool, action->job);
+        skip_to(newest, action->job);
         break;
     case POOL_NO_WORK:
         /* What is hashed without a connection is nearly always stale when it is back: another pool
          * gets the device, and without one nobody is served by its heat. */
+        sl_job_unref(sl_take(newest));
         take_job(core, now, pool, NULL);
         core->session.report_wanted = true;
         break;
@@ -103,9 +121,14 @@ static void note_trust(struct sl_agent_core *core, struct sl_now now, uint32_t p
 void agent_pools_drain(struct sl_agent_core *core, struct sl_now now) {
     for (uint32_t i = 0; i < core->pool_count; i++) {
         struct agent_pool_action action;
+        struct sl_job *newest = NULL;
         bool had_job = core->pools[i].job != NULL;
         while (agent_pool_take(core->pools[i].client, &action)) {
-            handle(core, now, i, &action);
+            handle(core, now, i, &action, &newest);
+        }
+        if (newest) {
+            take_job(core, now, i, newest);
+            sl_job_unref(newest);
         }
         note_trust(core, now, i);
         if (!had_job && core->pools[i].job) {

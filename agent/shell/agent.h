@@ -13,6 +13,7 @@
 #include "agent/executors/model_set.h"
 #include "agent/journal/journal.h"
 #include "agent/shell/config.h"
+#include "agent/shell/held.h"
 #include "agent/shell/later.h"
 #include "agent/shell/pool_link.h"
 #include "agent/shell/pool_tls.h"
@@ -24,16 +25,6 @@
 #include "proto/link/link.h"
 
 struct sl_msg_arena;
-
-/* A command that a device's mailbox had no room for; kept in order. */
-struct sl_held_post {
-    struct sl_held_post *next;
-    struct sl_device_cmd cmd;
-};
-
-struct sl_held_posts {
-    struct sl_held_post *first, **last;
-};
 
 /* One address of one pool. */
 struct sl_agent_pool_link {

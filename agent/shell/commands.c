@@ -51,27 +51,14 @@ static void send_message(struct sl_agent *agent, const struct sl_agent_cmd *cmd)
     }
 }
 
-static void hold(struct sl_agent *agent, uint32_t device, struct sl_device_cmd *cmd) {
-    struct sl_held_posts *held = &agent->held[device];
-    struct sl_held_post *post = calloc(1, sizeof *post);
-    sl_assert(post);
-    post->cmd = *cmd;
-    memset(cmd, 0, sizeof *cmd);
-    if (!held->last) {
-        held->last = &held->first;
-    }
-    *held->last = post;
-    held->last = &post->next;
-    agent->held_count++;
-}
-
 static void post_command(struct sl_agent *agent, uint32_t device, struct sl_device_cmd *cmd) {
     int rc = -SL_AGAIN;
     if (!agent->held[device].first) {
         rc = sl_device_post(agent->devices[device], cmd);
     }
     if (rc == -SL_AGAIN) {
-        hold(agent, device, cmd); /* behind those that wait already: order matters */
+        /* Behind those that wait already: order matters. */
+        agent->held_count += sl_held_keep(&agent->held[device], cmd);
     } else if (rc != SL_OK) {
         sl_log(SL_LOG_ERROR, "device.post", "device=%u command=%d %s", device, (int)cmd->kind,
                sl_status_text(rc));
@@ -82,15 +69,11 @@ void sl_agent_post_held(struct sl_agent *agent) {
     for (uint32_t i = 0; agent->held_count > 0 && i < agent->device_count; i++) {
         struct sl_held_posts *held = &agent->held[i];
         while (held->first) {
-            struct sl_held_post *post = held->first;
-            if (sl_device_post(agent->devices[i], &post->cmd) == -SL_AGAIN) {
+            if (sl_device_post(agent->devices[i], &held->first->cmd) == -SL_AGAIN) {
                 break;
             }
-            held->first = post->next;
-            held->last = held->first ? held->last : &held->first;
+            sl_held_drop_first(held);
             agent->held_count--;
-            sl_device_cmd_fini(&post->cmd);
-            free(post);
         }
     }
 }
@@ -98,10 +81,7 @@ void sl_agent_post_held(struct sl_agent *agent) {
 void sl_agent_drop_held(struct sl_agent *agent) {
     for (uint32_t i = 0; i < agent->device_count; i++) {
         while (agent->held[i].first) {
-            struct sl_held_post *next = agent->held[i].first->next;
-            sl_device_cmd_fini(&agent->held[i].first->cmd);
-            free(agent->held[i].first);
-            agent->held[i].first = next;
+            sl_held_drop_first(&agent->held[i]);
         }
     }
     agent->held_count = 0;

@@ -375,6 +375,9 @@ void sl_stratum_received(struct sl_stratum *client, const void *data, size_t siz
         bytes += slice;
         size -= slice;
     }
+    if (sl_stratum_is_linked(client)) {
+        sl_stratum_follow_mask(client);
+    }
 }
 
 static void check_ready(struct sl_stratum *client, struct sl_mono now) {

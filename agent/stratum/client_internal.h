@@ -147,6 +147,8 @@ int sl_stratum_add_notify(struct sl_stratum *client, const json_t *params, struc
 /* The present job once more under the version mask of now and, regraded, at the difficulty of now:
  * else it keeps the one that held when it came. */
 void sl_stratum_reissue(struct sl_stratum *client, bool regraded);
+/* At the end of a read: reissues where the mask of now is another one. */
+void sl_stratum_follow_mask(struct sl_stratum *client);
 /* JOB actions for what came before the connection was READY. */
 void sl_stratum_emit_jobs(struct sl_stratum *client);
 struct sl_stratum_job_slot *sl_stratum_find_job(struct sl_stratum *client, uint64_t serial);

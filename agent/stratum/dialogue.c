@@ -39,12 +39,11 @@ void sl_stratum_greet(struct sl_stratum *client) {
                                      client->link.sent_session_id ? client->session_id : NULL));
 }
 
-/* It holds at once, for the present job too. A pool may name bits that we did not ask for: it
- * builds headers with all of its mask, while we roll ours alone. */
+/* It holds at once; the present job follows at the end of the read. A pool may name bits that we
+ * did not ask for: it builds headers with all of its mask, while we roll ours alone. */
 static void take_mask(struct sl_stratum *client, uint32_t mask) {
     client->link.pool_mask = mask;
     client->terms.version_mask = mask & client->config.version_mask;
-    sl_stratum_reissue(client, false);
 }
 
 /* A mask that cannot be read costs the rolling, not the pool. */

@@ -95,7 +95,6 @@ static void retire_others(struct sl_stratum *client, const struct sl_job *job) {
 
 /* Takes over the reference. */
 static void keep_job(struct sl_stratum *client, struct sl_job *job) {
-    note_replaced(client, job);
     if (client->job_count == SL_STRATUM_JOBS_MAX) {
         sl_job_unref(client->jobs[0].job);
         client->job_count--;
@@ -142,6 +141,7 @@ int sl_stratum_add_notify(struct sl_stratum *client, const json_t *params, struc
         /* What devices have in flight for it is good. */
         job->clean = !client->job || !same_job(client->job, job);
     }
+    note_replaced(client, job);
     keep_job(client, job);
     return SL_OK;
 }
@@ -164,6 +164,15 @@ void sl_stratum_reissue(struct sl_stratum *client, bool regraded) {
     sl_assert(rc == SL_OK); /* it passed once; else memory is out */
     client->last_serial = job->serial;
     keep_job(client, job);
+}
+
+/* Once for all that a read brings: a pool can name a thousand masks in it, and each job would cost
+ * a slot of those whose shares are good, memory, and the devices' time. */
+void sl_stratum_follow_mask(struct sl_stratum *client) {
+    uint32_t mask = client->terms.version_rolling ? client->terms.version_mask : 0;
+    if (client->job && client->job->terms.version_mask != mask) {
+        sl_stratum_reissue(client, false);
+    }
 }
 
 void sl_stratum_emit_jobs(struct sl_stratum *client) {

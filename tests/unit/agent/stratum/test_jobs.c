@@ -211,6 +211,32 @@ static void a_mask_that_was_not_negotiated_is_not_used(void **state) {
     rig_fini(&rig);
 }
 
+/* As many lines as one read takes. One job comes of them, under the last mask, and the jobs whose
+ * shares are good stay known. */
+static void a_flood_of_masks_is_one_job(void **state) {
+    (void)state;
+    static const char *const masks[] = {"0", "00c00000"};
+    struct rig rig;
+    struct sl_buf flood = {0};
+    for (int i = 0; i < 1260; i++) {
+        sl_buf_printf(&flood, "{\"method\":\"mining.set_version_mask\",\"params\":[\"%s\"]}\n",
+                      masks[i % 2]);
+    }
+    rig_init(&rig);
+    rig_ready(&rig);
+    struct sl_share first = rig_share(&rig, 1);
+    sl_stratum_received(rig.client, flood.data, flood.len, rig.now);
+    assert_string_equal(rig_did(&rig), "job 2 j1 - 0.5\n");
+    assert_int_equal(rig.job->terms.version_mask, 0x00c00000);
+    rig_say(&rig, flood.data);
+    rig_say(&rig, flood.data);
+    assert_string_equal(rig_did(&rig), ""); /* it ends with the mask that it began with */
+    assert_int_equal(sl_stratum_submit(rig.client, &first, rig.now, NULL), SL_OK);
+    assert_true(strstr(rig_did(&rig), "mining.submit"));
+    sl_buf_fini(&flood);
+    rig_fini(&rig);
+}
+
 static void old_jobs_are_forgotten_in_the_end(void **state) {
     (void)state;
     struct rig rig;
@@ -244,6 +270,7 @@ int main(void) {
         cmocka_unit_test(a_wider_mask_needs_the_jobs_own_bits),
         cmocka_unit_test(a_reconnect_forgets_what_was_negotiated),
         cmocka_unit_test(a_mask_that_was_not_negotiated_is_not_used),
+        cmocka_unit_test(a_flood_of_masks_is_one_job),
         cmocka_unit_test(old_jobs_are_forgotten_in_the_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
