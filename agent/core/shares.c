@@ -11,10 +11,11 @@
 #define BATCH_MS 50
 #define RETRY_MS 100
 #define RESEND_MS 5000
+/* Of all pools together; each has an equal part, so that what one makes too many of is its loss. */
 #define SHARES_MAX 1000000
 /* Not settled at a time. A pool whose difficulty is next to nothing must neither fill the journal's
  * queue, nor make more commands of one event than the outbox takes: either ends the agent, and the
- * inference with it. Above what the client of one pool takes, so that none is lost for less. */
+ * inference with it. */
 #define OPEN_MAX 4096
 #define TELL_DROPPED_NS (10 * SL_NS_PER_S)
 /* Sent and not acknowledged at a time: the broker tells a repeat from a new share only among some
@@ -47,6 +48,15 @@ static struct agent_share *take_out(struct agent_share_list *list, uint64_t id) 
     return share;
 }
 
+/* Notes in `counts` that its pool has one more, or one less. */
+static void tally(struct sl_agent_core *core, uint32_t *counts, const struct agent_share *share,
+                  bool more) {
+    uint32_t pool = agent_pool_find(core, share->pool);
+    if (pool < core->pool_count) {
+        counts[pool] = more ? counts[pool] + 1 : counts[pool] - 1;
+    }
+}
+
 static uint64_t journal_share(struct sl_agent_core *core, const struct agent_share *share,
                               bool urgent) {
     uint8_t value[AGENT_SHARE_BYTES_MAX];
@@ -73,19 +83,31 @@ static void drop(struct sl_agent_core *core, struct sl_now now, const struct age
     }
 }
 
+/* NULL: there is room for one more. */
+static const char *why_dropped(const struct sl_agent_core *core, uint32_t pool) {
+    const struct agent_shares *shares = &core->shares;
+    if (pool >= core->pool_count) {
+        return "there is no such pool";
+    }
+    if (core->pool_stopped) {
+        return "the agent stops";
+    }
+    if (shares->open_of[pool] >= OPEN_MAX / core->pool_count) {
+        return "so many wait for the disk or for their pool's answer: the pool's difficulty is too "
+               "low for these devices; see suggest_difficulty";
+    }
+    if (shares->open_of[pool] + shares->settled_of[pool] >= SHARES_MAX / core->pool_count) {
+        return "of a million that may wait for the broker, its pool has its part";
+    }
+    return NULL;
+}
+
 void agent_share_found(struct sl_agent_core *core, struct sl_now now,
                        const struct agent_device *device,
                        const struct sl_device_candidate *candidate) {
     struct agent_shares *shares = &core->shares;
     uint32_t pool = agent_pool_of_serial(candidate->work.job_serial);
-    const char *why = pool >= core->pool_count ? "there is no such pool"
-                      : core->pool_stopped     ? "the agent stops"
-                      : shares->open.count >= OPEN_MAX
-                          ? "so many wait for the disk or for their pool's answer: the pool's "
-                            "difficulty is too low for these devices; see suggest_difficulty"
-                      : shares->open.count + shares->settled.count >= SHARES_MAX
-                          ? "a million wait for the broker"
-                          : NULL;
+    const char *why = why_dropped(core, pool);
     if (why) {
         drop(core, now, device, why);
         return;
@@ -103,13 +125,14 @@ void agent_share_found(struct sl_agent_core *core, struct sl_now now,
     share->find->nonce = candidate->nonce;
     share->ticket = journal_share(core, share, true);
     append(&shares->open, share);
+    tally(core, shares->open_of, share, true);
     if (SL_MUTANT(share_before_durable)) {
         share->ticket = 0;
         agent_shares_durable(core, now);
     }
 }
 
-/* Moves the share from open to settled; its journal record gets the outcome. */
+/* Of a share that was taken out of the open ones; its journal record gets the outcome. */
 static void settle(struct sl_agent_core *core, struct sl_now now, struct agent_share *share,
                    enum sl_share_outcome outcome, int32_t code, int64_t latency_us) {
     uint32_t pool = agent_pool_find(core, share->pool);
@@ -122,6 +145,8 @@ static void settle(struct sl_agent_core *core, struct sl_now now, struct agent_s
     share->settled_ms = now.wall.ms;
     journal_share(core, share, false);
     append(&shares->settled, share);
+    tally(core, shares->open_of, share, false);
+    tally(core, shares->settled_of, share, true);
     if (pool < core->pool_count) { /* else of a pool that was configured before a restart */
         agent_pool_count(&core->pools[pool], now, outcome, code, share->work_hashes, latency_us);
     }
@@ -206,6 +231,7 @@ int agent_share_replay(struct sl_agent_core *core, struct sl_now now, uint64_t i
     bool settled = share->outcome != SL_SHARE_INVALID;
     share->state = settled ? SHARE_SETTLED : SHARE_SUBMITTED;
     append(settled ? &core->shares.settled : &core->shares.open, share);
+    tally(core, settled ? core->shares.settled_of : core->shares.open_of, share, true);
     return SL_OK;
 }
 
@@ -225,6 +251,7 @@ void agent_shares_acked(struct sl_agent_core *core, const uint64_t *ids, uint32_
         bool other = SL_MUTANT(other_share_forgotten) && list->first;
         struct agent_share *share = take_out(list, other ? list->first->id : ids[i]);
         if (share) {
+            tally(core, core->shares.settled_of, share, false);
             agent_journal_id(core, SL_JOURNAL_SHARE, share->id, NULL, 0, false);
             free(share);
         }

@@ -87,6 +87,8 @@ struct agent_share_list {
 struct agent_shares {
     struct agent_share_list open; /* not settled */
     struct agent_share_list settled;
+    /* How many of them are of each pool: those of one that is configured no more count nowhere. */
+    uint32_t open_of[SL_AGENT_POOLS_MAX], settled_of[SL_AGENT_POOLS_MAX];
     uint64_t next_id;
     int64_t retry_ns; /* some wait because the pool client was full; 0: none */
     int64_t send_ns;  /* when to look at the settled ones next */

@@ -71,6 +71,32 @@ static void a_flood_is_bounded(void **state) {
     rig_stop(&rig);
 }
 
+/* Pool a takes shares and answers to none, at a difficulty that is far too low. */
+static void a_flood_costs_its_own_pool_alone(void **state) {
+    (void)state;
+    static struct rig rig;
+    struct rig_options options = {.devices = 2, .two_pools = true};
+    options.script.candidate_every_us = 20;
+    rig_start(&rig, &options);
+    rig.pool_silent = true;
+    rig_up(&rig);
+    rig_direct(&rig, 1, 1, SL_MODE_IDLE, 3600000);
+    rig_run_ms(&rig, 100); /* 5,000 of a */
+    assert_int_equal(rig.drop_lines, 1);
+    assert_int_equal(rig.pool_submits, 1024);
+    assert_int_equal(rig.other_submits, 0);
+    struct sl_msg msg = {.kind = SL_MSG_DIRECTIVE};
+    strcpy(msg.directive.device, rig_key(&rig, 1));
+    strcpy(msg.directive.pool, "b");
+    msg.directive.epoch = 2;
+    msg.directive.mode = SL_MODE_HASH;
+    msg.directive.ttl_ms = 3600000;
+    rig_send(&rig, &msg);
+    rig_run_ms(&rig, 10);
+    assert_true(rig.other_submits > 100);
+    rig_stop(&rig);
+}
+
 static void reported_until_acknowledged(void **state) {
     (void)state;
     struct rig *rig = mining_rig();
@@ -168,6 +194,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(durable_before_submitted),
         cmocka_unit_test(a_flood_is_bounded),
+        cmocka_unit_test(a_flood_costs_its_own_pool_alone),
         cmocka_unit_test(reported_until_acknowledged),
         cmocka_unit_test(a_crash_makes_unanswered_ones_unknown_and_keeps_answers),
         cmocka_unit_test(a_lost_connection_makes_them_unknown_and_stops_the_work),
