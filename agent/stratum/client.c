@@ -382,14 +382,14 @@ void sl_stratum_received(struct sl_stratum *client, const void *data, size_t siz
 
 static void check_ready(struct sl_stratum *client, struct sl_mono now) {
     const struct sl_stratum_config *config = &client->config;
+    bool answers = sl_stratum_give_up_skipped(client, now);
     sl_stratum_leave(client, now);
     if (client->state != SL_STRATUM_READY) {
         return;
     }
     if (sl_mono_since_ns(now, client->last_notify) >= config->notify_timeout_ms * SL_NS_PER_MS) {
         sl_stratum_drop(client, "the pool sends no jobs any more", now);
-    } else if (client->open_count > 0 && sl_mono_since_ns(now, client->open[0].sent_at) >=
-                                             config->submit_timeout_ms * SL_NS_PER_MS) {
+    } else if (!answers) {
         sl_stratum_drop(client, "the pool does not answer to shares any more", now);
     }
 }

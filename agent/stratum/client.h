@@ -42,7 +42,7 @@ struct sl_stratum_config {
     const char *const *workers;
     uint32_t worker_count;
     int64_t answer_timeout_ms; /* connect, subscribe, authorize */
-    int64_t submit_timeout_ms; /* a share without an answer: connection is dead */
+    int64_t submit_timeout_ms; /* no answer to a share, nor to a later one: connection is dead */
     int64_t notify_timeout_ms; /* no job for so long: reconnect */
     int64_t backoff_min_ms, backoff_max_ms;
     int64_t refused_retry_ms; /* after a refused authorisation; at least 60 s */
@@ -67,7 +67,7 @@ enum sl_share_answer {
     SL_ANSWER_ACCEPTED = 1,
     SL_ANSWER_STALE,    /* by the pool, or here without having been sent */
     SL_ANSWER_REJECTED, /* duplicate, low difficulty, unauthorised, malformed */
-    SL_ANSWER_UNKNOWN,  /* sent, and the connection ended before the answer */
+    SL_ANSWER_UNKNOWN,  /* sent; the connection ended before the answer, or it never came */
 };
 const char *sl_share_answer_text(enum sl_share_answer outcome);
 

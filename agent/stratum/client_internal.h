@@ -158,6 +158,8 @@ void sl_stratum_forget_jobs(struct sl_stratum *client);
 void sl_stratum_send_waiting(struct sl_stratum *client, struct sl_mono now);
 /* Sent ones become unknown. */
 void sl_stratum_close_open(struct sl_stratum *client);
+/* Those whose time is up, where later ones were answered: unknown. False: the pool is silent. */
+bool sl_stratum_give_up_skipped(struct sl_stratum *client, struct sl_mono now);
 /* Held ones become stale; all of them, or those of older sessions. */
 void sl_stratum_close_waiting(struct sl_stratum *client, bool all, const char *why);
 /* True when the message answers a submit. */

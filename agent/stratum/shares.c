@@ -146,15 +146,41 @@ void sl_stratum_send_waiting(struct sl_stratum *client, struct sl_mono now) {
     }
 }
 
-void sl_stratum_close_open(struct sl_stratum *client) {
-    for (size_t i = 0; i < client->open_count; i++) {
+/* The oldest ones become unknown. */
+static void close_first(struct sl_stratum *client, size_t count, const char *why) {
+    for (size_t i = 0; i < count; i++) {
         enum sl_share_answer answer =
             SL_MUTANT(unanswered_share_stale) ? SL_ANSWER_STALE : SL_ANSWER_UNKNOWN;
-        struct sl_stratum_action *action = settle(client, client->open[i].seq, answer,
-                                                  "the connection ended before the pool answered");
+        struct sl_stratum_action *action = settle(client, client->open[i].seq, answer, why);
         action->sent = true;
     }
-    client->open_count = 0;
+    client->open_count -= count;
+    memmove(client->open, client->open + count, client->open_count * sizeof client->open[0]);
+}
+
+void sl_stratum_close_open(struct sl_stratum *client) {
+    close_first(client, client->open_count, "the connection ended before the pool answered");
+}
+
+/* Pools answer in order: one that has answered to later shares lost an answer, and is there. */
+bool sl_stratum_give_up_skipped(struct sl_stratum *client, struct sl_mono now) {
+    int64_t most_ns = client->config.submit_timeout_ms * SL_NS_PER_MS;
+    size_t skipped = 0;
+    while (skipped < client->open_count &&
+           sl_mono_since_ns(now, client->open[skipped].sent_at) >= most_ns) {
+        if (client->open[skipped].request_id > client->answered_id) {
+            return false;
+        }
+        skipped++;
+    }
+    if (skipped > 0) {
+        sl_stratum_queue_chatter(client, SL_LOG_WARN,
+                                 "the pool answers to later shares, and not to %zu: they count as "
+                                 "unknown",
+                                 skipped);
+        close_first(client, skipped, "the pool answered to later shares only");
+    }
+    return true;
 }
 
 void sl_stratum_close_waiting(struct sl_stratum *client, bool all, const char *why) {

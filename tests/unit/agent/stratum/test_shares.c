@@ -107,6 +107,39 @@ static void answers_are_matched_by_id_in_any_order(void **state) {
     rig_fini(&rig);
 }
 
+/* Pools answer in order. One answer that is lost says nothing about the connection; that a later
+ * share has none does. */
+static void one_lost_answer_costs_one_share(void **state) {
+    (void)state;
+    struct rig rig;
+    rig_init(&rig);
+    rig_ready(&rig);
+    rig_submit(&rig, 1); /* id 4 */
+    rig_submit(&rig, 2);
+    rig_say(&rig, "{\"id\":5,\"result\":true}\n");
+    rig_did(&rig);
+    assert_int_equal(rig_pass_to_deadline(&rig), 60000);
+    assert_string_equal(rig_did(&rig), "share 1 unknown sent 0\n");
+    assert_int_equal(rig_state(&rig), SL_STRATUM_READY);
+    assert_true(rig_logged(&rig, "answers to later shares, and not to 1:"));
+    rig_say(&rig, "{\"id\":4,\"result\":true}\n"); /* too late: it has its one outcome */
+    assert_string_equal(rig_did(&rig), "");
+    for (uint64_t seq = 3; seq <= 5; seq++) {
+        rig_submit(&rig, seq); /* ids 6 to 8 */
+    }
+    rig_say(&rig, "{\"id\":7,\"result\":true}\n");
+    rig_did(&rig);
+    assert_int_equal(rig_pass_to_deadline(&rig), 60000);
+    assert_string_equal(rig_did(&rig),
+                        "close\nshare 3 unknown sent 0\nshare 5 unknown sent 0\nno_work\n");
+    assert_true(rig_logged(&rig, "does not answer to shares"));
+    struct sl_stratum_status status;
+    sl_stratum_status(rig.client, &status);
+    assert_int_equal(status.accepted, 2);
+    assert_int_equal(status.unknown, 3);
+    rig_fini(&rig);
+}
+
 static void shares_of_retired_jobs_stay_here(void **state) {
     (void)state;
     struct rig rig;
@@ -334,6 +367,7 @@ int main(void) {
         cmocka_unit_test(a_submit_carries_the_shares_fields),
         cmocka_unit_test(every_shape_of_an_answer_is_understood),
         cmocka_unit_test(answers_are_matched_by_id_in_any_order),
+        cmocka_unit_test(one_lost_answer_costs_one_share),
         cmocka_unit_test(shares_of_retired_jobs_stay_here),
         cmocka_unit_test(shares_of_a_job_whose_id_went_to_another_stay_here),
         cmocka_unit_test(submit_stale_sends_them_all_the_same),
