@@ -131,6 +131,25 @@ static void read_error(const json_t *error, struct sl_message_error *out) {
     }
 }
 
+/* Some repeat our method in their answer, and some write all members into all messages: a job with
+ * "result":null is a job. */
+static bool is_request(const struct sl_message *message) {
+    return !message->result || (json_is_null(message->result) && !message->error.present &&
+                                method_type(message->method) != SL_MESSAGE_OTHER &&
+                                json_is_array(json_object_get(message->root, "params")));
+}
+
+static int read_request(struct sl_message *message, struct sl_error *err) {
+    json_t *params = json_object_get(message->root, "params");
+    message->type = method_type(message->method);
+    message->params = json_is_null(params) ? NULL : params;
+    if (message->params && !json_is_array(params) && message->type != SL_MESSAGE_OTHER) {
+        return sl_fail(err, SL_INVALID, "the pool sent %s with params that are not a list",
+                       message->method);
+    }
+    return SL_OK;
+}
+
 static int read_members(struct sl_message *message, struct sl_error *err) {
     if (!json_is_object(message->root)) {
         return sl_fail(err, SL_INVALID, "the pool sent JSON that is not an object");
@@ -139,30 +158,19 @@ static int read_members(struct sl_message *message, struct sl_error *err) {
     message->id = json_is_null(id) ? NULL : id;
     json_t *method = json_object_get(message->root, "method");
     message->result = json_object_get(message->root, "result");
-    /* Some repeat the method of the request in its answer; a request has no result. */
-    if (json_is_string(method) && !message->result) {
-        message->method = json_string_value(method);
-        message->type = method_type(message->method);
-        message->params = json_object_get(message->root, "params");
-        if (json_is_null(message->params)) {
-            message->params = NULL;
-        }
-        if (message->params && !json_is_array(message->params) &&
-            message->type != SL_MESSAGE_OTHER) {
-            return sl_fail(err, SL_INVALID, "the pool sent %s with params that are not a list",
-                           message->method);
-        }
-        return SL_OK;
+    json_t *error = json_object_get(message->root, "error");
+    read_error(error, &message->error);
+    message->method = json_string_value(method);
+    if (message->method && is_request(message)) {
+        return read_request(message, err);
     }
     if (method && !json_is_null(method) && !json_is_string(method)) {
         return sl_fail(err, SL_INVALID, "the pool sent a method that is not a string");
     }
     message->type = SL_MESSAGE_RESPONSE;
-    json_t *error = json_object_get(message->root, "error");
     if (!message->result && !error) {
         return sl_fail(err, SL_INVALID, "the pool sent neither a method nor a result");
     }
-    read_error(error, &message->error);
     return SL_OK;
 }
 
