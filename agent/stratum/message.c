@@ -139,11 +139,17 @@ static bool is_request(const struct sl_message *message) {
                                 json_is_array(json_object_get(message->root, "params")));
 }
 
+static bool needs_params(enum sl_message_type type) {
+    return type == SL_MESSAGE_NOTIFY || type == SL_MESSAGE_SET_DIFFICULTY ||
+           type == SL_MESSAGE_SET_EXTRANONCE || type == SL_MESSAGE_SET_VERSION_MASK ||
+           type == SL_MESSAGE_RECONNECT;
+}
+
 static int read_request(struct sl_message *message, struct sl_error *err) {
     json_t *params = json_object_get(message->root, "params");
     message->type = method_type(message->method);
-    message->params = json_is_null(params) ? NULL : params;
-    if (message->params && !json_is_array(params) && message->type != SL_MESSAGE_OTHER) {
+    message->params = json_is_array(params) ? params : NULL;
+    if (params && !message->params && !json_is_null(params) && needs_params(message->type)) {
         return sl_fail(err, SL_INVALID, "the pool sent %s with params that are not a list",
                        message->method);
     }

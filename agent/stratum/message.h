@@ -40,7 +40,7 @@ struct sl_message {
     enum sl_message_type type;
     json_t *root;
     json_t *id;     /* NULL when absent or null */
-    json_t *params; /* an array, or NULL when absent */
+    json_t *params; /* an array, or NULL: absent, or another kind where none is needed */
     json_t *result; /* NULL when absent */
     const char *method;
     struct sl_message_error error;
