@@ -236,21 +236,28 @@ void sl_broker_core_destroy(struct sl_broker_core *core) {
     free(core);
 }
 
+/* Renewals that wait for the next millisecond do not walk all units and devices each time. */
 static void sweep(struct sl_broker_core *core) {
-    sl_core_session_sweep(core);
-    sl_core_rotate_sweep(core);
-    sl_core_refusals_sweep(core);
-    sl_core_behind_sweep(core);
+    bool all = core->now.mono.ns >= core->sweep_all_ns;
+    if (all) {
+        sl_core_session_sweep(core);
+        sl_core_rotate_sweep(core);
+        sl_core_refusals_sweep(core);
+        sl_core_behind_sweep(core);
+    }
     sl_core_lease_sweep(core);
-    sl_core_unit_sweep(core);
-    sl_core_batch_sweep(core);
-    sl_core_ledger_sweep(core);
-    sl_core_against_sweep(core, false);
-    int64_t every_ms = core->config.lease_ttl_ms / 8;
-    every_ms = every_ms > SWEEP_MS_MAX ? SWEEP_MS_MAX : every_ms;
-    every_ms = every_ms < SWEEP_MS_MIN ? SWEEP_MS_MIN : every_ms;
-    every_ms = core->renewals_wait ? 1 : every_ms;
-    core->sweep_ns = core->now.mono.ns + every_ms * SL_NS_PER_MS;
+    if (all) {
+        sl_core_unit_sweep(core);
+        sl_core_batch_sweep(core);
+        sl_core_ledger_sweep(core);
+        sl_core_against_sweep(core, false);
+        int64_t every_ms = core->config.lease_ttl_ms / 8;
+        every_ms = every_ms > SWEEP_MS_MAX ? SWEEP_MS_MAX : every_ms;
+        every_ms = every_ms < SWEEP_MS_MIN ? SWEEP_MS_MIN : every_ms;
+        core->sweep_all_ns = core->now.mono.ns + every_ms * SL_NS_PER_MS;
+    }
+    int64_t soon_ns = core->now.mono.ns + SL_NS_PER_MS;
+    core->sweep_ns = core->renewals_wait ? soon_ns : core->sweep_all_ns;
     /* Ages, dwell times and deadlines pass without any event. */
     sl_core_arm_soon(core);
 }

@@ -25,8 +25,9 @@ struct sl_broker_core {
     bool grants_wait;    /* a tick stopped at so many; it goes on when they are durable */
     bool renewals_wait;  /* likewise of a sweep */
     int64_t ticked_ns;
-    int64_t armed_ns;   /* read_ns of the event that armed it first */
-    int64_t sweep_ns;   /* next housekeeping */
+    int64_t armed_ns; /* read_ns of the event that armed it first */
+    int64_t sweep_ns; /* next housekeeping: renewals that wait, or all of it */
+    int64_t sweep_all_ns;
     struct sl_txn *txn; /* of the running step, NULL while empty */
     bool ticket_taken;  /* somebody waits for this step's transaction */
     uint64_t ticket;    /* last submitted */
