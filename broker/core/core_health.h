@@ -25,9 +25,13 @@ const char *sl_core_health_uuid(const struct sl_broker_core *core, uint32_t dev)
 /* Why it gets no work, where the cause is there in what its agent says now: then nobody can clear
  * it. NULL: it can be cleared. */
 const char *sl_core_health_holds(const struct sl_broker_core *core, uint32_t dev);
-/* Whether its agent is there and finds it. Before `heard` of any device in the same hello: a UUID
- * that is in use moves nowhere. */
-void sl_core_health_here(struct sl_broker_core *core, uint32_t dev, bool here);
+/* An agent's hello finds these devices; NULL: not this one. Before `heard` of any of them: a UUID
+ * that is in use moves nowhere, and in a hello another device of the node may have this one's. */
+void sl_core_health_here(struct sl_broker_core *core, uint32_t dev,
+                         const struct sl_msg_hello *hello);
+/* Whether this is a GPU that was known at another place, which it has left. Such are heard first:
+ * who came to that place would else take its name away. */
+bool sl_core_health_moved(const struct sl_broker_core *core, const struct sl_msg_device *report);
 /* Why it gets no work; NULL: health is no reason. */
 const char *sl_core_health_bars(const struct sl_broker_core *core, uint32_t dev);
 /* Never NULL. */

@@ -387,7 +387,7 @@ void sl_core_fleet_hello(struct sl_broker_core *core, uint32_t node,
         for (uint32_t i = 0; i < hello->device_count && !listed; i++) {
             listed = strcmp(hello->devices[i].key, fleet->cold[dev].key) == 0;
         }
-        sl_core_health_here(core, dev, listed);
+        sl_core_health_here(core, dev, listed ? hello : NULL);
         if (!listed) {
             if (fleet->state[dev] != SL_DEVICE_LOST) {
                 sl_core_event_note(core, SL_SEVERITY_WARN, "device.gone", SL_CORE_NONE, dev,
@@ -396,8 +396,17 @@ void sl_core_fleet_hello(struct sl_broker_core *core, uint32_t node,
             sl_core_device_step(core, dev, SL_DEV_GONE);
         }
     }
+    bool heard[SL_MSG_DEVICES_MAX] = {false};
     for (uint32_t i = 0; i < hello->device_count; i++) {
-        hello_device(core, node, &hello->devices[i], new_boot);
+        heard[i] = sl_core_health_moved(core, &hello->devices[i]);
+        if (heard[i]) {
+            hello_device(core, node, &hello->devices[i], new_boot);
+        }
+    }
+    for (uint32_t i = 0; i < hello->device_count; i++) {
+        if (!heard[i]) {
+            hello_device(core, node, &hello->devices[i], new_boot);
+        }
     }
     settle_units(core, node, hello);
     for (uint32_t dev = core->nodes[node].first_device; dev != SL_CORE_NONE;

@@ -397,10 +397,40 @@ static void begin(struct sl_broker_core *core, uint32_t dev, uint64_t boot_id) {
     }
 }
 
-void sl_core_health_here(struct sl_broker_core *core, uint32_t dev, bool here) {
-    if (core->fleet.health[dev]) {
-        core->fleet.health[dev]->here = here;
+/* The GPU that is known by this key is still there: its UUID is said of the key, or, where the
+ * key's device says none, of no other. */
+static bool is_here(const struct sl_broker_core *core, uint32_t dev,
+                    const struct sl_msg_hello *hello) {
+    const char *uuid = sl_core_health_uuid(core, dev);
+    bool elsewhere = false;
+    const struct sl_msg_device *own_report = NULL;
+    for (uint32_t i = 0; i < hello->device_count; i++) {
+        const struct sl_msg_device *report = &hello->devices[i];
+        if (strcmp(report->key, core->fleet.cold[dev].key) == 0) {
+            own_report = report;
+        } else {
+            elsewhere = elsewhere || (uuid[0] && strcmp(report->uuid, uuid) == 0);
+        }
     }
+    if (!own_report || !uuid[0]) {
+        return own_report;
+    }
+    return names_one(own_report->uuid) ? strcmp(own_report->uuid, uuid) == 0 : !elsewhere;
+}
+
+void sl_core_health_here(struct sl_broker_core *core, uint32_t dev,
+                         const struct sl_msg_hello *hello) {
+    if (core->fleet.health[dev]) {
+        core->fleet.health[dev]->here = hello && is_here(core, dev, hello);
+    }
+}
+
+bool sl_core_health_moved(const struct sl_broker_core *core, const struct sl_msg_device *report) {
+    uint32_t old = names_one(report->uuid)
+                       ? sl_core_index_find(core, &core->devices_by_uuid, report->uuid)
+                       : SL_CORE_NONE;
+    return old != SL_CORE_NONE && !core->fleet.health[old]->here &&
+           strcmp(core->fleet.cold[old].key, report->key) != 0;
 }
 
 void sl_core_health_heard(struct sl_broker_core *core, uint32_t dev,

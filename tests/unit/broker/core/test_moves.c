@@ -92,6 +92,40 @@ static void another_gpu_in_the_old_slot_begins_anew(void **state) {
     }
 }
 
+/* While the agent was off: two GPUs that change places, and one that moves while another takes its
+ * place. In one hello, in both orders. */
+static void gpus_that_change_places_take_their_health_along(void **state) {
+    (void)state;
+    for (int what = 0; what < 4; what++) {
+        bool swapped = what < 2;
+        struct world w;
+        start(&w);
+        struct sl_msg_device both[] = {gpu("a/0"), gpu("a/1")};
+        strcpy(both[1].uuid, "another");
+        finds(&w, "a", both, swapped ? 2 : 1);
+        give_xid(&w, &both[0], 79);
+        assert_int_equal(health(&w, "a/0"), SL_HEALTH_QUARANTINE);
+        struct sl_msg_device then[] = {gpu("a/0"), gpu("a/1")};
+        strcpy(then[0].uuid, "another");
+        if (what % 2) {
+            struct sl_msg_device first = then[0];
+            then[0] = then[1];
+            then[1] = first;
+        }
+        finds(&w, "a", then, 2);
+        assert_int_equal(health(&w, "a/0"), SL_HEALTH_OK);
+        assert_int_equal(health(&w, "a/1"), SL_HEALTH_QUARANTINE);
+        assert_int_equal(rows_with_the_uuid(&w), 1);
+        world_restart(&w);
+        world_price(&w, 0, WORLD_PRICE);
+        finds(&w, "a", then, 2);
+        assert_int_equal(mode(&w, "a/0"), SL_MODE_HASH);
+        assert_int_equal(mode(&w, "a/1"), SL_MODE_IDLE);
+        world_check(&w);
+        world_fini(&w);
+    }
+}
+
 /* A faulty device is not lost when it is gone; its slot is empty all the same. */
 static void a_faulty_gpu_moves_like_any_other(void **state) {
     (void)state;
@@ -237,6 +271,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_gpu_that_returns_to_a_slot_has_its_newest_health),
         cmocka_unit_test(another_gpu_in_the_old_slot_begins_anew),
+        cmocka_unit_test(gpus_that_change_places_take_their_health_along),
         cmocka_unit_test(a_faulty_gpu_moves_like_any_other),
         cmocka_unit_test(of_two_rows_with_one_uuid_the_newer_counts),
         cmocka_unit_test(a_uuid_in_use_is_not_taken_over),
