@@ -11,7 +11,9 @@
 #define BATCH_MS 50
 #define RETRY_MS 100
 #define RESEND_MS 5000
-/* Of all pools together; each has an equal part, so that what one makes too many of is its loss. */
+/* Of all pools together. Half is for whoever comes, the other half for each pool in equal parts:
+ * one that is hashed for alone is not bounded by those in reserve, and what one makes too many of
+ * is its own loss. */
 #define SHARES_MAX 1000000
 /* Not settled at a time. A pool whose difficulty is next to nothing must neither fill the journal's
  * queue, nor make more commands of one event than the outbox takes: either ends the agent, and the
@@ -83,6 +85,11 @@ static void drop(struct sl_agent_core *core, struct sl_now now, const struct age
     }
 }
 
+static bool is_full(const struct sl_agent_core *core, uint64_t max, uint64_t all, uint64_t own) {
+    uint64_t common = core->pool_count > 1 ? max / 2 : 0;
+    return all >= common && own >= (max - common) / core->pool_count;
+}
+
 /* NULL: there is room for one more. */
 static const char *why_dropped(const struct sl_agent_core *core, uint32_t pool) {
     const struct agent_shares *shares = &core->shares;
@@ -92,11 +99,12 @@ static const char *why_dropped(const struct sl_agent_core *core, uint32_t pool) 
     if (core->pool_stopped) {
         return "the agent stops";
     }
-    if (shares->open_of[pool] >= OPEN_MAX / core->pool_count) {
+    uint32_t open = shares->open_of[pool], all = open + shares->settled_of[pool];
+    if (is_full(core, OPEN_MAX, shares->open.count, open)) {
         return "so many wait for the disk or for their pool's answer: the pool's difficulty is too "
                "low for these devices; see suggest_difficulty";
     }
-    if (shares->open_of[pool] + shares->settled_of[pool] >= SHARES_MAX / core->pool_count) {
+    if (is_full(core, SHARES_MAX, shares->open.count + shares->settled.count, all)) {
         return "of a million that may wait for the broker, its pool has its part";
     }
     return NULL;
