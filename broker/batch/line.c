@@ -125,6 +125,14 @@ static json_t *parse(const char *text, size_t n, json_error_t *ret_error) {
     return json_loadb(text, n, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, ret_error);
 }
 
+/* What strtod takes and JSON does not: zeros in front, no digit behind the point. */
+static bool is_number(const char *text) {
+    const char *digits = text + (text[0] == '-');
+    const char *point = digits + strspn(digits, "0123456789");
+    bool zeros = digits[0] == '0' && point - digits > 1;
+    return !zeros && point > digits && (point[0] != '.' || (point[1] >= '0' && point[1] <= '9'));
+}
+
 /* Replaces numbers that the parser cannot hold by 0 and blanks; true when there was one. text[n] is
  * '\0'. */
 static bool replace_huge_numbers(char *text, size_t n) {
@@ -137,13 +145,13 @@ static bool replace_huge_numbers(char *text, size_t n) {
             i += text[i] == '\\';
         } else if (text[i] == '-' || (text[i] >= '0' && text[i] <= '9')) {
             size_t size = strspn(text + i, "+-.eE0123456789");
-            bool real = strcspn(text + i, ".eE") < size;
+            bool real = strspn(text + i, "-0123456789") < size; /* looks no further than size */
             char *end = text + i;
             errno = 0;
             double value = real ? strtod(text + i, &end) : 0.0;
             bool huge = real ? value == HUGE_VAL || value == -HUGE_VAL
                              : strtoll(text + i, &end, 10) != 0 && errno == ERANGE;
-            huge = huge && end == text + i + size; /* or it is no number */
+            huge = huge && end == text + i + size && is_number(text + i); /* or it is no JSON */
             if (huge) {
                 memset(text + i, ' ', size);
                 text[i] = '0';
@@ -179,7 +187,7 @@ static int parse_misfits(const char *text, size_t n, json_t **ret_root, struct m
         replace_huge_numbers(copy, n);
         replace_lone_surrogates(copy, n, OTHER_ESCAPE);
         json_t *other = parse(copy, n, &ignored);
-        is.in_id = !same_id(*ret_root, other);
+        is.in_id = other && !same_id(*ret_root, other);
         json_decref(other);
     }
     *ret_misfits = *ret_root ? is : (struct misfits){0};

@@ -54,10 +54,8 @@ static int keep_agent(void *arg, const void *row) {
 static int keep_token(void *arg, const void *row) {
     struct keeping *k = arg;
     const struct sl_enrolment_row *token = row;
-    if (token->used.ms == 0 && token->expires.ms > token->created.ms) {
-        return 0;
-    }
     sqlite3_bind_text(k->stmt, 1, token->id, -1, SQLITE_STATIC);
+    sqlite3_bind_int64(k->stmt, 2, token->used.ms ? token->created.ms : token->expires.ms);
     return keep(k, &k->kept->tokens);
 }
 
@@ -94,8 +92,8 @@ int sl_restore_keep(const char *present_path, const char *restored_path,
                         " WHERE id=?1 AND state<>?2");
     rc = rc ? rc
             : keep_list(&k, present, sl_reader_enrolments, keep_token,
-                        "UPDATE enrolments SET expires_ms=created_ms"
-                        " WHERE id=?1 AND used_ms=0 AND expires_ms>created_ms");
+                        "UPDATE enrolments SET expires_ms=max(created_ms,?2)"
+                        " WHERE id=?1 AND used_ms=0 AND expires_ms>max(created_ms,?2)");
     sqlite3_close(k.db);
     kept.known = rc == SL_OK;
     *ret_kept = kept;

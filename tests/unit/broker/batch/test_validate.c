@@ -45,6 +45,9 @@ static const struct bad_case bad_cases[] = {
      0, "invalid_json_line", 1},
     {"a number that is none, and too large",
      TEST_LINE("a", TEST_BODY("[1.2.3e999,99999999999999999999]")), 0, "invalid_json_line", 1},
+    {"zeros in front of a large number", TEST_LINE("a", TEST_BODY("[0099999999999999999999]")), 0,
+     "invalid_json_line", 1},
+    {"no digit behind the point", TEST_LINE("a", TEST_BODY("[1.e999]")), 0, "invalid_json_line", 1},
     {"deeper than the cap",
      TEST_LINE("a",
                TEST_BODY("[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]")),
@@ -322,6 +325,32 @@ static void test_a_lone_surrogate_is_found_where_it_is(void **state) {
     test_dir_remove(dir);
 }
 
+/* A long list of numbers whose end is missing: each of them was looked at to the end of the line,
+ * which took minutes. A test that does so again runs into its timeout. */
+static void test_a_long_line_cut_short_is_refused_at_once(void **state) {
+    (void)state;
+    static const char head[] =
+        "{\"custom_id\":\"a\",\"method\":\"POST\",\"url\":\"/v1/embeddings\","
+        "\"body\":{\"model\":\"m\",\"input\":[";
+    enum { BYTES = 1000000 };
+    char *dir = test_dir_make();
+    char *text = malloc(BYTES);
+    assert_non_null(text);
+    memcpy(text, head, sizeof head - 1);
+    for (size_t i = sizeof head - 1; i < BYTES; i++) {
+        text[i] = i % 2 ? '1' : ',';
+    }
+    text[sizeof head - 1] = '1';
+    struct sl_batch_validation validation = {0};
+    struct sl_error err = {0};
+    test_write_file(dir, "file-in", text, BYTES);
+    assert_int_equal(test_validate(dir, "batch_1", &validation, &err), SL_OK);
+    assert_non_null(strstr(validation.errors, "invalid_json_line"));
+    sl_batch_validation_fini(&validation);
+    free(text);
+    test_dir_remove(dir);
+}
+
 /* Writes `count` copies of a line whose custom_id and text are numbered. */
 static void write_many(const char *dir, uint32_t count, uint32_t inputs, size_t text_bytes) {
     struct sl_buf buf = {0};
@@ -456,6 +485,7 @@ static void test_ids_cannot_leave_the_folder(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_long_line_cut_short_is_refused_at_once),
         cmocka_unit_test(test_a_lone_surrogate_is_found_where_it_is),
         cmocka_unit_test(test_bad_lines_fail_the_batch),
         cmocka_unit_test(test_faults_of_their_own_refuse_one_line),

@@ -199,8 +199,8 @@ static void end_batch(struct fixture *f, const char *spool) {
     struct sl_op op = batch_op(0);
     op.batch->lines_total = 3;
     op.batch->state = SL_BATCH_COMPLETED;
-    submit(f, &op, 1, 2);
-    wait_for(f, 2);
+    submit(f, &op, 1, 3);
+    wait_for(f, 3);
     assert_int_equal(unlink(spool), 0);
 }
 
