@@ -14,6 +14,7 @@
  * see where it stood. */
 #define REPLACEMENT_ESCAPE "\\ufffd"
 #define OTHER_ESCAPE "\\ufffe"
+#define DIGITS_64 19 /* a number of fewer characters is within 64 bits */
 
 /* What is valid JSON, and yet nothing that the parser can hold. */
 struct misfits {
@@ -133,6 +134,26 @@ static bool is_number(const char *text) {
     return !zeros && point > digits && (point[0] != '.' || (point[1] >= '0' && point[1] <= '9'));
 }
 
+/* Looks no further than its end: a line may hold half a million. */
+static size_t number_size(const char *text, bool *ret_real) {
+    for (size_t n = 0;; n++) {
+        if (text[n] == '.' || text[n] == 'e' || text[n] == 'E') {
+            *ret_real = true;
+        } else if (text[n] != '+' && text[n] != '-' && (text[n] < '0' || text[n] > '9')) {
+            return n;
+        }
+    }
+}
+
+static bool is_huge(const char *text, size_t size, bool real) {
+    char *end = NULL;
+    errno = 0;
+    double value = real ? strtod(text, &end) : 0.0;
+    bool huge = real ? value == HUGE_VAL || value == -HUGE_VAL
+                     : strtoll(text, &end, 10) != 0 && errno == ERANGE;
+    return huge && end == text + size && is_number(text); /* or it is no JSON */
+}
+
 /* Replaces numbers that the parser cannot hold by 0 and blanks; true when there was one. text[n] is
  * '\0'. */
 static bool replace_huge_numbers(char *text, size_t n) {
@@ -144,14 +165,9 @@ static bool replace_huge_numbers(char *text, size_t n) {
         } else if (in_string) {
             i += text[i] == '\\';
         } else if (text[i] == '-' || (text[i] >= '0' && text[i] <= '9')) {
-            size_t size = strspn(text + i, "+-.eE0123456789");
-            bool real = strspn(text + i, "-0123456789") < size; /* looks no further than size */
-            char *end = text + i;
-            errno = 0;
-            double value = real ? strtod(text + i, &end) : 0.0;
-            bool huge = real ? value == HUGE_VAL || value == -HUGE_VAL
-                             : strtoll(text + i, &end, 10) != 0 && errno == ERANGE;
-            huge = huge && end == text + i + size && is_number(text + i); /* or it is no JSON */
+            bool real = false;
+            size_t size = number_size(text + i, &real);
+            bool huge = (real || size >= DIGITS_64) && is_huge(text + i, size, real);
             if (huge) {
                 memset(text + i, ' ', size);
                 text[i] = '0';

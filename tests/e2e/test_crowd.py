@@ -39,6 +39,9 @@ class TestCrowd(SiteCase):
     def session(self):
         return [n["state"] for n in self.site.api("GET", "/api/v1/nodes")["nodes"]]
 
+    def crowded(self):
+        return "link.crowded" in self.site.log_tail("broker", 200)
+
     def test_operators_are_served(self):
         site = self.site
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -50,7 +53,9 @@ class TestCrowd(SiteCase):
         self.addCleanup(lambda: [s.close() for s in held])
         waits = []
         refused = 0
-        while len(held) < STRANGERS and refused < 3:
+        # A busy machine refuses before the broker is full: it has not come to accept the others yet.
+        end = time.monotonic() + 60
+        while len(held) < STRANGERS and time.monotonic() < end and (refused < 3 or not self.crowded()):
             try:
                 held.append(socket.create_connection(("127.0.0.1", site.agents_port), timeout=0.5))
             except OSError:
@@ -62,7 +67,7 @@ class TestCrowd(SiteCase):
             time.sleep(0.1)
         self.assertLess(max(waits), 2, [round(w, 2) for w in waits])
         self.assertGreater(refused, 0)
-        self.assertIn("link.crowded", site.log_tail("broker", 200))
+        self.assertTrue(self.crowded(), site.log_tail("broker", 20))
         self.assertEqual(self.session(), ["live"])
         for one in held:
             one.close()
