@@ -7,9 +7,8 @@
 
 static const char results_lost[] =
     "[{\"code\":\"results_lost\",\"message\":\"The lines of this batch could not be read again "
-    "when "
-    "its results were to be written: submit it again. The operator knows what was billed for "
-    "it.\",\"param\":null,\"line\":null}]";
+    "when its results were to be written: submit it again. The operator knows what was billed "
+    "for it.\",\"param\":null,\"line\":null}]";
 
 /* Without models on offer: nothing is run any more, so that the texts and their prefix do not
  * matter, and a model may have left the catalogue since. */
